@@ -1,0 +1,24 @@
+"""Walk through any JAX model, forward and backward: every intermediate value, and how much each is to blame."""
+
+from ._chain import Chain as Chain
+from ._chain import chain as chain
+from ._chain import objective as objective
+from ._chain import tag as tag
+from ._errors import ArgumentError as ArgumentError
+from ._errors import DataError as DataError
+from ._errors import JaxwalkError as JaxwalkError
+from ._errors import PointError as PointError
+from ._intervene import intervene as intervene
+from ._named import Named as Named
+from ._points import Axis as Axis
+from ._points import Point as Point
+from ._points import Points as Points
+from ._result import Culprit as Culprit
+from ._result import Nonfinite as Nonfinite
+from ._result import Walk as Walk
+from ._walk import outputs as outputs
+from ._walk import points as points
+from ._walk import vjp as vjp
+from ._walk import walk as walk
+
+__version__ = "0.1.0"

@@ -1,0 +1,43 @@
+"""The exceptions, and the sentences that more than one of them needs."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class JaxwalkError(Exception):
+    """Anything jaxwalk refuses. Its text names the argument, the cause and the fix."""
+
+
+class PointError(JaxwalkError, LookupError):
+    """A point that is not there, or that cannot be walked."""
+
+
+class ArgumentError(JaxwalkError, ValueError, TypeError):
+    """An argument that does not fit: a loss, a layer, weights, an edit, a move, a value to tag."""
+
+
+class DataError(JaxwalkError, ValueError):
+    """A file that does not hold what it should."""
+
+
+def listed(names: Iterable[str], limit: int = 12) -> str:
+    """`names` in backticks, the first `limit` of them, with a count of those left out."""
+    names = list(names)
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(f"`{name}`" for name in names[:limit]) + more
+
+
+def near(name: str, names: Iterable[str]) -> str:
+    """A sentence that says which names are close to `name`, or which there are."""
+    names = list(names)
+    if not names:
+        return "There are none."
+    close = difflib.get_close_matches(name, names, n=5, cutoff=0.5)
+    return f"Near it: {listed(close)}." if close else f"There are: {listed(names)}."
+
+
+def counted(number: int, noun: str) -> str:
+    """ "1 point", "2 points"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,85 @@
+"""`intervene`: run a function with the values at some points replaced or changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ._at import point_named
+from ._errors import ArgumentError
+from ._points import Point, Points, check_by, read
+from ._rewire import Visitor, plan, run
+from ._stage import renamed_after, stage
+
+
+def intervene(fun: Callable, edits: Mapping[str, Any], *, by: str | None = None) -> Callable:
+    """`fun`, with the values at some points replaced or changed.
+
+    What it returns can be walked, differentiated and intervened in again; at an edited point, output and δ are then
+    those of the new value. With `outputs` it gives the Jacobian from one point to another:
+    `jax.jacobian(lambda v: jw.outputs(jw.intervene(fun, {"a": v}), "b")(x)[1]["b"])(a)`.
+
+    Arguments:
+        fun: any function of arrays; its result may be anything.
+        edits: by point name, the new value (an array of the point's shape and dtype; inside a scan, with the leading
+            axis of its steps), or a function from the value to the new one (inside a scan, run at every step).
+        by: as of `walk`.
+
+    Returns:
+        A function of the arguments of `fun` that returns what `fun` would.
+
+    Raises:
+        PointError: (when called) a name that no point has, or that is opaque.
+        ArgumentError: there are no edits; or (when called) an edit does not have the shape and dtype of its point.
+
+    >>> import jax.numpy as jnp, jaxwalk as jw
+    >>> fun = lambda x: jw.tag(x + 1, "next") * 2
+    >>> float(jw.intervene(fun, {"next": lambda v: v * 10})(jnp.float32(3.0)))
+    80.0
+    """
+    check_by(by)
+    if not isinstance(edits, Mapping) or not edits:
+        raise ArgumentError(f"`edits` is {edits!r}; it must be a mapping from point names to functions or values.")
+
+    @renamed_after(fun, "intervene")
+    def intervened(*args: Any, **kwargs: Any) -> Any:
+        staged = stage(fun, args, kwargs)
+        found = read(staged.closed, staged.every)
+        edited = Points([point_named(found, name, "edits") for name in edits])
+        values = {name: _as_fitting(edit, edited[name]) for name, edit in edits.items() if not callable(edit)}
+
+        def visit(name: str, value: Any, replacement: Any) -> Any:
+            return replacement if name in values else _fitting(edits[name](value), value, name)
+
+        outs, _ = run(plan(staged.closed, edited.values()), staged.args, values, Visitor(visit, records=False))
+        return staged.results(outs)
+
+    return intervened
+
+
+def _as_fitting(edit: Any, point: Point) -> jax.Array:
+    """A replacement as an array, if it has the shape and dtype of its point."""
+    value = jnp.asarray(edit)
+    # A Python number takes the dtype it meets, as everywhere in JAX; if the dtype can hold it.
+    if isinstance(edit, (int, float, complex)) and jnp.result_type(jnp.zeros((), point.dtype), edit) == point.dtype:
+        value = value.astype(point.dtype)
+    _check_fit(value, point.shape, point.dtype, point.name)
+    return value
+
+
+def _fitting(value: Any, old: Any, name: str) -> jax.Array:
+    new = jnp.asarray(value)
+    _check_fit(new, jnp.shape(old), jnp.result_type(old), name)
+    return new
+
+
+def _check_fit(new: jax.Array, shape: tuple[int, ...], dtype: Any, name: str) -> None:
+    if new.shape != shape:
+        fix = "give it that shape (`jnp.broadcast_to` says so aloud)"
+        raise ArgumentError(f"The edit of `{name}` has shape {new.shape}; the value there has shape {shape}; {fix}.")
+    if new.dtype != dtype:
+        fix = f"cast it with `.astype({str(dtype)!r})`"
+        raise ArgumentError(f"The edit of `{name}` has dtype {new.dtype}; the value there has dtype {dtype}; {fix}.")

@@ -1,0 +1,73 @@
+"""`Named`: values by point name, in forward order, as a pytree that keeps the order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+
+from ._errors import PointError, near
+
+
+class MissingName(PointError, KeyError):
+    """A name that a mapping does not hold."""
+
+    __str__ = Exception.__str__  # KeyError would show the sentence in quotes
+
+
+class Named(Mapping[str, Any]):
+    """A read-only mapping from point names to values, in forward order.
+
+    JAX sorts the keys of a dict whenever it flattens one; the names of a `Named` are static data of the
+    pytree instead, so their order is the forward order also after `jit`, `vmap` and `scan`.
+
+    Arguments:
+        values: the values by name, in the order to keep.
+        absent: for names that one may look for here in vain, the sentence that says why.
+
+    >>> Named({"b": 1, "a": 2})
+    Named({'b': 1, 'a': 2})
+    >>> jax.tree.map(lambda v: 10 * v, Named({"b": 1, "a": 2}))
+    Named({'b': 10, 'a': 20})
+    """
+
+    __slots__ = ("_absent", "_values")
+
+    def __init__(self, values: Mapping[str, Any], absent: Mapping[str, str] | None = None):
+        self._values = dict(values)
+        self._absent = dict(absent or {})
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self._values[name]
+        except KeyError:
+            pass
+        reason = self._absent.get(name) or self._absent.get("*") or near(str(name), self._values)
+        raise MissingName(f"There is no `{name}` here. {reason}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Named({self._values!r})"
+
+
+def _flatten_with_keys(named: Named):
+    keyed = [(jax.tree_util.DictKey(name), value) for name, value in named.items()]
+    return keyed, (tuple(named), tuple(named._absent.items()))
+
+
+def _flatten(named: Named):
+    return tuple(named.values()), (tuple(named), tuple(named._absent.items()))
+
+
+def _unflatten(static, values) -> Named:
+    names, absent = static
+    return Named(dict(zip(names, values, strict=True)), dict(absent))
+
+
+jax.tree_util.register_pytree_with_keys(Named, _flatten_with_keys, _unflatten, _flatten)

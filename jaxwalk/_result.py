@@ -1,0 +1,228 @@
+"""`Walk`: what one run, forward and backward, leaves behind."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from ._errors import ArgumentError, counted
+from ._named import Named
+from ._points import Point, Points
+from ._table import Table, html, number, text
+
+
+@dataclasses.dataclass(frozen=True)
+class Culprit:
+    """One entry of one value: where it is, δ there, and the value there.
+
+    `index` counts from 0; the axes of `vmap`, then of scans, come first.
+    """
+
+    point: str
+    index: tuple[int, ...]
+    delta: Any
+    value: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Nonfinite:
+    """Where a NaN or an Inf is first met: at which point, in which array ("output" or "delta"), at which index."""
+
+    point: str
+    array: str
+    index: tuple[int, ...]
+    value: Any
+
+
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
+class Walk:
+    """One run of a function, forward and backward. A pytree: it goes through `jit`, `vmap` and `scan`.
+
+    Attributes:
+        value: the loss.
+        aux: the second result of the function, with `has_aux`; else None.
+        grads: the gradients `jax.grad` gives for `argnums`, bit for bit op by op; else None.
+        points: the `Points` walked, and the opaque ones that `at` covers.
+        outputs: the value at each point, by name in forward order.
+        deltas: δ = ∂loss/∂value at each point that has one, by name in forward order. Of a complex value, δ is in
+            JAX's convention (∂/∂re − i ∂/∂im).
+        kept: what `keep` returned at each point, by name in forward order.
+    """
+
+    value: Any
+    aux: Any
+    grads: Any
+    points: Points
+    outputs: Named
+    deltas: Named
+    kept: Named
+
+    def predict(self, moves: Mapping[str, Any]) -> jax.Array:
+        """How much the loss moves, to first order, if the values at some points move: Σ⟨δ, move⟩.
+
+        Moves of several points are taken as independent, each added to what the function computes there.
+
+        Arguments:
+            moves: by name, arrays of the shape of δ there.
+
+        Returns:
+            An array of the shape of the loss: () for one walk, (n,) for n walks by `jax.vmap`.
+
+        Raises:
+            PointError: a name that has no δ here.
+            ArgumentError: a move whose shape is not that of δ (nothing is broadcast), or complex where δ is real.
+
+        >>> import jax.numpy as jnp, jaxwalk as jw
+        >>> walk = jw.walk(lambda x: jnp.sum(jw.tag(x * x, "square")))(jnp.array([1.0, 2.0]))
+        >>> float(walk.predict({"square": jnp.array([0.5, 0.0])}))
+        0.5
+        """
+        if not moves:
+            raise ArgumentError("`moves` is empty; give a move for at least one point.")
+        parts = [self._inner(name, jnp.asarray(move)) for name, move in moves.items()]
+        return sum(parts[1:], start=parts[0])
+
+    def _inner(self, name: str, move: jax.Array) -> jax.Array:
+        delta = self.deltas[name]
+        if move.shape != delta.shape:
+            raise ArgumentError(
+                f"The move of `{name}` has shape {move.shape}, but δ there has shape {delta.shape};"
+                " give it that shape (`jnp.broadcast_to` says so aloud)."
+            )
+        if jnp.iscomplexobj(move) and not jnp.iscomplexobj(delta):
+            raise ArgumentError(f"The move of `{name}` is complex, the value there {delta.dtype}; move it by a real.")
+        wide = jnp.promote_types(delta.dtype, jnp.float32)  # bf16 is not summed in bf16
+        product = jnp.real(delta.astype(wide) * move.astype(wide))
+        return jnp.sum(product, axis=tuple(range(jnp.ndim(self.value), delta.ndim)))
+
+    def culprits(self, k: int = 5) -> list[Culprit]:
+        """The `k` entries of largest |δ| over all points, largest first; NaN counts as largest.
+
+        Fewer than `k` only if there are no more. Equal ones stay in forward order.
+
+        Raises:
+            ArgumentError: `k` is not a positive integer, or the walk is being traced (under `jit`).
+            PointError: the walk holds no deltas, as with `keep`.
+        """
+        if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or k < 1:
+            raise ArgumentError(f"`k` is {k!r}; it must be an integer of at least 1.")
+        if not self.deltas:
+            self.deltas["*"]
+        found = [c for name in self.deltas for c in self._largest(name, int(k))]
+        return [culprit for _, culprit in sorted(found, key=lambda c: -c[0])][:k]
+
+    def _largest(self, name: str, k: int) -> list[tuple[float, Culprit]]:
+        delta, output = _concrete(self.deltas[name], "culprits"), _concrete(self.outputs[name], "culprits")
+        size = _size(delta).ravel()
+        size = np.where(np.isnan(size), np.inf, size)
+        among = np.argpartition(-size, k - 1)[:k] if size.size > k else np.arange(size.size)
+        if size.size > k:  # of equal ones at the edge, the first
+            edge = size[among].min()
+            among = np.concatenate([np.flatnonzero(size > edge), np.flatnonzero(size == edge)])[:k]
+        among = among[np.argsort(-size[among], kind="stable")]
+        found = []
+        for flat in among:
+            place = tuple(int(i) for i in np.unravel_index(flat, delta.shape))
+            found.append((float(size[flat]), Culprit(name, place, delta[place], output[place])))
+        return found
+
+    def first_nonfinite(self) -> Nonfinite | None:
+        """The first NaN or Inf met: outputs in forward order, then deltas from the loss backward; or None.
+
+        Raises:
+            ArgumentError: the walk is being traced (under `jit`).
+            PointError: the walk holds no outputs, as with `keep`.
+        """
+        if not self.outputs:
+            self.outputs["*"]
+        for name, array, values in self._in_order_of_run():
+            concrete = _concrete(values, "first_nonfinite")
+            bad = ~np.isfinite(_size(concrete))
+            if bad.any():
+                index = tuple(int(i) for i in np.argwhere(bad)[0])
+                return Nonfinite(name, array, index, concrete[index])
+        return None
+
+    def _in_order_of_run(self) -> Iterator[tuple[str, str, Any]]:
+        for name, values in self.outputs.items():
+            if jnp.issubdtype(values.dtype, jnp.inexact):
+                yield name, "output", values
+        for name in reversed(list(self.deltas)):
+            yield name, "delta", self.deltas[name]
+
+    def _table(self) -> Table:
+        sizes = ("|output| mean", "|output| max", "|δ| mean", "|δ| max")
+        columns = ("X", "point", "shape", "dtype", *sizes, "kept", "note")
+        rows = [self._row(point) for point in self.points.values()]
+        return Table(self._title(), columns, rows, right=("X", *sizes))
+
+    def _row(self, point: Point) -> tuple[str, ...]:
+        output, delta, kept = (m.get(point.name) for m in (self.outputs, self.deltas, self.kept))
+        shape = point.shape if output is None else output.shape
+        return (
+            str(point.number), point.name, str(shape), str(point.dtype), *_sizes(output), *_sizes(delta),
+            "" if kept is None else _summary(kept), point.note,
+        )  # fmt: skip
+
+    def _title(self) -> str:
+        title = f"Walk through {counted(len(self.points), 'point')}"
+        if not hasattr(self.value, "shape") or isinstance(self.value, Tracer):
+            return title
+        if jnp.ndim(self.value) == 0:
+            return f"{title}, loss {number(self.value)}"
+        return f"{title}, {self.value.size} times, mean loss {number(np.mean(np.asarray(self.value)))}"
+
+    def __repr__(self) -> str:
+        return text(self._table())
+
+    def _repr_html_(self) -> str:
+        return html(self._table())
+
+
+def _concrete(values: Any, method: str) -> np.ndarray:
+    if isinstance(values, Tracer):
+        raise ArgumentError(f"`Walk.{method}` needs numbers, and the walk is being traced; return it from `jit` first.")
+    return np.asarray(values)
+
+
+def _size(values: np.ndarray) -> np.ndarray:
+    """|values|, in at least float32: bf16 compares and sums poorly."""
+    wide = np.complex64 if np.iscomplexobj(values) else np.float32
+    return np.abs(values.astype(np.promote_types(values.dtype, wide) if values.dtype.kind in "fc" else wide))
+
+
+def _sizes(values: Any) -> tuple[str, str]:
+    """Mean and maximum of |values|, if they are numbers that can be read now."""
+    if values is None or isinstance(values, Tracer) or not hasattr(values, "dtype"):
+        return "", ""
+    if not jnp.issubdtype(values.dtype, jnp.number) or values.size == 0:
+        return "", ""
+    size = _size(np.asarray(values))
+    digits = jnp.finfo(values.dtype).precision if jnp.issubdtype(values.dtype, jnp.inexact) else 4
+    return number(size.mean(), min(4, digits)), number(size.max(), min(4, digits))
+
+
+def _summary(kept: Any) -> str:
+    leaves = jax.tree.leaves(kept)
+    if len(leaves) == 1 and getattr(leaves[0], "ndim", 1) == 0 and not isinstance(leaves[0], Tracer):
+        return number(leaves[0])
+    return ", ".join(f"{leaf.dtype}{list(leaf.shape)}" for leaf in leaves)
+
+
+def _flatten_with_keys(walk: Walk):
+    names = ("value", "aux", "grads", "outputs", "deltas", "kept")
+    return [(jax.tree_util.GetAttrKey(n), getattr(walk, n)) for n in names], walk.points
+
+
+def _unflatten(points: Points, children) -> Walk:
+    value, aux, grads, outputs, deltas, kept = children
+    return Walk(value, aux, grads, points, outputs, deltas, kept)
+
+
+jax.tree_util.register_pytree_with_keys(Walk, _flatten_with_keys, _unflatten)

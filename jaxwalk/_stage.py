@@ -1,0 +1,133 @@
+"""From a function and its arguments to a jaxpr: which arguments are traced, and where they go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from . import _compat
+from ._compat import Closed
+from ._errors import ArgumentError, counted
+
+
+class Staged(NamedTuple):
+    """A traced function at its arguments.
+
+    Attributes:
+        closed: the jaxpr.
+        args: the values of its inputs.
+        shapes: the pytree of its results, as shapes and dtypes.
+        chosen: which of the inputs belong to the arguments that `argnums` names.
+        rebuild: from the leaves of those inputs to what `jax.grad` would return for `argnums`.
+    """
+
+    closed: Closed
+    args: list[Any]
+    shapes: Any
+    chosen: list[int]
+    rebuild: Callable[[Sequence[Any]], Any]
+
+    @property
+    def every(self) -> list[bool]:
+        """One True per result: all of them count."""
+        return [True] * len(jax.tree.leaves(self.shapes))
+
+    def with_chosen(self, values: Sequence[Any]) -> list[Any]:
+        """The inputs, with those of `chosen` replaced."""
+        args = list(self.args)
+        for index, value in zip(self.chosen, values, strict=True):
+            args[index] = value
+        return args
+
+    def results(self, leaves: Sequence[Any]) -> Any:
+        """The results as the function returns them."""
+        return jax.tree.unflatten(jax.tree.structure(self.shapes), leaves)
+
+
+def stage(fun: Callable, args: tuple, kwargs: dict[str, Any], argnums: int | Sequence[int] | None = None) -> Staged:
+    """Traces `fun` once, abstractly.
+
+    Arrays are traced. What `jax.grad` would leave as it is, is left as it is: Python numbers outside `argnums`,
+    booleans, strings, functions.
+    """
+    if not callable(fun):
+        raise ArgumentError(f"`fun` is {fun!r}, which cannot be called; give a function of arrays.")
+    leaves, tree = jax.tree.flatten((args, kwargs))
+    named = _leaves_of(args, argnums)
+    traced = [i for i, leaf in enumerate(leaves) if i in named or is_array(leaf)]
+
+    def flat(*values):
+        merged = list(leaves)
+        for index, value in zip(traced, values, strict=True):
+            merged[index] = value
+        args, kwargs = jax.tree.unflatten(tree, merged)
+        return fun(*args, **kwargs)
+
+    values = [_as_input(leaves[i]) for i in traced]
+    closed, shapes = _compat.trace(flat, *values)
+    chosen = [traced.index(i) for i in named]
+    return Staged(closed, values, shapes, chosen, _rebuilder(args, argnums))
+
+
+def is_array(leaf: Any) -> bool:
+    """Whether a leaf is traced: an array, a NumPy number, or a stand-in with a shape and a dtype."""
+    if isinstance(leaf, (np.ndarray, np.generic)):
+        return leaf.dtype.kind not in "OSUM"
+    return isinstance(leaf, jax.Array) or (hasattr(leaf, "shape") and hasattr(leaf, "dtype"))
+
+
+def _as_input(leaf: Any) -> Any:
+    return leaf if isinstance(leaf, (jax.Array, jax.ShapeDtypeStruct)) else jnp.asarray(leaf)
+
+
+def _positions(args: tuple, argnums: int | Sequence[int] | None) -> list[int]:
+    numbers = [] if argnums is None else [argnums] if isinstance(argnums, int) else list(argnums)
+    for number in numbers:
+        if not isinstance(number, int) or not -len(args) <= number < len(args):
+            raise ArgumentError(
+                f"`argnums` names argument {number!r}, but the function was called with"
+                f" {counted(len(args), 'positional argument')}; name one of these, from 0."
+            )
+    return [number % len(args) for number in numbers]
+
+
+def _leaves_of(args: tuple, argnums: int | Sequence[int] | None) -> list[int]:
+    """The numbers of the leaves of the arguments named by `argnums`, each of which must be differentiable."""
+    starts = np.cumsum([0, *(len(jax.tree.leaves(arg)) for arg in args)])
+    found = []
+    for position in _positions(args, argnums):
+        for offset, (path, leaf) in enumerate(jax.tree_util.tree_leaves_with_path(args[position])):
+            _check_differentiable(leaf, position, jax.tree_util.keystr(path))
+            found.append(int(starts[position]) + offset)
+    return found
+
+
+def _check_differentiable(leaf: Any, position: int, path: str) -> None:
+    dtype = jnp.result_type(leaf) if is_array(leaf) or isinstance(leaf, (bool, int, float, complex)) else None
+    if dtype is None or not jnp.issubdtype(dtype, jnp.inexact):
+        what = f"of dtype {dtype}" if dtype is not None else f"a {type(leaf).__name__}"
+        where = f"`args[{position}]{path}`"
+        raise ArgumentError(f"`argnums` asks for the gradient of {where}, which is {what}; make it a float array.")
+
+
+def _rebuilder(args: tuple, argnums: int | Sequence[int] | None) -> Callable[[Sequence[Any]], Any]:
+    if argnums is None:
+        return lambda leaves: None
+    chosen = [args[p] for p in _positions(args, argnums)]
+    tree = jax.tree.structure(chosen[0] if isinstance(argnums, int) else tuple(chosen))
+    return lambda leaves: jax.tree.unflatten(tree, leaves)
+
+
+def renamed_after(fun: Callable, transform: str) -> Callable[[Callable], Callable]:
+    """Gives a transformed function the name of the function it came from, as `jax.grad` does."""
+
+    def rename(transformed: Callable) -> Callable:
+        transformed.__name__ = f"{transform}_{getattr(fun, '__name__', type(fun).__name__)}"
+        transformed.__doc__ = f"`jaxwalk.{transform}` of:\n\n{getattr(fun, '__doc__', None) or fun}"
+        return transformed
+
+    return rename

@@ -1,0 +1,76 @@
+"""A small table, and how it and the numbers in it are shown as text and as HTML. Needs no library."""
+
+from __future__ import annotations
+
+import html as _html
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+
+class Table(NamedTuple):
+    """A title, the columns' names, rows of as many strings, and the columns whose cells are set flush right."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    right: Sequence[str] = ()
+
+    def without_empty_columns(self) -> Table:
+        """The same less the columns in which no row says anything."""
+        keep = [i for i in range(len(self.columns)) if any(row[i] for row in self.rows)]
+        return self._replace(
+            columns=[self.columns[i] for i in keep], rows=[[row[i] for i in keep] for row in self.rows]
+        )
+
+
+def text(table: Table) -> str:
+    """The table as lines of plain text."""
+    table = table.without_empty_columns()
+    cells = [list(table.columns), *table.rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(table.columns))]
+
+    def line(row: Sequence[str]) -> str:
+        columns = zip(row, table.columns, widths, strict=True)
+        return "  ".join(c.rjust(w) if n in table.right else c.ljust(w) for c, n, w in columns).rstrip()
+
+    return "\n".join([table.title, *(f"  {line(row)}" for row in cells)] if table.rows else [table.title])
+
+
+def html(table: Table) -> str:
+    """The table as HTML that reads well on a light and on a dark page."""
+    table = table.without_empty_columns()
+
+    def cell(tag: str, content: str, column: str) -> str:
+        side = "right" if column in table.right else "left"
+        style = f"text-align:{side};padding:2px 12px 2px 0"
+        return f'<{tag} style="{style}">{_html.escape(content)}</{tag}>'
+
+    def row(tag: str, cells: Sequence[str]) -> str:
+        return "<tr>" + "".join(cell(tag, c, n) for c, n in zip(cells, table.columns, strict=True)) + "</tr>"
+
+    title = f'<caption style="text-align:left;font-weight:600;padding:4px 0">{_html.escape(table.title)}</caption>'
+    body = "".join(row("td", cells) for cells in table.rows)
+    return f"<table>{title}<thead>{row('th', table.columns)}</thead><tbody>{body}</tbody></table>"
+
+
+def number(value: Any, digits: int = 4) -> str:
+    """A number with at most `digits` significant digits, and never more than its dtype carries."""
+    value = np.asarray(value)
+    if jnp.issubdtype(value.dtype, jnp.inexact):
+        digits = min(digits, jnp.finfo(value.dtype).precision)
+        if np.iscomplexobj(value):
+            return f"{complex(value):.{digits}g}"
+        return f"{float(value) + 0.0:.{digits}g}"  # + 0.0: a negative zero reads as zero
+    return str(value)
+
+
+def numbers(values: Any, digits: int = 4, limit: int = 6) -> str:
+    """An array of numbers in parentheses, folded past `limit` entries; a scalar alone."""
+    values = np.asarray(values)
+    if values.ndim == 0:
+        return number(values, digits)
+    shown = [numbers(v, digits, limit) for v in values[:limit]]
+    return "(" + ", ".join(shown) + (", …" if len(values) > limit else "") + ("," if len(values) == 1 else "") + ")"

@@ -1,0 +1,247 @@
+"""The transforms that look: `points`, `walk`, `outputs`, `vjp`. Function in, function out, like `jax.grad`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ._at import At, choose
+from ._errors import ArgumentError, PointError, listed
+from ._named import Named
+from ._points import Points, check_by, read
+from ._result import Walk
+from ._rewire import Visitor, plan, run
+from ._stage import Staged, renamed_after, stage
+from ._tap import Tap, delta_tap, keep_tap
+
+
+def points(fun: Callable, *args: Any, by: str | None = None, **kwargs: Any) -> Points:
+    """What can be walked in `fun` at these arguments. Traces abstractly; computes nothing.
+
+    Arguments:
+        fun: any function of arrays.
+        *args, **kwargs: its arguments; arrays may be `jax.ShapeDtypeStruct`.
+        by: where points come from: "tags", or None for all.
+
+    Returns:
+        Points: by name, in forward order. Empty if no value in `fun` has a name.
+
+    >>> import jax, jax.numpy as jnp, jaxwalk as jw
+    >>> jw.points(lambda x: jnp.sum(jw.tag(jnp.tanh(x), "tanh")), jax.ShapeDtypeStruct((3,), "float32"))
+    1 point
+      X  point  kind  shape  dtype
+      1  tanh   tag   (3,)   float32
+    """
+    check_by(by)
+    staged = stage(fun, args, kwargs)
+    return read(staged.closed, staged.every)
+
+
+def walk(
+    fun: Callable,
+    at: At = None,
+    *,
+    by: str | None = None,
+    argnums: int | Sequence[int] | None = None,
+    has_aux: bool = False,
+    keep: Callable[[Any, Any], Any] | None = None,
+) -> Callable[..., Walk]:
+    """Runs `fun` forward and backward, and gives the output and δ = ∂loss/∂value of each of its points.
+
+    One backward pass, at the price of one `jax.grad`. The value and the gradients are those of `fun`. It does
+    not jit; it composes with `jax.jit`, `jax.vmap` (one walk per datum), `jax.grad`, `jax.checkpoint`, `lax.scan`.
+
+    Arguments:
+        fun: any function of arrays whose result is a real scalar, the loss (with `has_aux`: and anything else).
+        at: which points. None for all; a name; a glob, in which `*` stays within one part of a name and a part
+            `**` is any number of parts; a predicate on `Point`; a list of these.
+        by: where points come from: "tags" (`jw.tag` and `jax.ad_checkpoint.checkpoint_name`), or None for all.
+        argnums: as of `jax.grad`: the arguments whose gradients to give as `Walk.grads`. None for none.
+        has_aux: whether `fun` returns a pair, the loss and auxiliary data.
+        keep: a function (output, δ) -> pytree of small arrays, run at every point inside the backward pass, at every
+            step of a scan. What it returns is `Walk.kept`, and the full arrays never leave: `Walk.outputs` and
+            `Walk.deltas` are empty. A `keep` that looks at δ alone costs no memory in the forward pass.
+
+    Returns:
+        A function of the arguments of `fun` that returns a `Walk`.
+
+    Raises:
+        PointError: (when called) there are no points, or `at` matches none, or only opaque ones.
+        ArgumentError: (when called) the loss is not a real scalar; an argument of `argnums` cannot be differentiated.
+
+    >>> import jax, jax.numpy as jnp, jaxwalk as jw
+    >>> def loss(x):
+    ...     hidden = jw.tag(2 * x, "hidden")
+    ...     return jnp.sum(hidden**2)
+    >>> jw.walk(loss)(jnp.array([1.0, 3.0])).deltas["hidden"]
+    Array([ 4., 12.], dtype=float32)
+    """
+    check_by(by)
+
+    @renamed_after(fun, "walk")
+    def walked(*args: Any, **kwargs: Any) -> Walk:
+        staged = stage(fun, args, kwargs, argnums)
+        _check_loss(staged.shapes, has_aux)
+        chosen = choose(read(staged.closed, _loss_only(staged)), at)
+        taps = _taps(chosen, keep)
+        planned = plan(staged.closed, [p for p in chosen.values() if p.opaque is None])
+        visitor = _tapping(taps, records=keep is None)
+
+        def forward(slots, values):
+            outs, records = run(planned, staged.with_chosen(values), slots, visitor)
+            loss, aux = staged.results(outs) if has_aux else (*outs, None)
+            return loss, (aux, records)
+
+        # The slots are made here, inside whatever is being traced, so that XLA sees that they are zeros.
+        values = [staged.args[i] for i in staged.chosen]
+        value, pullback, (aux, records) = jax.vjp(forward, _slots(taps), values, has_aux=True)
+        cotangents, grads = pullback(jnp.ones(value.shape, value.dtype))
+        found = _collected(chosen, taps, cotangents)
+        if keep is not None:
+            gone = _nothing("With `keep`, the arrays do not leave the backward pass; they are there without it.")
+            return Walk(value, aux, staged.rebuild(grads), chosen, gone, gone, found)
+        none = _nothing("Nothing was kept: `walk` was called without `keep`.")
+        return Walk(value, aux, staged.rebuild(grads), chosen, _in_order(chosen, records), found, none)
+
+    return walked
+
+
+def outputs(fun: Callable, at: At = None, *, by: str | None = None) -> Callable[..., tuple[Any, Named]]:
+    """Runs `fun` forward, and gives its result and the output of each of its points.
+
+    Arguments:
+        fun: any function of arrays; its result may be anything.
+        at, by: as of `walk`.
+
+    Returns:
+        A function of the arguments of `fun` that returns (result, outputs by name in forward order).
+
+    Raises:
+        PointError: (when called) as of `walk`.
+
+    >>> import jax.numpy as jnp, jaxwalk as jw
+    >>> value, found = jw.outputs(lambda x: jw.tag(x + 1, "next") * 2)(jnp.float32(3.0))
+    >>> float(value), float(found["next"])
+    (8.0, 4.0)
+    """
+    check_by(by)
+
+    @renamed_after(fun, "outputs")
+    def with_outputs(*args: Any, **kwargs: Any) -> tuple[Any, Named]:
+        staged = stage(fun, args, kwargs)
+        chosen = choose(read(staged.closed, staged.every), at)
+        planned = plan(staged.closed, [p for p in chosen.values() if p.opaque is None])
+        outs, records = run(planned, staged.args, {}, Visitor(lambda name, x, _: x, records=True))
+        return staged.results(outs), _in_order(chosen, records)
+
+    return with_outputs
+
+
+def vjp(fun: Callable, *args: Any, at: At = None, by: str | None = None) -> tuple[Any, Named, Callable]:
+    """`jax.vjp`, with the points of `fun` beside its arguments: for results that are not a scalar loss.
+
+    Arguments:
+        fun: any function of arrays; its result may be any pytree of arrays.
+        *args: its arguments, pytrees of arrays.
+        at, by: as of `walk`.
+
+    Returns:
+        (value, outputs, pullback): what `fun` returns; the outputs of its points; and a function from a cotangent
+        of the value to (deltas by name, a tuple of the cotangents of `args`). It may be called many times.
+
+    Raises:
+        PointError: as of `walk`.
+
+    >>> import jax.numpy as jnp, jaxwalk as jw
+    >>> value, outputs, pullback = jw.vjp(lambda x: jw.tag(x**2, "square") * 3, jnp.float32(2.0))
+    >>> deltas, (dx,) = pullback(jnp.float32(1.0))
+    >>> float(deltas["square"]), float(dx)
+    (3.0, 12.0)
+    """
+    check_by(by)
+    args = jax.tree.map(jnp.asarray, args)
+    staged = stage(fun, args, {})
+    chosen = choose(read(staged.closed, staged.every), at)
+    taps = _taps(chosen, None)
+    planned = plan(staged.closed, [p for p in chosen.values() if p.opaque is None])
+    visitor = _tapping(taps, records=True)
+
+    def forward(slots, *args):
+        outs, records = run(planned, jax.tree.leaves(args), slots, visitor)
+        return staged.results(outs), records
+
+    value, pull, records = jax.vjp(forward, _slots(taps), *args, has_aux=True)
+
+    def pullback(ct: Any) -> tuple[Named, tuple]:
+        cotangents, *cts = pull(ct)
+        return _collected(chosen, taps, cotangents), tuple(cts)
+
+    return value, _in_order(chosen, records), pullback
+
+
+# The pieces ---------------------------------------------------------------------------------------------
+
+
+def _taps(points: Points, keep: Callable | None) -> dict[str, Tap]:
+    taps = {p.name: delta_tap(p) if keep is None else keep_tap(p, keep) for p in points.values() if p.has_delta}
+    if keep is not None and not taps:
+        raise PointError(f"`keep` was given, but no value at {listed(points)} has a δ: they are integers or booleans.")
+    return taps
+
+
+def _tapping(taps: Mapping[str, Tap], *, records: bool) -> Visitor:
+    """What sends the values at the points through their taps; those that have no δ pass as they are."""
+    return Visitor(lambda name, x, slot: taps[name].through(x, slot) if name in taps else x, records)
+
+
+def _slots(taps: Mapping[str, Tap]) -> dict[str, Any]:
+    return {name: tap.slots for name, tap in taps.items()}
+
+
+def _collected(chosen: Points, taps: Mapping[str, Tap], cotangents: Mapping[str, Any]) -> Named:
+    return _in_order(chosen, {name: taps[name].collect(ct) for name, ct in cotangents.items()})
+
+
+def _in_order(chosen: Points, values: Mapping[str, Any]) -> Named:
+    """`values` in the order of the points; for a point that has none, why."""
+    absent = {
+        p.name: f"The point is {p.opaque}." if p.opaque else f"Its dtype is {p.dtype}: it has an output and no δ."
+        for p in chosen.values()
+        if p.name not in values
+    }
+    return Named({name: values[name] for name in chosen if name in values}, absent)
+
+
+def _nothing(reason: str) -> Named:
+    return Named({}, {"*": reason})
+
+
+def _loss_only(staged: Staged) -> list[bool]:
+    """Of the results (loss, aux...), the first."""
+    return [i == 0 for i in range(len(jax.tree.leaves(staged.shapes)))]
+
+
+def _check_loss(shapes: Any, has_aux: bool) -> None:
+    if has_aux and not (isinstance(shapes, tuple) and len(shapes) == 2):
+        raise ArgumentError(f"With `has_aux=True`, `fun` must return a pair (loss, aux); it returns {_kind(shapes)}.")
+    loss = shapes[0] if has_aux else shapes
+    if not isinstance(loss, jax.ShapeDtypeStruct):
+        fix = "return the loss alone, or (loss, aux) with `has_aux=True`; for other results use `jw.vjp`"
+        raise ArgumentError(f"The loss must be a real scalar, but `fun` returns {_kind(loss)}; {fix}.")
+    if loss.shape != ():
+        fix = "sum or mean it, or `jax.vmap` the walk for one walk per datum, or use `jw.vjp`"
+        raise ArgumentError(f"The loss must be a real scalar, but it has shape {loss.shape}; {fix}.")
+    if not jnp.issubdtype(loss.dtype, jnp.floating):
+        is_complex = jnp.issubdtype(loss.dtype, jnp.complexfloating)
+        fix = "take its real part or its modulus" if is_complex else "make it a float"
+        raise ArgumentError(f"The loss must be a real scalar, but its dtype is {loss.dtype}; {fix}, or use `jw.vjp`.")
+
+
+def _kind(shapes: Any) -> str:
+    if isinstance(shapes, jax.ShapeDtypeStruct):
+        return f"one array of shape {shapes.shape}"
+    size = f" of {len(shapes)}" if hasattr(shapes, "__len__") else ""
+    return f"a {type(shapes).__name__}{size}"
