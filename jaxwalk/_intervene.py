@@ -51,10 +51,10 @@ def intervene(fun: Callable, edits: Mapping[str, Any], *, by: str | None = None)
         edited = Points([point_named(found, name, "edits") for name in edits])
         values = {name: _as_fitting(edit, edited[name]) for name, edit in edits.items() if not callable(edit)}
 
-        def visit(name: str, value: Any, replacement: Any) -> Any:
-            return replacement if name in values else _fitting(edits[name](value), value, name)
+        def visit(name: str, value: Any, replacement: Any) -> tuple[Any, None]:
+            return replacement if name in values else _fitting(edits[name](value), value, name), None
 
-        outs, _ = run(plan(staged.closed, edited.values()), staged.args, values, Visitor(visit, records=False))
+        outs, _ = run(plan(staged.closed, edited.values()), staged.args, values, Visitor(visit, recorded=None))
         return staged.results(outs)
 
     return intervened

@@ -17,13 +17,23 @@ from ._rules import Body, Payload, Records, Result, carry_through
 
 
 class Visitor(NamedTuple):
-    """What is done at a point: `visit(name, value, payload)` is the value that goes on.
+    """What is done at a point, and what is brought out from there.
 
-    `records` says whether the value found there is brought out.
+    Attributes:
+        visit: (name, value, payload) -> (the value that goes on, a note). The note is what is recorded of the visit;
+            None for the value itself.
+        recorded: from the shape and dtype of the value to those of what is recorded; None if nothing is.
     """
 
-    visit: Callable[[str, Any, Any], Any]
-    records: bool
+    visit: Callable[[str, Any, Any], tuple[Any, Any]]
+    recorded: Callable[[jax.ShapeDtypeStruct], jax.ShapeDtypeStruct] | None
+
+
+class _Met(NamedTuple):
+    """A point seen from some jaxpr: the lengths of the scans between, and the value at one step."""
+
+    lead: tuple[int, ...]
+    value: jax.ShapeDtypeStruct
 
 
 class _Stretch(NamedTuple):
@@ -57,7 +67,7 @@ class Plan(NamedTuple):
     closed: Closed
     steps: Sequence[_Step]
     dead: Sequence[Sequence[Any]]
-    records: dict[str, jax.ShapeDtypeStruct]
+    points: dict[str, _Met]
 
 
 def plan(closed: Closed, points: Iterable[Point]) -> Plan:
@@ -85,10 +95,10 @@ def _do(step: _Step, args: list[Any], payload: Payload, visitor: Visitor, record
             return _compat.evaluate(closed, args)
         case _Named(eqn, jaxpr, point):
             # Visited before it is named: what goes on is again a point of this name, and can be walked again.
-            value = visitor.visit(point, args[0], payload.get(point))
+            value, note = visitor.visit(point, args[0], payload.get(point))
             named = _compat.name_again(jaxpr, eqn, value)
-            if visitor.records:
-                records[point] = named
+            if visitor.recorded is not None:
+                records[point] = named if note is None else note
             return [named]
         case _Entered(kind, eqn, plans):
             # The records of all its branches come out: zeros for those not taken.
@@ -101,7 +111,14 @@ def _body(plan: Plan, visitor: Visitor) -> Body:
     def run_body(payload: Payload, args: Sequence[Any]) -> Result:
         return run(plan, args, payload, visitor)
 
-    return Body(run_body, list(plan.records), plan.records if visitor.records else {})
+    return Body(run_body, list(plan.points), _record_shapes(plan, visitor))
+
+
+def _record_shapes(plan: Plan, visitor: Visitor) -> dict[str, jax.ShapeDtypeStruct]:
+    if visitor.recorded is None:
+        return {}
+    at_a_step = {name: (met.lead, visitor.recorded(met.value)) for name, met in plan.points.items()}
+    return {name: jax.ShapeDtypeStruct((*lead, *s.shape), s.dtype) for name, (lead, s) in at_a_step.items()}
 
 
 def _operands(step: _Step) -> tuple[Sequence[Any], Sequence[Any]]:
@@ -124,7 +141,7 @@ def _plan(closed: Closed, sites: Mapping[Site, str], kind_of: Callable[[Any], st
     for start, stop in _spans(len(jaxpr.eqns), sorted(inside)):
         steps.append(_step(jaxpr, start, stop, inside.get(start), last, kind_of))
         ends.append(stop)
-    return Plan(closed, steps, _dead(ends, last, len(jaxpr.eqns)), _shapes(steps))
+    return Plan(closed, steps, _dead(ends, last, len(jaxpr.eqns)), _points(steps))
 
 
 def _spans(length: int, marked: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -178,15 +195,14 @@ def _dead(ends: Sequence[int], last: Mapping[Any, int], length: int) -> list[lis
     return dead
 
 
-def _shapes(steps) -> dict[str, jax.ShapeDtypeStruct]:
-    """The shape of what is met at each point, seen from this jaxpr: a scan within adds a leading axis."""
-    shapes: dict[str, jax.ShapeDtypeStruct] = {}
+def _points(steps: Sequence[_Step]) -> dict[str, _Met]:
+    points: dict[str, _Met] = {}
     for step in steps:
         if isinstance(step, _Named):
             aval = step.eqn.outvars[0].aval
-            shapes[step.point] = jax.ShapeDtypeStruct(aval.shape, aval.dtype)
+            points[step.point] = _Met((), jax.ShapeDtypeStruct(aval.shape, aval.dtype))
         elif isinstance(step, _Entered):
             lead = (_compat.scan_parts(step.eqn).length,) if step.kind == "scan" else ()
             for inner in step.plans:
-                shapes |= {n: jax.ShapeDtypeStruct((*lead, *s.shape), s.dtype) for n, s in inner.records.items()}
-    return shapes
+                points |= {name: met._replace(lead=(*lead, *met.lead)) for name, met in inner.points.items()}
+    return points

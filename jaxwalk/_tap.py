@@ -16,6 +16,9 @@ from ._points import Point
 from ._reach import Reach
 
 
+WITNESS = jax.ShapeDtypeStruct((), jnp.float32)
+
+
 @jax.custom_jvp
 def tap(x: jax.Array, slot: jax.Array) -> jax.Array:
     """x. Its derivative is ẋ + ṡlot, so the cotangent of `slot` is that of x: δ.
@@ -38,10 +41,17 @@ tap.defjvp(_tap_jvp, symbolic_zeros=True)
 
 
 class Tap(NamedTuple):
-    """The tap of one point: its slots, the identity that takes them, and what their cotangents mean."""
+    """The tap of one point.
+
+    Attributes:
+        slots: zeros whose cotangents are what leaves the backward pass.
+        through: (x, slots) -> (x, witness). The witness is None, or a scalar 0 that must be a result of what is
+            differentiated, with a cotangent of its own.
+        collect: from the cotangents of the slots to what they stand for.
+    """
 
     slots: Any
-    through: Callable[[Any, Any], Any]
+    through: Callable[[Any, Any], tuple[Any, Any]]
     collect: Callable[[Any], Any]
 
 
@@ -50,7 +60,7 @@ def delta_tap(point: Point) -> Tap:
 
     The slot is made inside the traced function, as zeros: as an argument it would cost memory.
     """
-    return Tap(jnp.zeros(point.shape, point.dtype), tap, lambda delta: delta)
+    return Tap(jnp.zeros(point.shape, point.dtype), lambda x, slot: (tap(x, slot), None), lambda delta: delta)
 
 
 def keep_tap(point: Point, keep: Callable[[Any, Any], Any]) -> Tap:
@@ -59,6 +69,10 @@ def keep_tap(point: Point, keep: Callable[[Any, Any], Any]) -> Tap:
     A cotangent is of floating dtype, so an integer is carried as its two halves, each of which a float holds
     exactly. What `keep` closes over is made an argument of the tap, as JAX asks of custom rules. The output is
     saved for the backward pass only if `keep` looks at it.
+
+    Where no δ arrives (the loss does not depend on the value, or only through a comparison), JAX would not run the
+    rule of the tap, and nothing would be kept of the output either. The witness, a second result of the tap to which
+    a cotangent always arrives, makes it run; δ is then zeros.
     """
     axes = tuple(axis.length for axis in point.axes)
     value = jax.ShapeDtypeStruct(point.shape[len(axes) :], point.dtype)
@@ -79,13 +93,14 @@ def keep_tap(point: Point, keep: Callable[[Any, Any], Any]) -> Tap:
 def _keeping(closed: Closed, needs_output: bool) -> Callable[[Any, Any, Any], Any]:
     @jax.custom_vjp
     def through(x, slots, consts):
-        return x
+        return x, jnp.zeros(WITNESS.shape, WITNESS.dtype)
 
     def forward(x, slots, consts):
-        return x, (x if needs_output else None, consts)
+        return through(x, slots, consts), (x if needs_output else None, consts)
 
-    def backward(residual, ct):
+    def backward(residual, cts):
         x, consts = residual
+        ct, _ = cts
         kept = _compat.evaluate(closed._replace(consts=consts), (jnp.zeros_like(ct) if x is None else x, ct))
         return ct, [_carry(leaf) for leaf in kept], [None] * len(consts)
 

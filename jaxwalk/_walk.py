@@ -15,7 +15,7 @@ from ._points import Points, check_by, read
 from ._result import Walk
 from ._rewire import Visitor, plan, run
 from ._stage import Staged, renamed_after, stage
-from ._tap import Tap, delta_tap, keep_tap
+from ._tap import WITNESS, Tap, delta_tap, keep_tap
 
 
 def points(fun: Callable, *args: Any, by: str | None = None, **kwargs: Any) -> Points:
@@ -87,18 +87,20 @@ def walk(
         _check_loss(staged.shapes, has_aux)
         chosen = choose(read(staged.closed, _loss_only(staged)), at)
         taps = _taps(chosen, keep)
-        planned = plan(staged.closed, [p for p in chosen.values() if p.opaque is None])
-        visitor = _tapping(taps, records=keep is None)
+        met = [p for p in chosen.values() if p.name in taps or (keep is None and p.opaque is None)]
+        planned, visitor = plan(staged.closed, met), _tapping(taps, _itself if keep is None else _witness)
 
         def forward(slots, values):
             outs, records = run(planned, staged.with_chosen(values), slots, visitor)
             loss, aux = staged.results(outs) if has_aux else (*outs, None)
-            return loss, (aux, records)
+            witnesses, records = ({}, records) if keep is None else (records, {})
+            return (loss, witnesses), (aux, records)
 
         # The slots are made here, inside whatever is being traced, so that XLA sees that they are zeros.
         values = [staged.args[i] for i in staged.chosen]
-        value, pullback, (aux, records) = jax.vjp(forward, _slots(taps), values, has_aux=True)
-        cotangents, grads = pullback(jnp.ones(value.shape, value.dtype))
+        (value, witnesses), pullback, (aux, records) = jax.vjp(forward, _slots(taps), values, has_aux=True)
+        one = jnp.ones(value.shape, value.dtype)
+        cotangents, grads = pullback((one, jax.tree.map(jnp.zeros_like, witnesses)))
         found = _collected(chosen, taps, cotangents)
         if keep is not None:
             gone = _nothing("With `keep`, the arrays do not leave the backward pass; they are there without it.")
@@ -134,7 +136,7 @@ def outputs(fun: Callable, at: At = None, *, by: str | None = None) -> Callable[
         staged = stage(fun, args, kwargs)
         chosen = choose(read(staged.closed, staged.every), at)
         planned = plan(staged.closed, [p for p in chosen.values() if p.opaque is None])
-        outs, records = run(planned, staged.args, {}, Visitor(lambda name, x, _: x, records=True))
+        outs, records = run(planned, staged.args, {}, Visitor(lambda name, x, _: (x, None), _itself))
         return staged.results(outs), _in_order(chosen, records)
 
     return with_outputs
@@ -167,7 +169,7 @@ def vjp(fun: Callable, *args: Any, at: At = None, by: str | None = None) -> tupl
     chosen = choose(read(staged.closed, staged.every), at)
     taps = _taps(chosen, None)
     planned = plan(staged.closed, [p for p in chosen.values() if p.opaque is None])
-    visitor = _tapping(taps, records=True)
+    visitor = _tapping(taps, _itself)
 
     def forward(slots, *args):
         outs, records = run(planned, jax.tree.leaves(args), slots, visitor)
@@ -192,9 +194,17 @@ def _taps(points: Points, keep: Callable | None) -> dict[str, Tap]:
     return taps
 
 
-def _tapping(taps: Mapping[str, Tap], *, records: bool) -> Visitor:
+def _tapping(taps: Mapping[str, Tap], recorded: Callable) -> Visitor:
     """What sends the values at the points through their taps; those that have no δ pass as they are."""
-    return Visitor(lambda name, x, slot: taps[name].through(x, slot) if name in taps else x, records)
+    return Visitor(lambda name, x, slots: taps[name].through(x, slots) if name in taps else (x, None), recorded)
+
+
+def _itself(value: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+    return value
+
+
+def _witness(value: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+    return WITNESS
 
 
 def _slots(taps: Mapping[str, Tap]) -> dict[str, Any]:

@@ -1,0 +1,97 @@
+"""The command line: `jaxwalk` walks the worked example, `jaxwalk walk FILE.py --data FILE.npz` your model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import __version__
+from ._errors import DataError, JaxwalkError
+from ._files import describe, read_csv, read_model, read_npz
+from ._show import survey_data, survey_tables, walkthrough_data, walkthrough_tables
+from ._survey import survey
+from ._terminal import show
+from ._walkthrough import COLUMNS, PATIENTS, Cohort, walk_through
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command. Returns the exit status: 0, or 2 where something given does not fit."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except JaxwalkError as error:
+        print(f"jaxwalk: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of our output, `head` say, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="jaxwalk",
+        description="Walk through a JAX model, forward and backward. Without a command: the worked example.",
+    )
+    parser.set_defaults(run=_walkthrough)
+    parser.add_argument("--version", action="version", version=f"jaxwalk {__version__}")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help=f"other patients; columns: {', '.join(COLUMNS)}")
+    parser.add_argument("--json", action="store_true", help="print data instead of tables")
+    commands = parser.add_subparsers(title="commands", metavar="walk")
+    model = commands.add_parser(
+        "walk",
+        help="walk a model of your own through its data",
+        description="Walks objective(params, x, y) through every datum: a line per point, then the largest losses.",
+    )
+    model.set_defaults(run=_walk)
+    model.add_argument(
+        "file", type=Path, metavar="FILE.py", help="defines objective(params, x, y), of one datum, and params"
+    )
+    model.add_argument(
+        "--data", type=Path, required=True, metavar="FILE.npz", help="holds the arrays x and y, a row per datum"
+    )
+    model.add_argument(
+        "--top", type=_positive, default=10, metavar="K", help="how many data of largest loss (default 10)"
+    )
+    model.add_argument("--json", action="store_true", help="print data instead of tables")
+    return parser
+
+
+def _walkthrough(options: argparse.Namespace) -> None:
+    cohort = PATIENTS
+    if options.csv is not None:
+        table = read_csv(options.csv, COLUMNS)
+        cohort = Cohort(table[:, :-1], table[:, -1])
+    walked = walk_through(cohort)
+    if options.json:
+        print(json.dumps(walkthrough_data(walked), indent=2, ensure_ascii=False))
+    else:
+        show(walkthrough_tables(walked))
+
+
+def _walk(options: argparse.Namespace) -> None:
+    data = read_npz(options.data)
+    model = read_model(options.file)
+    try:
+        surveyed = survey(model.objective, model.params, data.x, data.y)
+    except JaxwalkError:
+        raise
+    except Exception as error:
+        raise DataError(f"`objective` of `{options.file}` fails on the first datum: {describe(error)}.") from error
+    if options.json:
+        print(json.dumps(survey_data(surveyed, options.top, data.unused), indent=2, ensure_ascii=False))
+    else:
+        show(survey_tables(surveyed, options.top, data.unused))
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least 1")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

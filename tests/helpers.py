@@ -1,0 +1,24 @@
+"""The referee, which does not use jaxwalk, and what several tests compare with."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def finite_differences(fun, at, step=1e-6):
+    """The gradient of the scalar `fun` at the array `at`, by central differences, entry by entry."""
+    at = np.asarray(at, np.float64)
+    gradient = np.zeros_like(at)
+    for index in np.ndindex(at.shape):
+        move = np.zeros_like(at)
+        move[index] = step
+        gradient[index] = (float(fun(jnp.asarray(at + move))) - float(fun(jnp.asarray(at - move)))) / (2 * step)
+    return gradient
+
+
+def assert_trees_equal(one, other):
+    """Same structure, same dtypes, the same bits."""
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
