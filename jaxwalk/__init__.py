@@ -14,6 +14,7 @@ from ._points import Axis as Axis
 from ._points import Point as Point
 from ._points import Points as Points
 from ._result import Culprit as Culprit
+from ._result import Culprits as Culprits
 from ._result import Nonfinite as Nonfinite
 from ._result import Walk as Walk
 from ._walk import outputs as outputs

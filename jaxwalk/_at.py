@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from typing import TypeAlias
 
-from ._errors import ArgumentError, PointError, listed, near
+from ._errors import ArgumentError, PointError, listed, near, shown
 from ._points import Point, Points
 
 At: TypeAlias = str | Callable[[Point], bool] | Iterable["At"] | None
@@ -28,7 +28,7 @@ def choose(points: Points, at: At) -> Points:
     if all(point.opaque for point in chosen.values()):
         first = next(iter(chosen.values()))
         raise PointError(
-            f"{'Every point' if at is None else f'Every point that `at={at!r}` matches'} is opaque: "
+            f"{'Every point' if at is None else f'Every point that `at={shown(at)}` matches'} is opaque: "
             f"{listed(chosen)}. `{first.name}` is {first.opaque}."
         )
     return chosen
@@ -53,7 +53,7 @@ def _matching(points: Points, at: At) -> Points:
     if isinstance(at, str):
         return _by_name(points, at)
     if not isinstance(at, Iterable):
-        raise ArgumentError(f"`at` is {at!r}; it must be a name, a glob, a predicate on `Point`, a list, or None.")
+        raise ArgumentError(f"`at` is {shown(at)}; it must be a name, a glob, a predicate on `Point`, a list, or None.")
     wanted = {name for item in at for name in _matching(points, item)}
     if not wanted:
         raise PointError("`at` is an empty list; leave it None for all points, or name some.")

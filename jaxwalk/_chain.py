@@ -8,11 +8,10 @@ from types import MappingProxyType
 from typing import Any
 
 import jax
-import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 
-from ._errors import ArgumentError, counted, listed, near
-from ._stage import is_array
+from ._errors import ArgumentError, counted, listed, near, shown
+from ._stage import as_input, is_array
 
 
 def tag(x: Any, name: str) -> Any:
@@ -40,10 +39,10 @@ def tag(x: Any, name: str) -> Any:
     ['parts/cos', 'parts/sin']
     """
     if not isinstance(name, str) or not name:
-        raise ArgumentError(f"`name` is {name!r}; it must be a string that is not empty.")
+        raise ArgumentError(f"`name` is {shown(name)}; it must be a string that is not empty.")
     leaves, tree = jax.tree_util.tree_flatten_with_path(x)
     if not leaves:
-        raise ArgumentError(f"`tag(x, {name!r})`: x holds no array ({x!r}); tag a value that has some.")
+        raise ArgumentError(f"`tag(x, {name!r})`: x holds no array ({shown(x)}); tag a value that has some.")
     return jax.tree.unflatten(tree, [_tag_leaf(leaf, name, path) for path, leaf in leaves])
 
 
@@ -52,7 +51,7 @@ def _tag_leaf(leaf: Any, name: str, path: tuple) -> jax.Array:
     if not is_array(leaf) and not isinstance(leaf, (bool, int, float, complex)):
         kind = type(leaf).__name__
         raise ArgumentError(f"`tag(x, {name!r})`: `{full}` is a {kind}, not an array; tag arrays, or pytrees of them.")
-    return checkpoint_name(jax.numpy.asarray(leaf) if isinstance(leaf, (np.ndarray, np.generic)) else leaf, full)
+    return checkpoint_name(as_input(leaf), full)
 
 
 def _key(entry: Any) -> str:
@@ -167,7 +166,7 @@ def objective(model: Callable[[Any, Any], Any], loss: Callable[[Any, Any], Any])
     """
     for argument, function in (("model", model), ("loss", loss)):
         if not callable(function):
-            raise ArgumentError(f"`{argument}` is {function!r}, which cannot be called; give a function.")
+            raise ArgumentError(f"`{argument}` is {shown(function)}, which cannot be called; give a function.")
 
     def fun(params: Any, x: Any, y: Any) -> Any:
         return loss(model(params, x), y)
@@ -180,7 +179,7 @@ def _takes_weights(name: str, layer: Any) -> bool:
     if isinstance(layer, Chain):
         return layer.takes_weights
     if not callable(layer):
-        raise ArgumentError(f"Layer `{name}` is {layer!r}, which cannot be called; give f(x) or f(weights, x).")
+        raise ArgumentError(f"Layer `{name}` is {shown(layer)}, which cannot be called; give f(x) or f(weights, x).")
     needed = _needed_arguments(name, layer)
     if needed not in (1, 2):
         raise ArgumentError(

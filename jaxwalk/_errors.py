@@ -41,3 +41,10 @@ def near(name: str, names: Iterable[str]) -> str:
 def counted(number: int, noun: str) -> str:
     """ "1 point", "2 points"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def shown(value: object) -> str:
+    """`value` itself if it is short to write, else what it is: a message is one sentence."""
+    text = repr(value)
+    is_short = len(text) <= 40 and "\n" not in text and not hasattr(value, "shape")
+    return text if is_short else f"a {type(value).__name__}"

@@ -59,7 +59,7 @@ def _number(path: Path, line: int, column: str, cell: str) -> float:
         value = float(cell)
     except ValueError:
         raise DataError(f"`{path}`, line {line}: `{column}` is {cell!r}, which is not a number.") from None
-    if not np.isfinite(np.float32(value)):
+    if not abs(value) <= float(np.finfo(np.float32).max):
         raise DataError(
             f"`{path}`, line {line}: `{column}` is {cell.strip()}; give a number that is finite in float32."
         )
@@ -82,14 +82,15 @@ def read_npz(path: Path) -> Data:
             rows; the two have different lengths.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file:
+            arrays = np.load(file, allow_pickle=False)
             if not hasattr(arrays, "files"):
                 raise DataError(f"`{path}` holds a single array; save both with `np.savez(file, x=..., y=...)`.")
             x, y = (_array(path, arrays, name) for name in ("x", "y"))
             unused = [name for name in arrays.files if name not in ("x", "y")]
+    except DataError:
+        raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, DataError):
-            raise
         raise DataError(f"`{path}` cannot be read as npz: {_first_line(error)}; make it with `np.savez`.") from error
     if len(x) != len(y):
         raise DataError(f"`{path}`: `x` has {counted(len(x), 'row')} and `y` has {len(y)}; they must be as many.")

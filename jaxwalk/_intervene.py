@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from ._at import point_named
-from ._errors import ArgumentError
+from ._dtypes import holds
+from ._errors import ArgumentError, shown
 from ._points import Point, Points, check_by, read
 from ._rewire import Visitor, plan, run
 from ._stage import renamed_after, stage
@@ -42,7 +43,7 @@ def intervene(fun: Callable, edits: Mapping[str, Any], *, by: str | None = None)
     """
     check_by(by)
     if not isinstance(edits, Mapping) or not edits:
-        raise ArgumentError(f"`edits` is {edits!r}; it must be a mapping from point names to functions or values.")
+        raise ArgumentError(f"`edits` is {shown(edits)}; it must be a mapping from point names to functions or values.")
 
     @renamed_after(fun, "intervene")
     def intervened(*args: Any, **kwargs: Any) -> Any:
@@ -63,8 +64,8 @@ def intervene(fun: Callable, edits: Mapping[str, Any], *, by: str | None = None)
 def _as_fitting(edit: Any, point: Point) -> jax.Array:
     """A replacement as an array, if it has the shape and dtype of its point."""
     value = jnp.asarray(edit)
-    # A Python number takes the dtype it meets, as everywhere in JAX; if the dtype can hold it.
-    if isinstance(edit, (int, float, complex)) and jnp.result_type(jnp.zeros((), point.dtype), edit) == point.dtype:
+    # A Python number takes the dtype it meets, as everywhere in JAX.
+    if isinstance(edit, (int, float, complex)) and holds(point.dtype, edit):
         value = value.astype(point.dtype)
     _check_fit(value, point.shape, point.dtype, point.name)
     return value

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
+from jax.tree import leaves
 
-from ._errors import PointError, near
+from ._errors import PointError, counted, near
+from ._table import Table, brief, html, summary, text
 
 
 class MissingName(PointError, KeyError):
@@ -26,10 +28,13 @@ class Named(Mapping[str, Any]):
         values: the values by name, in the order to keep.
         absent: for names that one may look for here in vain, the sentence that says why.
 
-    >>> Named({"b": 1, "a": 2})
-    Named({'b': 1, 'a': 2})
-    >>> jax.tree.map(lambda v: 10 * v, Named({"b": 1, "a": 2}))
-    Named({'b': 10, 'a': 20})
+    >>> import jax, jax.numpy as jnp, jaxwalk as jw
+    >>> named = jw.Named({"b": jnp.arange(3), "a": jnp.float32(0.5)})
+    >>> jax.tree.map(lambda v: 10 * v, named)
+    2 values
+      name  array      is
+      b     int32[3]   (0, 10, 20)
+      a     float32[]  5
     """
 
     __slots__ = ("_absent", "_values")
@@ -52,8 +57,15 @@ class Named(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._values)
 
+    def _table(self) -> Table:
+        rows = [(name, ", ".join(map(brief, leaves(value))), summary(value)) for name, value in self.items()]
+        return Table(counted(len(self), "value"), ("name", "array", "is"), rows)
+
     def __repr__(self) -> str:
-        return f"Named({self._values!r})"
+        return text(self._table())
+
+    def _repr_html_(self) -> str:
+        return html(self._table())
 
 
 def _flatten_with_keys(named: Named):

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from . import _compat
 from ._compat import Closed
-from ._errors import ArgumentError, counted, near
+from ._errors import ArgumentError, counted, near, shown
 from ._named import MissingName
 from ._reach import Mask, Reach
 from ._table import Table, html, text
@@ -211,4 +211,4 @@ def read(closed: Closed, used: Sequence[bool]) -> Points:
 def check_by(by: str | None) -> None:
     """Refuses a `by` that is not known."""
     if by not in (None, "tags"):
-        raise ArgumentError(f'`by` is {by!r}; points come from "tags" (or None, for all there are).')
+        raise ArgumentError(f'`by` is {shown(by)}; points come from "tags" (or None, for all there are).')

@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from ._errors import ArgumentError, counted
+from ._dtypes import widened
+from ._errors import ArgumentError, counted, shown
 from ._named import Named
 from ._points import Point, Points
-from ._table import Table, html, number, text
+from ._table import Table, html, is_readable, number, summary, text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +29,20 @@ class Culprit:
     index: tuple[int, ...]
     delta: Any
     value: Any
+
+
+class Culprits(list[Culprit]):
+    """A list of `Culprit`, largest |δ| first, that shows itself as a table."""
+
+    def _table(self) -> Table:
+        rows = [(c.point, str(list(c.index)) if c.index else "", number(c.value), number(c.delta)) for c in self]
+        return Table(counted(len(self), "culprit"), ("point", "index", "value", "δ"), rows, right=("value", "δ"))
+
+    def __repr__(self) -> str:
+        return text(self._table())
+
+    def _repr_html_(self) -> str:
+        return html(self._table())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,25 +112,31 @@ class Walk:
             )
         if jnp.iscomplexobj(move) and not jnp.iscomplexobj(delta):
             raise ArgumentError(f"The move of `{name}` is complex, the value there {delta.dtype}; move it by a real.")
-        wide = jnp.promote_types(delta.dtype, jnp.float32)  # bf16 is not summed in bf16
+        wide = widened(delta.dtype)
         product = jnp.real(delta.astype(wide) * move.astype(wide))
         return jnp.sum(product, axis=tuple(range(jnp.ndim(self.value), delta.ndim)))
 
-    def culprits(self, k: int = 5) -> list[Culprit]:
+    def culprits(self, k: int = 5) -> Culprits:
         """The `k` entries of largest |δ| over all points, largest first; NaN counts as largest.
 
         Fewer than `k` only if there are no more. Equal ones stay in forward order.
+
+        >>> import jax.numpy as jnp, jaxwalk as jw
+        >>> jw.walk(lambda x: jnp.sum(jw.tag(x * x, "square") ** 2))(jnp.array([1.0, 3.0])).culprits(1)
+        1 culprit
+          point   index  value   δ
+          square  [1]        9  18
 
         Raises:
             ArgumentError: `k` is not a positive integer, or the walk is being traced (under `jit`).
             PointError: the walk holds no deltas, as with `keep`.
         """
         if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or k < 1:
-            raise ArgumentError(f"`k` is {k!r}; it must be an integer of at least 1.")
+            raise ArgumentError(f"`k` is {shown(k)}; it must be an integer of at least 1.")
         if not self.deltas:
             self.deltas["*"]
         found = [c for name in self.deltas for c in self._largest(name, int(k))]
-        return [culprit for _, culprit in sorted(found, key=lambda c: -c[0])][:k]
+        return Culprits([culprit for _, culprit in sorted(found, key=lambda c: -c[0])][:k])
 
     def _largest(self, name: str, k: int) -> list[tuple[float, Culprit]]:
         delta, output = _concrete(self.deltas[name], "culprits"), _concrete(self.outputs[name], "culprits")
@@ -167,16 +188,17 @@ class Walk:
         shape = point.shape if output is None else output.shape
         return (
             str(point.number), point.name, str(shape), str(point.dtype), *_sizes(output), *_sizes(delta),
-            "" if kept is None else _summary(kept), point.note,
+            "" if kept is None else summary(kept), point.note,
         )  # fmt: skip
 
     def _title(self) -> str:
-        title = f"Walk through {counted(len(self.points), 'point')}"
-        if not hasattr(self.value, "shape") or isinstance(self.value, Tracer):
-            return title
+        through = f"through {counted(len(self.points), 'point')}"
+        if not is_readable(self.value):
+            return f"Walk {through}"
         if jnp.ndim(self.value) == 0:
-            return f"{title}, loss {number(self.value)}"
-        return f"{title}, {self.value.size} times, mean loss {number(np.mean(np.asarray(self.value)))}"
+            return f"Walk {through}, loss {number(self.value)}"
+        mean = number(np.mean(np.asarray(self.value).astype(widened(self.value.dtype))))
+        return f"{counted(self.value.size, 'walk')} {through}, mean loss {mean}"
 
     def __repr__(self) -> str:
         return text(self._table())
@@ -192,27 +214,17 @@ def _concrete(values: Any, method: str) -> np.ndarray:
 
 
 def _size(values: np.ndarray) -> np.ndarray:
-    """|values|, in at least float32: bf16 compares and sums poorly."""
-    wide = np.complex64 if np.iscomplexobj(values) else np.float32
-    return np.abs(values.astype(np.promote_types(values.dtype, wide) if values.dtype.kind in "fc" else wide))
+    """|values|, wide enough to compare and to sum."""
+    return np.abs(values.astype(widened(values.dtype)))
 
 
 def _sizes(values: Any) -> tuple[str, str]:
     """Mean and maximum of |values|, if they are numbers that can be read now."""
-    if values is None or isinstance(values, Tracer) or not hasattr(values, "dtype"):
-        return "", ""
-    if not jnp.issubdtype(values.dtype, jnp.number) or values.size == 0:
+    if not is_readable(values) or values.size == 0 or values.dtype == jnp.bool_:
         return "", ""
     size = _size(np.asarray(values))
-    digits = jnp.finfo(values.dtype).precision if jnp.issubdtype(values.dtype, jnp.inexact) else 4
-    return number(size.mean(), min(4, digits)), number(size.max(), min(4, digits))
-
-
-def _summary(kept: Any) -> str:
-    leaves = jax.tree.leaves(kept)
-    if len(leaves) == 1 and getattr(leaves[0], "ndim", 1) == 0 and not isinstance(leaves[0], Tracer):
-        return number(leaves[0])
-    return ", ".join(f"{leaf.dtype}{list(leaf.shape)}" for leaf in leaves)
+    digits = min(4, jnp.finfo(values.dtype).precision) if jnp.issubdtype(values.dtype, jnp.inexact) else 4
+    return number(size.mean(), digits), number(size.max(), digits)
 
 
 def _flatten_with_keys(walk: Walk):

@@ -61,10 +61,10 @@ def notes(w: Walkthrough) -> Iterator[str]:
     for i in np.flatnonzero(w.on_kink):
         o2 = float(w.walk.outputs["L2"][i])
         side = "lets all of δ4 through to δ3" if o2 >= 0 else "lets nothing of δ4 through to δ3"
+        value, bound = number(np.float32(o2), 2), number(np.float32(w.bound[i]), 2)
         yield (
-            f"{_names(w)[i]} stands on the kink of L3: o2 is {number(np.float32(o2), 2)}, within its rounding error of"
-            f" {number(np.float32(w.bound[i]), 2)} from 0. On which side it falls is rounding's choice: this one {side},"
-            " the other does the opposite."
+            f"{_names(w)[i]} stands on the kink of L3: o2 is {value}, within its rounding error of {bound} from 0."
+            f" On which side it falls is rounding's choice: this one {side}, the other does the opposite."
         )
 
 

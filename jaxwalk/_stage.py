@@ -11,7 +11,7 @@ import numpy as np
 
 from . import _compat
 from ._compat import Closed
-from ._errors import ArgumentError, counted
+from ._errors import ArgumentError, counted, shown
 
 
 class Staged(NamedTuple):
@@ -55,7 +55,7 @@ def stage(fun: Callable, args: tuple, kwargs: dict[str, Any], argnums: int | Seq
     booleans, strings, functions.
     """
     if not callable(fun):
-        raise ArgumentError(f"`fun` is {fun!r}, which cannot be called; give a function of arrays.")
+        raise ArgumentError(f"`fun` is {shown(fun)}, which cannot be called; give a function of arrays.")
     leaves, tree = jax.tree.flatten((args, kwargs))
     named = _leaves_of(args, argnums)
     traced = [i for i, leaf in enumerate(leaves) if i in named or is_array(leaf)]
@@ -67,7 +67,7 @@ def stage(fun: Callable, args: tuple, kwargs: dict[str, Any], argnums: int | Seq
         args, kwargs = jax.tree.unflatten(tree, merged)
         return fun(*args, **kwargs)
 
-    values = [_as_input(leaves[i]) for i in traced]
+    values = [as_input(leaves[i]) for i in traced]
     closed, shapes = _compat.trace(flat, *values)
     chosen = [traced.index(i) for i in named]
     return Staged(closed, values, shapes, chosen, _rebuilder(args, argnums))
@@ -80,7 +80,19 @@ def is_array(leaf: Any) -> bool:
     return isinstance(leaf, jax.Array) or (hasattr(leaf, "shape") and hasattr(leaf, "dtype"))
 
 
-def _as_input(leaf: Any) -> Any:
+def as_arrays(args: tuple) -> tuple:
+    """`args` with every leaf an array; what is none is refused by its place."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(args):
+        if not is_array(leaf) and not isinstance(leaf, (bool, int, float, complex)):
+            raise ArgumentError(
+                f"`args{jax.tree_util.keystr(path)}` is a {type(leaf).__name__}, not an array;"
+                " fix it with `functools.partial` or a lambda."
+            )
+    return jax.tree.map(as_input, args)
+
+
+def as_input(leaf: Any) -> Any:
+    """A leaf as an array, or as the stand-in that it is."""
     return leaf if isinstance(leaf, (jax.Array, jax.ShapeDtypeStruct)) else jnp.asarray(leaf)
 
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ._dtypes import widened
 from ._points import Point, Points, read
 from ._stage import stage
 from ._walk import walk
@@ -77,8 +78,7 @@ def _points_of(fun: Callable, params: Any, x: Any, y: Any) -> Points:
 
 
 def _measure(values: jax.Array) -> dict[str, jax.Array]:
-    size = jnp.abs(values) if jnp.issubdtype(values.dtype, jnp.inexact) else jnp.abs(values.astype(jnp.float32))
-    size = size.astype(jnp.promote_types(size.dtype, jnp.float32))
+    size = jnp.abs(values.astype(widened(values.dtype)))
     return {
         "mean": jnp.sum(size) / max(size.size, 1),
         "max": jnp.max(size, initial=0),

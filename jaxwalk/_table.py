@@ -6,8 +6,10 @@ import html as _html
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 
 class Table(NamedTuple):
@@ -68,9 +70,28 @@ def number(value: Any, digits: int = 4) -> str:
 
 
 def numbers(values: Any, digits: int = 4, limit: int = 6) -> str:
-    """An array of numbers in parentheses, folded past `limit` entries; a scalar alone."""
+    """An array of numbers in parentheses, folded past `limit` entries; a scalar alone; a large matrix not at all."""
     values = np.asarray(values)
     if values.ndim == 0:
         return number(values, digits)
+    if values.ndim > 1 and values.size > limit**2:
+        return ""
     shown = [numbers(v, digits, limit) for v in values[:limit]]
     return "(" + ", ".join(shown) + (", …" if len(values) > limit else "") + ("," if len(values) == 1 else "") + ")"
+
+
+def brief(array: Any) -> str:
+    """An array's dtype and shape, "float32[3, 2]"; of anything else, its type."""
+    return f"{array.dtype}{list(array.shape)}" if hasattr(array, "dtype") else type(array).__name__
+
+
+def is_readable(values: Any) -> bool:
+    """Whether these are numbers now, and not what will be numbers when a trace is run, or random keys."""
+    if isinstance(values, Tracer) or not isinstance(values, (np.ndarray, np.generic, jax.Array)):
+        return False
+    return values.dtype == jnp.bool_ or jnp.issubdtype(values.dtype, jnp.number)
+
+
+def summary(tree: Any) -> str:
+    """The numbers of a pytree's arrays, those of large ones folded; nothing of what cannot be read now."""
+    return ", ".join(numbers(leaf) for leaf in jax.tree.leaves(tree) if is_readable(leaf))

@@ -15,7 +15,6 @@ from ._errors import ArgumentError
 from ._points import Point
 from ._reach import Reach
 
-
 WITNESS = jax.ShapeDtypeStruct((), jnp.float32)
 
 

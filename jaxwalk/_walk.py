@@ -14,7 +14,7 @@ from ._named import Named
 from ._points import Points, check_by, read
 from ._result import Walk
 from ._rewire import Visitor, plan, run
-from ._stage import Staged, renamed_after, stage
+from ._stage import Staged, as_arrays, renamed_after, stage
 from ._tap import WITNESS, Tap, delta_tap, keep_tap
 
 
@@ -164,7 +164,7 @@ def vjp(fun: Callable, *args: Any, at: At = None, by: str | None = None) -> tupl
     (3.0, 12.0)
     """
     check_by(by)
-    args = jax.tree.map(jnp.asarray, args)
+    args = as_arrays(args)
     staged = stage(fun, args, {})
     chosen = choose(read(staged.closed, staged.every), at)
     taps = _taps(chosen, None)

@@ -1,0 +1,141 @@
+"""What users bring: every way in which a file can be wrong is one sentence."""
+
+import re
+
+import numpy as np
+import pytest
+
+import jaxwalk as jw
+from jaxwalk._files import read_csv, read_model, read_npz
+
+COLUMNS = ("a", "b")
+
+
+def csv(tmp_path, text, encoding="utf-8"):
+    path = tmp_path / "data.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize(
+    "text", ["a,b\n1,2\n3,4\n", "b,a\n2,1\n4,3\n", "\ufeffa, b\r\n1,2\r\n\r\n3,4\r\n", 'a,b\n"1"," 2"\n3e0,4']
+)
+def test_csv(tmp_path, text):
+    np.testing.assert_array_equal(read_csv(csv(tmp_path, text), COLUMNS), [[1, 2], [3, 4]])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty; its first line must be `a,b`"),
+        ("a,b\n", "has a header and no rows"),
+        ("a\n1\n", "lacks the column `b`; its first line must name `a`, `b`"),
+        ("a,b,c\n1,2,3\n", "has a column `c` that has no meaning here"),
+        ("a,b,a\n1,2,3\n", "names a column twice"),
+        ("a,b\n1,2\n3\n", "line 3: the row has 1 cell where the header has 2"),
+        ("a,b\n1,2,3\n", "line 2: the row has 3 cells"),
+        ("a,b\n1,two\n", "line 2: `b` is 'two', which is not a number"),
+        ("a,b\n1,\n", "line 2: `b` is '', which is not a number"),
+        ("a,b\nnan,2\n", "line 2: `a` is nan; give a number that is finite in float32"),
+        ("a,b\n1e99,2\n", "line 2: `a` is 1e99; give a number that is finite"),
+    ],
+)
+def test_csv_that_does_not_fit(tmp_path, text, message):
+    with pytest.raises(jw.DataError, match=re.escape(message)):
+        read_csv(csv(tmp_path, text), COLUMNS)
+
+
+def test_csv_that_cannot_be_read(tmp_path):
+    for path in (tmp_path / "absent.csv", tmp_path, csv(tmp_path, "a,bä\n", "latin-1")):
+        with pytest.raises(jw.DataError, match="cannot be read as csv"):
+            read_csv(path, COLUMNS)
+
+
+def npz(tmp_path, **arrays):
+    path = tmp_path / "data.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+def test_npz(tmp_path):
+    data = read_npz(npz(tmp_path, x=np.eye(3), y=np.arange(3), ids=np.arange(3)))
+    np.testing.assert_array_equal(data.x, np.eye(3))
+    np.testing.assert_array_equal(data.y, [0, 1, 2])
+    assert data.unused == ["ids"]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": np.eye(3)}, "lacks the array `y`; it holds `x`"),
+        ({"x": np.eye(3), "y": np.arange(2)}, "`x` has 3 rows and `y` has 2; they must be as many"),
+        ({"x": np.zeros((0, 3)), "y": np.zeros(0)}, "`x` has shape (0, 3): no rows"),
+        ({"x": np.float32(1), "y": np.zeros(1)}, "`x` has shape (): no rows"),
+        ({"x": np.array(["a"]), "y": np.zeros(1)}, "`x` has dtype <U1; give numbers"),
+        ({"x": np.array([[1, 2], [3, np.nan]]), "y": np.zeros(2)}, "`x` has a NaN or an Inf in row 1 (from 0)"),
+        ({"x": np.ones(2), "y": np.array([np.inf, 1])}, "`y` has a NaN or an Inf in row 0"),
+        ({"x": np.ones(1), "y": np.array([2**40])}, "`y` holds integers too large for JAX's 32 bits"),
+        (
+            {"x": np.array([{}], object), "y": np.ones(1)},
+            "`x` is a pickle, which could run code when read, and is refused",
+        ),
+        ({}, "lacks the array `x`; it holds none"),
+    ],
+)
+def test_npz_that_does_not_fit(tmp_path, arrays, message):
+    with pytest.raises(jw.DataError, match=re.escape(message)):
+        read_npz(npz(tmp_path, **arrays))
+
+
+def test_npz_that_cannot_be_read(tmp_path):
+    (tmp_path / "text.npz").write_text("x, y")
+    (tmp_path / "cut.npz").write_bytes(npz(tmp_path, x=np.ones(9), y=np.ones(9)).read_bytes()[:200])
+    for name in ("absent.npz", "text.npz", "cut.npz", "."):
+        with pytest.raises(jw.DataError, match="cannot be read as npz"):
+            read_npz(tmp_path / name)
+    np.save(tmp_path / "single.npy", np.ones(3))
+    with pytest.raises(jw.DataError, match="holds a single array; save both with"):
+        read_npz(tmp_path / "single.npy")
+
+
+def test_a_pickle_is_never_run(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (print, ("BOOM",))
+
+    array = np.empty(1, object)
+    array[0] = Bomb()
+    np.savez(tmp_path / "bomb.npz", x=array, y=np.ones(1))
+    with pytest.raises(jw.DataError, match="refused"):
+        read_npz(tmp_path / "bomb.npz")
+
+
+def test_a_model_file(tmp_path):
+    (tmp_path / "beside.py").write_text("scale = 3")
+    path = tmp_path / "model.py"
+    path.write_text("from beside import scale\nparams = scale\ndef objective(params, x, y): return params * x * y")
+    model = read_model(path)
+    assert model.objective(model.params, 1, 2) == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("params = 1", "does not define `objective`; define objective(params, x, y), the loss of one datum"),
+        ("def objective(params, x, y): return 0", "does not define `params`; define params, the weights"),
+        ("params, objective = 1, 2", "`objective` is not a function"),
+        ("1 / 0", "cannot be run: ZeroDivisionError: division by zero"),
+        ("def", "cannot be run: SyntaxError"),
+        ("import a_module_that_is_not_there", "cannot be run: ModuleNotFoundError"),
+    ],
+)
+def test_a_model_file_that_does_not_fit(tmp_path, text, message):
+    (tmp_path / "model.py").write_text(text)
+    with pytest.raises(jw.DataError, match=re.escape(message)):
+        read_model(tmp_path / "model.py")
+
+
+def test_a_model_file_that_is_not_there(tmp_path):
+    for path in (tmp_path / "absent.py", tmp_path, tmp_path / "data.txt"):
+        with pytest.raises(jw.DataError, match="is not a Python file that is there"):
+            read_model(path)

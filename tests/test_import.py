@@ -1,0 +1,53 @@
+"""Importing jaxwalk and every transform need jax and optax alone."""
+
+import subprocess
+import sys
+
+BLOCKED = """
+import sys
+
+class Only:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"rich", "matplotlib", "sympy", "pyarrow", "treescope", "flax", "equinox", "IPython"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Only())
+"""
+
+TRANSFORMS = """
+import jax, jax.numpy as jnp, jaxwalk as jw
+fun = lambda x: jnp.sum(jw.chain(lambda x: 2 * x)({}, x))
+x = jnp.ones(3)
+walk = jax.jit(jw.walk(fun))(x)
+print(jw.points(fun, x), walk, walk._repr_html_(), walk.culprits(2), walk.deltas)
+jw.outputs(fun)(x), jw.vjp(fun, x), jw.intervene(fun, {"L1": x})(x), jw.walk(fun, keep=lambda o, d: d.sum())(x)
+"""
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", BLOCKED + code], capture_output=True, text=True, check=False)
+
+
+def test_import_and_transforms_need_no_rich():
+    done = run(TRANSFORMS)
+    assert done.returncode == 0, done.stderr
+
+
+def test_printing_tables_says_that_it_needs_rich():
+    done = run("from jaxwalk.__main__ import main\nsys.exit(main([]))")
+    assert done.returncode == 2
+    assert "needs the package `rich`; install it, or ask for `--json`" in done.stderr
+    assert run("from jaxwalk.__main__ import main\nsys.exit(main(['--json']))").returncode == 0
+
+
+def test_nothing_of_jax_is_imported_but_its_public_api():
+    import ast
+    import pathlib
+
+    import jaxwalk
+
+    for path in pathlib.Path(jaxwalk.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(name.startswith("jax._src") for name in names), path

@@ -1,0 +1,166 @@
+"""The texts of the errors: each names the argument, the cause and the fix."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+import jaxwalk as jw
+
+X = np.array([0.3, -0.7, 1.1], np.float32)
+fun = lambda x: jnp.sum(jw.tag(x * 2, "hidden") ** 2)
+looped = lambda x: jnp.sum(lax.while_loop(lambda c: c[0] < 1, lambda c: jw.tag(c + 1, "step"), x))
+model = jw.chain(dense=lambda w, x: x @ w, act=jnp.tanh)
+weights = np.eye(3, dtype=np.float32)
+
+
+class Opaque:
+    """No signature to read."""
+
+    __signature__ = "none"
+
+    def __call__(self, *args):
+        return args[0]
+
+
+CASES = {
+    # the loss
+    "shape": (lambda: jw.walk(lambda x: jw.tag(x, "a"))(X), "has shape (3,); sum or mean it, or `jax.vmap` the walk"),
+    "complex": (
+        lambda: jw.walk(lambda x: jw.tag(x.sum(), "a").astype("complex64"))(X),
+        "dtype is complex64; take its real part",
+    ),
+    "integer": (lambda: jw.walk(lambda x: jw.tag(jnp.argmax(x), "a"))(X), "dtype is int32; make it a float"),
+    "pair": (
+        lambda: jw.walk(lambda x: (jw.tag(x.sum(), "a"), x))(X),
+        "a tuple of 2; return the loss alone, or (loss, aux)",
+    ),
+    "no aux": (
+        lambda: jw.walk(fun, has_aux=True)(X),
+        "must return a pair (loss, aux); it returns one array of shape ()",
+    ),
+    # points
+    "near": (lambda: jw.walk(fun, "hiden")(X), "`at='hiden'` matches no point. Near it: `hidden`."),
+    "glob": (lambda: jw.walk(fun, "q*")(X), "`at='q*'` matches no point. There are: `hidden`."),
+    "predicate": (
+        lambda: jw.walk(fun, lambda p: False)(X),
+        "`at` is a predicate that holds for none of the points `hidden`",
+    ),
+    "empty list": (lambda: jw.walk(fun, [])(X), "`at` is an empty list; leave it None for all points"),
+    "at": (lambda: jw.walk(fun, 3)(X), "`at` is 3; it must be a name, a glob"),
+    "none": (lambda: jw.walk(jnp.sum)(X), "no points: no value in it has a name. Name values with `jw.tag(x, name)`"),
+    "opaque": (lambda: jw.walk(looped, "step")(X), "`step`, which is opaque: it is inside a `while_loop`"),
+    "all opaque": (lambda: jw.walk(looped)(X), "Every point is opaque: `step`. `step` is inside a `while_loop`"),
+    "glob opaque": (lambda: jw.walk(looped, "s*")(X), "Every point that `at='s*'` matches is opaque"),
+    "fun": (lambda: jw.walk(3)(X), "`fun` is 3, which cannot be called"),
+    # argnums
+    "argnums": (
+        lambda: jw.walk(fun, argnums=1)(X),
+        "`argnums` names argument 1, but the function was called with 1 pos",
+    ),
+    "argnums int": (lambda: jw.walk(lambda x, i: fun(x), argnums=1)(X, 3), "`args[1]`, which is of dtype int32"),
+    "argnums str": (lambda: jw.walk(lambda x, i: fun(x), argnums=1)(X, {"k": "s"}), "`args[1]['k']`, which is a str"),
+    # keep
+    "keep nothing": (lambda: jw.walk(fun, keep=lambda o, d: {})(X), "`keep` returned no array at `hidden`"),
+    "keep integers": (
+        lambda: jw.walk(lambda x: x[jw.tag(jnp.argmax(x), "i")], keep=lambda o, d: d)(X),
+        "`keep` was given, but no value at `i` has a δ",
+    ),
+    "kept deltas": (
+        lambda: jw.walk(fun, keep=lambda o, d: d.sum())(X).deltas["hidden"],
+        "With `keep`, the arrays do not",
+    ),
+    "kept culprits": (lambda: jw.walk(fun, keep=lambda o, d: d.sum())(X).culprits(1), "With `keep`, the arrays do not"),
+    "not kept": (lambda: jw.walk(fun)(X).kept["hidden"], "`walk` was called without `keep`"),
+    # tags
+    "tag text": (lambda: jw.tag("text", "name"), "`tag(x, 'name')`: `name` is a str, not an array"),
+    "tag leaf": (lambda: jw.tag({"a": X, "b": len}, "n"), "`n/b` is a builtin_function_or_method, not an array"),
+    "tag none": (lambda: jw.tag(None, "n"), "x holds no array (None)"),
+    "tag name": (lambda: jw.tag(X, ""), "`name` is ''; it must be a string that is not empty"),
+    "tag number": (lambda: jw.tag(X, 3), "`name` is 3; it must be a string"),
+    # chains
+    "no layers": (lambda: jw.chain(), "`chain` was given no layers"),
+    "two names": (lambda: jw.chain(jnp.tanh, L1=jnp.tanh), "Two layers are named `L1`"),
+    "input": (lambda: jw.chain(input=jnp.tanh), "cannot be named `input`"),
+    "slash": (lambda: jw.chain(**{"a/b": jnp.tanh}), "cannot be named `a/b`: `/` divides"),
+    "no arguments": (lambda: jw.chain(lambda: 0), "Layer `L1` needs 0 arguments; a layer is f(x) or f(weights, x)"),
+    "three arguments": (lambda: jw.chain(lambda a, b, c: 0), "Layer `L1` needs 3 arguments"),
+    "any arguments": (lambda: jw.chain(lambda *args: 0), "Layer `L1` needs 0 arguments"),
+    "keyword argument": (lambda: jw.chain(f=lambda x, *, k: 0), "Layer `f` needs a keyword argument; fix it with"),
+    "signature": (lambda: jw.chain(Opaque()), "Layer `L1` does not say what arguments it takes; wrap it in a lambda"),
+    "not callable": (lambda: jw.chain(dense=weights), "Layer `dense` is a ndarray, which cannot be called"),
+    "unknown layer": (
+        lambda: model({"dense": weights, "dens": 1}, X),
+        "weights for `dens`, which is no layer. Near it: `d",
+    ),
+    "weightless layer": (
+        lambda: model({"dense": weights, "act": 1}, X),
+        "weights for `act`, a layer f(x) that takes none",
+    ),
+    "missing weights": (lambda: model({}, X), "`params` lacks the weights of `dense`; add them under that name"),
+    "params": (lambda: model(weights, X), "`params` is a ndarray; it must be {layer name: weights}"),
+    "nested": (lambda: jw.chain(enc=model)({"enc": {}}, X), "`params['enc']` lacks the weights of `dense`"),
+    "loss function": (lambda: jw.objective(model, 3), "`loss` is 3, which cannot be called"),
+    "model function": (lambda: jw.objective(None, model), "`model` is None, which cannot be called"),
+    # edits
+    "edit shape": (
+        lambda: jw.intervene(fun, {"hidden": X[:2]})(X),
+        "`hidden` has shape (2,); the value there has shape (3,)",
+    ),
+    "edit scalar": (
+        lambda: jw.intervene(fun, {"hidden": 0.0})(X),
+        "`hidden` has shape (); the value there has shape (3,)",
+    ),
+    "edit dtype": (
+        lambda: jw.intervene(fun, {"hidden": lambda v: v.astype("float16")})(X),
+        "has dtype float16; the value there has dtype float32; cast it with `.astype('float32')`",
+    ),
+    "edit name": (
+        lambda: jw.intervene(fun, {"hide": X})(X),
+        "`edits` names `hide`, but there is no such point. Near it: `h",
+    ),
+    "edit opaque": (lambda: jw.intervene(looped, {"step": X})(X), "`edits` names `step`, which is opaque"),
+    "no edits": (lambda: jw.intervene(fun, {}), "`edits` is {}; it must be a mapping"),
+    "edits": (lambda: jw.intervene(fun, X), "`edits` is a ndarray; it must be a mapping from point names"),
+    # what a walk is asked
+    "move shape": (
+        lambda: jw.walk(fun)(X).predict({"hidden": X[:2]}),
+        "`hidden` has shape (2,), but δ there has shape (3,)",
+    ),
+    "move name": (lambda: jw.walk(fun)(X).predict({"hide": X}), "There is no `hide` here. Near it: `hidden`."),
+    "move complex": (lambda: jw.walk(fun)(X).predict({"hidden": X * 1j}), "The move of `hidden` is complex"),
+    "no moves": (lambda: jw.walk(fun)(X).predict({}), "`moves` is empty"),
+    "k": (lambda: jw.walk(fun)(X).culprits(0), "`k` is 0; it must be an integer of at least 1"),
+    "traced culprits": (
+        lambda: jax.jit(lambda x: jw.walk(fun)(x).culprits(1)[0].delta)(X),
+        "`Walk.culprits` needs numbers, and the walk is being traced",
+    ),
+    "traced nonfinite": (
+        lambda: jax.jit(lambda x: jw.walk(fun)(x).first_nonfinite())(X),
+        "`Walk.first_nonfinite` needs numbers",
+    ),
+    "vjp": (lambda: jw.vjp(fun, "text"), "`args[0]` is a str, not an array"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_message(case):
+    attempt, text = CASES[case]
+    with pytest.raises(jw.JaxwalkError, match=re.escape(text)) as caught:
+        attempt()
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).count("  ") == 0
+
+
+def test_errors_are_also_the_usual_kinds():
+    with pytest.raises(TypeError):
+        jw.walk(lambda x: jw.tag(x, "a"))(X)
+    with pytest.raises(ValueError, match="shape"):
+        jw.intervene(fun, {"hidden": X[:2]})(X)
+    with pytest.raises(LookupError):
+        jw.walk(fun, "hiden")(X)
+    with pytest.raises(KeyError):
+        jw.walk(fun)(X).deltas["hiden"]

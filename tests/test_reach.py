@@ -1,0 +1,67 @@
+"""`unused` must be exact: checked against JAX's own answer, whether a value can change the result."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+import jaxwalk as jw
+
+X = np.array([0.3, -0.7, 1.1], np.float32)
+
+
+def rotating_carry(x):
+    """c reaches the result only by way of the other carries, steps later."""
+
+    def step(carry, _):
+        _, b, c, d = carry
+        return (b, c, jw.tag(c * 2, "c"), jw.tag(d * 2, "d")), None
+
+    return jnp.sum(lax.scan(step, (x, x, x, x), None, length=5)[0][0])
+
+
+def stacked_only(x):
+    def step(c, _):
+        return jw.tag(c * 2, "carry"), (jw.tag(c + 1, "kept"), jw.tag(c + 2, "lost"))
+
+    _, (kept, _) = lax.scan(step, x, None, length=3)
+    return jnp.sum(kept)
+
+
+def one_branch(x):
+    yes = lambda x, y: (jw.tag(x, "x"), jw.tag(y, "y"))
+    no = lambda x, y: (x, x)
+    return jnp.sum(lax.cond(x[0] > 0, yes, no, x, x * 2)[1])
+
+
+def loop_carries(x):
+    a, b, n = jw.tag(x, "a"), jw.tag(x * 2, "b"), jw.tag(jnp.int32(0), "n")
+    result, _, _ = lax.while_loop(lambda c: c[2] < 3, lambda c: (c[0] * 2, c[1] * 2, c[2] + 1), (a, b, n))
+    return jnp.sum(result)
+
+
+def loop_swaps(x):
+    a, b = jw.tag(x, "a"), jw.tag(x * 2, "b")
+    result, _, _ = lax.while_loop(lambda c: c[2] < 3, lambda c: (c[1], c[0], c[2] + 1), (a, b, 0))
+    return jnp.sum(result)
+
+
+@pytest.mark.parametrize(
+    ("fun", "unused"),
+    [
+        (rotating_carry, {"c": False, "d": True}),
+        (stacked_only, {"kept": False, "lost": True, "carry": False}),
+        (one_branch, {"x": True, "y": False}),
+        (loop_carries, {"a": False, "b": True, "n": False}),
+        (loop_swaps, {"a": False, "b": False}),
+    ],
+)
+def test_unused_is_exact(fun, unused):
+    assert {name: p.unused for name, p in jw.points(fun, X).items()} == unused
+
+
+@pytest.mark.parametrize("fun", [rotating_carry, stacked_only, one_branch])
+def test_changing_an_unused_value_changes_nothing(fun):
+    for name, point in jw.points(fun, X).items():
+        changed = jw.intervene(fun, {name: lambda v: v + 100})(X)
+        assert (changed == fun(X)) == point.unused, name

@@ -1,0 +1,153 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxwalk as jw
+
+X = np.array([0.3, -0.7, 1.1], np.float32)
+
+
+def fun(x):
+    a = jw.tag(x * x, "a")
+    b = jw.tag(jnp.cumsum(a), "b")
+    return jnp.sum(b * b)
+
+
+# predict --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("float64")
+def test_predict_is_the_first_order_change():
+    x = X.astype(np.float64)
+    walk = jw.walk(fun)(x)
+    for name in ("a", "b"):
+        move = np.array([1.0, -2.0, 0.5])
+        change = lambda t, name=name, move=move: jw.intervene(fun, {name: lambda v: v + t * move})(x)
+        slope = (change(1e-6) - change(-1e-6)) / 2e-6
+        np.testing.assert_allclose(walk.predict({name: move}), slope, rtol=1e-8)
+
+
+def test_predict_adds_the_moves_of_several_points():
+    walk = jw.walk(fun)(X)
+    both = walk.predict({"a": X, "b": X})
+    np.testing.assert_allclose(both, walk.predict({"a": X}) + walk.predict({"b": X}), rtol=1e-6)
+
+
+def test_predict_of_many_walks_is_one_number_each():
+    xs = np.stack([X, 2 * X])
+    walk = jax.vmap(jw.walk(fun))(xs)
+    predicted = jax.jit(lambda walk: walk.predict({"a": xs}))(walk)
+    assert predicted.shape == (2,)
+    np.testing.assert_allclose(predicted[1], jw.walk(fun)(2 * X).predict({"a": 2 * X}), rtol=1e-6)
+    with pytest.raises(jw.ArgumentError, match="shape"):
+        walk.predict({"a": X})  # one move for many walks is not broadcast
+
+
+def test_predict_sums_bfloat16_in_float32():
+    walk = jw.walk(lambda x: jnp.sum(jw.tag(x, "a")))(jnp.ones(1000, jnp.bfloat16))
+    assert walk.predict({"a": jnp.ones(1000, jnp.bfloat16)}) == 1000
+
+
+# culprits -------------------------------------------------------------------------------------------------
+
+
+def test_culprits_are_the_largest_deltas():
+    walk = jw.walk(fun)(X)
+    entries = [(name, i, d[i], walk.outputs[name][i]) for name, d in walk.deltas.items() for i in range(3)]
+    expected = sorted(entries, key=lambda e: -abs(float(e[2])))
+    for k in (1, 3, 6, 100):
+        found = [(c.point, *c.index, c.delta, c.value) for c in walk.culprits(k)]
+        assert found == expected[:k]
+
+
+def test_equal_culprits_stay_in_forward_order():
+    walk = jw.walk(lambda x: jnp.sum(jw.tag(jw.tag(x, "a") * 1, "b")))(np.ones(4, np.float32))
+    assert [(c.point, c.index) for c in walk.culprits(5)] == [("a", (i,)) for i in range(4)] + [("b", (0,))]
+    assert [c.index for c in walk.culprits(2)] == [(0,), (1,)]
+
+
+def test_culprits_of_many_walks_carry_the_datum_first():
+    walk = jax.vmap(jw.walk(fun))(np.stack([X, 10 * X]))
+    assert walk.culprits(1)[0].index[0] == 1
+
+
+def test_nan_is_the_first_culprit():
+    walk = jw.walk(lambda x: jnp.sum(jw.tag(jnp.sqrt(jw.tag(x, "x")), "root")))(np.array([4, 0, -1], np.float32))
+    first, second = walk.culprits(2)
+    assert (first.point, first.index) == ("x", (1,))  # 1/√0: Inf
+    assert (second.point, second.index) == ("x", (2,))  # NaN
+    assert np.isinf(first.delta)
+    assert np.isnan(second.delta)
+
+
+def test_culprits_of_every_kind_of_value():
+    walk = jw.walk(lambda x: jnp.sum(jnp.abs(jw.tag(x.astype(jnp.complex64), "z"))).astype(jnp.bfloat16))(X)
+    assert len(walk.culprits(3)) == 3
+    empty = jw.walk(lambda x: jnp.sum(jw.tag(x, "empty")))(np.zeros((0, 3), np.float32))
+    assert empty.culprits(3) == []
+    scalar = jw.walk(lambda x: jw.tag(x, "scalar") * 2)(np.float32(1))
+    assert scalar.culprits(1)[0].index == ()
+
+
+# first_nonfinite ------------------------------------------------------------------------------------------
+
+
+def test_all_finite():
+    assert jw.walk(fun)(X).first_nonfinite() is None
+
+
+def test_forward_comes_before_backward():
+    walk = jw.walk(lambda x: jnp.sum(jw.tag(jnp.log(jw.tag(x, "x")), "log")))(np.array([1, 0, -1], np.float32))
+    found = walk.first_nonfinite()
+    assert (found.point, found.array, found.index) == ("log", "output", (1,))
+    assert np.isneginf(found.value)
+
+
+def test_backward_runs_from_the_loss():
+    """√ at 0: every output is finite, every δ from there back is not; the last point is the first met."""
+
+    def fun(x):
+        x = jw.tag(x, "far")
+        x = jw.tag(x * 2, "near")
+        return jw.tag(jnp.sum(jnp.sqrt(x)), "after")
+
+    found = jw.walk(fun)(np.array([1, 0], np.float32)).first_nonfinite()
+    assert (found.point, found.array, found.index) == ("near", "delta", (1,))
+
+
+def test_integers_are_finite():
+    walk = jw.walk(lambda x: x[jw.tag(jnp.argmax(x), "i")])(X)
+    assert walk.first_nonfinite() is None
+
+
+# how it shows ---------------------------------------------------------------------------------------------
+
+
+def test_repr_of_a_walk():
+    lines = repr(jw.walk(fun)(np.array([1, 2], np.float32))).splitlines()
+    assert lines[0] == "Walk through 2 points, loss 26"
+    assert lines[1].split("  ")[1:3] == ["X", "point"]
+    assert lines[2].split() == ["1", "a", "(2,)", "float32", "2.5", "4", "11", "12"]
+    assert lines[3].split() == ["2", "b", "(2,)", "float32", "3", "5", "6", "10"]
+
+
+def test_repr_of_many_walks_and_of_kept():
+    walk = jax.vmap(jw.walk(fun))(np.stack([X, X]))
+    assert repr(walk).startswith("2 walks through 2 points, mean loss ")
+    kept = jw.walk(fun, keep=lambda o, d: jnp.sum(d))(X)
+    assert "kept" in repr(kept)
+    assert "<td" in kept._repr_html_()
+
+
+def test_repr_while_traced_and_of_shapes():
+    seen = []
+
+    @jax.jit
+    def traced(x):
+        walk = jw.walk(fun)(x)
+        seen.append(repr(walk) + walk._repr_html_() + repr(walk.outputs))
+        return walk
+
+    assert "(3,)" in repr(jax.eval_shape(traced, X))
+    assert "Walk through 2 points" in seen[0]
