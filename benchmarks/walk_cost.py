@@ -35,7 +35,7 @@ import jaxwalk as jw
 T = TypeVar("T")
 Arrays = Mapping[str, Any]
 TOLERANCE = 1e-4  # of the largest entry: float32, fused differently
-REPEATS = {"mlp": 60, "transformer": 25}
+REPEATS = {"mlp": 40, "transformer": 20}
 
 
 # Marking: what a model does at its points ----------------------------------------------------------------
@@ -332,15 +332,15 @@ def machine() -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--model", choices=[*MODELS, "all"], default="all")
-    parser.add_argument("--repeats", type=int, help="rounds of runs (default 60 and 25; with --quick 3)")
-    parser.add_argument("--compile-repeats", type=int, help="rounds of compilations (default 5; with --quick 1)")
+    parser.add_argument("--repeats", type=int, help="rounds of runs (default 40 and 20; with --quick 3)")
+    parser.add_argument("--compile-repeats", type=int, help="rounds of compilations (default 4; with --quick 1)")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it works")
     parser.add_argument("--json", metavar="FILE", help="write every figure there; - is standard output")
     options = parser.parse_args()
 
     jax.config.update("jax_enable_compilation_cache", False)  # else a second run would measure the disk
     file = sys.stderr if options.json == "-" else sys.stdout
-    compile_repeats = options.compile_repeats or (1 if options.quick else 5)
+    compile_repeats = options.compile_repeats or (1 if options.quick else 4)
     report: dict[str, Any] = machine() | {"models": {}}
     print(", ".join(f"{key} {value}" for key, value in machine().items()), file=file)
     makers = QUICK if options.quick else MODELS

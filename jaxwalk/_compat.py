@@ -164,6 +164,29 @@ def jit_options(eqn: Any, extra_in: int, extra_out: Callable[[Any], Any]) -> dic
     return options
 
 
+def sharding_of(typed: Any, lead: int = 0) -> jax.sharding.NamedSharding | None:
+    """How an explicitly sharded value is divided over devices, with `lead` undivided axes before its own.
+
+    None for any other value: then the compiler divides it, and a type says nothing of it.
+    """
+    sharding = getattr(typed, "sharding", None)
+    if not isinstance(sharding, jax.sharding.NamedSharding) or all(axis is None for axis in sharding.spec):
+        return None
+    if jax.sharding.AxisType.Explicit not in sharding.mesh.axis_types:
+        return None
+    return jax.sharding.NamedSharding(sharding.mesh, jax.sharding.PartitionSpec(*(None,) * lead, *sharding.spec))
+
+
+def struct(typed: Any, lead: tuple[int, ...] = ()) -> jax.ShapeDtypeStruct:
+    """The shape, dtype and explicit sharding of a value, with leading axes."""
+    return jax.ShapeDtypeStruct((*lead, *typed.shape), typed.dtype, sharding=sharding_of(typed, len(lead)))
+
+
+def zeros(like: jax.ShapeDtypeStruct) -> jax.Array:
+    """Zeros of a shape, dtype and explicit sharding."""
+    return jnp.zeros(like.shape, like.dtype, device=like.sharding)
+
+
 _LIBRARIES = tuple(os.path.dirname(os.path.abspath(f)) + os.sep for f in (jax.__file__, __file__))
 
 

@@ -185,7 +185,7 @@ class Walk:
 
     def _row(self, point: Point) -> tuple[str, ...]:
         output, delta, kept = (m.get(point.name) for m in (self.outputs, self.deltas, self.kept))
-        shape = point.shape if output is None else output.shape
+        shape = getattr(output, "shape", point.shape)
         return (
             str(point.number), point.name, str(shape), str(point.dtype), *_sizes(output), *_sizes(delta),
             "" if kept is None else summary(kept), point.note,

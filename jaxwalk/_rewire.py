@@ -118,7 +118,7 @@ def _record_shapes(plan: Plan, visitor: Visitor) -> dict[str, jax.ShapeDtypeStru
     if visitor.recorded is None:
         return {}
     at_a_step = {name: (met.lead, visitor.recorded(met.value)) for name, met in plan.points.items()}
-    return {name: jax.ShapeDtypeStruct((*lead, *s.shape), s.dtype) for name, (lead, s) in at_a_step.items()}
+    return {name: _compat.struct(shape, lead) for name, (lead, shape) in at_a_step.items()}
 
 
 def _operands(step: _Step) -> tuple[Sequence[Any], Sequence[Any]]:
@@ -199,8 +199,7 @@ def _points(steps: Sequence[_Step]) -> dict[str, _Met]:
     points: dict[str, _Met] = {}
     for step in steps:
         if isinstance(step, _Named):
-            aval = step.eqn.outvars[0].aval
-            points[step.point] = _Met((), jax.ShapeDtypeStruct(aval.shape, aval.dtype))
+            points[step.point] = _Met((), _compat.struct(step.eqn.outvars[0].aval))
         elif isinstance(step, _Entered):
             lead = (_compat.scan_parts(step.eqn).length,) if step.kind == "scan" else ()
             for inner in step.plans:

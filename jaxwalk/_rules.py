@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jax import lax
 
 from . import _compat
@@ -81,7 +80,7 @@ def _cond(eqn: Any, bodies: Sequence[Body], args: Sequence[Any], payload: Payloa
     def branch(body: Body) -> Callable:
         def inner(payload, *operands):
             outs, records = body.run(body.own(payload), operands)
-            others = {n: jnp.zeros(r.shape, r.dtype) for n, r in zeros.items() if n not in records}
+            others = {name: _compat.zeros(record) for name, record in zeros.items() if name not in records}
             return outs, records | others
 
         return inner

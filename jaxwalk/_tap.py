@@ -59,7 +59,7 @@ def delta_tap(point: Point) -> Tap:
 
     The slot is made inside the traced function, as zeros: as an argument it would cost memory.
     """
-    return Tap(jnp.zeros(point.shape, point.dtype), lambda x, slot: (tap(x, slot), None), lambda delta: delta)
+    return Tap(_compat.zeros(_compat.struct(point)), lambda x, slot: (tap(x, slot), None), lambda delta: delta)
 
 
 def keep_tap(point: Point, keep: Callable[[Any, Any], Any]) -> Tap:
@@ -74,19 +74,28 @@ def keep_tap(point: Point, keep: Callable[[Any, Any], Any]) -> Tap:
     a cotangent always arrives, makes it run; δ is then zeros.
     """
     axes = tuple(axis.length for axis in point.axes)
-    value = jax.ShapeDtypeStruct(point.shape[len(axes) :], point.dtype)
-    closed, kept = _compat.trace(lambda x, ct: jax.tree.map(jnp.asarray, keep(x, ct)), value, value)
-    leaves, tree = jax.tree.flatten(kept)
+    value = _one_step(point)
+    arrays = lambda x, ct: jax.tree.map(jnp.asarray, keep(x, ct))
+    leaves, tree = jax.tree.flatten(jax.eval_shape(arrays, value, value))
     if not leaves:
         raise ArgumentError(f"`keep` returned no array at `{point.name}`; return what to keep of (output, delta).")
-    carried = [jax.eval_shape(_carry, leaf) for leaf in leaves]
-    slots = [jnp.zeros((*axes, *slot.shape), slot.dtype) for slot in carried]
+    closed, _ = _compat.trace(lambda x, ct: [_carry(leaf) for leaf in jax.tree.leaves(arrays(x, ct))], value, value)
+    slots = [_compat.zeros(_compat.struct(v.aval, axes)) for v in closed.jaxpr.outvars]
     through = _keeping(closed, needs_output=Reach().into(closed.jaxpr, [True] * len(leaves))[0][0])
 
     def collect(cotangents: Any) -> Any:
         return jax.tree.unflatten(tree, [_uncarry(c, leaf.dtype) for c, leaf in zip(cotangents, leaves, strict=True)])
 
     return Tap(slots, lambda x, slots: through(x, slots, list(closed.consts)), collect)
+
+
+def _one_step(point: Point) -> jax.ShapeDtypeStruct:
+    """The value at a point without the axes of the loops around it."""
+    loops = len(point.axes)
+    sharding = point.sharding
+    if sharding is not None:
+        sharding = jax.sharding.NamedSharding(sharding.mesh, jax.sharding.PartitionSpec(*sharding.spec[loops:]))
+    return jax.ShapeDtypeStruct(point.shape[loops:], point.dtype, sharding=sharding)
 
 
 def _keeping(closed: Closed, needs_output: bool) -> Callable[[Any, Any, Any], Any]:
@@ -101,7 +110,7 @@ def _keeping(closed: Closed, needs_output: bool) -> Callable[[Any, Any, Any], An
         x, consts = residual
         ct, _ = cts
         kept = _compat.evaluate(closed._replace(consts=consts), (jnp.zeros_like(ct) if x is None else x, ct))
-        return ct, [_carry(leaf) for leaf in kept], [None] * len(consts)
+        return ct, kept, [None] * len(consts)
 
     through.defvjp(forward, backward)
     return through

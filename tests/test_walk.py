@@ -302,7 +302,8 @@ def test_jit_keeps_its_name_and_options():
 
 
 def test_shardings_of_an_inner_jit_are_kept():
-    sharding = jax.sharding.NamedSharding(jax.make_mesh((1,), ("data",)), jax.sharding.PartitionSpec("data"))
+    mesh = jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
     layer = jax.jit(lambda x: jw.tag(x * 2, "h"), in_shardings=sharding, out_shardings=sharding)
     walk = jw.walk(lambda x: jnp.sum(layer(x)))(X)
     np.testing.assert_array_equal(walk.deltas["h"], np.ones(3))
