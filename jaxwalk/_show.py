@@ -37,8 +37,11 @@ def walkthrough_tables(w: Walkthrough) -> Iterator[Table | str]:
     rows = list(zip(names, _column(o["L3"]), map(number, w.cohort.y), _column(w.walk.value), correct, strict=True))
     yield Table("Loss = ½ (o3 - y)²", ("patient", "o3", "y", "loss", "correct?"), rows, ("o3", "y", "loss"))
 
-    columns = ("patient", "δ4", "δ3", "δ2", "δ1", "δw²")
-    yield _by_patient("Backward pass: δⁱ = ∂Loss/∂Xⁱ", columns, names, [d["L3"], d["L2"], d["L1"], d["input"], dw])
+    # In two tables: each fits a terminal of 80 columns.
+    columns = ("patient", "δ4", "δ3", "δ2")
+    yield _by_patient("Backward pass: δⁱ = ∂Loss/∂Xⁱ", columns, names, [d["L3"], d["L2"], d["L1"]])
+    columns = ("patient", "δ1", "δw² = ∂Loss/∂W²")
+    yield _by_patient("Backward pass, down to the input and to the weights", columns, names, [d["input"], dw])
 
     worst = names[w.worst]
     if w.culprits:

@@ -38,8 +38,10 @@ def test_the_main_job_prints_the_walkthrough(capsys):
         "x³ 0 2000 3000 good shape (1)",
         "x² (200, 0, 0) 1 1",
         "x³ 0 1 0.5 wrong",
-        "x¹ 0 0 (0, 0, 0) (0, 0, 0) (0, 0, 0)",
-        "x³ -1 -1 (-0.005, 0.0002586, -0.0001724) (-0.005, 0.0002586, -0.0001724) (0, -2000, -3000)",
+        "x¹ 0 0 (0, 0, 0)",
+        "x¹ (0, 0, 0) (0, 0, 0)",
+        "x³ -1 -1 (-0.005, 0.0002586, -0.0001724)",
+        "x³ (-0.005, 0.0002586, -0.0001724) (0, -2000, -3000)",
         "X⁴ (L3) 0 -1",
         "predicted, δ1 · (0, 0, 1) -0.0001724",
     ):
@@ -147,3 +149,10 @@ def test_more_data_than_one_batch(capsys, files, tmp_path):
     out = np.maximum(x.sum(1), 0)
     np.testing.assert_allclose(data["mean_loss"], 3 * np.mean(out**2), rtol=1e-5)
     np.testing.assert_allclose(data["points"][2]["output"]["max"], out.max(), rtol=1e-6)
+
+
+def test_the_main_job_fits_eighty_columns(capsys, monkeypatch):
+    monkeypatch.setattr("jaxwalk._terminal.WIDTH_ELSEWHERE", 80)
+    _, out, _ = run(capsys)
+    assert "(-0.005, 0.0002586, -0.0001724)   (0, -2000, -3000)" in out
+    assert max(map(len, out.splitlines())) <= 80
