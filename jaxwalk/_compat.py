@@ -164,27 +164,37 @@ def jit_options(eqn: Any, extra_in: int, extra_out: Callable[[Any], Any]) -> dic
     return options
 
 
-def sharding_of(typed: Any, lead: int = 0) -> jax.sharding.NamedSharding | None:
-    """How an explicitly sharded value is divided over devices, with `lead` undivided axes before its own.
-
-    None for any other value: then the compiler divides it, and a type says nothing of it.
-    """
-    sharding = getattr(typed, "sharding", None)
-    if not isinstance(sharding, jax.sharding.NamedSharding) or all(axis is None for axis in sharding.spec):
-        return None
-    if jax.sharding.AxisType.Explicit not in sharding.mesh.axis_types:
-        return None
-    return jax.sharding.NamedSharding(sharding.mesh, jax.sharding.PartitionSpec(*(None,) * lead, *sharding.spec))
-
-
 def struct(typed: Any, lead: tuple[int, ...] = ()) -> jax.ShapeDtypeStruct:
-    """The shape, dtype and explicit sharding of a value, with leading axes."""
-    return jax.ShapeDtypeStruct((*lead, *typed.shape), typed.dtype, sharding=sharding_of(typed, len(lead)))
+    """The type of a value, with leading axes: its shape and dtype; and, where they are part of the type, how it is
+    divided over an explicit mesh, and inside `shard_map` the axes of the mesh along which it varies."""
+    options: dict[str, Any] = {}
+    if varying := _varying(typed):
+        kind = "vma" if hasattr(typed, "vma") else "manual_axis_type"  # since jax 0.10
+        options[kind] = getattr(typed, kind)
+    if varying or _is_explicit(typed):
+        spec = jax.sharding.PartitionSpec(*(None,) * len(lead), *typed.sharding.spec)
+        options["sharding"] = jax.sharding.NamedSharding(typed.sharding.mesh, spec)
+    return jax.ShapeDtypeStruct((*lead, *typed.shape), typed.dtype, **options)
 
 
 def zeros(like: jax.ShapeDtypeStruct) -> jax.Array:
-    """Zeros of a shape, dtype and explicit sharding."""
+    """Zeros of a type, as `struct` gives it."""
+    if varying := _varying(like):
+        return lax.pcast(jnp.zeros(like.shape, like.dtype), varying, to="varying")
     return jnp.zeros(like.shape, like.dtype, device=like.sharding)
+
+
+def _varying(typed: Any) -> tuple[str, ...]:
+    manual = getattr(typed, "manual_axis_type", None)
+    return tuple(sorted((getattr(typed, "vma", None) if manual is None else manual.varying) or ()))
+
+
+def _is_explicit(typed: Any) -> bool:
+    """Whether the type of a value says how it is divided over devices. In any other mesh the compiler decides."""
+    sharding = getattr(typed, "sharding", None)
+    if not isinstance(sharding, jax.sharding.NamedSharding) or all(axis is None for axis in sharding.spec):
+        return False
+    return jax.sharding.AxisType.Explicit in sharding.mesh.axis_types
 
 
 _LIBRARIES = tuple(os.path.dirname(os.path.abspath(f)) + os.sep for f in (jax.__file__, __file__))

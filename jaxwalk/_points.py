@@ -44,7 +44,7 @@ class Point:
         opaque: why it cannot be walked and what to do, or None.
         source: the line that named it, "file.py:12", or "".
         site: where it is in the traced function.
-        sharding: how the value is divided over devices, if its type says so (an explicit mesh); else None.
+        type: of the value at one step, as JAX has it: with its sharding, where that is part of the type.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Point:
     opaque: str | None = None
     source: str = ""
     site: Site = dataclasses.field(default=(), repr=False)
-    sharding: Any = dataclasses.field(default=None, repr=False)
+    type: Any = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
     def has_delta(self) -> bool:
@@ -194,7 +194,7 @@ class _Reader:
             opaque=opaque,
             source=_compat.source_of(eqn),
             site=(*around.site, (index, 0)),
-            sharding=_compat.sharding_of(aval, len(around.axes)),
+            type=_compat.struct(aval),
         )
 
 

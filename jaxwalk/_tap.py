@@ -15,7 +15,7 @@ from ._errors import ArgumentError
 from ._points import Point
 from ._reach import Reach
 
-WITNESS = jax.ShapeDtypeStruct((), jnp.float32)
+WITNESS = jnp.float32  # the dtype of the witness of a tap
 
 
 @jax.custom_jvp
@@ -59,7 +59,8 @@ def delta_tap(point: Point) -> Tap:
 
     The slot is made inside the traced function, as zeros: as an argument it would cost memory.
     """
-    return Tap(_compat.zeros(_compat.struct(point)), lambda x, slot: (tap(x, slot), None), lambda delta: delta)
+    slot = _compat.zeros(_compat.struct(point.type, _loops(point)))
+    return Tap(slot, lambda x, slot: (tap(x, slot), None), lambda delta: delta)
 
 
 def keep_tap(point: Point, keep: Callable[[Any, Any], Any]) -> Tap:
@@ -73,14 +74,14 @@ def keep_tap(point: Point, keep: Callable[[Any, Any], Any]) -> Tap:
     rule of the tap, and nothing would be kept of the output either. The witness, a second result of the tap to which
     a cotangent always arrives, makes it run; δ is then zeros.
     """
-    axes = tuple(axis.length for axis in point.axes)
-    value = _one_step(point)
     arrays = lambda x, ct: jax.tree.map(jnp.asarray, keep(x, ct))
-    leaves, tree = jax.tree.flatten(jax.eval_shape(arrays, value, value))
+    leaves, tree = jax.tree.flatten(jax.eval_shape(arrays, point.type, point.type))
     if not leaves:
         raise ArgumentError(f"`keep` returned no array at `{point.name}`; return what to keep of (output, delta).")
-    closed, _ = _compat.trace(lambda x, ct: [_carry(leaf) for leaf in jax.tree.leaves(arrays(x, ct))], value, value)
-    slots = [_compat.zeros(_compat.struct(v.aval, axes)) for v in closed.jaxpr.outvars]
+    closed, _ = _compat.trace(
+        lambda x, ct: [_carry(leaf) for leaf in jax.tree.leaves(arrays(x, ct))], *[point.type] * 2
+    )
+    slots = [_compat.zeros(_compat.struct(v.aval, _loops(point))) for v in closed.jaxpr.outvars]
     through = _keeping(closed, needs_output=Reach().into(closed.jaxpr, [True] * len(leaves))[0][0])
 
     def collect(cotangents: Any) -> Any:
@@ -89,19 +90,14 @@ def keep_tap(point: Point, keep: Callable[[Any, Any], Any]) -> Tap:
     return Tap(slots, lambda x, slots: through(x, slots, list(closed.consts)), collect)
 
 
-def _one_step(point: Point) -> jax.ShapeDtypeStruct:
-    """The value at a point without the axes of the loops around it."""
-    loops = len(point.axes)
-    sharding = point.sharding
-    if sharding is not None:
-        sharding = jax.sharding.NamedSharding(sharding.mesh, jax.sharding.PartitionSpec(*sharding.spec[loops:]))
-    return jax.ShapeDtypeStruct(point.shape[loops:], point.dtype, sharding=sharding)
+def _loops(point: Point) -> tuple[int, ...]:
+    return tuple(axis.length for axis in point.axes)
 
 
 def _keeping(closed: Closed, needs_output: bool) -> Callable[[Any, Any, Any], Any]:
     @jax.custom_vjp
     def through(x, slots, consts):
-        return x, jnp.zeros(WITNESS.shape, WITNESS.dtype)
+        return x, jnp.zeros((), WITNESS)
 
     def forward(x, slots, consts):
         return through(x, slots, consts), (x if needs_output else None, consts)

@@ -99,8 +99,7 @@ def walk(
         # The slots are made here, inside whatever is being traced, so that XLA sees that they are zeros.
         values = [staged.args[i] for i in staged.chosen]
         (value, witnesses), pullback, (aux, records) = jax.vjp(forward, _slots(taps), values, has_aux=True)
-        one = jnp.ones(value.shape, value.dtype)
-        cotangents, grads = pullback((one, jax.tree.map(jnp.zeros_like, witnesses)))
+        cotangents, grads = pullback((jnp.ones_like(value), jax.tree.map(jnp.zeros_like, witnesses)))
         found = _collected(chosen, taps, cotangents)
         if keep is not None:
             gone = _nothing("With `keep`, the arrays do not leave the backward pass; they are there without it.")
@@ -204,7 +203,7 @@ def _itself(value: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
 
 
 def _witness(value: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
-    return WITNESS
+    return jax.ShapeDtypeStruct((), WITNESS)
 
 
 def _slots(taps: Mapping[str, Tap]) -> dict[str, Any]:

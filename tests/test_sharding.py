@@ -63,3 +63,30 @@ def test_keep_and_vjp_and_intervene(divided):
     np.testing.assert_allclose(deltas["dense"], jw.walk(fun)(WEIGHTS, X).deltas["dense"], rtol=1e-5, atol=1e-6)
     edited = jw.intervene(fun, {"yes": lambda h: h * 0})
     assert jax.jit(edited)(*divided) == 0
+
+
+@pytest.mark.parametrize("check_vma", [True, False])
+def test_inside_shard_map(check_vma):
+    """One walk per device, over its share of the data: its deltas are those shares of the whole."""
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
+    divided = (PartitionSpec("data"), PartitionSpec(None, "data"), PartitionSpec("data"))
+    shared = lambda f: jax.jit(
+        jax.shard_map(f, mesh=mesh, in_specs=(PartitionSpec(), divided[0]), out_specs=divided, check_vma=check_vma)
+    )
+
+    def deltas(weights, x):
+        walk = jw.walk(fun)(weights, x)
+        return walk.deltas["dense"], walk.deltas["step"], walk.outputs["no"]
+
+    def kept(weights, x):
+        kept = jw.walk(fun, keep=lambda output, delta: (jnp.sum(delta), jnp.sum(output > 0)))(weights, x).kept
+        return kept["dense"][0][None], kept["step"][1][:, None], kept["no"][1][None]
+
+    alone = jw.walk(fun)(WEIGHTS, X)
+    dense, step, no = shared(deltas)(WEIGHTS, X)
+    np.testing.assert_allclose(dense, alone.deltas["dense"], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(step, alone.deltas["step"], rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(no, np.zeros((8, 3)))
+    sums, positive, _ = shared(kept)(WEIGHTS, X)
+    np.testing.assert_allclose(sums, alone.deltas["dense"].reshape(4, -1).sum(1), rtol=1e-4)
+    np.testing.assert_array_equal(positive, (alone.outputs["step"].reshape(3, 4, -1) > 0).sum(-1))
