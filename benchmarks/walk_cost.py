@@ -8,9 +8,10 @@ The ways:
     epsilon    zeros added by hand at every point, one `jax.value_and_grad` with respect to all of them
     walk       `jw.walk`: like epsilon it returns the loss, all outputs and all δ
     keep       `jw.walk` that keeps the norm of each δ and no array
-    per layer  one gradient call per point: run and compile times are sums, temporary memory is the largest
+    per layer  one gradient call per point (of a scan: all its steps at once); times are sums, temp is the largest
 
-The input is a point too, so that `grad` and the rest do the same arithmetic.
+The input is a point too, so that `grad` and the rest do the same arithmetic. All but `grad`, `untagged` and `keep`
+return much more than `grad`: hence the column temp+output.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import argparse
 import functools
 import json
 import os
+import pathlib
 import random
 import sys
 import time
@@ -35,7 +37,7 @@ import jaxwalk as jw
 T = TypeVar("T")
 Arrays = Mapping[str, Any]
 TOLERANCE = 1e-4  # of the largest entry: float32, fused differently
-REPEATS = {"mlp": 40, "transformer": 20}
+ROUNDS = {"mlp": (30, 9), "transformer": (16, 4)}  # of runs, of compilations: under four minutes on two idle cores
 
 
 # Marking: what a model does at its points ----------------------------------------------------------------
@@ -83,6 +85,8 @@ class Model(NamedTuple):
 
 
 def mlp(layers: int, width: int, batch: int) -> Model:
+    names = [f"layer{i}" for i in range(1, layers + 1)]
+
     def loss(marking: Marking, eps: Arrays, weights, x, y):
         mark, outputs = marking(eps)
         x = mark(x, "input")
@@ -90,7 +94,6 @@ def mlp(layers: int, width: int, batch: int) -> Model:
             x = mark(jnp.tanh(x @ kernel + bias), name)
         return jnp.mean((x - y) ** 2), outputs
 
-    names = [f"layer{i}" for i in range(1, layers + 1)]
     x, y, *kernels = _normal((batch, width), (batch, width), *[(width, width)] * layers)
     weights = [(kernel / width**0.5, jnp.zeros(width)) for kernel in kernels]
     return Model(loss, (weights, x, y), dict.fromkeys(["input", *names], x.shape))
@@ -98,6 +101,7 @@ def mlp(layers: int, width: int, batch: int) -> Model:
 
 def transformer(blocks: int, width: int, heads: int, length: int, batch: int) -> Model:
     """Pre-norm blocks with causal attention, scanned over stacked weights and rematerialised."""
+    inside = ["attention", "mlp", "block"]
 
     def attention(weights: Arrays, x):
         query, key, value = jnp.split((x @ weights["qkv"]).reshape(batch, length, 3 * heads, -1), 3, axis=2)
@@ -118,7 +122,6 @@ def transformer(blocks: int, width: int, heads: int, length: int, batch: int) ->
         x, stacked = lax.scan(block, x, (weights, {name: eps[name] for name in inside if name in eps}))
         return jnp.mean((x - y) ** 2), outputs | stacked
 
-    inside = ["attention", "mlp", "block"]
     sides = {"qkv": (width, 3 * width), "out": (width, width), "up": (width, 4 * width), "down": (4 * width, width)}
     x, y, *kernels = _normal(*[(batch, length, width)] * 2, *[(blocks, *side) for side in sides.values()])
     weights = {name: kernel / kernel.shape[1] ** 0.5 for name, kernel in zip(sides, kernels, strict=True)}
@@ -293,27 +296,29 @@ def ratios(values: Sequence[float], bar: Sequence[float]) -> list[float]:
 
 # Showing -------------------------------------------------------------------------------------------------
 
-COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
-    "run ms": lambda f: f"{1e3 * np.median(f['run_s']):.1f}",
-    "× grad": lambda f: f"{f['run_to_grad'][1]:.3f}",
-    "quartiles": lambda f: f"{f['run_to_grad'][0]:.2f}-{f['run_to_grad'][2]:.2f}",
-    "temp MiB": lambda f: f"{f['temp_bytes'] / 2**20:.2f}",
-    "× grad ": lambda f: f"{f['temp_to_grad']:.3f}",
-    "output MiB": lambda f: f"{f['output_bytes'] / 2**20:.2f}",
-    "temp+output": lambda f: f"{f['total_bytes'] / 2**20:.2f}",
-    "× grad  ": lambda f: f"{f['total_to_grad']:.3f}",
-    "trace ms": lambda f: f"{1e3 * np.median(f['trace_s']):.0f}",
-    "compile ms": lambda f: f"{1e3 * np.median(f['compile_s']):.0f}",
-    "sum × epsilon": lambda f: f"{f['build_to_epsilon'][1]:.3f}",
-}
+COLUMNS: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
+    ("run ms", lambda f: f"{1e3 * np.median(f['run_s']):.1f}"),
+    ("× grad", lambda f: f"{f['run_to_grad'][1]:.3f}"),
+    ("quartiles", lambda f: f"{f['run_to_grad'][0]:.2f}-{f['run_to_grad'][2]:.2f}"),
+    ("temp MiB", lambda f: f"{f['temp_bytes'] / 2**20:.2f}"),
+    ("× grad", lambda f: f"{f['temp_to_grad']:.3f}"),
+    ("output MiB", lambda f: f"{f['output_bytes'] / 2**20:.2f}"),
+    ("temp+output", lambda f: f"{f['total_bytes'] / 2**20:.2f}"),
+    ("× grad", lambda f: f"{f['total_to_grad']:.3f}"),
+    ("trace ms", lambda f: f"{1e3 * np.median(f['trace_s']):.0f}"),
+    ("compile ms", lambda f: f"{1e3 * np.median(f['compile_s']):.0f}"),
+    ("sum × epsilon", lambda f: f"{f['build_to_epsilon'][1]:.3f}"),
+    ("quartiles", lambda f: f"{f['build_to_epsilon'][0]:.2f}-{f['build_to_epsilon'][2]:.2f}"),
+]
 
 
 def show(title: str, figures: Mapping[str, dict[str, Any]], file: TextIO) -> None:
-    rows = [["", *COLUMNS], *([way, *(cell(f) for cell in COLUMNS.values())] for way, f in figures.items())]
-    widths = [max(len(row[i].strip()) for row in rows) for i in range(len(rows[0]))]
+    rows = [[way, *(cell(figure) for _, cell in COLUMNS)] for way, figure in figures.items()]
+    rows = [["", *(heading for heading, _ in COLUMNS)], *rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     print(f"\n{title}", file=file)
     for way, *cells in rows:
-        line = [cell.strip().rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
+        line = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
         print("  ".join([way.ljust(widths[0]), *line]), file=file)
 
 
@@ -332,27 +337,28 @@ def machine() -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--model", choices=[*MODELS, "all"], default="all")
-    parser.add_argument("--repeats", type=int, help="rounds of runs (default 40 and 20; with --quick 3)")
-    parser.add_argument("--compile-repeats", type=int, help="rounds of compilations (default 4; with --quick 1)")
+    parser.add_argument("--repeats", type=int, help="rounds of runs (default 30 and 16; with --quick 3)")
+    parser.add_argument("--compile-repeats", type=int, help="rounds of compilations (default 9 and 4; with --quick 1)")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it works")
     parser.add_argument("--json", metavar="FILE", help="write every figure there; - is standard output")
     options = parser.parse_args()
 
     jax.config.update("jax_enable_compilation_cache", False)  # else a second run would measure the disk
     file = sys.stderr if options.json == "-" else sys.stdout
-    compile_repeats = options.compile_repeats or (1 if options.quick else 4)
     report: dict[str, Any] = machine() | {"models": {}}
     print(", ".join(f"{key} {value}" for key, value in machine().items()), file=file)
     makers = QUICK if options.quick else MODELS
     for name in makers if options.model == "all" else [options.model]:
-        repeats = options.repeats or (3 if options.quick else REPEATS[name])
-        figures = measure(makers[name](), repeats, compile_repeats)
+        repeats, compile_repeats = (3, 1) if options.quick else ROUNDS[name]
+        rounds = options.repeats or repeats, options.compile_repeats or compile_repeats
+        figures = measure(makers[name](), *rounds)
         sizes = makers[name].keywords
         report["models"][name] = {"sizes": sizes, "ways": figures}
         show(f"{name}: {', '.join(f'{value} {key}' for key, value in sizes.items())}", figures, file)
-    if options.json:
-        with open(1 if options.json == "-" else options.json, "w") as out:
-            json.dump(report, out, indent=1)
+    if options.json == "-":
+        print(json.dumps(report, indent=1))
+    elif options.json:
+        pathlib.Path(options.json).write_text(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":

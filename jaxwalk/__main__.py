@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
+import contextlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from . import __version__
 from ._errors import DataError, JaxwalkError
 from ._files import describe, read_csv, read_model, read_npz
-from ._show import survey_data, survey_tables, walkthrough_data, walkthrough_tables
+from ._show import as_json, survey_data, survey_tables, walkthrough_data, walkthrough_tables
 from ._survey import survey
 from ._terminal import show
 from ._walkthrough import COLUMNS, PATIENTS, Cohort, walk_through
@@ -20,14 +21,23 @@ from ._walkthrough import COLUMNS, PATIENTS, Cohort, walk_through
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command. Returns the exit status: 0, or 2 where something given does not fit."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.run is _walk and options.csv is not None:
+        parser.error("--csv is for the worked example; `walk` takes its data by --data")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without δ shows a ? for it
+            stream.reconfigure(errors="replace")
     try:
         options.run(options)
+        sys.stdout.flush()
     except JaxwalkError as error:
         print(f"jaxwalk: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of our output, `head` say, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
@@ -40,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"jaxwalk {__version__}")
     parser.add_argument("--csv", type=Path, metavar="FILE", help=f"other patients; columns: {', '.join(COLUMNS)}")
     parser.add_argument("--json", action="store_true", help="print data instead of tables")
-    commands = parser.add_subparsers(title="commands", metavar="walk")
+    commands = parser.add_subparsers(title="commands", metavar="")
     model = commands.add_parser(
         "walk",
         help="walk a model of your own through its data",
@@ -56,7 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     model.add_argument(
         "--top", type=_positive, default=10, metavar="K", help="how many data of largest loss (default 10)"
     )
-    model.add_argument("--json", action="store_true", help="print data instead of tables")
+    # Suppressed: else its default would undo a `--json` before the command.
+    model.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print data instead of tables")
     return parser
 
 
@@ -67,22 +78,24 @@ def _walkthrough(options: argparse.Namespace) -> None:
         cohort = Cohort(table[:, :-1], table[:, -1])
     walked = walk_through(cohort)
     if options.json:
-        print(json.dumps(walkthrough_data(walked), indent=2, ensure_ascii=False))
+        print(as_json(walkthrough_data(walked)))
     else:
         show(walkthrough_tables(walked))
 
 
 def _walk(options: argparse.Namespace) -> None:
     data = read_npz(options.data)
-    model = read_model(options.file)
-    try:
-        surveyed = survey(model.objective, model.params, data.x, data.y)
-    except JaxwalkError:
-        raise
-    except Exception as error:
-        raise DataError(f"`objective` of `{options.file}` fails on the first datum: {describe(error)}.") from error
+    with contextlib.redirect_stdout(sys.stderr):  # what the user's file prints is not among our results
+        model = read_model(options.file)
+        try:
+            surveyed = survey(model.objective, model.params, data.x, data.y)
+        except JaxwalkError as error:
+            raise DataError(f"`objective` of `{options.file}`, of one datum: {error}") from error
+        except Exception as error:
+            why = describe(error, options.file)
+            raise DataError(f"`objective` of `{options.file}` fails on the first datum: {why}.") from error
     if options.json:
-        print(json.dumps(survey_data(surveyed, options.top, data.unused), indent=2, ensure_ascii=False))
+        print(as_json(survey_data(surveyed, options.top, data.unused)))
     else:
         show(survey_tables(surveyed, options.top, data.unused))
 

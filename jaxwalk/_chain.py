@@ -63,15 +63,12 @@ class Chain:
 
     Its points are `input`, then the output of each layer under the layer's name; of a layer that is itself a
     Chain, also the outputs of its layers, as "name/L1". Made by `chain`.
-
-    Attributes:
-        layers: the layers by name, in order.
     """
 
     def __init__(self, layers: Mapping[str, Callable]):
         if not layers:
             raise ArgumentError("`chain` was given no layers; give at least one function f(x) or f(weights, x).")
-        self.layers: Mapping[str, Callable] = MappingProxyType(dict(layers))
+        self._layers = dict(layers)
         self._weighted = {name: _takes_weights(name, layer) for name, layer in self.layers.items()}
 
     def __call__(self, params: Mapping[str, Any], x: Any) -> Any:
@@ -85,6 +82,11 @@ class Chain:
             ArgumentError: `params` lacks weights of a layer, or has some for a layer that is not there or takes none.
         """
         return self._run(params, tag(x, "input"), "")
+
+    @property
+    def layers(self) -> Mapping[str, Callable]:
+        """The layers by name, in order."""
+        return MappingProxyType(self._layers)
 
     @property
     def takes_weights(self) -> bool:
@@ -105,9 +107,7 @@ class Chain:
     def _check(self, params: Any, prefix: str) -> None:
         where = f"`params[{prefix[:-1]!r}]`" if prefix else "`params`"
         if not isinstance(params, Mapping):
-            raise ArgumentError(
-                f"{where} is a {type(params).__name__}; it must be {{layer name: weights}}, {{}} if none."
-            )
+            raise ArgumentError(f"{where} is {shown(params)}; it must be {{layer name: weights}}, {{}} if none.")
         for name in params:
             if name not in self.layers:
                 raise ArgumentError(f"{where} has weights for `{name}`, which is no layer. {near(name, self.layers)}")
@@ -146,8 +146,9 @@ def chain(*layers: Callable, **named_layers: Callable) -> Chain:
     for name in named_layers:
         if name in numbered:
             raise ArgumentError(f"Two layers are named `{name}`: one by its place, one by keyword; rename the keyword.")
-        if name == "input" or "/" in name:
-            why = "the input of the chain is" if name == "input" else "`/` divides the names of nested chains"
+        if name in ("", "input") or "/" in name:
+            whys = {"": "a name is not empty", "input": "that is the name of its input"}
+            why = whys.get(name, "`/` divides the names of nested chains")
             raise ArgumentError(f"A layer cannot be named `{name}`: {why}; rename it.")
     return Chain(numbered | named_layers)
 
@@ -181,7 +182,10 @@ def _takes_weights(name: str, layer: Any) -> bool:
     if not callable(layer):
         raise ArgumentError(f"Layer `{name}` is {shown(layer)}, which cannot be called; give f(x) or f(weights, x).")
     needed = _needed_arguments(name, layer)
-    if needed not in (1, 2):
+    if needed == 0:
+        fix = "a layer is f(x) or f(weights, x): wrap it in a lambda that takes these"
+        raise ArgumentError(f"Layer `{name}` can be called without arguments; {fix}.")
+    if needed > 2:
         raise ArgumentError(
             f"Layer `{name}` needs {counted(needed, 'argument')}; a layer is f(x) or f(weights, x):"
             " wrap it in a lambda that fixes the others."

@@ -42,7 +42,12 @@ def trace(fun: Callable, *args: Any) -> tuple[Closed, Any]:
 
 def evaluate(closed: Closed, args: Sequence[Any]) -> list[Any]:
     """The results of a jaxpr, each equation bound by JAX itself, under its own source and name stack."""
-    return eval_jaxpr(closed.jaxpr, closed.consts, *args)
+    return [as_array(result) for result in eval_jaxpr(closed.jaxpr, closed.consts, *args)]
+
+
+def as_array(value: Any) -> jax.Array:
+    """A result as an array: op by op, a constant may come out of a jaxpr as the literal that it is."""
+    return value if isinstance(value, jax.Array) else jnp.asarray(value)
 
 
 def stretch(jaxpr: Any, eqns: Sequence[Any], invars: Sequence[Any], outvars: Sequence[Any]) -> Closed:
@@ -101,7 +106,7 @@ def name_again(jaxpr: Any, eqn: Any, value: Any) -> Any:
     """`value`, named by a "name" equation of `jaxpr`."""
     (operand,) = eqn.invars
     if isinstance(operand, Literal):  # a constant cannot be the argument of a jaxpr
-        return checkpoint_name(value, name_of(eqn))
+        return checkpoint_name(as_array(value), name_of(eqn))
     return evaluate(stretch(jaxpr, [eqn], [operand], eqn.outvars), [value])[0]
 
 

@@ -45,6 +45,8 @@ def counted(number: int, noun: str) -> str:
 
 def shown(value: object) -> str:
     """`value` itself if it is short to write, else what it is: a message is one sentence."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"an array of shape {tuple(value.shape)}"  # type: ignore[attr-defined]
     text = repr(value)
-    is_short = len(text) <= 40 and "\n" not in text and not hasattr(value, "shape")
+    is_short = len(text) <= 40 and "\n" not in text
     return text if is_short else f"a {type(value).__name__}"

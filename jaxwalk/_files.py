@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import sys
+import traceback
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,7 +27,8 @@ def read_csv(path: Path, columns: Sequence[str]) -> np.ndarray:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = [(number, row) for number, row in enumerate(csv.reader(file), 1) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"`{path}` cannot be read as csv: {error}.") from error
+        why = error.strerror if isinstance(error, OSError) else _first_line(error)
+        raise DataError(f"`{path}` cannot be read as csv: {why}; give a text file in UTF-8.") from error
     if not rows:
         raise DataError(f"`{path}` is empty; its first line must be `{','.join(columns)}`.")
     header = [name.strip() for name in rows[0][1]]
@@ -40,7 +42,9 @@ def read_csv(path: Path, columns: Sequence[str]) -> np.ndarray:
 def _check_header(path: Path, header: list[str], columns: Sequence[str]) -> None:
     expected = f"its first line must name {listed(columns)}"
     if missing := [name for name in columns if name not in header]:
-        raise DataError(f"`{path}` lacks the column {listed(missing)}; {expected}.")
+        hint = "; its cells are divided by `;`, and should be by `,`" if ";" in header[0] else ""
+        column = "column" if len(missing) == 1 else "columns"
+        raise DataError(f"`{path}` lacks the {column} {listed(missing)}; {expected}{hint}.")
     if extra := [name for name in header if name not in columns]:
         raise DataError(f"`{path}` has a column {listed(extra)} that has no meaning here; {expected}.")
     if len(header) != len(columns):
@@ -56,7 +60,7 @@ def _numbers(path: Path, number: int, row: list[str], header: list[str]) -> list
 
 def _number(path: Path, line: int, column: str, cell: str) -> float:
     try:
-        value = float(cell)
+        value = float(cell.replace("_", "?"))  # Python would read 1_000
     except ValueError:
         raise DataError(f"`{path}`, line {line}: `{column}` is {cell!r}, which is not a number.") from None
     if not abs(value) <= float(np.finfo(np.float32).max):
@@ -91,7 +95,8 @@ def read_npz(path: Path) -> Data:
     except DataError:
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"`{path}` cannot be read as npz: {_first_line(error)}; make it with `np.savez`.") from error
+        why = "it is no npz" if "pickle" in str(error) else _first_line(error)  # NumPy would advise to load it unsafely
+        raise DataError(f"`{path}` cannot be read as npz: {why}; make it with `np.savez`.") from error
     if len(x) != len(y):
         raise DataError(f"`{path}`: `x` has {counted(len(x), 'row')} and `y` has {len(y)}; they must be as many.")
     return Data(x, y, unused)
@@ -111,7 +116,9 @@ def _array(path: Path, arrays: Any, name: str) -> np.ndarray:
     return array
 
 
-def _check_array(path: Path, name: str, array: np.ndarray) -> None:
+def _check_array(path: Path, name: str, array: Any) -> None:
+    if not isinstance(array, np.ndarray):
+        raise DataError(f"`{path}`: `{name}` is not an array; make the file with `np.savez`.")
     if array.ndim == 0 or len(array) == 0:
         raise DataError(f"`{path}`: `{name}` has shape {array.shape}: no rows; give at least one along the first axis.")
     if array.dtype.kind not in "biufc":
@@ -119,8 +126,10 @@ def _check_array(path: Path, name: str, array: np.ndarray) -> None:
     if array.dtype.kind in "fc" and not (finite := np.isfinite(array)).all():
         row = int(np.argwhere(~finite)[0][0])
         raise DataError(f"`{path}`: `{name}` has a NaN or an Inf in row {row} (from 0); mend it or leave the row out.")
-    if array.dtype.kind in "iu" and (array.astype(jax.dtypes.canonicalize_dtype(array.dtype)) != array).any():
-        raise DataError(f"`{path}`: `{name}` holds integers too large for JAX's 32 bits; set JAX_ENABLE_X64=1.")
+    with np.errstate(over="ignore"):
+        held = array.astype(jax.dtypes.canonicalize_dtype(array.dtype))
+    if (held != array).any() if array.dtype.kind in "iu" else not np.isfinite(held).all():
+        raise DataError(f"`{path}`: `{name}` holds numbers too large for JAX's 32 bits; set JAX_ENABLE_X64=1.")
 
 
 class Model(NamedTuple):
@@ -143,8 +152,8 @@ def read_model(path: Path) -> Model:
     sys.path.insert(0, str(path.parent.resolve()))  # as `python FILE.py` does: what lies beside it can be imported
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise DataError(f"`{path}` cannot be run: {describe(error)}.") from error
+    except (Exception, SystemExit) as error:
+        raise DataError(f"`{path}` cannot be run: {describe(error, path)}.") from error
     finally:
         sys.path.pop(0)
     for name, what in (
@@ -158,9 +167,11 @@ def read_model(path: Path) -> Model:
     return Model(module.objective, module.params)
 
 
-def describe(error: BaseException) -> str:
-    """An exception in one line: its kind and the first line of its text."""
-    return f"{type(error).__name__}: {_first_line(error)}"
+def describe(error: BaseException, path: Path) -> str:
+    """An exception in one line: its kind, the first line of its text, and the last line of the file it came through."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
+    where = f" (line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {_first_line(error)}{where}"
 
 
 def _first_line(error: BaseException) -> str:

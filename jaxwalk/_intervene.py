@@ -13,7 +13,7 @@ from ._dtypes import holds
 from ._errors import ArgumentError, shown
 from ._points import Point, Points, check_by, read
 from ._rewire import Visitor, plan, run
-from ._stage import renamed_after, stage
+from ._stage import is_array, renamed_after, stage
 
 
 def intervene(fun: Callable, edits: Mapping[str, Any], *, by: str | None = None) -> Callable:
@@ -45,6 +45,10 @@ def intervene(fun: Callable, edits: Mapping[str, Any], *, by: str | None = None)
     if not isinstance(edits, Mapping) or not edits:
         raise ArgumentError(f"`edits` is {shown(edits)}; it must be a mapping from point names to functions or values.")
 
+    for name in edits:
+        if not isinstance(name, str):
+            raise ArgumentError(f"`edits` has the key {shown(name)}; the keys are names of points.")
+
     @renamed_after(fun, "intervene")
     def intervened(*args: Any, **kwargs: Any) -> Any:
         staged = stage(fun, args, kwargs)
@@ -63,7 +67,7 @@ def intervene(fun: Callable, edits: Mapping[str, Any], *, by: str | None = None)
 
 def _as_fitting(edit: Any, point: Point) -> jax.Array:
     """A replacement as an array, if it has the shape and dtype of its point."""
-    value = jnp.asarray(edit)
+    value = _as_array(edit, point.name)
     # A Python number takes the dtype it meets, as everywhere in JAX.
     if isinstance(edit, (int, float, complex)) and holds(point.dtype, edit):
         value = value.astype(point.dtype)
@@ -72,9 +76,16 @@ def _as_fitting(edit: Any, point: Point) -> jax.Array:
 
 
 def _fitting(value: Any, old: Any, name: str) -> jax.Array:
-    new = jnp.asarray(value)
+    new = _as_array(value, name)
     _check_fit(new, jnp.shape(old), jnp.result_type(old), name)
     return new
+
+
+def _as_array(edit: Any, name: str) -> jax.Array:
+    if not is_array(edit) and not isinstance(edit, (bool, int, float, complex)):
+        fix = "give an array, or a function from the value to one"
+        raise ArgumentError(f"The edit of `{name}` is {shown(edit)}, which is not an array; {fix}.")
+    return jnp.asarray(edit)
 
 
 def _check_fit(new: jax.Array, shape: tuple[int, ...], dtype: Any, name: str) -> None:

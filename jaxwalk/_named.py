@@ -51,6 +51,10 @@ class Named(Mapping[str, Any]):
         reason = self._absent.get(name) or self._absent.get("*") or near(str(name), self._values)
         raise MissingName(f"There is no `{name}` here. {reason}")
 
+    def why_empty(self) -> str:
+        """A sentence on why there is nothing here, or none of it."""
+        return self._absent.get("*") or " ".join(f"`{name}`: {reason}" for name, reason in self._absent.items())
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
 

@@ -20,6 +20,13 @@ from ._table import Table, html, text
 Site = tuple[tuple[int, int], ...]
 
 
+class Step(NamedTuple):
+    """In the place of a value in the order of a run: the step of a scan, counted backward if the scan runs so."""
+
+    length: int
+    reverse: bool
+
+
 class Axis(NamedTuple):
     """A leading axis that a loop gave to the values at a point."""
 
@@ -44,6 +51,7 @@ class Point:
         opaque: why it cannot be walked and what to do, or None.
         source: the line that named it, "file.py:12", or "".
         site: where it is in the traced function.
+        clock: when it is met in a run: the equations down to it, with a `Step` for each scan around.
         type: of the value at one step, as JAX has it: with its sharding, where that is part of the type.
     """
 
@@ -58,6 +66,7 @@ class Point:
     opaque: str | None = None
     source: str = ""
     site: Site = dataclasses.field(default=(), repr=False)
+    clock: tuple[int | Step, ...] = dataclasses.field(default=(), repr=False)
     type: Any = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
@@ -65,10 +74,20 @@ class Point:
         """Whether a derivative with respect to this value exists: it is real or complex, and not opaque."""
         return self.opaque is None and jnp.issubdtype(self.dtype, jnp.inexact)
 
-    @property
-    def note(self) -> str:
-        """What a reader must know of this point, in a few words; "" if nothing."""
-        notes = [f"axis {i}: {axis.kind} of {axis.length}" for i, axis in enumerate(self.axes)]
+    def time(self, steps: tuple[int, ...]) -> tuple[int, ...]:
+        """When the value at these indices of `axes` is met: of two values, the first has the smaller time."""
+        left = iter(steps)
+        time = []
+        for part in self.clock:
+            if isinstance(part, Step):
+                step = next(left)
+                part = part.length - 1 - step if part.reverse else step
+            time.append(part)
+        return tuple(time)
+
+    def note(self, lead: int = 0) -> str:
+        """What a reader must know of this point, in a few words; "" if nothing. `lead` axes are before its own."""
+        notes = [f"axis {i}: {axis.kind} of {axis.length}" for i, axis in enumerate(self.axes, lead)]
         notes += ["conditional"] * self.conditional + ["unused"] * self.unused
         if self.opaque is not None:
             notes.append(f"opaque: {self.opaque.partition(',')[0]}")
@@ -111,7 +130,7 @@ class Points(Mapping[str, Point]):
         return Points(point for point in self.values() if condition(point))
 
     def _table(self) -> Table:
-        rows = [(str(p.number), p.name, p.kind, str(p.shape), str(p.dtype), p.note) for p in self.values()]
+        rows = [(str(p.number), p.name, p.kind, str(p.shape), str(p.dtype), p.note()) for p in self.values()]
         return Table(counted(len(self), "point"), ("X", "point", "kind", "shape", "dtype", "note"), rows, right=("X",))
 
     def __repr__(self) -> str:
@@ -128,6 +147,7 @@ class _Around(NamedTuple):
     axes: tuple[Axis, ...] = ()
     conditional: bool = False
     opaque: str | None = None
+    clock: tuple[int | Step, ...] = ()
 
 
 _OPAQUE = {
@@ -159,9 +179,12 @@ class _Reader:
 
     def _enter(self, kind: str, eqn: Any, index: int, mask: Mask, around: _Around) -> Iterator[Point]:
         for branch, (closed, used) in enumerate(self.reach.inner(eqn, mask)):
-            inside = around._replace(site=(*around.site, (index, branch)))
+            inside = around._replace(site=(*around.site, (index, branch)), clock=(*around.clock, index))
             if kind == "scan":
-                inside = inside._replace(axes=(*around.axes, Axis("scan", _compat.scan_parts(eqn).length)))
+                parts = _compat.scan_parts(eqn)
+                step = Step(parts.length, parts.options["reverse"])
+                axes = (*around.axes, Axis("scan", parts.length))
+                inside = inside._replace(axes=axes, clock=(*inside.clock, step))
             elif kind == "cond":
                 inside = inside._replace(conditional=True)
             yield from self.read(closed.jaxpr, used, inside)
@@ -194,6 +217,7 @@ class _Reader:
             opaque=opaque,
             source=_compat.source_of(eqn),
             site=(*around.site, (index, 0)),
+            clock=(*around.clock, index),
             type=_compat.struct(aval),
         )
 

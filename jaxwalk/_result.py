@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -12,9 +12,10 @@ import numpy as np
 from jax.core import Tracer
 
 from ._dtypes import widened
-from ._errors import ArgumentError, counted, shown
+from ._errors import ArgumentError, PointError, counted, shown
 from ._named import Named
 from ._points import Point, Points
+from ._stage import is_array
 from ._table import Table, html, is_readable, number, summary, text
 
 
@@ -47,9 +48,13 @@ class Culprits(list[Culprit]):
 
 @dataclasses.dataclass(frozen=True)
 class Nonfinite:
-    """Where a NaN or an Inf is first met: at which point, in which array ("output" or "delta"), at which index."""
+    """Where a NaN or an Inf is first met.
 
-    point: str
+    `point` is its name; None in the loss and in the gradients. `array` is "output", "loss", "delta" or "grads". `index`
+    counts from 0; the axes of `vmap`, then of scans, come first.
+    """
+
+    point: str | None
     array: str
     index: tuple[int, ...]
     value: Any
@@ -98,13 +103,23 @@ class Walk:
         >>> float(walk.predict({"square": jnp.array([0.5, 0.0])}))
         0.5
         """
-        if not moves:
-            raise ArgumentError("`moves` is empty; give a move for at least one point.")
-        parts = [self._inner(name, jnp.asarray(move)) for name, move in moves.items()]
+        if not isinstance(moves, Mapping) or not moves:
+            raise ArgumentError(
+                f"`moves` is {shown(moves)}; it must be a mapping from point names to arrays, with at least one."
+            )
+        parts = [self._inner(name, move) for name, move in moves.items()]
         return sum(parts[1:], start=parts[0])
 
-    def _inner(self, name: str, move: jax.Array) -> jax.Array:
-        delta = self.deltas[name]
+    def _inner(self, name: str, move: Any) -> jax.Array:
+        delta, shape = self.deltas[name], jnp.shape(self.value)
+        if delta.shape != (*shape, *self.points[name].shape):
+            raise ArgumentError(
+                f"δ of `{name}` has shape {delta.shape}, which is not that of the loss, {shape}, and of the point,"
+                f" {self.points[name].shape}; leave `out_axes` of `jax.vmap` 0."
+            )
+        if not is_array(move) and not isinstance(move, (int, float, complex)):
+            raise ArgumentError(f"The move of `{name}` is {shown(move)}, which is not an array; give one.")
+        move = jnp.asarray(move)
         if move.shape != delta.shape:
             raise ArgumentError(
                 f"The move of `{name}` has shape {move.shape}, but δ there has shape {delta.shape};"
@@ -134,7 +149,7 @@ class Walk:
         if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or k < 1:
             raise ArgumentError(f"`k` is {shown(k)}; it must be an integer of at least 1.")
         if not self.deltas:
-            self.deltas["*"]
+            raise PointError(f"The walk holds no deltas. {self.deltas.why_empty()}")
         found = [c for name in self.deltas for c in self._largest(name, int(k))]
         return Culprits([culprit for _, culprit in sorted(found, key=lambda c: -c[0])][:k])
 
@@ -154,28 +169,41 @@ class Walk:
         return found
 
     def first_nonfinite(self) -> Nonfinite | None:
-        """The first NaN or Inf met: outputs in forward order, then deltas from the loss backward; or None.
+        """The first NaN or Inf met: outputs in the order of the run, the loss, deltas from the loss backward, the
+        gradients; or None. Inside a scan, the order is that of its steps. Of many walks, the first met in any.
 
         Raises:
             ArgumentError: the walk is being traced (under `jit`).
             PointError: the walk holds no outputs, as with `keep`.
         """
         if not self.outputs:
-            self.outputs["*"]
-        for name, array, values in self._in_order_of_run():
-            concrete = _concrete(values, "first_nonfinite")
-            bad = ~np.isfinite(_size(concrete))
-            if bad.any():
-                index = tuple(int(i) for i in np.argwhere(bad)[0])
-                return Nonfinite(name, array, index, concrete[index])
-        return None
+            raise PointError(f"The walk holds no outputs. {self.outputs.why_empty()}")
+        return (
+            self._first(self.outputs, "output", min)
+            or _anywhere(self.value, "loss")
+            or self._first(self.deltas, "delta", max)
+            or _anywhere(self.grads, "grads")
+        )
 
-    def _in_order_of_run(self) -> Iterator[tuple[str, str, Any]]:
-        for name, values in self.outputs.items():
-            if jnp.issubdtype(values.dtype, jnp.inexact):
-                yield name, "output", values
-        for name in reversed(list(self.deltas)):
-            yield name, "delta", self.deltas[name]
+    def _first(self, arrays: Named, array: str, extreme: Callable) -> Nonfinite | None:
+        """The bad entry whose time is extreme: `min` for the first of a forward pass, `max` of a backward pass."""
+        found = []
+        for name, values in arrays.items():
+            if not jnp.issubdtype(values.dtype, jnp.inexact):
+                continue
+            values = _concrete(values, "first_nonfinite")
+            if (bad := ~np.isfinite(_size(values))).any():
+                steps, index = self._extreme_step(bad, self.points[name], extreme)
+                found.append((self.points[name].time(steps), Nonfinite(name, array, index, values[index])))
+        return extreme(found, key=lambda f: f[0])[1] if found else None
+
+    def _extreme_step(self, bad: np.ndarray, point: Point, extreme: Callable) -> tuple[tuple, tuple]:
+        """Of the steps of the loops around a point that have a bad entry, the extreme one; and its first bad entry."""
+        lead, loops = jnp.ndim(self.value), len(point.axes)
+        others = tuple(i for i in range(bad.ndim) if not lead <= i < lead + loops)
+        steps = extreme((tuple(map(int, s)) for s in np.argwhere(bad.any(others))), key=point.time)
+        first = tuple(map(int, np.argwhere(bad[(slice(None),) * lead + steps])[0]))
+        return steps, (*first[:lead], *steps, *first[lead:])
 
     def _table(self) -> Table:
         sizes = ("|output| mean", "|output| max", "|δ| mean", "|δ| max")
@@ -188,7 +216,7 @@ class Walk:
         shape = getattr(output, "shape", point.shape)
         return (
             str(point.number), point.name, str(shape), str(point.dtype), *_sizes(output), *_sizes(delta),
-            "" if kept is None else summary(kept), point.note,
+            "" if kept is None else summary(kept), point.note(getattr(self.value, "ndim", 0)),
         )  # fmt: skip
 
     def _title(self) -> str:
@@ -211,6 +239,16 @@ def _concrete(values: Any, method: str) -> np.ndarray:
     if isinstance(values, Tracer):
         raise ArgumentError(f"`Walk.{method}` needs numbers, and the walk is being traced; return it from `jit` first.")
     return np.asarray(values)
+
+
+def _anywhere(tree: Any, array: str) -> Nonfinite | None:
+    """The first bad entry of the loss or the gradients, which are at no point."""
+    for values in jax.tree.leaves(tree):
+        values = _concrete(values, "first_nonfinite")
+        if (bad := ~np.isfinite(_size(values))).any():
+            index = tuple(map(int, np.argwhere(bad)[0]))
+            return Nonfinite(None, array, index, values[index])
+    return None
 
 
 def _size(values: np.ndarray) -> np.ndarray:

@@ -86,7 +86,7 @@ def run(plan: Plan, args: Sequence[Any], payload: Payload, visitor: Visitor) -> 
         env.update(zip(outvars, outs, strict=True))
         for v in dead:
             env.pop(v, None)
-    return [_read(env, v) for v in jaxpr.outvars], records
+    return [_compat.as_array(_read(env, v)) for v in jaxpr.outvars], records
 
 
 def _do(step: _Step, args: list[Any], payload: Payload, visitor: Visitor, records: Records) -> list[Any]:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ._errors import counted
 from ._survey import Line, Sizes, Survey
 from ._table import Table, number, numbers
-from ._walkthrough import Walkthrough
+from ._walkthrough import WEIGHTS, Walkthrough
 
-# What float32 sums of a few terms carry: below this share of the largest of its column, an entry is rounding.
-NOISE = 16 * float(np.finfo(np.float32).eps)
-SIZES = ("|output| mean", "max", "zeros", "|δ| mean", "max ", "zeros ")
+SIZES = ("|output| mean", "|output| max", "output 0s", "|δ| mean", "|δ| max", "δ 0s")
 
 
 # The walkthrough ------------------------------------------------------------------------------------------
@@ -24,39 +23,49 @@ SIZES = ("|output| mean", "max", "zeros", "|δ| mean", "max ", "zeros ")
 def walkthrough_tables(w: Walkthrough) -> Iterator[Table | str]:
     """The worked example in the order in which it is told."""
     o, d, dw = w.walk.outputs, w.walk.deltas, w.walk.grads["L2"]
-    names = _names(w)
+    names, bounds = _names(w), _bounds(w)
     expected = [f"{'good' if y == 1 else 'bad'} shape ({number(y)})" if y in (0, 1) else number(y) for y in w.cohort.y]
     columns = ("patient", "broccoli", "Tagada strawberries", "workout hours", "expectation")
     rows = [(n, *map(number, x), e) for n, x, e in zip(names, w.cohort.x, expected, strict=True)]
     yield Table("The data: patients, per year", columns, rows, columns[1:4])
 
     columns = ("patient", "o1 = L1(x)", "o2 = L2(o1)", "o3 = L3(o2)")
-    yield _by_patient("Forward pass", columns, names, [o["L1"], o["L2"], o["L3"]])
+    yield _by_patient("Forward pass", columns, names, [o["L1"], o["L2"], o["L3"]], [0, bounds.o2, bounds.o2])
 
     correct = ["right" if c else "wrong" for c in w.correct]
-    rows = list(zip(names, _column(o["L3"]), map(number, w.cohort.y), _column(w.walk.value), correct, strict=True))
-    yield Table("Loss = ½ (o3 - y)²", ("patient", "o3", "y", "loss", "correct?"), rows, ("o3", "y", "loss"))
+    rows = list(
+        zip(names, _column(o["L3"], bounds.o2), map(number, w.cohort.y), _column(w.walk.value, bounds.loss), correct)
+    )
+    columns = ("patient", "o3", "y", "loss", "correct? (threshold ½)")
+    yield Table("Loss = ½ (o3 - y)²", columns, rows, columns[1:4])
 
     # In two tables: each fits a terminal of 80 columns.
     columns = ("patient", "δ4", "δ3", "δ2")
-    yield _by_patient("Backward pass: δⁱ = ∂Loss/∂Xⁱ", columns, names, [d["L3"], d["L2"], d["L1"]])
+    yield _by_patient(
+        "Backward pass: δⁱ = ∂Loss/∂Xⁱ", columns, names, [d["L3"], d["L2"], d["L1"]], [bounds.o2, bounds.o2, bounds.d2]
+    )
     columns = ("patient", "δ1", "δw² = ∂Loss/∂W²")
-    yield _by_patient("Backward pass, down to the input and to the weights", columns, names, [d["input"], dw])
+    yield _by_patient(
+        "Backward pass, down to the input and to the weights", columns, names, [d["input"], dw], [bounds.d2, bounds.dw]
+    )
 
     worst = names[w.worst]
     if w.culprits:
         places = [_where(c.point, c.index) for c in w.culprits]
-        rows = list(zip(places, _column([c.value for c in w.culprits]), [number(c.delta) for c in w.culprits]))
+        values = _column(
+            [c.value for c in w.culprits], [bounds.o2[w.worst] * (c.point in ("L2", "L3")) for c in w.culprits]
+        )
+        rows = list(zip(places, values, [number(c.delta) for c in w.culprits], strict=True))
         yield Table(f"Culprits: who is to blame for the loss of {worst}", ("value", "is", "δ"), rows, ("is", "δ"))
         rows = [("predicted, δ1 · (0, 0, 1)", number(w.predicted)), ("actual", number(w.actual, 3))]
         yield Table(f"A prediction: one hour of workout more for {worst}", ("change of the loss", ""), rows, ("",))
     else:
         yield f"No loss, no culprits: every δ of {worst}, the patient of the largest loss, is zero."
     yield from notes(w)
-    yield (
-        f"Entries below {NOISE:.0e} of the largest of their column are float32's rounding and shown as 0;"
-        " --json gives every number as computed."
-    )
+    if any(
+        np.any((np.asarray(v) != 0) & (np.abs(v) <= b)) for v, b in ((o["L2"], bounds.o2), (w.walk.value, bounds.loss))
+    ):
+        yield "A number no larger than its own rounding error is shown as 0; --json gives every number as computed."
 
 
 def notes(w: Walkthrough) -> Iterator[str]:
@@ -108,14 +117,31 @@ def _where(point: str, index: Sequence[int]) -> str:
     return f"{names[point]}{subscript} ({point})"
 
 
-def _by_patient(title: str, columns: Sequence[str], names: Sequence[str], values: Sequence[Any]) -> Table:
-    return Table(title, columns, list(zip(names, *map(_column, values), strict=True)), columns[1:])
+class _Bounds(NamedTuple):
+    """The rounding error that each patient's numbers may have, from that of o2."""
+
+    o2: np.ndarray  # and of o3, δ4, δ3
+    loss: np.ndarray
+    d2: np.ndarray  # and of δ1
+    dw: np.ndarray
 
 
-def _column(values: Any) -> list[str]:
-    """The numbers of a column; those that are only the rounding of the others are shown as the zeros they stand for."""
+def _bounds(w: Walkthrough) -> _Bounds:
+    bound, delta4 = w.bound.astype(np.float64), np.abs(np.asarray(w.walk.deltas["L3"], np.float64))
+    return _Bounds(
+        bound, bound * (delta4 + bound), np.outer(bound, np.abs(WEIGHTS)), bound[:, None] * np.abs(w.cohort.x)
+    )
+
+
+def _by_patient(title: str, columns: Sequence[str], names: Sequence[str], values: Sequence, bounds: Sequence) -> Table:
+    return Table(title, columns, list(zip(names, *map(_column, values, bounds), strict=True)), columns[1:])
+
+
+def _column(values: Any, bound: Any) -> list[str]:
+    """The numbers of a column; one no larger than its own rounding error is shown as 0."""
     values = np.asarray(values)
-    return [numbers(np.where(np.abs(v) > NOISE * np.abs(values).max(), v, np.zeros_like(v))) for v in values]
+    settled = np.where((np.abs(values) <= bound) & np.isfinite(bound), np.zeros_like(values), values)
+    return [numbers(value) for value in settled]
 
 
 # The survey -----------------------------------------------------------------------------------------------
@@ -138,12 +164,12 @@ def survey_notes(unused: Sequence[str]) -> Iterator[str]:
 
 
 def survey_data(s: Survey, top: int, unused: Sequence[str]) -> dict[str, Any]:
-    """The same as data. A NaN or an Inf, which JSON does not have, is "nan", "inf" or "-inf"."""
+    """The same as data."""
     return {
         "data": len(s.loss),
-        "mean_loss": _finite(float(s.loss.mean())),
+        "mean_loss": float(s.loss.mean()),
         "points": [_line_data(line) for line in s.lines],
-        "largest_loss": [{"datum": i, "loss": _finite(loss)} for i, loss in s.largest(top)],
+        "largest_loss": [{"datum": i, "loss": loss} for i, loss in s.largest(top)],
         "notes": list(survey_notes(unused)),
     }
 
@@ -160,18 +186,27 @@ def _line_data(line: Line) -> dict[str, Any]:
 def _sizes_data(sizes: Sizes | None) -> dict[str, Any] | None:
     if sizes is None:
         return None
-    return {"mean": _finite(sizes.mean), "max": _finite(sizes.max), "zeros": _finite(sizes.zeros),
+    return {"mean": sizes.mean, "max": sizes.max, "zeros": sizes.zeros,
             "first_nonfinite": sizes.nonfinite}  # fmt: skip
 
 
-def _finite(value: float) -> float | str:
-    return value if math.isfinite(value) else str(value)
+def as_json(data: dict[str, Any]) -> str:
+    """Data as JSON. A NaN or an Inf, which JSON does not have, is "nan", "inf" or "-inf"."""
+    return json.dumps(_writable(data), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _writable(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _writable(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_writable(value) for value in data]
+    return str(data) if isinstance(data, float) and not math.isfinite(data) else data
 
 
 def _row(line: Line) -> tuple[str, ...]:
     point, output, delta = line
     first = (str(point.number), point.name, str(point.shape))
-    return (*first, *_cells(output), *_cells(delta), _first_nonfinite(line), point.note)
+    return (*first, *_cells(output), *_cells(delta), _first_nonfinite(line), point.note())
 
 
 def _cells(sizes: Sizes | None) -> tuple[str, str, str]:

@@ -51,8 +51,8 @@ class Staged(NamedTuple):
 def stage(fun: Callable, args: tuple, kwargs: dict[str, Any], argnums: int | Sequence[int] | None = None) -> Staged:
     """Traces `fun` once, abstractly.
 
-    Arrays are traced. What `jax.grad` would leave as it is, is left as it is: Python numbers outside `argnums`,
-    booleans, strings, functions.
+    Arrays are traced, as by `jax.jit`: Python's own `if` cannot look at their values. What `jax.grad` would leave as it
+    is, is left as it is: Python numbers outside `argnums`, booleans, strings, functions.
     """
     if not callable(fun):
         raise ArgumentError(f"`fun` is {shown(fun)}, which cannot be called; give a function of arrays.")
@@ -65,7 +65,7 @@ def stage(fun: Callable, args: tuple, kwargs: dict[str, Any], argnums: int | Seq
         for index, value in zip(traced, values, strict=True):
             merged[index] = value
         args, kwargs = jax.tree.unflatten(tree, merged)
-        return fun(*args, **kwargs)
+        return _checked(fun(*args, **kwargs))
 
     values = [as_input(leaves[i]) for i in traced]
     closed, shapes = _compat.trace(flat, *values)
@@ -96,7 +96,20 @@ def as_input(leaf: Any) -> Any:
     return leaf if isinstance(leaf, (jax.Array, jax.ShapeDtypeStruct)) else jnp.asarray(leaf)
 
 
+def _checked(results: Any) -> Any:
+    """What the function returned, if all of it are arrays or numbers."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(results):
+        if not is_array(leaf) and not isinstance(leaf, (bool, int, float, complex)):
+            raise ArgumentError(
+                f"`fun` returns {shown(leaf)} at `result{jax.tree_util.keystr(path)}`, which is not an array;"
+                " return arrays, numbers, and pytrees of them."
+            )
+    return results
+
+
 def _positions(args: tuple, argnums: int | Sequence[int] | None) -> list[int]:
+    if argnums is not None and not isinstance(argnums, (int, Sequence)):
+        raise ArgumentError(f"`argnums` is {shown(argnums)}; it must be an integer or several, as of `jax.grad`.")
     numbers = [] if argnums is None else [argnums] if isinstance(argnums, int) else list(argnums)
     for number in numbers:
         if not isinstance(number, int) or not -len(args) <= number < len(args):

@@ -55,7 +55,7 @@ def survey(fun: Callable, params: Any, x: Any, y: Any) -> Survey:
         x, y: arrays with one row per datum.
     """
     found = _points_of(fun, params, x, y)
-    silent = [p.name for p in found.values() if p.opaque is None and not p.has_delta]
+    silent = [p.name for p in found.values() if p.opaque is None and not p.has_delta and _is_number(p)]
     felt = [p.name for p in found.values() if p.has_delta]
 
     def one(datum: tuple[Any, Any]):
@@ -77,9 +77,15 @@ def _points_of(fun: Callable, params: Any, x: Any, y: Any) -> Points:
     return read(staged.closed, staged.every)
 
 
+def _is_number(point: Point) -> bool:
+    """Whether there is a size to speak of: a random key has none."""
+    return point.dtype == jnp.bool_ or jnp.issubdtype(point.dtype, jnp.number)
+
+
 def _measure(values: jax.Array) -> dict[str, jax.Array]:
     size = jnp.abs(values.astype(widened(values.dtype)))
     return {
+        "ran": jnp.bool_(True),  # in a branch not taken nothing runs, and all of this is zero
         "mean": jnp.sum(size) / max(size.size, 1),
         "max": jnp.max(size, initial=0),
         "zeros": jnp.sum(size == 0, dtype=jnp.float32) / max(size.size, 1),
@@ -92,6 +98,7 @@ def _sizes(measured: dict[str, Any] | None) -> Sizes | None:
     if measured is None:
         return None
     m: dict[str, np.ndarray] = {name: np.asarray(v) for name, v in measured.items()}
+    zeros = np.where(m["ran"], m["zeros"], 1)  # there output and δ are zeros
     bad = m["nonfinite"].reshape(len(m["nonfinite"]), -1).any(1)
     first = int(np.argmax(bad)) if bad.any() else None
-    return Sizes(float(m["mean"].mean()), float(m["max"].max()), float(m["zeros"].mean()), first)
+    return Sizes(float(m["mean"].mean()), float(m["max"].max()), float(zeros.mean()), first)

@@ -11,9 +11,10 @@ from jax.custom_derivatives import SymbolicZero
 
 from . import _compat
 from ._compat import Closed
-from ._errors import ArgumentError
+from ._errors import ArgumentError, shown
 from ._points import Point
 from ._reach import Reach
+from ._stage import is_array
 
 WITNESS = jnp.float32  # the dtype of the witness of a tap
 
@@ -74,7 +75,7 @@ def keep_tap(point: Point, keep: Callable[[Any, Any], Any]) -> Tap:
     rule of the tap, and nothing would be kept of the output either. The witness, a second result of the tap to which
     a cotangent always arrives, makes it run; δ is then zeros.
     """
-    arrays = lambda x, ct: jax.tree.map(jnp.asarray, keep(x, ct))
+    arrays = lambda x, ct: jax.tree.map(lambda leaf: _as_kept(leaf, point), keep(x, ct))
     leaves, tree = jax.tree.flatten(jax.eval_shape(arrays, point.type, point.type))
     if not leaves:
         raise ArgumentError(f"`keep` returned no array at `{point.name}`; return what to keep of (output, delta).")
@@ -88,6 +89,12 @@ def keep_tap(point: Point, keep: Callable[[Any, Any], Any]) -> Tap:
         return jax.tree.unflatten(tree, [_uncarry(c, leaf.dtype) for c, leaf in zip(cotangents, leaves, strict=True)])
 
     return Tap(slots, lambda x, slots: through(x, slots, list(closed.consts)), collect)
+
+
+def _as_kept(leaf: Any, point: Point) -> jax.Array:
+    if not is_array(leaf) and not isinstance(leaf, (bool, int, float, complex)):
+        raise ArgumentError(f"`keep` returned {shown(leaf)} at `{point.name}`, which is not an array; return arrays.")
+    return jnp.asarray(leaf)
 
 
 def _loops(point: Point) -> tuple[int, ...]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import sys
+import shutil
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 
 from ._errors import JaxwalkError
 from ._table import Table
 
-# Where there is no terminal to ask (a pipe, a file), lines are long enough for every table here.
-WIDTH_ELSEWHERE = 140
+# No table is folded to fit: a number cut in two is a wrong number. Sentences are.
+TABLE_WIDTH = 500
 
 
 def show(parts: Iterable[Table | str]) -> None:
@@ -24,21 +25,28 @@ def show(parts: Iterable[Table | str]) -> None:
     except ImportError as error:
         raise JaxwalkError("Printing tables needs the package `rich`; install it, or ask for `--json`.") from error
 
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_ELSEWHERE, highlight=False)
+    console = Console(width=TABLE_WIDTH, highlight=False)
 
-    def put(part: Any, above: int) -> None:
-        console.print(Padding(part, (above, 0, 0, 1), expand=False))
+    def put(part: Any) -> None:
+        with console.capture() as capture:
+            console.print(Padding(part, (0, 0, 0, 1), expand=False))
+        print("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
     for part in parts:
+        print()
         if isinstance(part, str):
-            put(Text(part), above=1)
+            print(textwrap.fill(part, _width(), initial_indent=" ", subsequent_indent=" "))
             continue
         table = part.without_empty_columns()
         grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
         for name in table.columns:
-            grid.add_column(name.strip(), justify="right" if name in table.right else "left", overflow="fold")
+            grid.add_column(name, justify="right" if name in table.right else "left")
         for row in table.rows:
             grid.add_row(*map(Text, row))
-        put(Text(table.title, style="bold"), above=1)  # a title of the grid's own would wrap at the grid's width
-        put(grid, above=0)
-    console.print()
+        put(Text(table.title, style="bold"))  # a title of the grid's own would wrap at the grid's width
+        put(grid)
+    print()
+
+
+def _width() -> int:
+    return max(40, min(shutil.get_terminal_size((100, 24)).columns - 1, 100))

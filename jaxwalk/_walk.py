@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from ._at import At, choose
-from ._errors import ArgumentError, PointError, listed
+from ._errors import ArgumentError, PointError, listed, shown
 from ._named import Named
 from ._points import Points, check_by, read
 from ._result import Walk
@@ -51,19 +51,23 @@ def walk(
 ) -> Callable[..., Walk]:
     """Runs `fun` forward and backward, and gives the output and δ = ∂loss/∂value of each of its points.
 
-    One backward pass, at the price of one `jax.grad`. The value and the gradients are those of `fun`. It does
-    not jit; it composes with `jax.jit`, `jax.vmap` (one walk per datum), `jax.grad`, `jax.checkpoint`, `lax.scan`.
+    One backward pass, at the price of one `jax.grad`. The value and the gradients are those of `fun`. Arrays are
+    traced, as by `jax.jit`, so that `fun` cannot use Python's `if` on their values; nothing is compiled, for which
+    put `jax.jit` around it. It composes with `jax.jit`, `jax.vmap` (one walk per datum), `jax.grad`,
+    `jax.checkpoint`, `lax.scan`.
 
     Arguments:
         fun: any function of arrays whose result is a real scalar, the loss (with `has_aux`: and anything else).
         at: which points. None for all; a name; a glob, in which `*` stays within one part of a name and a part
-            `**` is any number of parts; a predicate on `Point`; a list of these.
+            `**` is any number of parts; a predicate on `Point`; a list of these. A name is that of one point: the
+            second value named `h` is `h#2`, and `h*` is both.
         by: where points come from: "tags" (`jw.tag` and `jax.ad_checkpoint.checkpoint_name`), or None for all.
         argnums: as of `jax.grad`: the arguments whose gradients to give as `Walk.grads`. None for none.
         has_aux: whether `fun` returns a pair, the loss and auxiliary data.
         keep: a function (output, δ) -> pytree of small arrays, run at every point inside the backward pass, at every
             step of a scan. What it returns is `Walk.kept`, and the full arrays never leave: `Walk.outputs` and
-            `Walk.deltas` are empty. A `keep` that looks at δ alone costs no memory in the forward pass.
+            `Walk.deltas` are empty. A `keep` that looks at δ alone costs no memory in the forward pass. In a branch
+            that is not taken it does not run, and what is kept is zeros.
 
     Returns:
         A function of the arguments of `fun` that returns a `Walk`.
@@ -80,6 +84,8 @@ def walk(
     Array([ 4., 12.], dtype=float32)
     """
     check_by(by)
+    if keep is not None and not callable(keep):
+        raise ArgumentError(f"`keep` is {shown(keep)}; it must be a function (output, delta) -> arrays.")
 
     @renamed_after(fun, "walk")
     def walked(*args: Any, **kwargs: Any) -> Walk:
@@ -189,7 +195,7 @@ def vjp(fun: Callable, *args: Any, at: At = None, by: str | None = None) -> tupl
 def _taps(points: Points, keep: Callable | None) -> dict[str, Tap]:
     taps = {p.name: delta_tap(p) if keep is None else keep_tap(p, keep) for p in points.values() if p.has_delta}
     if keep is not None and not taps:
-        raise PointError(f"`keep` was given, but no value at {listed(points)} has a δ: they are integers or booleans.")
+        raise PointError(f"`keep` was given, but no value at {listed(points)} has a δ to keep; choose others by `at`.")
     return taps
 
 

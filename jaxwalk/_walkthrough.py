@@ -61,7 +61,7 @@ class Walkthrough(NamedTuple):
     Attributes:
         cohort: the patients.
         walk: one walk per patient, along a leading axis; its `grads` are those of the weights.
-        correct: (n,) whether the result is within ½ of the expectation.
+        correct: (n,) whether result and expectation are on the same side of ½.
         worst: the patient of the largest loss.
         culprits: the entries to blame for that patient's loss.
         predicted, actual: how one hour of workout more moves that patient's loss.
@@ -96,7 +96,7 @@ def walk_through(cohort: Cohort = PATIENTS) -> Walkthrough:
     return Walkthrough(
         cohort=cohort,
         walk=walks,
-        correct=np.abs(np.asarray(walks.outputs["L3"]) - cohort.y) < 0.5,
+        correct=(np.asarray(walks.outputs["L3"]) >= 0.5) == (cohort.y >= 0.5),
         worst=worst,
         culprits=[c for c in alone.culprits(alone.points["L3"].number + 6) if c.delta != 0],
         predicted=float(alone.predict({"input": hour})),

@@ -37,6 +37,8 @@ def test_csv(tmp_path, text):
         ("a,b\n1,two\n", "line 2: `b` is 'two', which is not a number"),
         ("a,b\n1,\n", "line 2: `b` is '', which is not a number"),
         ("a,b\nnan,2\n", "line 2: `a` is nan; give a number that is finite in float32"),
+        ("a;b\n1;2\n", "lacks the columns `a`, `b`; its first line must name `a`, `b`; its cells are divided by `;`"),
+        ("a,b\n1_000,2\n", "`a` is '1_000', which is not a number"),
         ("a,b\n1e99,2\n", "line 2: `a` is 1e99; give a number that is finite"),
     ],
 )
@@ -74,7 +76,7 @@ def test_npz(tmp_path):
         ({"x": np.array(["a"]), "y": np.zeros(1)}, "`x` has dtype <U1; give numbers"),
         ({"x": np.array([[1, 2], [3, np.nan]]), "y": np.zeros(2)}, "`x` has a NaN or an Inf in row 1 (from 0)"),
         ({"x": np.ones(2), "y": np.array([np.inf, 1])}, "`y` has a NaN or an Inf in row 0"),
-        ({"x": np.ones(1), "y": np.array([2**40])}, "`y` holds integers too large for JAX's 32 bits"),
+        ({"x": np.ones(1), "y": np.array([2**40])}, "`y` holds numbers too large for JAX's 32 bits"),
         (
             {"x": np.array([{}], object), "y": np.ones(1)},
             "`x` is a pickle, which could run code when read, and is refused",
@@ -124,7 +126,8 @@ def test_a_model_file(tmp_path):
         ("params = 1", "does not define `objective`; define objective(params, x, y), the loss of one datum"),
         ("def objective(params, x, y): return 0", "does not define `params`; define params, the weights"),
         ("params, objective = 1, 2", "`objective` is not a function"),
-        ("1 / 0", "cannot be run: ZeroDivisionError: division by zero"),
+        ("a = 1\n1 / 0", "cannot be run: ZeroDivisionError: division by zero (line 2)"),
+        ("import sys\nsys.exit()", "cannot be run: SystemExit"),
         ("def", "cannot be run: SyntaxError"),
         ("import a_module_that_is_not_there", "cannot be run: ModuleNotFoundError"),
     ],

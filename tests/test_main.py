@@ -152,7 +152,61 @@ def test_more_data_than_one_batch(capsys, files, tmp_path):
 
 
 def test_the_main_job_fits_eighty_columns(capsys, monkeypatch):
-    monkeypatch.setattr("jaxwalk._terminal.WIDTH_ELSEWHERE", 80)
+    monkeypatch.setenv("COLUMNS", "80")
     _, out, _ = run(capsys)
     assert "(-0.005, 0.0002586, -0.0001724)   (0, -2000, -3000)" in out
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_csv_does_not_go_with_walk(files, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["--csv", "patients.csv", "walk", *files])
+    assert "--csv is for the worked example" in capsys.readouterr().err
+
+
+def test_json_may_stand_before_the_command(capsys, files):
+    assert json.loads(run(capsys, "--json", "walk", *files)[1])["data"] == 4
+
+
+def test_what_the_model_prints_is_not_among_the_results(capsys, files, tmp_path):
+    (tmp_path / "model.py").write_text("print('hello')\n" + MODEL)
+    _, out, err = run(capsys, "walk", *files, "--json")
+    assert json.loads(out)["data"] == 4
+    assert "hello" in err
+
+
+def test_one_patient_does_not_blur_the_others(capsys, tmp_path):
+    """What counts as rounding is each patient's own."""
+    path = tmp_path / "patients.csv"
+    path.write_text("broccoli,strawberries,workout,expectation\n1e8,0,0,1\n100,0,0,1\n3e38,3e38,3e38,1\n")
+    status, out, _ = run(capsys, "--csv", str(path))
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert status == 0
+    assert "x² (100, 0, 0) 0.5 0.5" in lines
+    assert "x² 0.5 1 0.125 right" in lines
+    assert any(line.startswith("x³") and "inf" in line for line in lines)
+    data = json.loads(run(capsys, "--csv", str(path), "--json")[1])
+    assert data["patients"][2]["loss"] == "inf"
+
+
+def test_branches_not_taken_count_as_zeros(capsys, files, tmp_path):
+    (tmp_path / "model.py").write_text(
+        "import jax, jax.numpy as jnp, jaxwalk as jw\nparams = 1.0\n"
+        "def objective(params, x, y):\n"
+        "    return jax.lax.cond(y > 1, lambda x: jw.tag(2 * x, 'p'), lambda x: jw.tag(3 * x, 'q'), x).sum()\n"
+    )
+    points = {p["point"]: p for p in json.loads(run(capsys, "walk", *files, "--json")[1])["points"]}
+    assert points["p"]["delta"]["zeros"] == points["p"]["output"]["zeros"] == 0.75
+    assert points["q"]["delta"]["zeros"] == 0.25
+
+
+def test_a_random_key_has_no_size(capsys, files, tmp_path):
+    (tmp_path / "model.py").write_text(
+        "import jax, jax.numpy as jnp, jaxwalk as jw\nparams = jax.random.key(0)\n"
+        "def objective(params, x, y):\n"
+        "    key = jw.tag(jax.random.fold_in(params, 1), 'key')\n"
+        "    return jw.tag(x * jax.random.normal(key), 'noisy').sum()\n"
+    )
+    status, out, err = run(capsys, "walk", *files)
+    assert (status, err) == (0, "")
+    assert "noisy" in out

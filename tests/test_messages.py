@@ -67,13 +67,16 @@ CASES = {
     "keep nothing": (lambda: jw.walk(fun, keep=lambda o, d: {})(X), "`keep` returned no array at `hidden`"),
     "keep integers": (
         lambda: jw.walk(lambda x: x[jw.tag(jnp.argmax(x), "i")], keep=lambda o, d: d)(X),
-        "`keep` was given, but no value at `i` has a δ",
+        "`keep` was given, but no value at `i` has a δ to keep; choose others by `at`",
     ),
     "kept deltas": (
         lambda: jw.walk(fun, keep=lambda o, d: d.sum())(X).deltas["hidden"],
         "With `keep`, the arrays do not",
     ),
-    "kept culprits": (lambda: jw.walk(fun, keep=lambda o, d: d.sum())(X).culprits(1), "With `keep`, the arrays do not"),
+    "kept culprits": (
+        lambda: jw.walk(fun, keep=lambda o, d: d.sum())(X).culprits(1),
+        "The walk holds no deltas. With `keep`",
+    ),
     "not kept": (lambda: jw.walk(fun)(X).kept["hidden"], "`walk` was called without `keep`"),
     # tags
     "tag text": (lambda: jw.tag("text", "name"), "`tag(x, 'name')`: `name` is a str, not an array"),
@@ -86,12 +89,15 @@ CASES = {
     "two names": (lambda: jw.chain(jnp.tanh, L1=jnp.tanh), "Two layers are named `L1`"),
     "input": (lambda: jw.chain(input=jnp.tanh), "cannot be named `input`"),
     "slash": (lambda: jw.chain(**{"a/b": jnp.tanh}), "cannot be named `a/b`: `/` divides"),
-    "no arguments": (lambda: jw.chain(lambda: 0), "Layer `L1` needs 0 arguments; a layer is f(x) or f(weights, x)"),
+    "no arguments": (lambda: jw.chain(lambda: 0), "Layer `L1` can be called without arguments; a layer is f(x)"),
     "three arguments": (lambda: jw.chain(lambda a, b, c: 0), "Layer `L1` needs 3 arguments"),
-    "any arguments": (lambda: jw.chain(lambda *args: 0), "Layer `L1` needs 0 arguments"),
+    "any arguments": (lambda: jw.chain(lambda *args: 0), "Layer `L1` can be called without arguments"),
     "keyword argument": (lambda: jw.chain(f=lambda x, *, k: 0), "Layer `f` needs a keyword argument; fix it with"),
     "signature": (lambda: jw.chain(Opaque()), "Layer `L1` does not say what arguments it takes; wrap it in a lambda"),
-    "not callable": (lambda: jw.chain(dense=weights), "Layer `dense` is a ndarray, which cannot be called"),
+    "not callable": (
+        lambda: jw.chain(dense=weights),
+        "Layer `dense` is an array of shape (3, 3), which cannot be called",
+    ),
     "unknown layer": (
         lambda: model({"dense": weights, "dens": 1}, X),
         "weights for `dens`, which is no layer. Near it: `d",
@@ -101,7 +107,7 @@ CASES = {
         "weights for `act`, a layer f(x) that takes none",
     ),
     "missing weights": (lambda: model({}, X), "`params` lacks the weights of `dense`; add them under that name"),
-    "params": (lambda: model(weights, X), "`params` is a ndarray; it must be {layer name: weights}"),
+    "params": (lambda: model(weights, X), "`params` is an array of shape (3, 3); it must be {layer name: weights}"),
     "nested": (lambda: jw.chain(enc=model)({"enc": {}}, X), "`params['enc']` lacks the weights of `dense`"),
     "loss function": (lambda: jw.objective(model, 3), "`loss` is 3, which cannot be called"),
     "model function": (lambda: jw.objective(None, model), "`model` is None, which cannot be called"),
@@ -124,7 +130,7 @@ CASES = {
     ),
     "edit opaque": (lambda: jw.intervene(looped, {"step": X})(X), "`edits` names `step`, which is opaque"),
     "no edits": (lambda: jw.intervene(fun, {}), "`edits` is {}; it must be a mapping"),
-    "edits": (lambda: jw.intervene(fun, X), "`edits` is a ndarray; it must be a mapping from point names"),
+    "edits": (lambda: jw.intervene(fun, X), "`edits` is an array of shape (3,); it must be a mapping from point names"),
     # what a walk is asked
     "move shape": (
         lambda: jw.walk(fun)(X).predict({"hidden": X[:2]}),
@@ -132,7 +138,10 @@ CASES = {
     ),
     "move name": (lambda: jw.walk(fun)(X).predict({"hide": X}), "There is no `hide` here. Near it: `hidden`."),
     "move complex": (lambda: jw.walk(fun)(X).predict({"hidden": X * 1j}), "The move of `hidden` is complex"),
-    "no moves": (lambda: jw.walk(fun)(X).predict({}), "`moves` is empty"),
+    "no moves": (
+        lambda: jw.walk(fun)(X).predict({}),
+        "`moves` is {}; it must be a mapping from point names to arrays, with at least one",
+    ),
     "k": (lambda: jw.walk(fun)(X).culprits(0), "`k` is 0; it must be an integer of at least 1"),
     "traced culprits": (
         lambda: jax.jit(lambda x: jw.walk(fun)(x).culprits(1)[0].delta)(X),
@@ -141,6 +150,36 @@ CASES = {
     "traced nonfinite": (
         lambda: jax.jit(lambda x: jw.walk(fun)(x).first_nonfinite())(X),
         "`Walk.first_nonfinite` needs numbers",
+    ),
+    "argnums float": (lambda: jw.walk(fun, argnums=1.0)(X), "`argnums` is 1.0; it must be an integer or several"),
+    "result": (lambda: jw.outputs(lambda x: {"a": fun(x), "b": "text"})(X), "`fun` returns 'text' at `result['b']`"),
+    "keep": (lambda: jw.walk(fun, keep=5), "`keep` is 5; it must be a function (output, delta) -> arrays"),
+    "keep text": (
+        lambda: jw.walk(fun, keep=lambda o, d: "a")(X),
+        "`keep` returned 'a' at `hidden`, which is not an array",
+    ),
+    "edit key": (lambda: jw.intervene(fun, {3: 0.0}), "`edits` has the key 3; the keys are names of points"),
+    "edit none": (
+        lambda: jw.intervene(fun, {"hidden": None})(X),
+        "The edit of `hidden` is None, which is not an array",
+    ),
+    "edit text": (
+        lambda: jw.intervene(fun, {"hidden": lambda v: "a"})(X),
+        "The edit of `hidden` is 'a', which is not an",
+    ),
+    "moves": (lambda: jw.walk(fun)(X).predict(3), "`moves` is 3; it must be a mapping"),
+    "moves none": (lambda: jw.walk(fun)(X).predict(None), "`moves` is None; it must be a mapping"),
+    "move text": (
+        lambda: jw.walk(fun)(X).predict({"hidden": "a"}),
+        "The move of `hidden` is 'a', which is not an array",
+    ),
+    "out_axes": (
+        lambda: jax.vmap(jw.walk(fun), out_axes=-1)(np.ones((2, 3), np.float32)).predict({"hidden": np.ones((3, 2))}),
+        "δ of `hidden` has shape (3, 2), which is not that of the loss, (2,), and of the point, (3,)",
+    ),
+    "integer culprits": (
+        lambda: jw.walk(lambda x: x[jw.tag(jnp.argmax(x), "i")])(X).culprits(1),
+        "The walk holds no deltas",
     ),
     "vjp": (lambda: jw.vjp(fun, "text"), "`args[0]` is a str, not an array"),
 }

@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
 import jaxwalk as jw
 
@@ -114,6 +115,43 @@ def test_backward_runs_from_the_loss():
 
     found = jw.walk(fun)(np.array([1, 0], np.float32)).first_nonfinite()
     assert (found.point, found.array, found.index) == ("near", "delta", (1,))
+
+
+def test_inside_a_scan_the_steps_are_in_order():
+    """a of step 2 comes after b of step 1; and on the way back, before it."""
+
+    def step(c, _):
+        a = jw.tag(c * 1.0, "a")
+        return jw.tag(jnp.log(a - 0.5), "b"), None
+
+    forward = jw.walk(lambda x: lax.scan(step, x, None, length=4)[0])(np.float32(1)).first_nonfinite()
+    assert (forward.point, forward.array, forward.index) == ("b", "output", (1,))
+
+    def root(c, x):
+        a = jw.tag(c * x, "a")
+        return jw.tag(jnp.sqrt(a), "b"), None
+
+    for reverse, last in ((False, 3), (True, 0)):  # √ at 0, in the step that runs last
+        xs = np.float32([1, 1, 0, 1] if reverse else [1, 0, 1, 1])
+        walk = jw.walk(lambda x, xs=xs, r=reverse: lax.scan(root, x, xs, reverse=r)[0])(np.float32(1))
+        found = walk.first_nonfinite()
+        assert (found.point, found.array, found.index) == ("a", "delta", (last,))
+
+
+def test_the_loss_and_the_gradients_count():
+    loss = jw.walk(lambda x: jnp.log(jw.tag(x, "a").sum() - 100))(X).first_nonfinite()
+    assert (loss.point, loss.array, loss.index) == (None, "loss", ())
+    fun = lambda p, x: jnp.sum(p * jw.tag(x, "a")) + jnp.sqrt(p) * 0
+    grads = jw.walk(fun, argnums=0)(jnp.float32(0), X).first_nonfinite()
+    assert (grads.point, grads.array) == (None, "grads")
+
+
+def test_of_many_walks_the_axis_of_a_scan_is_not_the_first():
+    fun = lambda x: jnp.sum(lax.scan(lambda c, _: (jw.tag(c * 2, "h"), None), x, None, length=4)[0])
+    walk = jax.vmap(jw.walk(fun))(np.stack([X, X]))
+    assert "axis 1: scan of 4" in repr(walk)
+    bad = jax.vmap(jw.walk(lambda x: jnp.sum(jnp.log(jw.tag(x, "x")))))(np.float32([[1, 1], [1, 0]]))
+    assert bad.first_nonfinite().array == "loss"
 
 
 def test_integers_are_finite():
