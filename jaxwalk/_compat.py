@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
-from jax.core import eval_jaxpr
+from jax.core import Tracer, eval_jaxpr
 from jax.extend.core import Literal as Literal
 
 # Flags (off by default, from jax 0.11) that stage out other primitives for the same source.
@@ -48,6 +48,36 @@ def evaluate(closed: Closed, args: Sequence[Any]) -> list[Any]:
 def as_array(value: Any) -> jax.Array:
     """A result as an array: op by op, a constant may come out of a jaxpr as the literal that it is."""
     return value if isinstance(value, jax.Array) else jnp.asarray(value)
+
+
+def is_staging() -> bool:
+    """Whether what is computed now is being staged out, as under `jax.jit`, and not run op by op."""
+    return isinstance(jnp.zeros(()), Tracer)
+
+
+def signature(jaxpr: Any) -> Any:
+    """Two jaxprs of equal signature say the same in every respect, down to source lines and name stacks.
+
+    None if that cannot be told, or if there are side effects.
+    """
+    numbers: dict[Any, int] = {}
+
+    def seen(v: Any) -> Any:  # by `repr`, 0.0 is not -0.0
+        return repr(v.val) if isinstance(v, Literal) else numbers.setdefault(v, len(numbers)), v.aval
+
+    parts: list[Any] = [tuple(map(seen, jaxpr.invars))]
+    for eqn in jaxpr.eqns:
+        if eqn.effects:
+            return None
+        params = tuple((key, type(value), value) for key, value in eqn.params.items())
+        where = (eqn.ctx, eqn.source_info.name_stack, eqn.source_info.traceback)
+        parts.append((eqn.primitive, tuple(map(seen, eqn.invars)), tuple(map(seen, eqn.outvars)), params, where))
+    parts.append(tuple(map(seen, jaxpr.outvars)))
+    try:
+        hash(tuple(parts))
+    except TypeError:
+        return None
+    return tuple(parts)
 
 
 def stretch(jaxpr: Any, eqns: Sequence[Any], invars: Sequence[Any], outvars: Sequence[Any]) -> Closed:

@@ -5,6 +5,8 @@ Stretches of equations that hold no chosen point are not touched: each is a jaxp
 
 from __future__ import annotations
 
+import collections
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -37,9 +39,10 @@ class _Met(NamedTuple):
 
 
 class _Stretch(NamedTuple):
-    """Equations without a chosen point, as one jaxpr."""
+    """Equations without a chosen point, as one jaxpr, and what evaluates it."""
 
     closed: Closed
+    evaluate: Callable[[Sequence[Any]], Sequence[Any]]
 
 
 class _Named(NamedTuple):
@@ -91,8 +94,8 @@ def run(plan: Plan, args: Sequence[Any], payload: Payload, visitor: Visitor) -> 
 
 def _do(step: _Step, args: list[Any], payload: Payload, visitor: Visitor, records: Records) -> list[Any]:
     match step:
-        case _Stretch(closed):
-            return _compat.evaluate(closed, args)
+        case _Stretch():
+            return list(step.evaluate(args))
         case _Named(eqn, jaxpr, point):
             # Visited before it is named: what goes on is again a point of this name, and can be walked again.
             value, note = visitor.visit(point, args[0], payload.get(point))
@@ -141,7 +144,25 @@ def _plan(closed: Closed, sites: Mapping[Site, str], kind_of: Callable[[Any], st
     for start, stop in _spans(len(jaxpr.eqns), sorted(inside)):
         steps.append(_step(jaxpr, start, stop, inside.get(start), last, kind_of))
         ends.append(stop)
+    if _compat.is_staging():
+        steps = _shared(steps)
     return Plan(closed, steps, _dead(ends, last, len(jaxpr.eqns)), _points(steps))
+
+
+def _shared(steps: Sequence[_Step]) -> list[_Step]:
+    """The steps, with equal stretches evaluated by one function, which JAX then traces and differentiates once.
+
+    For when they are staged out, where an inlined jit leaves no trace; op by op it would compile them.
+    """
+    signatures = [_compat.signature(step.closed.jaxpr) if isinstance(step, _Stretch) else None for step in steps]
+    counts = collections.Counter(signatures)
+    functions: dict[Any, Callable] = {}
+    shared: list[_Step] = []
+    for step, signature in zip(steps, signatures, strict=True):
+        if isinstance(step, _Stretch) and signature is not None and counts[signature] > 1:
+            step = step._replace(evaluate=functions.setdefault(signature, jax.jit(step.evaluate, inline=True)))
+        shared.append(step)
+    return shared
 
 
 def _spans(length: int, marked: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -159,7 +180,8 @@ def _spans(length: int, marked: Sequence[int]) -> Iterator[tuple[int, int]]:
 def _step(jaxpr, start: int, stop: int, inside, last, kind_of) -> _Step:
     eqn = jaxpr.eqns[start]
     if inside is None:
-        return _Stretch(_between(jaxpr, start, stop, last))
+        closed = _between(jaxpr, start, stop, last)
+        return _Stretch(closed, functools.partial(_compat.evaluate, closed))
     if kind_of(eqn) == "name":
         (name,) = inside.values()
         return _Named(eqn, jaxpr, name)

@@ -7,6 +7,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 import jaxwalk as jw
+from jaxwalk import _compat
+from jaxwalk._points import read
+from jaxwalk._rewire import plan
 from programs import programs, slots, tagged, with_epsilons
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -51,3 +54,68 @@ def test_what_intervene_returns_has_the_same_points(program):
     ]
     np.testing.assert_allclose(edited(X), fun(X), rtol=1e-12)
     assert jnp.ndim(edited(X)) == 0
+
+
+# Equal stretches are differentiated once ------------------------------------------------------------------
+
+
+def signatures(fun):
+    """The signatures of the stretches between the points of `fun`, as the plan sees them."""
+    closed, _ = _compat.trace(fun, X)
+    steps = plan(closed, read(closed, [True]).values()).steps
+    return [_compat.signature(step.closed.jaxpr) for step in steps if hasattr(step, "closed")]
+
+
+def test_stretches_are_equal_only_if_they_say_the_same():
+    def layers(*functions):
+        def fun(x):
+            for layer in functions:
+                x = jw.tag(layer(x), "layer")
+            return x
+
+        return fun
+
+    scaled = lambda by: lambda x: jnp.tanh(x) * by
+    same, also, zero, minus, cast = signatures(
+        layers(scaled(2.0), scaled(2.0), scaled(0.0), scaled(-0.0), lambda x: jnp.tanh(x.astype("float32")))
+    )
+    assert same == also
+    assert len({same, zero, minus, cast}) == 4  # 0.0 == -0.0, but not here
+
+    def scoped(x):
+        for name in ("a", "b", "b"):
+            with jax.named_scope(name):
+                x = jnp.sin(x)
+            x = jw.tag(x, "layer")
+        return x
+
+    a, b, again = signatures(scoped)
+    assert a != b
+    assert b == again
+    one, other = signatures(lambda x: jw.tag(jnp.sin(jw.tag(jnp.sin(x), "first")), "second"))
+    assert one != other  # two places in the source
+    assert signatures(layers(lambda x: (jax.debug.print("{}", x), x + 1)[1])) == [None]
+
+
+def test_sharing_changes_no_figure_and_no_op_by_op_run():
+    def fun(x):
+        for _ in range(5):
+            x = jw.tag(jnp.sin(x @ np.eye(3)) + 0.5 * x, "layer")
+        return jnp.sum(x**2)
+
+    def by_hand(eps):
+        x = X
+        for e in eps:
+            x = jnp.sin(x @ np.eye(3)) + 0.5 * x + e
+        return jnp.sum(x**2)
+
+    expected = jax.grad(by_hand)([jnp.zeros(3)] * 5)
+    compiled, by_op = jax.jit(jw.walk(fun, argnums=0))(X), jw.walk(fun, argnums=0)(X)
+    for delta, other, e in zip(compiled.deltas.values(), by_op.deltas.values(), expected, strict=True):
+        np.testing.assert_allclose(delta, e, rtol=1e-12)
+        np.testing.assert_array_equal(other, e)
+    np.testing.assert_array_equal(by_op.grads, jax.grad(fun)(X))
+    np.testing.assert_allclose(jax.jit(jax.hessian(lambda x: jw.walk(fun)(x).value))(X), jax.hessian(fun)(X), rtol=1e-9)
+    text = str(jax.make_jaxpr(jw.outputs(fun))(X))
+    assert text.count("= sin") == 5
+    assert "jit[" not in text  # inlined
