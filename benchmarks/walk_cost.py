@@ -334,11 +334,19 @@ def machine() -> dict[str, Any]:
     }
 
 
+def positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least 1")
+    return int(text)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--model", choices=[*MODELS, "all"], default="all")
-    parser.add_argument("--repeats", type=int, help="rounds of runs (default 30 and 16; with --quick 3)")
-    parser.add_argument("--compile-repeats", type=int, help="rounds of compilations (default 9 and 4; with --quick 1)")
+    parser.add_argument("--repeats", type=positive, help="rounds of runs (default 30 and 16; with --quick 3)")
+    parser.add_argument(
+        "--compile-repeats", type=positive, help="rounds of compilations (default 9 and 4; with --quick 1)"
+    )
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it works")
     parser.add_argument("--json", metavar="FILE", help="write every figure there; - is standard output")
     options = parser.parse_args()

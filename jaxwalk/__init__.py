@@ -23,3 +23,27 @@ from ._walk import vjp as vjp
 from ._walk import walk as walk
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "ArgumentError",
+    "Axis",
+    "Chain",
+    "Culprit",
+    "Culprits",
+    "DataError",
+    "JaxwalkError",
+    "Named",
+    "Nonfinite",
+    "Point",
+    "PointError",
+    "Points",
+    "Walk",
+    "chain",
+    "intervene",
+    "objective",
+    "outputs",
+    "points",
+    "tag",
+    "vjp",
+    "walk",
+]
