@@ -165,6 +165,16 @@ class _Reader:
 
     def __init__(self) -> None:
         self.reach = Reach()
+        self._named: dict[int, bool] = {}
+
+    def has_names(self, jaxpr: Any) -> bool:
+        """Whether a name is anywhere within: what has none is not entered, however often it is called."""
+        if id(jaxpr) not in self._named:
+            self._named[id(jaxpr)] = any(
+                self.reach.kind(eqn) == "name" or any(self.has_names(c.jaxpr) for c in _compat.jaxprs_of(eqn))
+                for eqn in jaxpr.eqns
+            )
+        return self._named[id(jaxpr)]
 
     def read(self, jaxpr: Any, used: Sequence[bool], around: _Around) -> Iterator[Point]:
         _, masks = self.reach.into(jaxpr, used)
@@ -172,6 +182,8 @@ class _Reader:
             kind = self.reach.kind(eqn)
             if kind == "name":
                 yield self._point(eqn, index, mask, around)
+            elif not any(self.has_names(closed.jaxpr) for closed in _compat.jaxprs_of(eqn)):
+                continue
             elif kind in ("jit", "checkpoint", "scan", "cond"):
                 yield from self._enter(kind, eqn, index, mask, around)
             else:

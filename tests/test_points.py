@@ -213,3 +213,11 @@ def test_the_scopes_around_do_not_matter():
 def test_unknown_by(by):
     with pytest.raises(jw.ArgumentError, match="`by` is"):
         jw.points(lambda x: jw.tag(x, "a"), X, by=by)
+
+
+def test_what_holds_no_names_is_not_entered_again_and_again():
+    """A function that calls one twice, which calls one twice ...: 2⁴⁰ calls of the innermost."""
+    fun = jax.jit(jnp.sin)
+    for _ in range(40):
+        fun = jax.jit(lambda x, inner=fun: inner(inner(x)))
+    assert names(lambda x: jw.tag(fun(x), "after"), X) == ["after"]
