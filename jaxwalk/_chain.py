@@ -11,7 +11,7 @@ import jax
 from jax.ad_checkpoint import checkpoint_name
 
 from ._errors import ArgumentError, counted, listed, near, shown
-from ._stage import as_input, is_array
+from ._stage import as_input, is_value
 
 
 def tag(x: Any, name: str) -> Any:
@@ -48,7 +48,7 @@ def tag(x: Any, name: str) -> Any:
 
 def _tag_leaf(leaf: Any, name: str, path: tuple) -> jax.Array:
     full = "/".join([name, *(_key(entry) for entry in path)])
-    if not is_array(leaf) and not isinstance(leaf, (bool, int, float, complex)):
+    if not is_value(leaf):
         kind = type(leaf).__name__
         raise ArgumentError(f"`tag(x, {name!r})`: `{full}` is a {kind}, not an array; tag arrays, or pytrees of them.")
     return checkpoint_name(as_input(leaf), full)

@@ -13,7 +13,7 @@ from ._dtypes import holds
 from ._errors import ArgumentError, shown
 from ._points import Point, Points, check_by, read
 from ._rewire import Visitor, plan, run
-from ._stage import is_array, renamed_after, stage
+from ._stage import is_value, renamed_after, stage
 
 
 def intervene(fun: Callable, edits: Mapping[str, Any], *, by: str | None = None) -> Callable:
@@ -82,7 +82,7 @@ def _fitting(value: Any, old: Any, name: str) -> jax.Array:
 
 
 def _as_array(edit: Any, name: str) -> jax.Array:
-    if not is_array(edit) and not isinstance(edit, (bool, int, float, complex)):
+    if not is_value(edit):
         fix = "give an array, or a function from the value to one"
         raise ArgumentError(f"The edit of `{name}` is {shown(edit)}, which is not an array; {fix}.")
     return jnp.asarray(edit)

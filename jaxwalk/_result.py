@@ -15,7 +15,7 @@ from ._dtypes import widened
 from ._errors import ArgumentError, PointError, counted, shown
 from ._named import Named
 from ._points import Point, Points
-from ._stage import is_array
+from ._stage import is_value
 from ._table import Table, html, is_readable, number, summary, text
 
 
@@ -117,7 +117,7 @@ class Walk:
                 f"δ of `{name}` has shape {delta.shape}, which is not that of the loss, {shape}, and of the point,"
                 f" {self.points[name].shape}; leave `out_axes` of `jax.vmap` 0."
             )
-        if not is_array(move) and not isinstance(move, (int, float, complex)):
+        if not is_value(move):
             raise ArgumentError(f"The move of `{name}` is {shown(move)}, which is not an array; give one.")
         move = jnp.asarray(move)
         if move.shape != delta.shape:

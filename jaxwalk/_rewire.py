@@ -152,7 +152,7 @@ def _plan(closed: Closed, sites: Mapping[Site, str], kind_of: Callable[[Any], st
 def _shared(steps: Sequence[_Step]) -> list[_Step]:
     """The steps, with equal stretches evaluated by one function, which JAX then traces and differentiates once.
 
-    For when they are staged out, where an inlined jit leaves no trace; op by op it would compile them.
+    For when they are staged out: an inlined jit leaves no trace in what is compiled. Op by op it would compile them.
     """
     signatures = [_compat.signature(step.closed.jaxpr) if isinstance(step, _Stretch) else None for step in steps]
     counts = collections.Counter(signatures)

@@ -80,10 +80,15 @@ def is_array(leaf: Any) -> bool:
     return isinstance(leaf, jax.Array) or (hasattr(leaf, "shape") and hasattr(leaf, "dtype"))
 
 
+def is_value(leaf: Any) -> bool:
+    """Whether a leaf can become an array: one already, or a Python number."""
+    return is_array(leaf) or isinstance(leaf, (bool, int, float, complex))
+
+
 def as_arrays(args: tuple) -> tuple:
     """`args` with every leaf an array; what is none is refused by its place."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(args):
-        if not is_array(leaf) and not isinstance(leaf, (bool, int, float, complex)):
+        if not is_value(leaf):
             raise ArgumentError(
                 f"`args{jax.tree_util.keystr(path)}` is a {type(leaf).__name__}, not an array;"
                 " fix it with `functools.partial` or a lambda."
@@ -99,7 +104,7 @@ def as_input(leaf: Any) -> Any:
 def _checked(results: Any) -> Any:
     """What the function returned, if all of it are arrays or numbers."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(results):
-        if not is_array(leaf) and not isinstance(leaf, (bool, int, float, complex)):
+        if not is_value(leaf):
             raise ArgumentError(
                 f"`fun` returns {shown(leaf)} at `result{jax.tree_util.keystr(path)}`, which is not an array;"
                 " return arrays, numbers, and pytrees of them."
@@ -132,7 +137,7 @@ def _leaves_of(args: tuple, argnums: int | Sequence[int] | None) -> list[int]:
 
 
 def _check_differentiable(leaf: Any, position: int, path: str) -> None:
-    dtype = jnp.result_type(leaf) if is_array(leaf) or isinstance(leaf, (bool, int, float, complex)) else None
+    dtype = jnp.result_type(leaf) if is_value(leaf) else None
     if dtype is None or not jnp.issubdtype(dtype, jnp.inexact):
         what = f"of dtype {dtype}" if dtype is not None else f"a {type(leaf).__name__}"
         where = f"`args[{position}]{path}`"

@@ -14,7 +14,7 @@ from ._compat import Closed
 from ._errors import ArgumentError, shown
 from ._points import Point
 from ._reach import Reach
-from ._stage import is_array
+from ._stage import is_value
 
 WITNESS = jnp.float32  # the dtype of the witness of a tap
 
@@ -92,7 +92,7 @@ def keep_tap(point: Point, keep: Callable[[Any, Any], Any]) -> Tap:
 
 
 def _as_kept(leaf: Any, point: Point) -> jax.Array:
-    if not is_array(leaf) and not isinstance(leaf, (bool, int, float, complex)):
+    if not is_value(leaf):
         raise ArgumentError(f"`keep` returned {shown(leaf)} at `{point.name}`, which is not an array; return arrays.")
     return jnp.asarray(leaf)
 
