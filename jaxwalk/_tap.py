@@ -39,6 +39,9 @@ def _tap_jvp(primals, tangents):
 
 tap.defjvp(_tap_jvp, symbolic_zeros=True)
 
+# The same for what is staged out: JAX then differentiates it once per shape, and not at every point.
+_staged_tap = jax.jit(tap, inline=True)
+
 
 class Tap(NamedTuple):
     """The tap of one point.
@@ -61,7 +64,8 @@ def delta_tap(point: Point) -> Tap:
     The slot is made inside the traced function, as zeros: as an argument it would cost memory.
     """
     slot = _compat.zeros(_compat.struct(point.type, _loops(point)))
-    return Tap(slot, lambda x, slot: (tap(x, slot), None), lambda delta: delta)
+    through = _staged_tap if _compat.is_staging() else tap
+    return Tap(slot, lambda x, slot: (through(x, slot), None), lambda delta: delta)
 
 
 def keep_tap(point: Point, keep: Callable[[Any, Any], Any]) -> Tap:
