@@ -46,8 +46,13 @@ def evaluate(closed: Closed, args: Sequence[Any]) -> list[Any]:
 
 
 def as_array(value: Any) -> jax.Array:
-    """A result as an array: op by op, a constant may come out of a jaxpr as the literal that it is."""
-    return value if isinstance(value, jax.Array) else jnp.asarray(value)
+    """A result as an array: op by op, a constant may come out of a jaxpr as the literal that it is.
+
+    A mutable array stays one.
+    """
+    if isinstance(value, (jax.Array, Tracer)) or hasattr(jax.typeof(value), "inner_aval"):
+        return value
+    return jnp.asarray(value)
 
 
 def is_staging() -> bool:
@@ -157,6 +162,11 @@ def jaxprs_of(eqn: Any) -> list[Closed]:
         values += [vars(part) for part in (prim, *vars(prim).values()) if hasattr(part, "__dict__")]
         values = [item for value in values for item in (value.values() if isinstance(value, dict) else [value])]
     return [jaxpr for value in values for jaxpr in _jaxprs_in(value)]
+
+
+def touches_ref(eqn: Any) -> bool:
+    """Whether an equation has a mutable array (`jax.new_ref`) among its operands: it may write what is read later."""
+    return any(hasattr(v.aval, "inner_aval") for v in eqn.invars)
 
 
 class ScanParts(NamedTuple):

@@ -31,19 +31,20 @@ class Reach:
         for eqn in reversed(jaxpr.eqns):
             mask = tuple(v in live for v in eqn.outvars)
             masks.append(mask)
-            if any(mask):
+            if any(mask) or _compat.touches_ref(eqn):
                 operands = zip(eqn.invars, self.operands(eqn, mask), strict=True)
                 live.update(v for v, u in operands if u and not isinstance(v, Literal))
         return tuple(v in live for v in jaxpr.invars), masks[::-1]
 
     def operands(self, eqn: Any, used: Mask) -> Sequence[bool]:
-        """Which operands of an equation its `used` results depend on."""
+        """Which operands of an equation its `used` results depend on.
+
+        Of a function with a derivative rule of its own, all: the rule may give δ to what the function ignores.
+        """
         kind = self.kind(eqn)
         rule: Callable[[Any, Mask], Sequence[bool]] | None = {
             "jit": self._call,
             "checkpoint": self._call,
-            "custom_jvp": self._call,
-            "custom_vjp": self._call,
             "scan": self._scan,
             "cond": self._cond,
             "while": self._while,

@@ -1,5 +1,6 @@
 """`unused` must be exact: checked against JAX's own answer, whether a value can change the result."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -58,6 +59,39 @@ def loop_swaps(x):
 )
 def test_unused_is_exact(fun, unused):
     assert {name: p.unused for name, p in jw.points(fun, X).items()} == unused
+
+
+def written(x):
+    """a reaches the result by way of a mutable array."""
+    ref = jax.new_ref(jnp.zeros(3))
+    ref[...] = jw.tag(x * 2, "a")
+    return jnp.sum(ref[...] ** 2)
+
+
+def written_in_a_call(x):
+    ref = jax.new_ref(jnp.zeros(3))
+
+    @jax.jit
+    def write(ref, value):
+        ref[...] = jw.tag(value * 2, "a")
+
+    write(ref, x)
+    return jnp.sum(ref[...] ** 2)
+
+
+@jax.custom_jvp
+def ignores(x):
+    return jnp.zeros_like(x)
+
+
+ignores.defjvps(lambda dx, _, x: 3 * dx)
+
+
+@pytest.mark.parametrize("fun", [written, written_in_a_call, lambda x: jnp.sum(ignores(jw.tag(x, "a")))])
+def test_what_has_a_delta_is_not_called_unused(fun):
+    walk = jw.walk(fun)(X)
+    assert np.all(walk.deltas["a"] != 0)
+    assert not walk.points["a"].unused
 
 
 @pytest.mark.parametrize("fun", [rotating_carry, stacked_only, one_branch])
