@@ -7,8 +7,11 @@ from ._chain import tag as tag
 from ._errors import ArgumentError as ArgumentError
 from ._errors import DataError as DataError
 from ._errors import JaxwalkError as JaxwalkError
+from ._errors import MemoryWarning as MemoryWarning
 from ._errors import PointError as PointError
 from ._intervene import intervene as intervene
+from ._listing import Listing as Listing
+from ._listing import listing as listing
 from ._named import Named as Named
 from ._points import Axis as Axis
 from ._points import Point as Point
@@ -32,6 +35,8 @@ __all__ = [
     "Culprits",
     "DataError",
     "JaxwalkError",
+    "Listing",
+    "MemoryWarning",
     "Named",
     "Nonfinite",
     "Point",
@@ -40,6 +45,7 @@ __all__ = [
     "Walk",
     "chain",
     "intervene",
+    "listing",
     "objective",
     "outputs",
     "points",
