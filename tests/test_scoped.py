@@ -295,6 +295,18 @@ def test_nnx_variables_and_rngs_are_the_models():
     assert float(jnp.abs(model.first.kernel[...]).sum()) == 0.0
 
 
+def test_nnx_variables_stay_the_models_whatever_they_hold():
+    class Holder(nnx.Module):
+        def __init__(self):
+            self.inner = nnx.Variable(Gain(jnp.float32(2.0)))
+
+        def __call__(self, x):
+            return self.inner.get_value()(x)
+
+    model = Holder()
+    assert jw.scoped(model).inner is model.inner
+
+
 def test_attributes_methods_classes_and_signatures_stay():
     model, net = jw.scoped(Block("b")), jw.scoped(Net(nnx.Rngs(0)))
     assert isinstance(model, Block)
