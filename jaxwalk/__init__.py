@@ -20,6 +20,7 @@ from ._result import Culprit as Culprit
 from ._result import Culprits as Culprits
 from ._result import Nonfinite as Nonfinite
 from ._result import Walk as Walk
+from ._scoped import scoped as scoped
 from ._walk import outputs as outputs
 from ._walk import points as points
 from ._walk import vjp as vjp
@@ -49,6 +50,7 @@ __all__ = [
     "objective",
     "outputs",
     "points",
+    "scoped",
     "tag",
     "vjp",
     "walk",

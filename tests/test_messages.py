@@ -216,6 +216,12 @@ CASES = {
         "The walk holds no deltas",
     ),
     "vjp": (lambda: jw.vjp(fun, "text"), "`args[0]` is a str, not an array"),
+    # scoped
+    "scoped": (
+        lambda: jw.scoped(jnp.tanh),
+        "`jw.scoped` names modules of Equinox and Flax NNX; Flax linen and Haiku modules open scopes by themselves,"
+        " and elsewhere wrap code in `jax.named_scope(name)`.",
+    ),
 }
 
 
