@@ -35,6 +35,8 @@ class Flow:
                 self._next[here].append(target)
             elif target is not None:
                 back[here] = (target, end)
+        for here, (first, stop) in back.items():  # after the last turn the run leaves the loop
+            self._next[here] += self._exits(Loop(first, stop))
         self._reached: dict[int, set[int]] = {}
         normal = self._forward_from(0)
         found: dict[int, int] = {}
@@ -43,6 +45,10 @@ class Flow:
                 found[first] = max(stop, found.get(first, 0))
         # Innermost first.
         self.loops: Sequence[Loop] = sorted((Loop(*l) for l in found.items()), key=lambda loop: loop.stop - loop.first)
+
+    def _exits(self, loop: Loop) -> list[int]:
+        """Where the run goes on from a loop: where its instructions jump to beyond its end."""
+        return [after for offset in self.offsets(loop) for after in self._next[offset] if after >= loop.stop]
 
     def goes_forward(self, start: int, stop: int) -> bool:
         """Whether the instruction at `stop` can run after the one at `start` without a jump back."""

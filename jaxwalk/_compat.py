@@ -300,6 +300,15 @@ def frames_of(eqn: Any) -> list[tuple[Any, int]]:
     return list(zip(codes[:boundary], offsets[:boundary], strict=True))[::-1]
 
 
+def stacks_of(jaxpr: Any) -> list[list[tuple[Any, int]]]:
+    """`frames_of` each equation; equations that were staged out by one call, as a function of `jnp` may, share theirs."""
+    held: dict[int, list[tuple[Any, int]]] = {}
+    for eqn in jaxpr.eqns:
+        if id(eqn.source_info.traceback) not in held:
+            held[id(eqn.source_info.traceback)] = frames_of(eqn)
+    return [held[id(eqn.source_info.traceback)] for eqn in jaxpr.eqns]
+
+
 @functools.cache
 def _trace_boundaries() -> frozenset[Any]:
     """The code objects that start a trace, where tracebacks reach beyond it.

@@ -62,9 +62,8 @@ def intervene(fun: Callable, edits: Mapping[str, Any], *, by: str | None = None,
         def visit(name: str, value: Any, replacement: Any) -> tuple[Any, None]:
             return replacement if name in values else _fitting(edits[name](value), value, name), None
 
-        outs, _ = run(
-            plan(staged.closed, edited.values()), staged.args, values, Visitor(visit, recorded=None, as_there=True)
-        )
+        planned = plan(staged.closed, edited.values(), at_once=True)
+        outs, _ = run(planned, staged.args, values, Visitor(visit, recorded=None, as_there=True))
         return staged.results(outs)
 
     return intervened

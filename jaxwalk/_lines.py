@@ -34,7 +34,7 @@ class LinePaths:
         self._held: list[CodeType] = []  # so that no id is used again
 
     def __call__(self, jaxpr: Any, around: Path, outer: Entries) -> tuple[Sequence[Path], Entries]:
-        stacks = [_compat.frames_of(eqn) for eqn in jaxpr.eqns]
+        stacks = _compat.stacks_of(jaxpr)
         passes = Passes(stacks, self._flow, self._is_one_line).rows
         entries: dict[Any, Entry] = {}
         return [self._path(f, row, around, entries) for f, row in zip(stacks, passes, strict=True)], entries

@@ -21,11 +21,13 @@ class Pass(NamedTuple):
     Attributes:
         call: a number of its own for each call of a function.
         turn: how often the run has gone back in this call.
+        first: the equation traced first in this turn.
         alike: whether a loop within could as well have taken what are counted as turns here.
     """
 
     call: int
     turn: int
+    first: int
     alike: bool = False
 
 
@@ -33,7 +35,7 @@ class Passes:
     """The passes of consecutive equations of one jaxpr, as `rows`: per equation, one per frame.
 
     Arguments:
-        stacks: the frames of each equation.
+        stacks: the frames of each equation; one object for equations that one call has made at once.
         flow: the ways through a code object.
         is_one_line: whether a loop lies within one line of source: its turns are then not turns of that line.
     """
@@ -43,22 +45,23 @@ class Passes:
     ):
         self._flow, self._is_one_line = flow, is_one_line
         self._calls = 0
+        self._firsts: dict[tuple[int, int, Loop], int] = {}
         self._tree = _Tree(stacks)
         self.rows: list[list[Pass]] = []
-        before: Frames = ()
-        passes: list[Pass] = []
-        for frames in stacks:
-            kept = self._kept(before, passes, frames)
-            passes = kept + [self._called() for _ in frames[len(kept) :]]
-            self.rows.append(passes)
-            before = frames
+        self._stacks = stacks
+        for index, frames in enumerate(stacks):
+            kept = self._kept(index) if index else []
+            self.rows.append(kept + [self._called(index) for _ in frames[len(kept) :]])
 
-    def _called(self) -> Pass:
+    def _called(self, index: int) -> Pass:
         self._calls += 1
-        return Pass(self._calls, 0)
+        return Pass(self._calls, 0, index)
 
-    def _kept(self, before: Frames, passes: list[Pass], frames: Frames) -> list[Pass]:
+    def _kept(self, index: int) -> list[Pass]:
         """The passes that go on from one equation to the next: those of its outermost frames."""
+        before, frames, passes = self._stacks[index - 1], self._stacks[index], self.rows[-1]
+        if before is frames:
+            return passes
         level = _first_difference(before, frames)
         if level < min(len(before), len(frames)):
             (code, start), (other, stop) = before[level], frames[level]
@@ -66,13 +69,13 @@ class Passes:
                 return passes[: level + 1]
         elif len(before) == len(frames):
             level -= 1  # the very same stack: the innermost frame did it again
-        loops = list(self._loops(before, frames, level))
+        loops = [l for l in self._loops(before, frames, level) if self._starts_over(passes, frames, *l)]
         if not loops:
             return passes[: max(level, 0)]
         turning, loop = next((l for l in loops if self._has_more(frames, *l)), loops[-1])
         old = passes[turning]
         if not self._is_one_line(frames[turning][0], loop):
-            old = Pass(old.call, old.turn + 1, old.alike or turning != loops[0][0])
+            old = Pass(old.call, old.turn + 1, index, old.alike or turning != loops[0][0])
         return [*passes[:turning], old]
 
     def _loops(self, before: Frames, frames: Frames, level: int) -> Iterator[tuple[int, Loop]]:
@@ -81,6 +84,23 @@ class Passes:
             (code, start), (other, stop) = before[i], frames[i]
             if code is other:
                 yield from ((i, loop) for loop in self._flow(code).loops[:] if loop.holds(start, stop))
+
+    def _starts_over(self, passes: list[Pass], frames: Frames, level: int, loop: Loop) -> bool:
+        """Whether an equation may be the first of a loop's turn: it stands no later than the first of the last turn."""
+        first = self._stacks[self._first_in(passes[level], level, loop)]
+        differs = _first_difference(first, frames)
+        if differs < level or differs >= min(len(first), len(frames)):
+            return True
+        (code, start), (other, stop) = first[differs], frames[differs]
+        return not (code is other and self._flow(code).goes_forward(start, stop))
+
+    def _first_in(self, turn: Pass, level: int, loop: Loop) -> int:
+        """The first equation of a frame's turn that is in the loop: the frame may have done other things before."""
+        key = (turn.call, turn.turn, loop)
+        if key not in self._firsts:
+            after = range(turn.first, len(self.rows))
+            self._firsts[key] = next(i for i in after if loop.holds(self._stacks[i][level][1]))
+        return self._firsts[key]
 
     def _has_more(self, frames: Frames, level: int, loop: Loop) -> bool:
         """Whether something outside of the loop is traced in that frame too: another call of it would have shown."""

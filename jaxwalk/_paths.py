@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
-ROOT = "."  # a scope named so is rooted: what follows is its path in a whole model, and names it alone
+from ._scoped import ROOT
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
@@ -31,7 +31,8 @@ class Entry:
 
     @property
     def is_rooted(self) -> bool:
-        return self.label.startswith(ROOT) and len(self.label) > len(ROOT)
+        """Whether its label is a path in a whole model, which then names it alone. (The dots of `jnp.einsum` are not.)"""
+        return self.label.startswith(ROOT) and not self.label.startswith(2 * ROOT) and len(self.label) > len(ROOT)
 
 
 Path: TypeAlias = tuple[Entry, ...]  # the outermost first

@@ -77,24 +77,28 @@ _Core: TypeAlias = _Stretch | _Named | _Entered
 
 
 class _Exit(NamedTuple):
-    """A result that is visited once it is there.
-
-    Attributes:
-        result: the variable.
-        before: under which key those read it who read it as it was before the visit, if there are any.
-    """
+    """A variable that is visited; and under which key what comes of it is read before the next visit, if it is."""
 
     visit: _Visit
-    result: Any
-    before: Key | None
+    variable: Any
+    early: Key | None
 
 
 class _Step(NamedTuple):
-    """What is run at once; what it reads, what it makes, what is visited then, and what nothing reads afterwards."""
+    """What is run at once.
+
+    Attributes:
+        reads: under which keys it reads its operands.
+        makes: its results.
+        kept: results that some read before any visit, and the keys for that.
+        exits: what is visited then.
+        dead: the keys that nothing reads afterwards.
+    """
 
     core: _Core
     reads: Sequence[Key]
     makes: Sequence[Any]
+    kept: Sequence[tuple[Any, Key]]
     exits: Sequence[_Exit]
     dead: Sequence[Key]
 
@@ -107,9 +111,9 @@ class Plan(NamedTuple):
     points: dict[str, _Met]
 
 
-def plan(closed: Closed, points: Iterable[Point]) -> Plan:
-    """How to evaluate `closed` so that each of `points` is visited."""
-    return _plan(closed, {point.site: point.name for point in points}, _compat.kinds())
+def plan(closed: Closed, points: Iterable[Point], at_once: bool = False) -> Plan:
+    """How to evaluate `closed` so that each of `points` is visited; `at_once` as of `Versions`."""
+    return _Planner(_compat.kinds(), at_once).plan(closed, {point.site: point.name for point in points})
 
 
 def run(plan: Plan, args: Sequence[Any], payload: Payload, visitor: Visitor) -> Result:
@@ -120,10 +124,11 @@ def run(plan: Plan, args: Sequence[Any], payload: Payload, visitor: Visitor) -> 
     for step in plan.steps:
         outs = _do(step.core, [_read(env, key) for key in step.reads], payload, visitor, records)
         env.update(zip(step.makes, outs, strict=True))
-        for visit, result, before in step.exits:
-            if before is not None:
-                env[before] = env[result]
-            env[result] = _visited(visit, env[result], payload, visitor, records, lambda value: value)
+        env.update((key, env[v]) for v, key in step.kept)
+        for visit, v, early in step.exits:
+            env[v] = _visited(visit, env[v], payload, visitor, records, lambda value: value)
+            if early is not None:
+                env[early] = env[v]
         for key in step.dead:
             env.pop(key, None)
     return [_compat.as_array(_read(env, v)) for v in jaxpr.outvars], records
@@ -186,57 +191,56 @@ def _read(env: Mapping[Key, Any], v: Any) -> Any:
 # Planning -------------------------------------------------------------------------------------------------
 
 
-def _plan(closed: Closed, sites: Mapping[Site, str], kind_of: Callable[[Any], str | None]) -> Plan:
-    jaxpr = closed.jaxpr
-    inside: dict[int, dict[Site, str]] = {}
-    named: dict[int, Site] = {}
-    leaving: dict[int, list[Site]] = {}
-    for site, name in sites.items():
-        if site.calls:
-            inside.setdefault(site.calls[0][0], {})[site] = name
-        elif site.result is None:
-            named[site.equation] = site
-        else:
-            leaving.setdefault(site.equation, []).append(site)
-    versions = Versions(jaxpr, leaving)
-    spans = list(versions.spans({*inside, *named}))
-    cores: list[_Core] = []
-    for span in spans:
-        eqn = jaxpr.eqns[span.start]
-        if span.start in named:
-            cores.append(_Named(eqn, jaxpr, _visit(jaxpr, named[span.start], sites)))
-        elif span.start in inside:
-            cores.append(_entered(eqn, inside[span.start], kind_of))
-        else:
-            cores.append(_stretch(jaxpr, span, versions))
-    if _compat.is_staging():
-        cores = _shared(cores)
-    steps = [_step(jaxpr, core, span, versions, sites) for core, span in zip(cores, spans, strict=True)]
-    return Plan(closed, steps, _points(steps))
+class _Planner:
+    def __init__(self, kind_of: Callable[[Any], str | None], at_once: bool):
+        self._kind_of, self._at_once = kind_of, at_once
+
+    def plan(self, closed: Closed, sites: Mapping[Site, str]) -> Plan:
+        jaxpr = closed.jaxpr
+        inside: dict[int, dict[Site, str]] = {}
+        named: dict[int, Site] = {}
+        leaving: list[Site] = []
+        for site, name in sites.items():
+            if site.calls:
+                inside.setdefault(site.calls[0][0], {})[site] = name
+            elif site.result is None:
+                named[site.equation] = site
+            else:
+                leaving.append(site)
+        versions = Versions(jaxpr, leaving, self._at_once)
+        spans = list(versions.spans({*inside, *named}))
+        cores: list[_Core] = []
+        for span in spans:
+            eqn = jaxpr.eqns[span.start]
+            if span.start in named:
+                cores.append(_Named(eqn, jaxpr, _visit(jaxpr, named[span.start], sites)))
+            elif span.start in inside:
+                cores.append(self._entered(eqn, inside[span.start]))
+            else:
+                cores.append(_stretch(jaxpr, span, versions))
+        if _compat.is_staging():
+            cores = _shared(cores)
+        steps = [_step(jaxpr, core, span, versions, sites) for core, span in zip(cores, spans, strict=True)]
+        return Plan(closed, steps, _points(steps))
+
+    def _entered(self, eqn: Any, inside: Mapping[Site, str]) -> _Entered:
+        plans = []
+        for branch, sub in enumerate(_compat.jaxprs_of(eqn)):
+            within = {s._replace(calls=s.calls[1:]): name for s, name in inside.items() if s.calls[0][1] == branch}
+            plans.append(self.plan(sub, within))
+        return _Entered(self._kind_of(eqn) or "", eqn, plans)
 
 
 def _step(jaxpr: Any, core: _Core, span: Span, versions: Versions, sites: Mapping[Site, str]) -> _Step:
     source = core.closed.jaxpr if isinstance(core, _Stretch) else core.eqn
-    exits = [
-        _Exit(_visit(jaxpr, site, sites), v, before)
-        for index in range(span.start, span.stop)
-        for site, v, before in versions.visits(index)
-    ]
+    exits = [_Exit(_visit(jaxpr, site, sites), v, early) for site, v, early in versions.visits(span)]
     reads = [v if isinstance(v, Literal) else span.read[v] for v in source.invars]
-    return _Step(core, reads, source.outvars, exits, versions.dead(span))
+    return _Step(core, reads, source.outvars, versions.kept(span), exits, versions.dead(span))
 
 
 def _visit(jaxpr: Any, site: Site, sites: Mapping[Site, str]) -> _Visit:
     eqn = jaxpr.eqns[site.equation]
     return _Visit(sites[site], eqn, site.stack, _compat.struct(eqn.outvars[site.result or 0].aval))
-
-
-def _entered(eqn: Any, inside: Mapping[Site, str], kind_of: Callable[[Any], str | None]) -> _Entered:
-    plans = []
-    for branch, sub in enumerate(_compat.jaxprs_of(eqn)):
-        within = {s._replace(calls=s.calls[1:]): name for s, name in inside.items() if s.calls[0][1] == branch}
-        plans.append(_plan(sub, within, kind_of))
-    return _Entered(kind_of(eqn) or "", eqn, plans)
 
 
 def _stretch(jaxpr: Any, span: Span, versions: Versions) -> _Stretch:

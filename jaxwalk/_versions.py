@@ -19,25 +19,48 @@ class Span(NamedTuple):
     read: Mapping[Any, Key]
 
 
+class Visit(NamedTuple):
+    """A visit to a variable at a site; and the key under which what comes of it is read before the next, if it is."""
+
+    site: Site
+    variable: Any
+    early: Key | None
+
+
 class Versions:
-    """Who reads which version of the variables of one jaxpr.
+    """Who reads which version of the variables of one jaxpr, and when each is visited.
 
     Arguments:
         jaxpr: the jaxpr.
-        leaving: by equation, the sites at which results of it are visited.
+        sites: those at which results of its equations are visited.
+        at_once: whether a value is visited as soon as it is there. Else it is before the first equation that reads what
+            comes of the visit: backward, what the readers pass back is then added in the order in which it is without.
     """
 
-    def __init__(self, jaxpr: Any, leaving: Mapping[int, Sequence[Site]]):
-        self._jaxpr = jaxpr
+    def __init__(self, jaxpr: Any, sites: Sequence[Site], at_once: bool):
+        self._jaxpr, self._at_once = jaxpr, at_once
         self._visits: dict[Any, list[Site]] = {}
-        for index, sites in leaving.items():
-            for site in sorted(sites, key=lambda site: len(site.inside)):  # the innermost first
-                self._visits.setdefault(jaxpr.eqns[index].outvars[site.result], []).append(site)
-        self.leaving = leaving
+        for site in sorted(sites, key=lambda site: len(site.inside)):  # the innermost first
+            self._visits.setdefault(jaxpr.eqns[site.equation].outvars[site.result], []).append(site)
         self._last = self._last_reads()
         self._ending: dict[int, list[Key]] = {}
         for key, index in self._last.items():
             self._ending.setdefault(index, []).append(key)
+        self._after: dict[int, list[Visit]] = {}
+        for v, many in self._visits.items():
+            for n, site in enumerate(many):
+                self._after.setdefault(self._time(v, site), []).append(Visit(site, v, self._early(v, n + 1)))
+
+    def _time(self, v: Any, site: Site) -> int:
+        """The equation after which a site is visited."""
+        if self._at_once or not site.inside:
+            return site.equation
+        later = range(site.equation + 1, len(self._jaxpr.eqns))
+        reads = (i for i in later if i not in site.inside and any(v is read for read in self._jaxpr.eqns[i].invars))
+        return next(reads, len(self._jaxpr.eqns)) - 1
+
+    def _early(self, v: Any, n: int) -> Key | None:
+        return (v, n) if (v, n) in self._last else None
 
     def key(self, v: Any, reader: int) -> Key:
         """Under which key an equation reads an operand."""
@@ -47,11 +70,14 @@ class Versions:
         passed = next((n for n, site in enumerate(visits) if reader in site.inside), len(visits))
         return v if passed == len(visits) else (v, passed)
 
-    def visits(self, index: int) -> Iterator[tuple[Site, Any, Key | None]]:
-        """The visits to the results of an equation: (site, variable, the key of what it was before, if it is read)."""
-        for v in self._jaxpr.eqns[index].outvars:
-            for n, site in enumerate(self._visits.get(v, ())):
-                yield site, v, (v, n) if (v, n) in self._last else None
+    def visits(self, span: Span) -> list[Visit]:
+        """The visits after the equations of a span: they are all after its last."""
+        return self._after.get(span.stop - 1, [])
+
+    def kept(self, span: Span) -> list[tuple[Any, Key]]:
+        """The results of a span that some read as they are before any visit, and the keys under which they do."""
+        made = (v for index in range(span.start, span.stop) for v in self._jaxpr.eqns[index].outvars)
+        return [(v, key) for v in made if v in self._visits and (key := self._early(v, 0)) is not None]
 
     def is_needed(self, v: Any, stop: int) -> bool:
         """Whether a variable is visited, or read by the equation `stop` or a later one."""
@@ -67,7 +93,7 @@ class Versions:
                 yield Span(start, index, read)
                 start, read = index, {}
             read |= keys
-            if index in alone or index in self.leaving:
+            if index in alone or index in self._after:
                 yield Span(start, index + 1, read)
                 start, read = index + 1, {}
         if start < len(self._jaxpr.eqns):

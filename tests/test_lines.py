@@ -1,0 +1,439 @@
+"""Points by lines of source: each value that a variable really had is the output at the point of its name.
+
+The functions log what they compute when they are run op by op; what they log is what a walk must find.
+"""
+
+import collections
+import functools
+import linecache
+import math
+
+import jax
+import jax.example_libraries.stax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+import jaxwalk as jw
+
+X = np.array([0.3, -0.7, 1.1], np.float32)
+
+
+class Log:
+    """Values by name; a second value of one name is `name#2`, unless its number is given."""
+
+    def __init__(self):
+        self.values = {}
+        self._seen = collections.Counter()
+
+    def __call__(self, name, value):
+        self._seen[name] += 1
+        self.values[name if self._seen[name] == 1 else f"{name}#{self._seen[name]}"] = value
+
+
+def silent(name, value):
+    pass
+
+
+def check(fun, *args, **options):
+    """What `fun` logs is found under those names; returns all the names there are."""
+    log = Log()
+    fun(*args, log)
+    _, outputs = jw.outputs(functools.partial(fun, log=silent), by="lines", **options)(*args)
+    assert log.values
+    for name, value in log.values.items():
+        assert name in outputs, (name, list(outputs))
+        np.testing.assert_allclose(outputs[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
+    return list(outputs)
+
+
+def assignments(x, log):
+    a = x * 2
+    log("assignments/a", a)
+    b, c = jnp.sin(a), jnp.cos(a)
+    log("assignments/b,c:0", b)
+    log("assignments/b,c:1", c)
+    b += c
+    log("assignments/b", b)
+    d: jax.Array = b * a
+    log("assignments/d", d)
+    pair = {}
+    pair["e"] = d - 1
+    log("assignments/pair['e']", pair["e"])
+    f = g = pair["e"] + 2
+    log("assignments/f=g", f)
+    h = jnp.where(
+        f > 0,
+        g,
+        -g,
+    )
+    log("assignments/h", h)
+    i = h * 2
+    j = i * 3
+    log("assignments/i", i)
+    log("assignments/j", j)
+    return j + i
+
+
+def test_assignments():
+    names = check(assignments, X)
+    assert names[-1] == "assignments/return"
+    assert len(names) == 11
+
+
+def loops(x, log):
+    for i in range(2):
+        x = jnp.sin(x) * (i + 1)
+        log("loops/x", x)
+        for _ in range(3):
+            y = jnp.tanh(x)
+            log("loops/y", y)
+            x = x + y
+            log("loops/x", x)
+    n = 0
+    while n < 3:
+        x = jnp.cos(x)
+        log("loops/x", x)
+        n += 1
+    return x
+
+
+def test_loops():
+    assert len(check(loops, X)) == 2 * (1 + 2 * 3) + 3
+
+
+def choosing(x, log):
+    for i in range(4):
+        x = jnp.sin(x) if i % 2 else jnp.cos(x)
+        log("choosing/x", x)
+    for i in range(3):
+        if i == 1:
+            x = x * 2
+            log("choosing/x", x)
+        else:
+            y = x + 1
+            log("choosing/y", y)
+            x = y
+        if i == 1:
+            continue
+        x = x - 3
+        log("choosing/x", x)
+    return x
+
+
+def test_a_line_that_goes_two_ways():
+    check(choosing, X)
+
+
+def guarded(x, log):
+    for _ in range(3):
+        with jax.named_scope("s"):
+            x = jnp.sin(x)
+            log("guarded/x", x)
+        try:
+            y = x * 2
+            log("guarded/y", y)
+        finally:
+            x = x + 1
+            log("guarded/x", x)
+    z = jnp.sum(x)
+    log("guarded/z", z)
+    return z * 2
+
+
+def test_with_and_try():
+    check(guarded, X)
+
+
+def layer(x, log, at):
+    h = jnp.tanh(x)
+    log(f"{at}/layer/h", h)
+    return h * x
+
+
+def inner_loop(x, log, at):
+    for _ in range(2):
+        x = jnp.sin(x)
+        log(f"{at}/inner_loop/x", x)
+    return x + 1
+
+
+def calls(x, log):
+    a = layer(x, log, "calls/a")
+    log("calls/a", a)
+    b = layer(a, log, "calls/b") + layer(a * 2, log, "calls/b")
+    log("calls/b", b)
+    for i in range(3):
+        at = "calls/c" if i == 0 else f"calls/c#{i + 1}"
+        c = layer(b, log, at)
+        log("calls/c", c)
+        b = c
+    for i in range(2):
+        at = "calls/d" if i == 0 else f"calls/d#{i + 1}"
+        d = inner_loop(b, log, at)
+        log("calls/d", d)
+        b = d
+    return b
+
+
+def test_calls():
+    names = check(calls, X)
+    assert "calls/b/layer/h#2" in names
+    assert "calls/d#2/inner_loop/x#2" in names
+
+
+def countdown(x, n, log, at="countdown"):
+    x = jnp.sin(x) + n
+    log(f"{at}/x", x)
+    return x if n == 0 else countdown(x, n - 1, log, f"{at}/return/countdown")
+
+
+def test_recursion():
+    names = check(countdown, X, 2)
+    assert "countdown/return/countdown/return/countdown/x" in names
+
+
+def comprehensions(x, log):
+    rows = [jnp.sin(x) * i for i in range(3)]
+    for i, row in enumerate(rows):
+        log(f"comprehensions/rows:{i}", row)
+    total = sum(row * row for row in rows)
+    log("comprehensions/total", total)
+    tree = jax.tree.map(lambda leaf: leaf * 2, {"a": total, "b": rows[0]})
+    log("comprehensions/tree:0", tree["a"])
+    log("comprehensions/tree:1", tree["b"])
+    both = functools.reduce(lambda a, b: a * b, [tree["a"], tree["b"], x])
+    log("comprehensions/both", both)
+    return both
+
+
+def test_a_comprehension_is_one_line():
+    check(comprehensions, X)
+
+
+class Net:
+    def __init__(self, depth):
+        self.blocks = [Block(i) for i in range(depth)]
+
+    def __call__(self, x, log):
+        for i, block in enumerate(self.blocks):
+            at = "Net.__call__/x" if i == 0 else f"Net.__call__/x#{i + 1}"
+            x = block(x, log, at)
+            log("Net.__call__/x", x)
+        return jnp.sum(x)
+
+
+class Block:
+    def __init__(self, scale):
+        self.scale = scale
+
+    def __call__(self, x, log, at):
+        h = self.dense(x)
+        log(f"{at}/Block.__call__/h", h)
+        return x + h
+
+    def dense(self, x):
+        return x * self.scale
+
+
+def test_methods_nest():
+    names = check(Net(3), X)
+    assert "Net.__call__/x#3/Block.__call__/h/Block.dense/return" in names
+
+
+def test_a_layer_that_loops_alone_inside_a_loop_is_never_merged():
+    """Nothing tells its turns from those of the loop around it: each is a pass, and says so."""
+
+    def sequential(x):
+        for _ in range(3):
+            x = jnp.sin(x)
+        return x
+
+    def net(x):
+        for _ in range(2):
+            x = sequential(x)
+        return jnp.sum(x)
+
+    points = jw.points(net, X, by="lines")
+    assert sum(name.endswith("sequential/x") for name in points) == 6
+    assert sum(p.alike for p in points.values()) > 0
+    assert "a pass of the line, or of a loop in what it calls" in repr(points)
+
+
+@jax.jit
+def shared(y):
+    z = jnp.sin(y)
+    return z * 2
+
+
+def structures(x, log):
+    a = shared(x)
+    log("structures/a/shared/z", jnp.sin(x))
+    log("structures/a", a)
+    b = shared(a) + shared(a + 1)
+    log("structures/b/shared/z", jnp.sin(a))
+    log("structures/b/shared/z", jnp.sin(a + 1))
+    log("structures/b", b)
+
+    def body(carry, _):
+        carry = jnp.tanh(carry)
+        return carry, None
+
+    c, _ = lax.scan(body, b, None, length=3)
+    log("structures/c,_", c)
+    log("structures/c,_/body/carry", jnp.stack([jnp.tanh(b), jnp.tanh(jnp.tanh(b)), c]))
+    d = jax.checkpoint(Block(2.0).dense)(c)
+    log("structures/d", d)
+    log("structures/d/Block.dense/return", d)
+    e = lax.cond(d[0] > -9, plus, minus, d)
+    log("structures/e/plus/p", d + 1)
+    log("structures/e/minus/m", d * 0)
+    f = jax.vmap(plus)(e)
+    log("structures/f/plus/p", e + 1)
+    g = jax.jit(Block(3.0).dense)(f)
+    log("structures/g/Block.dense/return", g)
+    return jnp.sum(g)
+
+
+def plus(x):
+    p = x + 1
+    return p * 2
+
+
+def minus(x):
+    m = x - 1
+    return m * 2
+
+
+def test_through_jit_scan_checkpoint_cond_and_vmap():
+    shared(jnp.ones(3))  # traced on another line than those on which it is called
+    names = check(structures, X)
+    assert names[-1] == "structures/return"
+
+
+def test_a_gradient_inside_is_a_pass_of_its_own():
+    def net(x):
+        def energy(x):
+            s = jnp.sin(x)
+            return jnp.sum(s * s)
+
+        g = jax.grad(energy)(x)
+        return jnp.sum(g**2)
+
+    points = jw.points(net, X, by="lines")
+    assert {"net/g/energy/s:0", "net/g/energy/s:1"} <= {*points}  # the sine, and the cosine for its derivative
+    walk = jw.walk(net, by="lines", argnums=0)(X)
+    assert walk.value == net(X)
+    # Not bit for bit: jax 0.12 does not linearize a function that is differentiated twice in the same order.
+    np.testing.assert_allclose(walk.grads, jax.grad(net)(X), rtol=1e-6)
+    np.testing.assert_allclose(walk.deltas["net/g"], 2 * jax.grad(lambda x: jnp.sum(jnp.sin(x) ** 2))(X), rtol=1e-6)
+
+
+def test_a_lambda_belongs_to_the_line_it_stands_on():
+    fun = lambda x: jnp.sum(jnp.sin(x) ** 2)
+    assert list(jw.points(fun, X, by="lines")) == ["<lambda>/return"]
+    wrapped = lambda x: plus(x).sum()
+    assert list(jw.points(wrapped, X)) == ["plus/p", "plus/return", "<lambda>/return"]
+
+
+def test_unused_lines_say_so():
+    def net(x):
+        dropped = jnp.sin(x)  # noqa: F841
+        never = {"dead": jnp.cos(x) * 2}  # noqa: F841
+        return jnp.sum(x * 2)
+
+    walk = jw.walk(net, by="lines")(X)
+    assert [p.name for p in walk.points.values() if p.unused] == ["net/dropped", "net/never"]
+    np.testing.assert_array_equal(walk.deltas["net/dropped"], np.zeros(3))
+
+
+def test_lines_without_a_name():
+    namespace = {}
+    text = (
+        "def g(x):\n    print(end='') or [].append(x * 2) or h(x * 3)\n    return x\n\ndef h(x):\n    return x.sum()\n"
+    )
+    linecache.cache["<cell 7>"] = (len(text), None, text.splitlines(True), "<cell 7>")
+    exec(compile(text, "<cell 7>", "exec"), namespace)
+    points = jw.points(namespace["g"], X, by="lines")
+    assert list(points) == ["g:2:0", "g:2/h/return", "g:2:1"]
+    assert points["g:2/h/return"].text == "return x.sum()"
+    assert (points["g:2:0"].file, points["g:2:0"].line) == ("<cell 7>", 2)
+
+
+def test_source_that_cannot_be_read_still_walks():
+    namespace = {"jnp": jnp}
+    exec(
+        compile(
+            "def g(x):\n    a = x * 2\n    for i in range(2):\n        a = jnp.sin(a)\n    return a.sum()\n",
+            "<gone>",
+            "exec",
+        ),
+        namespace,
+    )
+    walk = jw.walk(namespace["g"], by="lines")(X)
+    assert list(walk.deltas) == ["g:2", "g:4", "g:4#2", "g:5"]
+    assert walk.points["g:2"].text == ""
+    assert "<gone>" in repr(jw.listing(walk))
+
+
+def test_installed_packages_are_no_source_unless_asked_for():
+    init, apply = jax.example_libraries.stax.serial(
+        jax.example_libraries.stax.Dense(4), jax.example_libraries.stax.Relu, jax.example_libraries.stax.Dense(2)
+    )
+    _, params = init(jax.random.key(0), (3,))
+
+    def net(params, x):
+        out = apply(params, x)
+        return jnp.sum(out)
+
+    assert list(jw.points(net, params, X, by="lines")) == ["net/out", "net/return"]
+    for source in (
+        jax.example_libraries.stax,
+        "*/example_libraries/stax.py",
+        ["*/stax.py", math.__class__("other")][:1],
+    ):
+        points = jw.points(net, params, X, by="lines", source=source)
+        inputs = [name for name in points if name.rpartition("/")[2].startswith("inputs")]
+        assert inputs == ["net/out/apply_fun/inputs", "net/out/apply_fun/inputs#2", "net/out/apply_fun/inputs#3"]
+        assert [points[name].shape for name in inputs] == [(4,), (4,), (2,)]
+
+
+def test_custom_rules_and_while_loops_are_opaque():
+    @jax.custom_jvp
+    def cube(x):
+        y = x * x
+        return y * x
+
+    cube.defjvps(lambda dx, _, x: 3 * x**2 * dx)
+
+    def step(c):
+        d = c + 1
+        return d
+
+    def net(x):
+        a = cube(x)
+        b = lax.while_loop(lambda c: jnp.sum(c) < 0, step, lax.stop_gradient(a))
+        return jnp.sum(a * b)
+
+    points = jw.points(net, X, by="lines")
+    assert "custom_jvp" in points["net/a/cube/y"].opaque
+    assert "while_loop" in points["net/b/step/d"].opaque
+    walk = jw.walk(net, by="lines")(X)
+    np.testing.assert_allclose(walk.deltas["net/a"], walk.outputs["net/b"], rtol=1e-6)
+    with pytest.raises(jw.PointError, match="inside a `jax[.]custom_jvp` function"):
+        jw.walk(net, "net/a/cube/y", by="lines")(X)
+
+
+def test_many_lines_are_read_fast_enough_to_be_used():
+    """Not timed here: 1000 layers must not take what is quadratic in them."""
+
+    def net(x):
+        for _ in range(1000):
+            x = jnp.sin(x)
+        return jnp.sum(x)
+
+    points = jw.points(net, X, by="lines")
+    assert len(points) == 1001
+    assert "net/x#1000" in points
+    assert len(jw.outputs(net, "net/x#9?", by="lines")(X)[1]) == 10

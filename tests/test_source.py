@@ -1,0 +1,75 @@
+import json
+import os
+
+import pytest
+
+import jaxwalk as jw
+from jaxwalk._source import Positions, function_at, is_users, lines_of, text_of
+
+
+def test_whose_a_file_is():
+    check = is_users(None)
+    assert check(__file__)
+    assert check("<ipython-input-3-abc>")
+    assert check("/tmp/ipykernel_12/345.py")
+    assert not check(json.__file__)
+    assert not check(pytest.__file__)
+    assert not check(jw.__file__)
+    assert not check("<frozen importlib._bootstrap>")
+
+
+@pytest.mark.parametrize("source", [json, "*/json/*", [json], (os, "*/json/__init__.py")])
+def test_source_adds_files(source):
+    check = is_users(source)
+    assert check(json.__file__)
+    assert check(__file__)
+    assert not check(pytest.__file__)
+
+
+@pytest.mark.parametrize("source", [3, "", [3], {"a": 1}.__class__])
+def test_what_is_no_source(source):
+    with pytest.raises(jw.ArgumentError, match="`source` is"):
+        is_users(source)
+
+
+def test_lines():
+    def fun(x):
+        a, (b, _) = x
+        fun.d = fun.e = (
+            a +
+            b
+        )  # fmt: skip
+        fun["f/g"] = 1
+        return [
+            c + 1
+            for c in x
+        ]  # fmt: skip
+
+    code = fun.__code__
+    positions = Positions(code)
+    found = {positions.line(offset) for offset in range(4, len(code.co_code), 2)}
+    labels = {line.line - code.co_firstlineno: line.label for line in found}
+    assert labels[1] == "a,b,_"
+    assert labels[2] == "fun.d=fun.e"
+    assert labels[6] is None  # a "/" would make two parts of a name
+    assert labels[7] == "return"
+
+
+class Outer:
+    @staticmethod
+    def method(x):
+        def inner(y):
+            return y
+
+        return inner(x)
+
+
+def test_functions():
+    first = Outer.method.__code__.co_firstlineno
+    method, inner = function_at(__file__, first + 1), function_at(__file__, first + 3)
+    assert (method.name, method.first) == ("Outer.method", first)
+    assert inner.name == "inner"
+    assert lines_of(__file__, method)[:2] == ["@staticmethod", "def method(x):"]
+    assert text_of(__file__, first + 1) == "def method(x):"
+    assert function_at(__file__, 1) is None
+    assert text_of("<gone>", 3) == ""
