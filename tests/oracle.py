@@ -1,37 +1,56 @@
-"""Models of other libraries, each with an oracle that does not use jaxwalk: δ by an ε added at every module's output."""
+"""Models of other libraries, each with an oracle that does not use jaxwalk: an ε is added at every module's output."""
 
 import contextlib
+import dataclasses
+import fnmatch
+import functools
 import warnings
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+import jaxwalk as jw
+from helpers import assert_trees_equal
 
-class Model(NamedTuple):
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Model:
     """A loss of a model, and what its walk must say.
 
     Attributes:
         fun: `fun(params, x, y)`, the loss, or the loss and aux.
         args: params, x and y.
-        displaced: `displaced(at, params, x, y)`, the same loss (and no aux) by other means, in which `at(path, value)` is
-            where an ε is added to a value.
-        names: for each point, the path of its ε; of a point in a scan, the paths of its steps, in their order.
+        displaced: `displaced(at, params, x, y)`, the same loss (and no aux) by other means, in which `at(path, value)`
+            is where an ε is added to a value.
+        names: for each point by scopes, the path of its ε; of a point in a scan, the paths of its steps, in order.
+        lines: as `names`, by lines.
         has_aux: whether `fun` gives aux.
     """
 
     fun: Callable
     args: tuple[Any, Any, Any]
     displaced: Callable
-    names: dict[str, Any]
+    names: Mapping[str, Any]
+    lines: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     has_aux: bool = False
 
-    def value_and_grad(self):
-        """The loss and its gradient with respect to the parameters, by JAX."""
-        value, grads = jax.jit(jax.value_and_grad(self.fun, has_aux=self.has_aux))(*self.args)
-        return (value[0] if self.has_aux else value), grads
+    def gradient(self):
+        """A function like `fun` that gives (value, aux or None) and the gradient with respect to the parameters."""
+        fun = self.fun if self.has_aux else lambda *args: (self.fun(*args), None)
+        return jax.value_and_grad(fun, has_aux=True)
+
+    @functools.cached_property
+    def expected(self):
+        """What `gradient` gives."""
+        return jax.jit(self.gradient())(*self.args)
+
+    @functools.cached_property
+    def oracle(self):
+        """Its `Oracle`."""
+        return Oracle(self)
 
 
 class Places:
@@ -73,9 +92,8 @@ class Oracle:
             return at.values
 
         self.zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(shapes))
-        self.loss = jax.jit(lambda epsilons: loss_and_values(epsilons)[0])
-        both = jax.jit(jax.value_and_grad(loss_and_values, has_aux=True))
-        (self.value, self.outputs), self.deltas = both(self.zeros)
+        self.gradient = jax.jit(jax.value_and_grad(loss_and_values, has_aux=True))
+        (self.value, self.outputs), self.deltas = self.gradient(self.zeros)
 
     def output(self, where):
         """The value at a path, or at those of the steps of a scan."""
@@ -92,21 +110,57 @@ def _stacked(values, where):
 
 def check_oracle(model):
     """The oracle's loss is that of the model, and its deltas are those of finite differences along random moves."""
-    oracle = Oracle(model)
-    value = jax.jit(model.fun)(*model.args)
-    np.testing.assert_allclose(oracle.value, value[0] if model.has_aux else value, rtol=1e-12)
-    _check_directions(oracle.loss, oracle.zeros, oracle.deltas)
-    used = {path for where in model.names.values() for path in ([where] if isinstance(where, str) else where)}
-    assert used == set(oracle.deltas)
-
-
-def _check_directions(loss, at, gradient, step=1e-6):
+    oracle = model.oracle
+    (value, _), _ = model.expected
+    np.testing.assert_allclose(oracle.value, value, rtol=1e-12)
     for seed in range(3):
-        random = np.random.default_rng(seed)
-        move = jax.tree.map(lambda a: random.normal(size=a.shape), at)
-        ahead, behind = (loss(jax.tree.map(lambda a, m, s=s: a + s * m, at, move)) for s in (step, -step))
-        predicted = sum(np.vdot(g, m) for g, m in zip(jax.tree.leaves(gradient), jax.tree.leaves(move), strict=True))
-        np.testing.assert_allclose((ahead - behind) / (2 * step), predicted, rtol=1e-6)
+        _check_direction(oracle, _normal(oracle.zeros, seed))
+
+
+def _check_direction(oracle, move, step=1e-7):
+    (ahead, _), _ = oracle.gradient(jax.tree.map(lambda m: step * m, move))
+    (behind, _), _ = oracle.gradient(jax.tree.map(lambda m: -step * m, move))
+    slope = sum(jax.tree.leaves(jax.tree.map(np.vdot, oracle.deltas, move)))
+    np.testing.assert_allclose((ahead - behind) / (2 * step), slope, rtol=1e-6)
+
+
+def check_walk(model, by="scopes", beside=()):
+    """A walk's value, aux and gradients are those of JAX; its outputs and deltas those of the oracle, at every point.
+
+    Returns the walk. `beside`: patterns of names of points for which the oracle has no ε.
+    """
+    walk = jax.jit(jw.walk(model.fun, by=by, argnums=0, has_aux=model.has_aux))(*model.args)
+    expected, grads = model.expected
+    _close((walk.value, walk.aux), expected)
+    _close(walk.grads, grads)
+    names = model.lines if by == "lines" else model.names
+    can_be_asked = walk.points.where(lambda point: point.opaque is None)
+    others = {name for name in can_be_asked if any(fnmatch.fnmatchcase(name, pattern) for pattern in beside)}
+    assert set(names) == set(can_be_asked) - others
+    for name, where in names.items():
+        _close(walk.outputs[name], model.oracle.output(where))
+        _close(walk.deltas[name], model.oracle.delta(where))
+    return walk
+
+
+def check_bits(model, by="scopes"):
+    """Op by op, the value, the aux and the gradients of a walk are those of JAX, bit for bit."""
+    walk = jw.walk(model.fun, by=by, argnums=0, has_aux=model.has_aux)(*model.args)
+    assert_trees_equal(((walk.value, walk.aux), walk.grads), model.gradient()(*model.args))
+
+
+def _close(one, other):
+    """Equal but for rounding, also where a value is zero but for rounding."""
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+    scale = max(np.max(np.abs(leaf), initial=0.0) for leaf in jax.tree.leaves(other))
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        assert (a.shape, a.dtype) == (b.shape, b.dtype)
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13 * scale)
+
+
+def _normal(shapes, seed):
+    random = np.random.default_rng(seed)
+    return jax.tree.map(lambda shape: jnp.asarray(random.normal(size=shape.shape)), shapes)
 
 
 def entered(fun, *args):
@@ -133,7 +187,7 @@ _ENTERED = ("jit", "pjit", "scan", "checkpoint", "remat", "remat2", "cond")
 
 
 def _scopes(jaxpr, around=(), site=()):
-    """For each equation, the scopes around it: the object, which is another at each entry, where it was read, its name."""
+    """For each equation, the scopes around it: an object, another at each entry; where it was read; its name."""
     for index, eqn in enumerate(jaxpr.eqns):
         stack = eqn.source_info.name_stack.stack
         scopes = (*around, *((s, site, s.name) for s in stack if type(s).__name__ == "Scope"))
@@ -149,10 +203,8 @@ def _is_jaxpr(value):
 
 
 def drawn(init, *args):
-    """Random values in float64 for the parameters that `init(*args)` would give: what starts as zeros or ones tests little."""
-    random = np.random.default_rng(1)
-    draw = lambda shape: jnp.asarray(0.5 * random.normal(size=shape.shape))
-    return jax.tree.map(draw, jax.eval_shape(init, *args))
+    """Random parameters in float64, like those that `init(*args)` would give: what starts as zeros tests little."""
+    return jax.tree.map(lambda p: 0.5 * p, _normal(jax.eval_shape(init, *args), 0))
 
 
 @contextlib.contextmanager

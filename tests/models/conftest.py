@@ -3,6 +3,8 @@
 import jax
 import pytest
 
+pytest.register_assert_rewrite("oracle")
+
 
 @pytest.fixture
 def relaxed():

@@ -1,11 +1,13 @@
 """Models of Haiku, unedited: every method of a module is a scope."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oracle import Model, check_oracle, drawn, entered, importing
+from oracle import Model, check_bits, check_oracle, check_walk, drawn, entered, importing
 
 with importing():
     import haiku as hk
@@ -56,26 +58,27 @@ def resnet_modules():
     yield "logits"
 
 
+@functools.cache
 def resnet():
     random = np.random.default_rng(0)
-    x, y = random.normal(size=(2, 8, 8, 3)), random.normal(size=(2, 3))
+    x, y = random.normal(size=(4, 8, 8, 3)), random.normal(size=(4, 3))  # two data of one pixel norm to -1 and 1
     init, apply = hk.transform_with_state(resnet18)
     params, state = jax.eval_shape(init, jax.random.key(0), x)
     state = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), state)
     params = drawn(lambda: params)
 
     def fun(params, x, y):
-        result, updates = apply(params, state, None, x)
-        return squared(result, y), updates
+        result, _ = apply(params, state, None, x)
+        return squared(result, y)
 
     def displaced(at, params, x, y):
         averages = ("mean_ema", "var_ema")
         path = lambda c: None if c.module.name in averages else c.module.module_name.replace("/~", "")
         with intercepted(at, path):
-            return fun(params, x, y)[0]
+            return fun(params, x, y)
 
     names = [*(f"res_net/{module}" for module in resnet_modules()), "res_net"]
-    return Model(fun, (params, x, y), displaced, {name: name for name in names}, has_aux=True)
+    return Model(fun, (params, x, y), displaced, {name: name for name in names})
 
 
 # An LSTM over time, between two linear layers --------------------------------------------------------------------
@@ -83,6 +86,7 @@ def resnet():
 STEPS = 5
 
 
+@functools.cache
 def lstm():
     random = np.random.default_rng(0)
     x, y = random.normal(size=(STEPS, 2, 3)), random.normal(size=(2, 2))
@@ -128,6 +132,7 @@ class Encoder(hk.Module):
         return jnp.sin(self.linear(x))
 
 
+@functools.cache
 def shared():
     random = np.random.default_rng(0)
     x, y = random.normal(size=(2, 3)), random.normal(size=(2, 3))
@@ -165,7 +170,20 @@ def test_oracle(build):
 
 
 @pytest.mark.parametrize("build", [resnet, lstm, shared])
-def test_scopes_are_modules(build):
+def test_every_scope_is_a_module(build):
     model = build()
     averages = {name for name in entered(model.fun, *model.args) if name.endswith("_ema")}
     assert entered(model.fun, *model.args) - averages == {name.partition(":")[0] for name in model.names}
+
+
+def test_walk_of_a_resnet():
+    check_walk(resnet(), beside=["*/mean_ema:?", "*/var_ema:?"])
+
+
+def test_walk_of_an_lstm():
+    check_walk(lstm())
+
+
+def test_walk_of_shared_modules():
+    check_walk(shared())
+    check_bits(shared())

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oracle import Model, check_oracle, drawn, entered, importing
+from oracle import Model, check_bits, check_oracle, check_walk, drawn, entered, importing
 
 with importing():
     import flax.linen as nn
@@ -48,6 +48,7 @@ class MLP(nn.Module):
         return nn.Dense(2, name="head")(x)
 
 
+@functools.cache
 def mlp():
     random = np.random.default_rng(0)
     model, x, y = MLP(), random.normal(size=(3, 5)), random.normal(size=(3, 2))
@@ -86,6 +87,7 @@ class CNN(nn.Module):
         return self.head(x.reshape(x.shape[0], -1))
 
 
+@functools.cache
 def cnn():
     random = np.random.default_rng(0)
     model, x, y = CNN(), random.normal(size=(2, 4, 4, 1)), random.normal(size=(2, 2))
@@ -101,10 +103,16 @@ def cnn():
         with intercepted("CNN", at):
             return fun(params, x, y)[0]
 
-    parts = ["Conv_0", "BatchNorm_0"]
-    names = [f"CNN/blocks_{i}{part}" for i in (0, 1) for part in (*(f"/{p}" for p in parts), "")]
-    names += ["CNN/head", "CNN"]
-    return Model(fun, (variables["params"], x, y), displaced, {name: name for name in names}, has_aux=True)
+    # The new mean and variance leave before the output, out of the norm, its block and the model.
+    names = {}
+    for block in ("CNN/blocks_0", "CNN/blocks_1"):
+        names[f"{block}/Conv_0"] = f"{block}/Conv_0"
+        names |= {f"{block}/BatchNorm_0:2": f"{block}/BatchNorm_0", f"{block}:2": block}
+    names |= {"CNN/head": "CNN/head", "CNN:4": "CNN"}
+    return Model(fun, (variables["params"], x, y), displaced, names, has_aux=True)
+
+
+STATISTICS = ["CNN/blocks_?/BatchNorm_0:[01]", "CNN/blocks_?:[01]", "CNN:[0-3]"]
 
 
 # A transformer, its layers scanned and rematerialised -------------------------------------------------------
@@ -140,6 +148,7 @@ def cross_entropy(logits, y):
     return -jnp.mean(jnp.take_along_axis(nn.log_softmax(logits), y[..., None], -1))
 
 
+@functools.cache
 def transformer():
     scanned, unrolled = Transformer(), Transformer(scanned=False)
     x, y = np.random.default_rng(0).integers(0, 7, size=(2, 2, 3))
@@ -169,7 +178,25 @@ def test_oracle(build):
 
 
 @pytest.mark.parametrize("build", [mlp, cnn, transformer])
-def test_scopes_are_modules(build):
+def test_every_scope_is_a_module(build):
     model = build()
     einsums = {name for name in entered(model.fun, *model.args) if "->" in name}
-    assert entered(model.fun, *model.args) - einsums == set(model.names)
+    assert entered(model.fun, *model.args) - einsums == {name.partition(":")[0] for name in model.names}
+
+
+def test_walk_of_an_mlp():
+    check_walk(mlp())
+    check_bits(mlp())
+
+
+def test_walk_of_a_cnn():
+    walk = check_walk(cnn(), beside=STATISTICS)
+    for name in ("CNN/blocks_0/BatchNorm_0:0", "CNN/blocks_0:1", "CNN:3"):
+        assert walk.points[name].unused
+        assert not np.any(walk.deltas[name])
+
+
+def test_walk_of_a_transformer():
+    walk = check_walk(transformer(), beside=["*->*"])
+    scores = walk.points["Transformer/layers/attention/...qhd,...khd->...hqk"]  # the scope of `jnp.einsum` itself
+    assert scores.shape == (LAYERS, 2, 2, 3, 3)
