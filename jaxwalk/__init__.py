@@ -7,8 +7,11 @@ from ._chain import tag as tag
 from ._errors import ArgumentError as ArgumentError
 from ._errors import DataError as DataError
 from ._errors import JaxwalkError as JaxwalkError
+from ._errors import MemoryWarning as MemoryWarning
 from ._errors import PointError as PointError
 from ._intervene import intervene as intervene
+from ._listing import Listing as Listing
+from ._listing import listing as listing
 from ._named import Named as Named
 from ._points import Axis as Axis
 from ._points import Point as Point
@@ -17,6 +20,7 @@ from ._result import Culprit as Culprit
 from ._result import Culprits as Culprits
 from ._result import Nonfinite as Nonfinite
 from ._result import Walk as Walk
+from ._scoped import scoped as scoped
 from ._walk import outputs as outputs
 from ._walk import points as points
 from ._walk import vjp as vjp
@@ -32,6 +36,8 @@ __all__ = [
     "Culprits",
     "DataError",
     "JaxwalkError",
+    "Listing",
+    "MemoryWarning",
     "Named",
     "Nonfinite",
     "Point",
@@ -40,9 +46,11 @@ __all__ = [
     "Walk",
     "chain",
     "intervene",
+    "listing",
     "objective",
     "outputs",
     "points",
+    "scoped",
     "tag",
     "vjp",
     "walk",

@@ -11,19 +11,23 @@ from ._points import Point, Points
 
 At: TypeAlias = str | Callable[[Point], bool] | Iterable["At"] | None
 
-HOW_TO_NAME = (
-    "Name values with `jw.tag(x, name)` or `jax.ad_checkpoint.checkpoint_name`, or compose the layers with `jw.chain`"
+WAYS = (
+    "There are three ways to get some: name values with `jw.tag(x, name)`, or compose the layers with `jw.chain`"
+    ' (by="tags"); compute them within a `jax.named_scope(name)`, as `jw.scoped(model)` does for modules of Equinox'
+    ' and Flax NNX (by="scopes"); or walk the lines of your source (by="lines"), with `source=` if they are of an'
+    " installed package"
 )
 
 
-def choose(points: Points, at: At) -> Points:
+def choose(points: Points, at: At, by: str | None = None) -> Points:
     """The points that `at` asks for, in forward order; opaque ones only where a glob or None covers them.
 
     Raises:
         PointError: nothing matches, or what is asked for by name cannot be walked.
     """
     if not points:
-        raise PointError(f"The function has no points: no value in it has a name. {HOW_TO_NAME}.")
+        kind = "" if by is None else f' by="{by}"'
+        raise PointError(f"The function has no points{kind}. {WAYS}.")
     chosen = points if at is None else _matching(points, at)
     if all(point.opaque for point in chosen.values()):
         first = next(iter(chosen.values()))

@@ -6,8 +6,10 @@ primitive ("pjit" became "jit") is then still found, and one that is gone is an 
 
 from __future__ import annotations
 
+import collections
 import functools
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +18,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 from jax.core import Tracer, eval_jaxpr
+from jax.experimental import io_callback
 from jax.extend.core import Literal as Literal
 
 # Flags (off by default, from jax 0.11) that stage out other primitives for the same source.
@@ -90,21 +93,24 @@ def stretch(jaxpr: Any, eqns: Sequence[Any], invars: Sequence[Any], outvars: Seq
     return Closed(jaxpr.replace(constvars=[], invars=list(invars), outvars=list(outvars), eqns=list(eqns)), ())
 
 
-def _one_liners() -> dict[str, Callable]:
+def _one_liners() -> list[tuple[str, Callable]]:
     twice = jax.custom_vjp(lambda x: 2 * x)
     twice.defvjp(lambda x: (2 * x, None), lambda _, ct: (2 * ct,))
     thrice = jax.custom_jvp(lambda x: 3 * x)
     thrice.defjvps(lambda dx, _, x: 3 * dx)
-    return {
-        "name": lambda x: checkpoint_name(x, "x"),
-        "jit": jax.jit(lambda x: x + 1),
-        "checkpoint": jax.checkpoint(jnp.sin),
-        "scan": lambda x: lax.scan(lambda c, _: (c + 1, None), x, None, length=2)[0],
-        "cond": lambda x: lax.switch(jnp.int32(0), [jnp.sin, jnp.cos], x),
-        "while": lambda x: lax.while_loop(lambda c: c < 1, lambda c: c + 1, x),
-        "custom_jvp": thrice,
-        "custom_vjp": twice,
-    }
+    return [
+        ("name", lambda x: checkpoint_name(x, "x")),
+        ("jit", jax.jit(lambda x: x + 1)),
+        ("checkpoint", jax.checkpoint(jnp.sin)),
+        ("scan", lambda x: lax.scan(lambda c, _: (c + 1, None), x, None, length=2)[0]),
+        ("cond", lambda x: lax.switch(jnp.int32(0), [jnp.sin, jnp.cos], x)),
+        ("while", lambda x: lax.while_loop(lambda c: c < 1, lambda c: c + 1, x)),
+        ("custom_jvp", thrice),
+        ("custom_vjp", twice),
+        ("stop_gradient", lax.stop_gradient),
+        ("callback", lambda x: jax.pure_callback(lambda x: x, x, x)),
+        ("callback", lambda x: io_callback(lambda x: x, x, x)),
+    ]
 
 
 def _key(eqn: Any) -> Any:
@@ -117,8 +123,11 @@ def _key(eqn: Any) -> Any:
 def _kinds(_flags: tuple[bool, ...]) -> dict[Any, str]:
     kinds = {}
     with jax.disable_jit(False):  # else jit and scan would be inlined and their primitives not seen
-        for kind, one_liner in _one_liners().items():
-            eqn = jax.make_jaxpr(one_liner)(jax.ShapeDtypeStruct((), jnp.float32)).jaxpr.eqns[-1]
+        for kind, one_liner in _one_liners():
+            eqns = jax.make_jaxpr(one_liner)(jax.ShapeDtypeStruct((), jnp.float32)).jaxpr.eqns
+            if not eqns:
+                continue  # jax does without
+            eqn = eqns[-1]
             # Of the high-level primitives only names are understood; the others stay opaque.
             if "_prim" not in eqn.params or kind == "name":
                 kinds[_key(eqn)] = kind
@@ -127,7 +136,7 @@ def _kinds(_flags: tuple[bool, ...]) -> dict[Any, str]:
 
 def kinds() -> Callable[[Any], str | None]:
     """A function from an equation to its kind: "name", "jit", "checkpoint", "scan", "cond", "while",
-    "custom_jvp", "custom_vjp", or None for every other primitive."""
+    "custom_jvp", "custom_vjp", "stop_gradient", "callback", or None for every other primitive."""
     table = _kinds(tuple(bool(getattr(jax.config, flag, False)) for flag in _STAGING_FLAGS))
     return lambda eqn: table.get(_key(eqn))
 
@@ -242,13 +251,144 @@ def _is_explicit(typed: Any) -> bool:
     return jax.sharding.AxisType.Explicit in sharding.mesh.axis_types
 
 
-_LIBRARIES = tuple(os.path.dirname(os.path.abspath(f)) + os.sep for f in (jax.__file__, __file__))
+LIBRARIES = tuple(os.path.dirname(os.path.abspath(f)) + os.sep for f in (jax.__file__, __file__))
 
 
-def source_of(eqn: Any) -> str:
-    """The line of the user's source that an equation comes from, as "file.py:12", or ""."""
+# Where an equation comes from -------------------------------------------------------------------------------
+
+
+class ScopeElement(NamedTuple):
+    """An element of a name stack.
+
+    Attributes:
+        name: of the scope, or of the transform ("vmap", "jvp", "transpose") that what follows has been through.
+        is_transform: which of the two.
+        identity: equal for the equations of one opening of a scope, and for no others in their jaxpr.
+    """
+
+    name: str
+    is_transform: bool
+    identity: int
+
+
+def name_stack(eqn: Any) -> list[ScopeElement]:
+    """The scopes and transforms that an equation is in, the outermost first, in the jaxpr that holds it."""
+    stack = eqn.source_info.name_stack.stack
+    if not stack:
+        return []
+    transform = _transform_class()
+    return [ScopeElement(element.name, isinstance(element, transform), id(element)) for element in stack]
+
+
+@functools.cache
+def _transform_class() -> type:
+    mapped = jax.make_jaxpr(jax.vmap(jnp.sin))(jax.ShapeDtypeStruct((1,), jnp.float32))
+    return type(mapped.jaxpr.eqns[0].source_info.name_stack.stack[0])
+
+
+def frames_of(eqn: Any) -> list[tuple[Any, int]]:
+    """The frames that an equation was called from, the outermost first, as (code, offset of the instruction in bytes).
+
+    They start at the function that the equation's jaxpr was traced from. (jax does so itself since 0.9; before, those
+    around it come first, and may be of another call: traces are cached.)
+    """
+    traceback = eqn.source_info.traceback
+    if traceback is None:
+        return []
+    codes, offsets = traceback.raw_frames()
+    boundary = next((i for i, code in enumerate(codes) if code in _trace_boundaries()), len(codes))
+    return list(zip(codes[:boundary], offsets[:boundary], strict=True))[::-1]
+
+
+@functools.cache
+def _trace_boundaries() -> frozenset[Any]:
+    """The code objects that start a trace, where tracebacks reach beyond it.
+
+    They are those around an equation in the body of a jit, a scan ..., that are neither around the jit itself, nor
+    around what is called without a trace of its own.
+    """
+    with jax.disable_jit(False):
+        plain = [_codes(_eqns(wrap)[0]) for wrap in _INLINE]
+        if sys._getframe().f_code not in plain[0]:
+            return frozenset()
+        found: set[Any] = set()
+        for wrap in _BODIES:
+            outer = _eqns(wrap)[-1]
+            inner = _codes(jaxprs_of(outer)[-1].jaxpr.eqns[-1])
+            others = [*plain, _codes(outer)]
+            found |= {code for code, count in inner.items() if all(count > other[code] for other in others)}
+    return frozenset(found)
+
+
+def _derived(custom: Any) -> Any:
+    if isinstance(custom, jax.custom_jvp):
+        custom.defjvps(lambda dx, _, x: dx)
+    else:
+        custom.defvjp(lambda x: (x, None), lambda _, ct: (ct,))
+    return custom
+
+
+_INLINE: Sequence[Callable] = (
+    lambda f: f,
+    jax.vmap,
+    lambda f: jax.jit(f, inline=True),
+    lambda f: lambda x: jax.jvp(f, (x,), (x,)),
+    lambda f: lambda x: jax.vjp(f, x)[0],
+    lambda f: lambda x: jax.linearize(f, x)[0],
+)
+_BODIES: Sequence[Callable] = (
+    jax.jit,
+    jax.checkpoint,
+    lambda f: lambda x: lax.scan(lambda c, _: (f(c), None), x, None, length=2)[0],
+    lambda f: lambda x: lax.cond(x[0] > 0, f, f, x),
+    lambda f: lambda x: lax.while_loop(lambda c: c[0] > 0, f, x),
+    lambda f: _derived(jax.custom_jvp(f)),
+    lambda f: _derived(jax.custom_vjp(f)),
+)
+
+
+def _eqns(wrap: Callable) -> list[Any]:
+    return jax.make_jaxpr(wrap(lambda x: lax.sin(x)))(jax.ShapeDtypeStruct((1,), jnp.float32)).jaxpr.eqns
+
+
+def _codes(eqn: Any) -> collections.Counter:
+    return collections.Counter(eqn.source_info.traceback.raw_frames()[0])
+
+
+def place_of(eqn: Any) -> tuple[str, int] | None:
+    """The (file, line) of the innermost frame outside of JAX and jaxwalk that an equation was called from."""
     traceback = eqn.source_info.traceback
     for frame in traceback.frames if traceback is not None else ():
-        if not frame.file_name.startswith(_LIBRARIES):
-            return f"{os.path.basename(frame.file_name)}:{frame.line_num}"
-    return ""
+        if not frame.file_name.startswith(LIBRARIES):
+            return frame.file_name, frame.line_num
+    return None
+
+
+EDITED = "jaxwalk: edited"  # names a value that was put in the place of another; no point
+
+
+def edited(value: Any) -> jax.Array:
+    """`value`, as the result of an equation of its own, wherever it comes from."""
+    return checkpoint_name(as_array(value), EDITED)
+
+
+def as_at(eqn: Any, depth: int | None, fun: Callable, *args: Any) -> Any:
+    """`fun` of pytrees of arrays, as if it were called where `eqn` was: in its scopes, on its line of source.
+
+    Arguments:
+        depth: how many elements of the name stack to keep; None for all.
+    """
+    if not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(args)):
+        return fun(*args)  # nothing is staged out that could tell where it was
+    info = eqn.source_info
+    if depth is not None:
+        info = info.replace(name_stack=info.name_stack[:depth])
+    closed, shapes = trace(fun, *args)
+    eqns = [inner.replace(source_info=info) for inner in closed.jaxpr.eqns]
+    results = evaluate(closed._replace(jaxpr=closed.jaxpr.replace(eqns=eqns)), jax.tree.leaves(args))
+    return jax.tree.unflatten(jax.tree.structure(shapes), results)
+
+
+def is_array(aval: Any) -> bool:
+    """Whether a variable of this type holds an array: no token, no mutable array."""
+    return hasattr(aval, "shape") and hasattr(aval, "dtype") and not hasattr(aval, "inner_aval")

@@ -22,6 +22,10 @@ class DataError(JaxwalkError, ValueError):
     """A file that does not hold what it should."""
 
 
+class MemoryWarning(UserWarning):
+    """A walk would hold a large part of the device's memory."""
+
+
 def listed(names: Iterable[str], limit: int = 12) -> str:
     """`names` in backticks, the first `limit` of them, with a count of those left out."""
     names = list(names)

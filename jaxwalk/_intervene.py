@@ -11,12 +11,14 @@ import jax.numpy as jnp
 from ._at import point_named
 from ._dtypes import holds
 from ._errors import ArgumentError, shown
-from ._points import Point, Points, check_by, read
+from ._points import Point, Points
+from ._read import check_by, read
 from ._rewire import Visitor, plan, run
+from ._source import Source
 from ._stage import is_value, renamed_after, stage
 
 
-def intervene(fun: Callable, edits: Mapping[str, Any], *, by: str | None = None) -> Callable:
+def intervene(fun: Callable, edits: Mapping[str, Any], *, by: str | None = None, source: Source = None) -> Callable:
     """`fun`, with the values at some points replaced or changed.
 
     What it returns can be walked, differentiated and intervened in again; at an edited point, output and δ are then
@@ -27,7 +29,7 @@ def intervene(fun: Callable, edits: Mapping[str, Any], *, by: str | None = None)
         fun: any function of arrays; its result may be anything.
         edits: by point name, the new value (an array of the point's shape and dtype; inside a scan, with the leading
             axis of its steps), or a function from the value to the new one (inside a scan, run at every step).
-        by: as of `walk`.
+        by, source: as of `walk`.
 
     Returns:
         A function of the arguments of `fun` that returns what `fun` would.
@@ -41,7 +43,7 @@ def intervene(fun: Callable, edits: Mapping[str, Any], *, by: str | None = None)
     >>> float(jw.intervene(fun, {"next": lambda v: v * 10})(jnp.float32(3.0)))
     80.0
     """
-    check_by(by)
+    check_by(by, source)
     if not isinstance(edits, Mapping) or not edits:
         raise ArgumentError(f"`edits` is {shown(edits)}; it must be a mapping from point names to functions or values.")
 
@@ -52,17 +54,25 @@ def intervene(fun: Callable, edits: Mapping[str, Any], *, by: str | None = None)
     @renamed_after(fun, "intervene")
     def intervened(*args: Any, **kwargs: Any) -> Any:
         staged = stage(fun, args, kwargs)
-        found = read(staged.closed, staged.every)
+        found = read(staged.closed, staged.every, by, source)
         edited = Points([point_named(found, name, "edits") for name in edits])
+        _check_once(edited)
         values = {name: _as_fitting(edit, edited[name]) for name, edit in edits.items() if not callable(edit)}
 
         def visit(name: str, value: Any, replacement: Any) -> tuple[Any, None]:
             return replacement if name in values else _fitting(edits[name](value), value, name), None
 
-        outs, _ = run(plan(staged.closed, edited.values()), staged.args, values, Visitor(visit, recorded=None))
+        outs, _ = run(
+            plan(staged.closed, edited.values()), staged.args, values, Visitor(visit, recorded=None, as_there=True)
+        )
         return staged.results(outs)
 
     return intervened
+
+
+def _check_once(edited: Points) -> None:
+    for name, other in edited.same().items():
+        raise ArgumentError(f"`edits` names `{name}` and `{other}`, which are two names of one value; edit it once.")
 
 
 def _as_fitting(edit: Any, point: Point) -> jax.Array:

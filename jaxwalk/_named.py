@@ -27,6 +27,7 @@ class Named(Mapping[str, Any]):
     Arguments:
         values: the values by name, in the order to keep.
         absent: for names that one may look for here in vain, the sentence that says why.
+        same: for a name whose value is that of another name: the other. It is one leaf of the pytree, once.
 
     >>> import jax, jax.numpy as jnp, jaxwalk as jw
     >>> named = jw.Named({"b": jnp.arange(3), "a": jnp.float32(0.5)})
@@ -37,11 +38,17 @@ class Named(Mapping[str, Any]):
       a     float32[]  5
     """
 
-    __slots__ = ("_absent", "_values")
+    __slots__ = ("_absent", "_same", "_values")
 
-    def __init__(self, values: Mapping[str, Any], absent: Mapping[str, str] | None = None):
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        absent: Mapping[str, str] | None = None,
+        same: Mapping[str, str] | None = None,
+    ):
         self._values = dict(values)
         self._absent = dict(absent or {})
+        self._same = dict(same or {})
 
     def __getitem__(self, name: str) -> Any:
         try:
@@ -50,6 +57,10 @@ class Named(Mapping[str, Any]):
             pass
         reason = self._absent.get(name) or self._absent.get("*") or near(str(name), self._values)
         raise MissingName(f"There is no `{name}` here. {reason}")
+
+    def once(self) -> Iterator[str]:
+        """The names, less those whose value another name has too."""
+        return (name for name in self._values if name not in self._same)
 
     def why_empty(self) -> str:
         """A sentence on why there is nothing here, or none of it."""
@@ -73,17 +84,22 @@ class Named(Mapping[str, Any]):
 
 
 def _flatten_with_keys(named: Named):
-    keyed = [(jax.tree_util.DictKey(name), value) for name, value in named.items()]
-    return keyed, (tuple(named), tuple(named._absent.items()))
+    return [(jax.tree_util.DictKey(name), named._values[name]) for name in named.once()], _static(named)
 
 
 def _flatten(named: Named):
-    return tuple(named.values()), (tuple(named), tuple(named._absent.items()))
+    return tuple(named._values[name] for name in named.once()), _static(named)
+
+
+def _static(named: Named):
+    return tuple(named), tuple(named._absent.items()), tuple(named._same.items())
 
 
 def _unflatten(static, values) -> Named:
-    names, absent = static
-    return Named(dict(zip(names, values, strict=True)), dict(absent))
+    names, absent, same = static
+    same = dict(same)
+    found = dict(zip((name for name in names if name not in same), values, strict=True))
+    return Named({name: found[same.get(name, name)] for name in names}, dict(absent), same)
 
 
 jax.tree_util.register_pytree_with_keys(Named, _flatten_with_keys, _unflatten, _flatten)

@@ -1,23 +1,38 @@
-"""`Point` and `Points`; reading a jaxpr for the names in it."""
+"""`Point` and `Points`: what can be walked in a function."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
-from . import _compat
-from ._compat import Closed
-from ._errors import ArgumentError, counted, near, shown
+from ._errors import counted, listed, near
 from ._named import MissingName
-from ._reach import Mask, Reach
-from ._table import Table, html, text
+from ._source import text_of
+from ._table import Table, html, size, text
+from ._tree import Row, tree
 
-# Where a value is: (equation, jaxpr within it) for each call around it, then (equation, result).
-Site = tuple[tuple[int, int], ...]
+
+class Site(NamedTuple):
+    """Where a value is in a traced function, and who reads it there.
+
+    Attributes:
+        calls: (equation, jaxpr within it) for each call around it.
+        equation: the one that names it, or that it is a result of.
+        result: which of the results; None for what an equation names.
+        inside: equations that read the value before it gets there, since they are in the scope that it leaves.
+        stack: how many elements of the equation's name stack are still around it; None for all.
+    """
+
+    calls: tuple[tuple[int, int], ...] = ()
+    equation: int = 0
+    result: int | None = None
+    inside: tuple[int, ...] = ()
+    stack: int | None = None
 
 
 class Step(NamedTuple):
@@ -41,16 +56,20 @@ class Point:
     Attributes:
         name: unique in its function; a second value of one name is `name#2`.
         number: i of Xⁱ and δⁱ: the place among all points of the function, in forward order, from 1.
-        kind: where the name comes from: "tag".
+        kind: where the name comes from: "tag", "scope" or "line".
         shape: of the output and of δ, leading axes of `axes` included.
         dtype: of the output and of δ.
         axes: one `Axis("scan", length)` for each scan around the point, outermost first: axis i of the
             value counts the steps of that scan, in the order of its inputs (also when it runs reversed).
         conditional: in a branch of a `cond` or `switch`; where that branch is not taken, output and δ are zeros.
         unused: the loss (of `points`: any result) does not depend on it; its δ is exactly zero.
+        stuck: it has no δ, though the loss depends on it: the way back leads through a `while_loop` or a callback,
+            through which JAX cannot take a derivative backward.
         opaque: why it cannot be walked and what to do, or None.
-        source: the line that named it, "file.py:12", or "".
-        site: where it is in the traced function.
+        file: the source file of the line that named it, or that it leaves, or "".
+        line: the number of that line there, from 1; 0 if it is not known.
+        alike: the passes of its line could not be told from those of a loop inside what the line calls.
+        site: where it is in the traced function. Two points of one site are two names of one value.
         clock: when it is met in a run: the equations down to it, with a `Step` for each scan around.
         type: of the value at one step, as JAX has it: with its sharding, where that is part of the type.
     """
@@ -63,16 +82,45 @@ class Point:
     axes: tuple[Axis, ...] = ()
     conditional: bool = False
     unused: bool = False
+    stuck: bool = False
     opaque: str | None = None
-    source: str = ""
-    site: Site = dataclasses.field(default=(), repr=False)
+    file: str = ""
+    line: int = 0
+    alike: bool = False
+    site: Site = dataclasses.field(default=Site(), repr=False)
     clock: tuple[int | Step, ...] = dataclasses.field(default=(), repr=False)
     type: Any = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
     def has_delta(self) -> bool:
-        """Whether a derivative with respect to this value exists: it is real or complex, and not opaque."""
-        return self.opaque is None and jnp.issubdtype(self.dtype, jnp.inexact)
+        """Whether a derivative with respect to this value can be had: it is real or complex, not opaque, not stuck."""
+        return self.opaque is None and not self.stuck and jnp.issubdtype(self.dtype, jnp.inexact)
+
+    def why_no_delta(self) -> str:
+        """A sentence on why it has no δ."""
+        if self.opaque is not None:
+            return f"The point is {self.opaque}."
+        if self.stuck:
+            way = "the way back from the loss leads through a `while_loop` or a callback"
+            return f"It has an output and no δ: {way}, where JAX has no derivative backward; `jax.jvp` goes forward."
+        return f"Its dtype is {self.dtype}: it has an output and no δ."
+
+    @property
+    def source(self) -> str:
+        """The place in the source as "file.py:12", or ""."""
+        return f"{os.path.basename(self.file)}:{self.line}" if self.file else ""
+
+    @property
+    def text(self) -> str:
+        """The line of source itself, or "" if it cannot be read."""
+        return text_of(self.file, self.line) if self.file else ""
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory its output takes, and its δ if it has one."""
+        if self.opaque is not None:
+            return 0
+        return math.prod(self.shape) * self.dtype.itemsize * (2 if self.has_delta else 1)
 
     def time(self, steps: tuple[int, ...]) -> tuple[int, ...]:
         """When the value at these indices of `axes` is met: of two values, the first has the smaller time."""
@@ -89,8 +137,11 @@ class Point:
         """What a reader must know of this point, in a few words; "" if nothing. `lead` axes are before its own."""
         notes = [f"axis {i}: {axis.kind} of {axis.length}" for i, axis in enumerate(self.axes, lead)]
         notes += ["conditional"] * self.conditional + ["unused"] * self.unused
+        notes += ["a pass of the line, or of a loop in what it calls"] * self.alike
         if self.opaque is not None:
             notes.append(f"opaque: {self.opaque.partition(',')[0]}")
+        elif self.stuck:
+            notes.append("no delta: behind a while_loop or a callback")
         elif not self.has_delta:
             notes.append(f"{self.dtype}: no delta")
         return "; ".join(notes)
@@ -129,125 +180,43 @@ class Points(Mapping[str, Point]):
         """Those for which `condition` holds."""
         return Points(point for point in self.values() if condition(point))
 
+    @property
+    def nbytes(self) -> int:
+        """How much memory it takes to hold every output and every δ."""
+        same = self.same()
+        return sum(point.nbytes for name, point in self.items() if name not in same)
+
+    def same(self) -> dict[str, str]:
+        """For a point that is a value which another point names too: that point, the last of them in forward order."""
+        last: dict[Site, str] = {p.site: name for name, p in self.items() if p.opaque is None}
+        return {n: last[p.site] for n, p in self.items() if p.opaque is None and last[p.site] != n}
+
     def _table(self) -> Table:
-        rows = [(str(p.number), p.name, p.kind, str(p.shape), str(p.dtype), p.note()) for p in self.values()]
-        return Table(counted(len(self), "point"), ("X", "point", "kind", "shape", "dtype", "note"), rows, right=("X",))
+        same, columns = self.same(), ("X", "point", "kind", "shape", "dtype", "line", "note")
+        rows = [self._row(row, same) for row in tree(self)]
+        title = f"{counted(len(self), 'point')} ({size(self.nbytes)} for every output and δ)"
+        return Table(title if self else "0 points", columns, rows, right=("X",), notes=list(self._opaque()))
+
+    def _row(self, row: Row, same: Mapping[str, str]) -> tuple[str, ...]:
+        folded = f"{counted(row.below, 'point')} below, not shown" if row.folded else ""
+        if row.name is None:
+            return ("", row.text, "", "", "", "", folded or counted(row.below, "point"))
+        p = self[row.name]
+        notes = [p.note(), f"is `{same[p.name]}` too" if p.name in same else "", folded]
+        line = p.source if p.kind == "line" else ""
+        return (str(p.number), row.text, p.kind, str(p.shape), str(p.dtype), line, "; ".join(filter(None, notes)))
+
+    def _opaque(self) -> Iterator[str]:
+        """The reasons why points are opaque, each once, in full."""
+        reasons: dict[str, list[str]] = {}
+        for name, point in self.items():
+            if point.opaque is not None:
+                reasons.setdefault(point.opaque, []).append(name)
+        for reason, names in reasons.items():
+            yield f"Opaque: {listed(names, 4)}: {reason}."
 
     def __repr__(self) -> str:
         return text(self._table())
 
     def _repr_html_(self) -> str:
         return html(self._table())
-
-
-class _Around(NamedTuple):
-    """What is around the equation being read."""
-
-    site: Site = ()
-    axes: tuple[Axis, ...] = ()
-    conditional: bool = False
-    opaque: str | None = None
-    clock: tuple[int | Step, ...] = ()
-
-
-_OPAQUE = {
-    "while": "inside a `while_loop`, whose number of steps is not known before it runs;"
-    " use `lax.scan`, or `fori_loop` with static bounds, or name the value outside the loop",
-    "custom_jvp": "inside a `jax.custom_jvp` function, whose own rule decides its derivative;"
-    " name what goes in or what comes out of it",
-    "custom_vjp": "inside a `jax.custom_vjp` function, whose own rule decides its derivative;"
-    " name what goes in or what comes out of it",
-}
-
-
-class _Reader:
-    """Finds the named values of one traced function, in forward order."""
-
-    def __init__(self) -> None:
-        self.reach = Reach()
-        self._named: dict[int, bool] = {}
-
-    def has_names(self, jaxpr: Any) -> bool:
-        """Whether a name is anywhere within: what has none is not entered, however often it is called."""
-        if id(jaxpr) not in self._named:
-            self._named[id(jaxpr)] = any(
-                self.reach.kind(eqn) == "name" or any(self.has_names(c.jaxpr) for c in _compat.jaxprs_of(eqn))
-                for eqn in jaxpr.eqns
-            )
-        return self._named[id(jaxpr)]
-
-    def read(self, jaxpr: Any, used: Sequence[bool], around: _Around) -> Iterator[Point]:
-        _, masks = self.reach.into(jaxpr, used)
-        for index, (eqn, mask) in enumerate(zip(jaxpr.eqns, masks, strict=True)):
-            kind = self.reach.kind(eqn)
-            if kind == "name":
-                yield self._point(eqn, index, mask, around)
-            elif not any(self.has_names(closed.jaxpr) for closed in _compat.jaxprs_of(eqn)):
-                continue
-            elif kind in ("jit", "checkpoint", "scan", "cond"):
-                yield from self._enter(kind, eqn, index, mask, around)
-            else:
-                yield from self._behind(kind, eqn, mask, around)
-
-    def _enter(self, kind: str, eqn: Any, index: int, mask: Mask, around: _Around) -> Iterator[Point]:
-        for branch, (closed, used) in enumerate(self.reach.inner(eqn, mask)):
-            inside = around._replace(site=(*around.site, (index, branch)), clock=(*around.clock, index))
-            if kind == "scan":
-                parts = _compat.scan_parts(eqn)
-                step = Step(parts.length, parts.options["reverse"])
-                axes = (*around.axes, Axis("scan", parts.length))
-                inside = inside._replace(axes=axes, clock=(*inside.clock, step))
-            elif kind == "cond":
-                inside = inside._replace(conditional=True)
-            yield from self.read(closed.jaxpr, used, inside)
-
-    def _behind(self, kind: str | None, eqn: Any, mask: Mask, around: _Around) -> Iterator[Point]:
-        """Points inside an equation that no rule can carry a tap into: listed, with the reason."""
-        for closed in _compat.jaxprs_of(eqn):
-            reason = (
-                around.opaque
-                or _OPAQUE.get(kind or "")
-                or (f"inside a `{eqn.primitive}`, into which jaxwalk cannot carry a tap; name the value outside it")
-            )
-            used = [any(mask)] * len(closed.jaxpr.outvars)
-            yield from self.read(closed.jaxpr, used, around._replace(site=(), opaque=reason))
-
-    def _point(self, eqn: Any, index: int, mask: Mask, around: _Around) -> Point:
-        aval = eqn.outvars[0].aval
-        opaque = around.opaque
-        if opaque is None and around.conditional and jnp.issubdtype(aval.dtype, jax.dtypes.extended):
-            opaque = f"a value of dtype {aval.dtype} inside a `cond`, where a branch not taken has no zeros to give"
-        return Point(
-            name=_compat.name_of(eqn),
-            number=0,
-            kind="tag",
-            shape=(*(axis.length for axis in around.axes), *aval.shape),
-            dtype=aval.dtype,
-            axes=around.axes,
-            conditional=around.conditional,
-            unused=not any(mask),
-            opaque=opaque,
-            source=_compat.source_of(eqn),
-            site=(*around.site, (index, 0)),
-            clock=(*around.clock, index),
-            type=_compat.struct(aval),
-        )
-
-
-def read(closed: Closed, used: Sequence[bool]) -> Points:
-    """The named values of a traced function; `used` says which of its results may depend on a point."""
-    points: dict[str, Point] = {}
-    seen: dict[str, int] = {}
-    for point in _Reader().read(closed.jaxpr, used, _Around()):
-        name = point.name
-        while name in points:
-            seen[point.name] = seen.get(point.name, 1) + 1
-            name = f"{point.name}#{seen[point.name]}"
-        points[name] = dataclasses.replace(point, name=name, number=len(points) + 1)
-    return Points(points.values())
-
-
-def check_by(by: str | None) -> None:
-    """Refuses a `by` that is not known."""
-    if by not in (None, "tags"):
-        raise ArgumentError(f'`by` is {shown(by)}; points come from "tags" (or None, for all there are).')

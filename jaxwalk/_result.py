@@ -18,6 +18,9 @@ from ._points import Point, Points
 from ._stage import is_value
 from ._table import Table, html, is_readable, number, summary, text
 
+SIZES = ("|output| mean", "|output| max", "|δ| mean", "|δ| max")
+COLUMNS = ("point", "shape", "dtype", *SIZES, "kept", "note")
+
 
 @dataclasses.dataclass(frozen=True)
 class Culprit:
@@ -150,7 +153,7 @@ class Walk:
             raise ArgumentError(f"`k` is {shown(k)}; it must be an integer of at least 1.")
         if not self.deltas:
             raise PointError(f"The walk holds no deltas. {self.deltas.why_empty()}")
-        found = [c for name in self.deltas for c in self._largest(name, int(k))]
+        found = [c for name in self.deltas.once() for c in self._largest(name, int(k))]
         return Culprits([culprit for _, culprit in sorted(found, key=lambda c: -c[0])][:k])
 
     def _largest(self, name: str, k: int) -> list[tuple[float, Culprit]]:
@@ -206,18 +209,9 @@ class Walk:
         return steps, (*first[:lead], *steps, *first[lead:])
 
     def _table(self) -> Table:
-        sizes = ("|output| mean", "|output| max", "|δ| mean", "|δ| max")
-        columns = ("X", "point", "shape", "dtype", *sizes, "kept", "note")
-        rows = [self._row(point) for point in self.points.values()]
-        return Table(self._title(), columns, rows, right=("X", *sizes))
-
-    def _row(self, point: Point) -> tuple[str, ...]:
-        output, delta, kept = (m.get(point.name) for m in (self.outputs, self.deltas, self.kept))
-        shape = getattr(output, "shape", point.shape)
-        return (
-            str(point.number), point.name, str(shape), str(point.dtype), *_sizes(output), *_sizes(delta),
-            "" if kept is None else summary(kept), point.note(getattr(self.value, "ndim", 0)),
-        )  # fmt: skip
+        columns = ("X", *COLUMNS)
+        rows = [(str(point.number), *row_of(self, point)) for point in self.points.values()]
+        return Table(self._title(), columns, rows, right=("X", *SIZES))
 
     def _title(self) -> str:
         through = f"through {counted(len(self.points), 'point')}"
@@ -233,6 +227,16 @@ class Walk:
 
     def _repr_html_(self) -> str:
         return html(self._table())
+
+
+def row_of(walk: Walk, point: Point) -> tuple[str, ...]:
+    """What a walk has to say of a point, a cell for each of COLUMNS."""
+    output, delta, kept = (m.get(point.name) for m in (walk.outputs, walk.deltas, walk.kept))
+    shape = getattr(output, "shape", point.shape)
+    return (
+        point.name, str(shape), str(point.dtype), *_sizes(output), *_sizes(delta),
+        "" if kept is None else summary(kept), point.note(getattr(walk.value, "ndim", 0)),
+    )  # fmt: skip
 
 
 def _concrete(values: Any, method: str) -> np.ndarray:

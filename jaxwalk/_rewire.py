@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import collections
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -16,6 +16,7 @@ from . import _compat
 from ._compat import Closed, Literal
 from ._points import Point, Site
 from ._rules import Body, Payload, Records, Result, carry_through
+from ._versions import Key, Span, Versions
 
 
 class Visitor(NamedTuple):
@@ -25,10 +26,12 @@ class Visitor(NamedTuple):
         visit: (name, value, payload) -> (the value that goes on, a note). The note is what is recorded of the visit;
             None for the value itself.
         recorded: from the shape and dtype of the value to those of what is recorded; None if nothing is.
+        as_there: whether what `visit` computes is to be found where the value is: in its scopes, on its line.
     """
 
     visit: Callable[[str, Any, Any], tuple[Any, Any]]
     recorded: Callable[[jax.ShapeDtypeStruct], jax.ShapeDtypeStruct] | None
+    as_there: bool = False
 
 
 class _Met(NamedTuple):
@@ -38,8 +41,17 @@ class _Met(NamedTuple):
     value: jax.ShapeDtypeStruct
 
 
+class _Visit(NamedTuple):
+    """A value to visit: the point it is, and where it comes from."""
+
+    point: str
+    eqn: Any
+    stack: int | None
+    value: jax.ShapeDtypeStruct
+
+
 class _Stretch(NamedTuple):
-    """Equations without a chosen point, as one jaxpr, and what evaluates it."""
+    """Equations without a chosen point inside, as one jaxpr, and what evaluates it."""
 
     closed: Closed
     evaluate: Callable[[Sequence[Any]], Sequence[Any]]
@@ -50,7 +62,7 @@ class _Named(NamedTuple):
 
     eqn: Any
     jaxpr: Any
-    point: str
+    visit: _Visit
 
 
 class _Entered(NamedTuple):
@@ -61,15 +73,37 @@ class _Entered(NamedTuple):
     plans: Sequence[Plan]
 
 
-_Step: TypeAlias = _Stretch | _Named | _Entered
+_Core: TypeAlias = _Stretch | _Named | _Entered
+
+
+class _Exit(NamedTuple):
+    """A result that is visited once it is there.
+
+    Attributes:
+        result: the variable.
+        before: under which key those read it who read it as it was before the visit, if there are any.
+    """
+
+    visit: _Visit
+    result: Any
+    before: Key | None
+
+
+class _Step(NamedTuple):
+    """What is run at once; what it reads, what it makes, what is visited then, and what nothing reads afterwards."""
+
+    core: _Core
+    reads: Sequence[Key]
+    makes: Sequence[Any]
+    exits: Sequence[_Exit]
+    dead: Sequence[Key]
 
 
 class Plan(NamedTuple):
-    """A jaxpr divided into steps; per step, the variables that no later step reads."""
+    """A jaxpr divided into steps."""
 
     closed: Closed
     steps: Sequence[_Step]
-    dead: Sequence[Sequence[Any]]
     points: dict[str, _Met]
 
 
@@ -81,33 +115,54 @@ def plan(closed: Closed, points: Iterable[Point]) -> Plan:
 def run(plan: Plan, args: Sequence[Any], payload: Payload, visitor: Visitor) -> Result:
     """The results of the planned jaxpr, and by name the values met at its points."""
     jaxpr, consts = plan.closed
-    env = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *args], strict=True))
+    env: dict[Key, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *args], strict=True))
     records: Records = {}
-    for step, dead in zip(plan.steps, plan.dead, strict=True):
-        invars, outvars = _operands(step)
-        outs = _do(step, [_read(env, v) for v in invars], payload, visitor, records)
-        env.update(zip(outvars, outs, strict=True))
-        for v in dead:
-            env.pop(v, None)
+    for step in plan.steps:
+        outs = _do(step.core, [_read(env, key) for key in step.reads], payload, visitor, records)
+        env.update(zip(step.makes, outs, strict=True))
+        for visit, result, before in step.exits:
+            if before is not None:
+                env[before] = env[result]
+            env[result] = _visited(visit, env[result], payload, visitor, records, lambda value: value)
+        for key in step.dead:
+            env.pop(key, None)
     return [_compat.as_array(_read(env, v)) for v in jaxpr.outvars], records
 
 
-def _do(step: _Step, args: list[Any], payload: Payload, visitor: Visitor, records: Records) -> list[Any]:
-    match step:
+def _do(core: _Core, args: list[Any], payload: Payload, visitor: Visitor, records: Records) -> list[Any]:
+    match core:
         case _Stretch():
-            return list(step.evaluate(args))
-        case _Named(eqn, jaxpr, point):
+            return list(core.evaluate(args))
+        case _Named(eqn, jaxpr, visit):
             # Visited before it is named: what goes on is again a point of this name, and can be walked again.
-            value, note = visitor.visit(point, args[0], payload.get(point))
-            named = _compat.name_again(jaxpr, eqn, value)
-            if visitor.recorded is not None:
-                records[point] = named if note is None else note
-            return [named]
+            name_it = functools.partial(_compat.name_again, jaxpr, eqn)
+            return [_visited(visit, args[0], payload, visitor, records, name_it)]
         case _Entered(kind, eqn, plans):
             # The records of all its branches come out: zeros for those not taken.
-            outs, found = carry_through(kind, eqn, [_body(p, visitor) for p in plans], args, payload)
+            carry = functools.partial(carry_through, kind, eqn, [_body(p, visitor) for p in plans])
+            place = functools.partial(_compat.as_at, eqn, None) if visitor.as_there else _call
+            outs, found = place(carry, args, payload)
             records.update(found)
             return outs
+
+
+def _call(fun: Callable, *args: Any) -> Any:
+    return fun(*args)
+
+
+def _visited(
+    visit: _Visit, value: Any, payload: Payload, visitor: Visitor, records: Records, finish: Callable[[Any], Any]
+) -> Any:
+    at_point = functools.partial(visitor.visit, visit.point)
+    if visitor.as_there:
+        edit = lambda value, given: _compat.edited(at_point(value, given)[0])
+        value, note = _compat.as_at(visit.eqn, visit.stack, edit, value, payload.get(visit.point)), None
+    else:
+        value, note = at_point(value, payload.get(visit.point))
+    value = finish(value)
+    if visitor.recorded is not None:
+        records[visit.point] = value if note is None else note
+    return value
 
 
 def _body(plan: Plan, visitor: Visitor) -> Body:
@@ -124,106 +179,100 @@ def _record_shapes(plan: Plan, visitor: Visitor) -> dict[str, jax.ShapeDtypeStru
     return {name: _compat.struct(shape, lead) for name, (lead, shape) in at_a_step.items()}
 
 
-def _operands(step: _Step) -> tuple[Sequence[Any], Sequence[Any]]:
-    source = step.closed.jaxpr if isinstance(step, _Stretch) else step.eqn
-    return source.invars, source.outvars
-
-
-def _read(env: Mapping[Any, Any], v: Any) -> Any:
+def _read(env: Mapping[Key, Any], v: Any) -> Any:
     return v.val if isinstance(v, Literal) else env[v]
+
+
+# Planning -------------------------------------------------------------------------------------------------
 
 
 def _plan(closed: Closed, sites: Mapping[Site, str], kind_of: Callable[[Any], str | None]) -> Plan:
     jaxpr = closed.jaxpr
     inside: dict[int, dict[Site, str]] = {}
+    named: dict[int, Site] = {}
+    leaving: dict[int, list[Site]] = {}
     for site, name in sites.items():
-        inside.setdefault(site[0][0], {})[site] = name
-    last = _last_reads(jaxpr)
-    steps: list[_Step] = []
-    ends: list[int] = []
-    for start, stop in _spans(len(jaxpr.eqns), sorted(inside)):
-        steps.append(_step(jaxpr, start, stop, inside.get(start), last, kind_of))
-        ends.append(stop)
+        if site.calls:
+            inside.setdefault(site.calls[0][0], {})[site] = name
+        elif site.result is None:
+            named[site.equation] = site
+        else:
+            leaving.setdefault(site.equation, []).append(site)
+    versions = Versions(jaxpr, leaving)
+    spans = list(versions.spans({*inside, *named}))
+    cores: list[_Core] = []
+    for span in spans:
+        eqn = jaxpr.eqns[span.start]
+        if span.start in named:
+            cores.append(_Named(eqn, jaxpr, _visit(jaxpr, named[span.start], sites)))
+        elif span.start in inside:
+            cores.append(_entered(eqn, inside[span.start], kind_of))
+        else:
+            cores.append(_stretch(jaxpr, span, versions))
     if _compat.is_staging():
-        steps = _shared(steps)
-    return Plan(closed, steps, _dead(ends, last, len(jaxpr.eqns)), _points(steps))
+        cores = _shared(cores)
+    steps = [_step(jaxpr, core, span, versions, sites) for core, span in zip(cores, spans, strict=True)]
+    return Plan(closed, steps, _points(steps))
 
 
-def _shared(steps: Sequence[_Step]) -> list[_Step]:
-    """The steps, with equal stretches evaluated by one function, which JAX then traces and differentiates once.
-
-    For when they are staged out: an inlined jit leaves no trace in what is compiled. Op by op it would compile them.
-    """
-    signatures = [_compat.signature(step.closed.jaxpr) if isinstance(step, _Stretch) else None for step in steps]
-    counts = collections.Counter(signatures)
-    functions: dict[Any, Callable] = {}
-    shared: list[_Step] = []
-    for step, signature in zip(steps, signatures, strict=True):
-        if isinstance(step, _Stretch) and signature is not None and counts[signature] > 1:
-            step = step._replace(evaluate=functions.setdefault(signature, jax.jit(step.evaluate, inline=True)))
-        shared.append(step)
-    return shared
+def _step(jaxpr: Any, core: _Core, span: Span, versions: Versions, sites: Mapping[Site, str]) -> _Step:
+    source = core.closed.jaxpr if isinstance(core, _Stretch) else core.eqn
+    exits = [
+        _Exit(_visit(jaxpr, site, sites), v, before)
+        for index in range(span.start, span.stop)
+        for site, v, before in versions.visits(index)
+    ]
+    reads = [v if isinstance(v, Literal) else span.read[v] for v in source.invars]
+    return _Step(core, reads, source.outvars, exits, versions.dead(span))
 
 
-def _spans(length: int, marked: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Consecutive spans of 0..length: each marked index alone, what lies between together."""
-    start = 0
-    for index in marked:
-        if start < index:
-            yield start, index
-        yield index, index + 1
-        start = index + 1
-    if start < length:
-        yield start, length
+def _visit(jaxpr: Any, site: Site, sites: Mapping[Site, str]) -> _Visit:
+    eqn = jaxpr.eqns[site.equation]
+    return _Visit(sites[site], eqn, site.stack, _compat.struct(eqn.outvars[site.result or 0].aval))
 
 
-def _step(jaxpr, start: int, stop: int, inside, last, kind_of) -> _Step:
-    eqn = jaxpr.eqns[start]
-    if inside is None:
-        closed = _between(jaxpr, start, stop, last)
-        return _Stretch(closed, functools.partial(_compat.evaluate, closed))
-    if kind_of(eqn) == "name":
-        (name,) = inside.values()
-        return _Named(eqn, jaxpr, name)
+def _entered(eqn: Any, inside: Mapping[Site, str], kind_of: Callable[[Any], str | None]) -> _Entered:
     plans = []
     for branch, sub in enumerate(_compat.jaxprs_of(eqn)):
-        within = {site[1:]: name for site, name in inside.items() if site[0][1] == branch}
+        within = {s._replace(calls=s.calls[1:]): name for s, name in inside.items() if s.calls[0][1] == branch}
         plans.append(_plan(sub, within, kind_of))
     return _Entered(kind_of(eqn) or "", eqn, plans)
 
 
-def _between(jaxpr, start: int, stop: int, last: Mapping[Any, int]) -> Closed:
-    """Equations start..stop as a jaxpr: what they read from before goes in, what is read after comes out."""
-    eqns = jaxpr.eqns[start:stop]
+def _stretch(jaxpr: Any, span: Span, versions: Versions) -> _Stretch:
+    """The equations of a span as a jaxpr: what they read from before goes in, what is needed afterwards comes out."""
+    eqns = jaxpr.eqns[span.start : span.stop]
     made = {v: None for eqn in eqns for v in eqn.outvars}
     invars = {v: None for eqn in eqns for v in eqn.invars if not isinstance(v, Literal) and v not in made}
-    return _compat.stretch(jaxpr, eqns, list(invars), [v for v in made if last.get(v, -1) >= stop])
+    closed = _compat.stretch(jaxpr, eqns, list(invars), [v for v in made if versions.is_needed(v, span.stop)])
+    return _Stretch(closed, functools.partial(_compat.evaluate, closed))
 
 
-def _last_reads(jaxpr) -> dict[Any, int]:
-    """For each variable the last equation that reads it; past the end for the results."""
-    last = {v: i for i, eqn in enumerate(jaxpr.eqns) for v in eqn.invars if not isinstance(v, Literal)}
-    return last | {v: len(jaxpr.eqns) for v in jaxpr.outvars if not isinstance(v, Literal)}
+def _shared(cores: Sequence[_Core]) -> list[_Core]:
+    """The same, with equal stretches evaluated by one function, which JAX then traces and differentiates once.
 
-
-def _dead(ends: Sequence[int], last: Mapping[Any, int], length: int) -> list[list[Any]]:
-    dead: list[list[Any]] = [[] for _ in ends]
-    step = 0
-    for v, index in sorted(last.items(), key=lambda item: item[1]):
-        while step < len(ends) and ends[step] <= index:
-            step += 1
-        if index < length:
-            dead[step].append(v)
-    return dead
+    For when they are staged out: an inlined jit leaves no trace in what is compiled. Op by op it would compile them.
+    """
+    signatures = [_compat.signature(core.closed.jaxpr) if isinstance(core, _Stretch) else None for core in cores]
+    counts = collections.Counter(signatures)
+    functions: dict[Any, Callable] = {}
+    shared: list[_Core] = []
+    for core, signature in zip(cores, signatures, strict=True):
+        if isinstance(core, _Stretch) and signature is not None and counts[signature] > 1:
+            core = core._replace(evaluate=functions.setdefault(signature, jax.jit(core.evaluate, inline=True)))
+        shared.append(core)
+    return shared
 
 
 def _points(steps: Sequence[_Step]) -> dict[str, _Met]:
     points: dict[str, _Met] = {}
     for step in steps:
-        if isinstance(step, _Named):
-            points[step.point] = _Met((), _compat.struct(step.eqn.outvars[0].aval))
-        elif isinstance(step, _Entered):
-            lead = (_compat.scan_parts(step.eqn).length,) if step.kind == "scan" else ()
-            for inner in step.plans:
+        core = step.core
+        if isinstance(core, _Entered):
+            lead = (_compat.scan_parts(core.eqn).length,) if core.kind == "scan" else ()
+            for inner in core.plans:
                 points |= {name: met._replace(lead=(*lead, *met.lead)) for name, met in inner.points.items()}
+        named = [core.visit] if isinstance(core, _Named) else []
+        visits = [*named, *(exit.visit for exit in step.exits)]
+        points |= {visit.point: _Met((), visit.value) for visit in visits}
     return points

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._dtypes import widened
-from ._points import Point, Points, read
+from ._points import Point, Points
+from ._read import read
 from ._stage import stage
 from ._walk import walk
 

@@ -13,12 +13,17 @@ from jax.core import Tracer
 
 
 class Table(NamedTuple):
-    """A title, the columns' names, rows of as many strings, and the columns whose cells are set flush right."""
+    """A title, the columns' names, rows of as many strings, and notes.
+
+    The cells of the columns `right` are set flush right, those of `code` in letters of one width.
+    """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     right: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    code: Sequence[str] = ()
 
     def without_empty_columns(self) -> Table:
         """The same less the columns in which no row says anything."""
@@ -38,7 +43,8 @@ def text(table: Table) -> str:
         columns = zip(row, table.columns, widths, strict=True)
         return "  ".join(c.rjust(w) if n in table.right else c.ljust(w) for c, n, w in columns).rstrip()
 
-    return "\n".join([table.title, *(f"  {line(row)}" for row in cells)] if table.rows else [table.title])
+    rows = [f"  {line(row)}" for row in cells] if table.rows else []
+    return "\n".join([table.title, *rows, *table.notes])
 
 
 def html(table: Table) -> str:
@@ -47,7 +53,8 @@ def html(table: Table) -> str:
 
     def cell(tag: str, content: str, column: str) -> str:
         side = "right" if column in table.right else "left"
-        style = f"text-align:{side};padding:2px 12px 2px 0"
+        letters = ";font-family:monospace" if column in table.code else ""
+        style = f"text-align:{side};padding:2px 12px 2px 0;white-space:pre{letters}"
         return f'<{tag} style="{style}">{_html.escape(content)}</{tag}>'
 
     def row(tag: str, cells: Sequence[str]) -> str:
@@ -55,7 +62,16 @@ def html(table: Table) -> str:
 
     title = f'<caption style="text-align:left;font-weight:600;padding:4px 0">{_html.escape(table.title)}</caption>'
     body = "".join(row("td", cells) for cells in table.rows)
-    return f"<table>{title}<thead>{row('th', table.columns)}</thead><tbody>{body}</tbody></table>"
+    notes = "".join(f"<p>{_html.escape(note)}</p>" for note in table.notes)
+    return f"<table>{title}<thead>{row('th', table.columns)}</thead><tbody>{body}</tbody></table>{notes}"
+
+
+def size(nbytes: int) -> str:
+    """A number of bytes, in the unit that suits it: "48 B", "1.5 MiB"."""
+    value, units = float(nbytes), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while value >= 1024 and len(units) > 1:
+        value, units = value / 1024, units[1:]
+    return f"{value:.3g} {units[0]}"
 
 
 def number(value: Any, digits: int = 4) -> str:

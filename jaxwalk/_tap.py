@@ -87,7 +87,7 @@ def keep_tap(point: Point, keep: Callable[[Any, Any], Any]) -> Tap:
         lambda x, ct: [_carry(leaf) for leaf in jax.tree.leaves(arrays(x, ct))], *[point.type] * 2
     )
     slots = [_compat.zeros(_compat.struct(v.aval, _loops(point))) for v in closed.jaxpr.outvars]
-    through = _keeping(closed, needs_output=Reach().into(closed.jaxpr, [True] * len(leaves))[0][0])
+    through = _keeping(closed, needs_output=bool(Reach().into(closed.jaxpr, [1] * len(leaves))[0][0]))
 
     def collect(cotangents: Any) -> Any:
         return jax.tree.unflatten(tree, [_uncarry(c, leaf.dtype) for c, leaf in zip(cotangents, leaves, strict=True)])

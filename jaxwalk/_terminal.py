@@ -32,10 +32,13 @@ def show(parts: Iterable[Table | str]) -> None:
             console.print(Padding(part, (0, 0, 0, 1), expand=False))
         print("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
+    def say(sentence: str) -> None:
+        print(textwrap.fill(sentence, _width(), initial_indent=" ", subsequent_indent=" "))
+
     for part in parts:
         print()
         if isinstance(part, str):
-            print(textwrap.fill(part, _width(), initial_indent=" ", subsequent_indent=" "))
+            say(part)
             continue
         table = part.without_empty_columns()
         grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
@@ -45,6 +48,8 @@ def show(parts: Iterable[Table | str]) -> None:
             grid.add_row(*map(Text, row))
         put(Text(table.title, style="bold"))  # a title of the grid's own would wrap at the grid's width
         put(grid)
+        for note in table.notes:
+            say(note)
     print()
 
 

@@ -10,34 +10,38 @@ import jax.numpy as jnp
 
 from ._at import At, choose
 from ._errors import ArgumentError, PointError, listed, shown
+from ._memory import warn_if_large
 from ._named import Named
-from ._points import Points, check_by, read
+from ._points import Point, Points
+from ._read import check_by, read
 from ._result import Walk
 from ._rewire import Visitor, plan, run
+from ._source import Source
 from ._stage import Staged, as_arrays, renamed_after, stage
 from ._tap import WITNESS, Tap, delta_tap, keep_tap
 
 
-def points(fun: Callable, *args: Any, by: str | None = None, **kwargs: Any) -> Points:
+def points(fun: Callable, *args: Any, by: str | None = None, source: Source = None, **kwargs: Any) -> Points:
     """What can be walked in `fun` at these arguments. Traces abstractly; computes nothing.
 
     Arguments:
         fun: any function of arrays.
         *args, **kwargs: its arguments; arrays may be `jax.ShapeDtypeStruct`.
-        by: where points come from: "tags", or None for all.
+        by, source: as of `walk`.
 
     Returns:
-        Points: by name, in forward order. Empty if no value in `fun` has a name.
+        Points: by name, in forward order. Shown as a tree, with what it would take to hold every output and δ. Empty
+            if there is nothing to name a value by.
 
     >>> import jax, jax.numpy as jnp, jaxwalk as jw
     >>> jw.points(lambda x: jnp.sum(jw.tag(jnp.tanh(x), "tanh")), jax.ShapeDtypeStruct((3,), "float32"))
-    1 point
+    1 point (24 B for every output and δ)
       X  point  kind  shape  dtype
       1  tanh   tag   (3,)   float32
     """
-    check_by(by)
+    check_by(by, source)
     staged = stage(fun, args, kwargs)
-    return read(staged.closed, staged.every)
+    return read(staged.closed, staged.every, by, source)
 
 
 def walk(
@@ -45,6 +49,7 @@ def walk(
     at: At = None,
     *,
     by: str | None = None,
+    source: Source = None,
     argnums: int | Sequence[int] | None = None,
     has_aux: bool = False,
     keep: Callable[[Any, Any], Any] | None = None,
@@ -61,7 +66,15 @@ def walk(
         at: which points. None for all; a name; a glob, in which `*` stays within one part of a name and a part
             `**` is any number of parts; a predicate on `Point`; a list of these. A name is that of one point: the
             second value named `h` is `h#2`, and `h*` is both.
-        by: where points come from: "tags" (`jw.tag` and `jax.ad_checkpoint.checkpoint_name`), or None for all.
+        by: where points come from. "tags": `jw.tag` and `jax.ad_checkpoint.checkpoint_name`. "scopes": the values that
+            leave a `jax.named_scope`, named by the scopes they leave ("h/0/attn"); Flax linen and Haiku modules open
+            one, those of Equinox and Flax NNX after `jw.scoped`. "lines": the values that leave a line of your
+            source, named by function and variable: "net/b" for the line `b = a * 3` of `net`. None: tags and scopes
+            together (less those that `jnp.einsum` opens by itself); lines where there are neither.
+            A scope entered again, a line that runs again is `name#2`; of several values that leave one, each is
+            `name:0`, `name:1`.
+        source: with lines: more files that count as your source, which those of installed packages else do not: a glob
+            ("*/optax/*"), a module, or a list of these.
         argnums: as of `jax.grad`: the arguments whose gradients to give as `Walk.grads`. None for none.
         has_aux: whether `fun` returns a pair, the loss and auxiliary data.
         keep: a function (output, δ) -> pytree of small arrays, run at every point inside the backward pass, at every
@@ -76,6 +89,9 @@ def walk(
         PointError: (when called) there are no points, or `at` matches none, or only opaque ones.
         ArgumentError: (when called) the loss is not a real scalar; an argument of `argnums` cannot be differentiated.
 
+    Warns:
+        MemoryWarning: (when called) the outputs and deltas would take more than half of the device's memory.
+
     >>> import jax, jax.numpy as jnp, jaxwalk as jw
     >>> def loss(x):
     ...     hidden = jw.tag(2 * x, "hidden")
@@ -83,7 +99,7 @@ def walk(
     >>> jw.walk(loss)(jnp.array([1.0, 3.0])).deltas["hidden"]
     Array([ 4., 12.], dtype=float32)
     """
-    check_by(by)
+    check_by(by, source)
     if keep is not None and not callable(keep):
         raise ArgumentError(f"`keep` is {shown(keep)}; it must be a function (output, delta) -> arrays.")
 
@@ -91,9 +107,11 @@ def walk(
     def walked(*args: Any, **kwargs: Any) -> Walk:
         staged = stage(fun, args, kwargs, argnums)
         _check_loss(staged.shapes, has_aux)
-        chosen = choose(read(staged.closed, _loss_only(staged)), at)
+        chosen = choose(read(staged.closed, _loss_only(staged), by, source), at, by)
+        if keep is None:
+            warn_if_large(chosen.nbytes)
         taps = _taps(chosen, keep)
-        met = [p for p in chosen.values() if p.name in taps or (keep is None and p.opaque is None)]
+        met = [p for p in _values(chosen) if p.name in taps or keep is None]
         planned, visitor = plan(staged.closed, met), _tapping(taps, _itself if keep is None else _witness)
 
         def forward(slots, values):
@@ -116,12 +134,14 @@ def walk(
     return walked
 
 
-def outputs(fun: Callable, at: At = None, *, by: str | None = None) -> Callable[..., tuple[Any, Named]]:
+def outputs(
+    fun: Callable, at: At = None, *, by: str | None = None, source: Source = None
+) -> Callable[..., tuple[Any, Named]]:
     """Runs `fun` forward, and gives its result and the output of each of its points.
 
     Arguments:
         fun: any function of arrays; its result may be anything.
-        at, by: as of `walk`.
+        at, by, source: as of `walk`.
 
     Returns:
         A function of the arguments of `fun` that returns (result, outputs by name in forward order).
@@ -134,26 +154,28 @@ def outputs(fun: Callable, at: At = None, *, by: str | None = None) -> Callable[
     >>> float(value), float(found["next"])
     (8.0, 4.0)
     """
-    check_by(by)
+    check_by(by, source)
 
     @renamed_after(fun, "outputs")
     def with_outputs(*args: Any, **kwargs: Any) -> tuple[Any, Named]:
         staged = stage(fun, args, kwargs)
-        chosen = choose(read(staged.closed, staged.every), at)
-        planned = plan(staged.closed, [p for p in chosen.values() if p.opaque is None])
+        chosen = choose(read(staged.closed, staged.every, by, source), at, by)
+        planned = plan(staged.closed, _values(chosen))
         outs, records = run(planned, staged.args, {}, Visitor(lambda name, x, _: (x, None), _itself))
         return staged.results(outs), _in_order(chosen, records)
 
     return with_outputs
 
 
-def vjp(fun: Callable, *args: Any, at: At = None, by: str | None = None) -> tuple[Any, Named, Callable]:
+def vjp(
+    fun: Callable, *args: Any, at: At = None, by: str | None = None, source: Source = None
+) -> tuple[Any, Named, Callable]:
     """`jax.vjp`, with the points of `fun` beside its arguments: for results that are not a scalar loss.
 
     Arguments:
         fun: any function of arrays; its result may be any pytree of arrays.
         *args: its arguments, pytrees of arrays.
-        at, by: as of `walk`.
+        at, by, source: as of `walk`.
 
     Returns:
         (value, outputs, pullback): what `fun` returns; the outputs of its points; and a function from a cotangent
@@ -168,12 +190,12 @@ def vjp(fun: Callable, *args: Any, at: At = None, by: str | None = None) -> tupl
     >>> float(deltas["square"]), float(dx)
     (3.0, 12.0)
     """
-    check_by(by)
+    check_by(by, source)
     args = as_arrays(args)
     staged = stage(fun, args, {})
-    chosen = choose(read(staged.closed, staged.every), at)
+    chosen = choose(read(staged.closed, staged.every, by, source), at, by)
     taps = _taps(chosen, None)
-    planned = plan(staged.closed, [p for p in chosen.values() if p.opaque is None])
+    planned = plan(staged.closed, _values(chosen))
     visitor = _tapping(taps, _itself)
 
     def forward(slots, *args):
@@ -192,8 +214,14 @@ def vjp(fun: Callable, *args: Any, at: At = None, by: str | None = None) -> tupl
 # The pieces ---------------------------------------------------------------------------------------------
 
 
+def _values(points: Points) -> list[Point]:
+    """The points to visit: those that are not opaque, and of the names of one value one."""
+    same = points.same()
+    return [p for p in points.values() if p.opaque is None and p.name not in same]
+
+
 def _taps(points: Points, keep: Callable | None) -> dict[str, Tap]:
-    taps = {p.name: delta_tap(p) if keep is None else keep_tap(p, keep) for p in points.values() if p.has_delta}
+    taps = {p.name: delta_tap(p) if keep is None else keep_tap(p, keep) for p in _values(points) if p.has_delta}
     if keep is not None and not taps:
         raise PointError(f"`keep` was given, but no value at {listed(points)} has a δ to keep; choose others by `at`.")
     return taps
@@ -221,13 +249,11 @@ def _collected(chosen: Points, taps: Mapping[str, Tap], cotangents: Mapping[str,
 
 
 def _in_order(chosen: Points, values: Mapping[str, Any]) -> Named:
-    """`values` in the order of the points; for a point that has none, why."""
-    absent = {
-        p.name: f"The point is {p.opaque}." if p.opaque else f"Its dtype is {p.dtype}: it has an output and no δ."
-        for p in chosen.values()
-        if p.name not in values
-    }
-    return Named({name: values[name] for name in chosen if name in values}, absent)
+    """`values` in the order of the points, under all the names of each; for a point that has none, why."""
+    names, same = {name: name for name in chosen}, chosen.same()
+    found = {name: values[first] for name, first in (names | same).items() if first in values}
+    absent = {p.name: p.why_no_delta() for p in chosen.values() if p.name not in found}
+    return Named(found, absent, {name: first for name, first in same.items() if name in found})
 
 
 def _nothing(reason: str) -> Named:

@@ -111,7 +111,6 @@ def test_walk_as_data(capsys, files):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("params = 1\ndef objective(params, x, y): return x.sum()", "no points: no value in it has a name"),
         (
             "import jaxwalk as jw\nparams = 1\ndef objective(params, x, y): return jw.tag(x, 'x')",
             "must be a real scalar",
@@ -210,3 +209,13 @@ def test_a_random_key_has_no_size(capsys, files, tmp_path):
     status, out, err = run(capsys, "walk", *files)
     assert (status, err) == (0, "")
     assert "noisy" in out
+
+
+def test_a_model_that_names_nothing_is_walked_by_its_lines(capsys, files, tmp_path):
+    (tmp_path / "model.py").write_text(
+        "params = 3.0\ndef objective(params, x, y):\n    h = params * x\n    return h.sum()\n"
+    )
+    points = json.loads(run(capsys, "walk", *files, "--json")[1])["points"]
+    assert [p["point"] for p in points] == ["objective/h", "objective/return"]
+    assert points[0]["output"]["max"] == 12
+    assert points[0]["delta"]["max"] == 1

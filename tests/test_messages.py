@@ -1,6 +1,7 @@
 """The texts of the errors: each names the argument, the cause and the fix."""
 
 import re
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,14 @@ import jaxwalk as jw
 X = np.array([0.3, -0.7, 1.1], np.float32)
 fun = lambda x: jnp.sum(jw.tag(x * 2, "hidden") ** 2)
 looped = lambda x: jnp.sum(lax.while_loop(lambda c: c[0] < 1, lambda c: jw.tag(c + 1, "step"), x))
+
+
+def scoped(x):
+    with jax.named_scope("outer"), jax.named_scope("inner"):
+        x = x * 2
+    return jnp.sum(x)
+
+
 model = jw.chain(dense=lambda w, x: x @ w, act=jnp.tanh)
 weights = np.eye(3, dtype=np.float32)
 
@@ -51,7 +60,28 @@ CASES = {
     ),
     "empty list": (lambda: jw.walk(fun, [])(X), "`at` is an empty list; leave it None for all points"),
     "at": (lambda: jw.walk(fun, 3)(X), "`at` is 3; it must be a name, a glob"),
-    "none": (lambda: jw.walk(jnp.sum)(X), "no points: no value in it has a name. Name values with `jw.tag(x, name)`"),
+    "none": (
+        lambda: jw.walk(jnp.sum)(X),
+        "The function has no points. There are three ways to get some: name values with `jw.tag(x, name)`",
+    ),
+    "no tags": (
+        lambda: jw.walk(lambda x: jnp.sum(x), by="tags")(X),
+        'has no points by="tags". There are three ways to get some',
+    ),
+    "by": (
+        lambda: jw.points(fun, X, by="modules"),
+        '`by` is \'modules\'; points come from "tags", "scopes" or "lines"',
+    ),
+    "source": (lambda: jw.walk(fun, by="lines", source=3), "`source` is 3; it must be a glob of files, a module"),
+    "source of tags": (
+        lambda: jw.walk(fun, by="tags", source="*"),
+        '`source` says whose lines are points, but `by` is "tags"; leave it out, or use "lines"',
+    ),
+    "source of a built-in": (
+        lambda: jw.walk(fun, by="lines", source=sys),
+        "`source` is the module `sys`, which has no file; give one that has, or a glob",
+    ),
+    "listing": (lambda: jw.listing(3), "`walk` is 3, which is no `Walk`; give what `jw.walk(fun)(...)` returns"),
     "opaque": (lambda: jw.walk(looped, "step")(X), "`step`, which is opaque: it is inside a `while_loop`"),
     "all opaque": (lambda: jw.walk(looped)(X), "Every point is opaque: `step`. `step` is inside a `while_loop`"),
     "glob opaque": (lambda: jw.walk(looped, "s*")(X), "Every point that `at='s*'` matches is opaque"),
@@ -159,6 +189,10 @@ CASES = {
         "`keep` returned 'a' at `hidden`, which is not an array",
     ),
     "edit key": (lambda: jw.intervene(fun, {3: 0.0}), "`edits` has the key 3; the keys are names of points"),
+    "one value twice": (
+        lambda: jw.intervene(scoped, {"outer": X, "outer/inner": X}, by="scopes")(X),
+        "`edits` names `outer` and `outer/inner`, which are two names of one value; edit it once",
+    ),
     "edit none": (
         lambda: jw.intervene(fun, {"hidden": None})(X),
         "The edit of `hidden` is None, which is not an array",
@@ -182,6 +216,12 @@ CASES = {
         "The walk holds no deltas",
     ),
     "vjp": (lambda: jw.vjp(fun, "text"), "`args[0]` is a str, not an array"),
+    # scoped
+    "scoped": (
+        lambda: jw.scoped(jnp.tanh),
+        "`jw.scoped` names modules of Equinox and Flax NNX; Flax linen and Haiku modules open scopes by themselves,"
+        " and elsewhere wrap code in `jax.named_scope(name)`.",
+    ),
 }
 
 

@@ -1,0 +1,90 @@
+"""Paths by lines of the user's source: read from the traceback that each equation carries."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from types import CodeType
+from typing import Any
+
+from . import _compat
+from ._bytecode import Flow, Loop
+from ._passes import Frames, Pass, Passes
+from ._paths import Entries, Entry, Path
+from ._source import Line, Positions, Source, is_users
+
+_COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")  # frames until Python 3.12
+_LAMBDA = "<lambda>"
+
+
+class LinePaths:
+    """Per equation the lines of the user's source that called it, from the outermost function inward.
+
+    A line is a statement. It is named by its function and what it assigns, "net/b"; a function called on it, by its own
+    lines, "net/b/block/h". What a comprehension or a lambda does belongs to the line that it stands on.
+
+    Arguments:
+        source: as of `walk`: more files that count as the user's.
+    """
+
+    def __init__(self, source: Source):
+        self._is_users = is_users(source)
+        self._positions: dict[int, Positions] = {}
+        self._flows: dict[int, Flow] = {}
+        self._held: list[CodeType] = []  # so that no id is used again
+
+    def __call__(self, jaxpr: Any, around: Path, outer: Entries) -> tuple[Sequence[Path], Entries]:
+        stacks = [_compat.frames_of(eqn) for eqn in jaxpr.eqns]
+        passes = Passes(stacks, self._flow, self._is_one_line).rows
+        entries: dict[Any, Entry] = {}
+        return [self._path(f, row, around, entries) for f, row in zip(stacks, passes, strict=True)], entries
+
+    def is_in_any(self, eqn: Any) -> bool:
+        """Whether an equation comes from a line of the user's in the function that its jaxpr was traced from."""
+        return any(self._is_users(code.co_filename) for code, _ in _compat.frames_of(eqn))
+
+    def goes_on_in(self, eqn: Any, entry: Entry) -> bool:
+        return False
+
+    def _path(self, frames: Frames, row: Sequence[Pass], around: Path, entries: dict[Any, Entry]) -> Path:
+        users = [(f, p) for f, p in zip(frames, row, strict=True) if self._is_users(f[0].co_filename)]
+        named = [(f, p) for f, p in users if f[0].co_name not in (*_COMPREHENSIONS, _LAMBDA)]
+        if not named and not around:  # in a lambda that is called by none of the user's functions
+            named = [(f, p) for f, p in users if f[0].co_name == _LAMBDA][-1:]
+        path = around
+        for (code, offset), state in named:
+            path = (*path, self._entry(code, offset, state, path[-1] if path else None, entries))
+        return path
+
+    def _entry(
+        self, code: CodeType, offset: int, state: Pass, parent: Entry | None, entries: dict[Any, Entry]
+    ) -> Entry:
+        line = self._line(code, offset)
+        key = (parent, state.call, state.turn, line)
+        if key not in entries:
+            entries[key] = Entry(_label(code, line), parent, place=(code.co_filename, line.line), alike=state.alike)
+        return entries[key]
+
+    def _line(self, code: CodeType, offset: int) -> Line:
+        if id(code) not in self._positions:
+            self._positions[id(code)] = Positions(code)
+            self._held.append(code)
+        return self._positions[id(code)].line(offset)
+
+    def _flow(self, code: CodeType) -> Flow:
+        if id(code) not in self._flows:
+            self._flows[id(code)] = Flow(code)
+            self._held.append(code)
+        return self._flows[id(code)]
+
+    def _is_one_line(self, code: CodeType, loop: Loop) -> bool:
+        if not self._is_users(code.co_filename):
+            return False
+        return len({self._line(code, offset) for offset in self._flow(code).offsets(loop)}) == 1
+
+
+def _label(code: CodeType, line: Line) -> str:
+    """ "net/b" for a line of `net` that assigns b, "net:42" for one that assigns nothing."""
+    function = re.sub(r".*<locals>\.", "", code.co_qualname)
+    label = "return" if function == _LAMBDA else line.label
+    return f"{function}:{line.line}" if label is None else f"{function}/{label}"
