@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.example_libraries import stax
 
-from oracle import Model, check_bits, check_oracle, check_walk, drawn, entered
+from oracle import Model, check_oracle, check_walk, drawn, entered
 
 pytestmark = pytest.mark.usefixtures("float64", "relaxed")
 
@@ -70,4 +70,3 @@ def test_every_scope_is_a_layer():
 
 def test_walk():
     check_walk(cnn())
-    check_bits(cnn())
