@@ -301,7 +301,7 @@ def frames_of(eqn: Any) -> list[tuple[Any, int]]:
 
 
 def stacks_of(jaxpr: Any) -> list[list[tuple[Any, int]]]:
-    """`frames_of` each equation; equations that were staged out by one call, as a function of `jnp` may, share theirs."""
+    """`frames_of` each equation; what one call has staged out at once, as functions of `jnp` do, shares one list."""
     held: dict[int, list[tuple[Any, int]]] = {}
     for eqn in jaxpr.eqns:
         if id(eqn.source_info.traceback) not in held:

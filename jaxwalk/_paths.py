@@ -31,7 +31,7 @@ class Entry:
 
     @property
     def is_rooted(self) -> bool:
-        """Whether its label is a path in a whole model, which then names it alone. (The dots of `jnp.einsum` are not.)"""
+        """Whether its label is a path in a whole model, which then names it alone; "...ij->...ji" of an einsum is not."""
         return self.label.startswith(ROOT) and not self.label.startswith(2 * ROOT) and len(self.label) > len(ROOT)
 
 
