@@ -8,10 +8,12 @@ The ways:
     epsilon    zeros added by hand at every point, one `jax.value_and_grad` with respect to all of them
     walk       `jw.walk`: like epsilon it returns the loss, all outputs and all δ
     keep       `jw.walk` that keeps the norm of each δ and no array
+    lines      the same walk of the model without its tags, by="lines": δ at every line of its source
+    lines keep the norms of these alone
     per layer  one gradient call per point (of a scan: all its steps at once); times are sums, temp is the largest
 
-The input is a point too, so that `grad` and the rest do the same arithmetic. All but `grad`, `untagged` and `keep`
-return much more than `grad`: hence the column temp+output.
+The input is a point too, so that `grad` and the rest do the same arithmetic. All but `grad`, `untagged` and the two
+that keep norms return much more than `grad`: hence the column temp+output.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ import jaxwalk as jw
 
 T = TypeVar("T")
 Arrays = Mapping[str, Any]
+TINY = 1e-30
 TOLERANCE = 1e-4  # of the largest entry: float32, fused differently
 ROUNDS = {"mlp": (30, 9), "transformer": (16, 4)}  # of runs, of compilations: under four minutes on two idle cores
 
@@ -77,11 +80,13 @@ class Model(NamedTuple):
         loss: (marking, eps, *args) -> (loss, outputs met by the marking).
         args: weights, input, expectation.
         points: the shape at each point.
+        lines: for some of the points, the line of source that has the same value.
     """
 
     loss: Callable[..., tuple[Any, Arrays]]
     args: tuple[Any, Any, Any]
     points: Mapping[str, tuple[int, ...]]
+    lines: Mapping[str, str]
 
 
 def mlp(layers: int, width: int, batch: int) -> Model:
@@ -96,7 +101,8 @@ def mlp(layers: int, width: int, batch: int) -> Model:
 
     x, y, *kernels = _normal((batch, width), (batch, width), *[(width, width)] * layers)
     weights = [(kernel / width**0.5, jnp.zeros(width)) for kernel in kernels]
-    return Model(loss, (weights, x, y), dict.fromkeys(["input", *names], x.shape))
+    lines = {name: f"loss/x#{i}" if i > 1 else "loss/x" for i, name in enumerate(names, 1)}
+    return Model(loss, (weights, x, y), dict.fromkeys(["input", *names], x.shape), lines)
 
 
 def transformer(blocks: int, width: int, heads: int, length: int, batch: int) -> Model:
@@ -125,7 +131,8 @@ def transformer(blocks: int, width: int, heads: int, length: int, batch: int) ->
     sides = {"qkv": (width, 3 * width), "out": (width, width), "up": (width, 4 * width), "down": (4 * width, width)}
     x, y, *kernels = _normal(*[(batch, length, width)] * 2, *[(blocks, *side) for side in sides.values()])
     weights = {name: kernel / kernel.shape[1] ** 0.5 for name, kernel in zip(sides, kernels, strict=True)}
-    return Model(loss, (weights, x, y), {"input": x.shape} | dict.fromkeys(inside, (blocks, *x.shape)))
+    points = {"input": x.shape} | dict.fromkeys(inside, (blocks, *x.shape))
+    return Model(loss, (weights, x, y), points, {"block": "loss/x,stacked/block/x#2"})
 
 
 def _normal(*shapes: tuple[int, ...]) -> list[jax.Array]:
@@ -151,8 +158,10 @@ def ways(model: Model) -> dict[str, list[Callable]]:
         "grad": [gradient(model, tagged)],
         "untagged": [gradient(model, untagged)],
         "epsilon": [epsilon(model, model.points, jax.value_and_grad)],
-        "walk": [jw.walk(plain_loss(model, tagged))],
-        "keep": [jw.walk(plain_loss(model, tagged), keep=lambda output, delta: norm(delta))],
+        "walk": [jw.walk(plain_loss(model, tagged), by="tags")],
+        "keep": [jw.walk(plain_loss(model, tagged), by="tags", keep=keep)],
+        "lines": [jw.walk(plain_loss(model, untagged), by="lines")],
+        "lines keep": [jw.walk(plain_loss(model, untagged), by="lines", keep=keep)],
         "per layer": [epsilon(model, [name], jax.grad) for name in model.points],
     }
 
@@ -176,11 +185,11 @@ def epsilon(model: Model, names: Iterable[str], derivative: Callable) -> Callabl
     return differentiated
 
 
-def norm(delta: Any) -> Any:
+def keep(output: Any, delta: Any) -> Any:
     return jnp.sqrt(jnp.sum(jnp.square(delta)))
 
 
-def check(results: Mapping[str, list[Any]]) -> None:
+def check(model: Model, results: Mapping[str, list[Any]]) -> None:
     """Ends the program if two ways disagree."""
     results = jax.tree.map(np.asarray, dict(results))
     (((value, outputs), deltas),) = results["epsilon"]
@@ -191,6 +200,11 @@ def check(results: Mapping[str, list[Any]]) -> None:
     agree("walk", walked.deltas, deltas)
     agree("walk", walked.outputs, outputs)
     agree("keep", kept.kept, {name: norms(delta, kept.kept[name].ndim) for name, delta in deltas.items()})
+    (lines,), (lines_kept,) = results["lines"], results["lines keep"]
+    agree("lines", {"the loss": lines.value}, {"the loss": value})
+    agree("lines", {n: lines.deltas[line] for n, line in model.lines.items()}, {n: deltas[n] for n in model.lines})
+    of_lines = {n: norms(delta, lines_kept.kept[n].ndim) for n, delta in lines.deltas.items()}
+    agree("lines keep", lines_kept.kept, of_lines)
     agree("per layer", merged(delta for delta, _ in results["per layer"]), deltas)
     agree("per layer", merged(output for _, output in results["per layer"]), outputs)
 
@@ -199,7 +213,7 @@ def agree(way: str, found: Arrays, expected: Arrays) -> None:
     if set(found) != set(expected):
         sys.exit(f"`{way}` has the points {sorted(found)}, and `epsilon` {sorted(expected)}.")
     for name in expected:
-        error = np.max(np.abs(found[name] - expected[name])) / np.max(np.abs(expected[name]))
+        error = np.max(np.abs(found[name] - expected[name])) / max(np.max(np.abs(expected[name])), TINY)
         if not error <= TOLERANCE:
             sys.exit(f"`{way}` and `epsilon` disagree at `{name}`: by {error:.1e} of the largest entry.")
 
@@ -261,7 +275,7 @@ def measure(model: Model, repeats: int, compile_repeats: int) -> dict[str, dict[
     tasks = {way: functools.partial(build, functions, model.args) for way, functions in ways(model).items()}
     builds = interleaved(compile_repeats, tasks)
     last = {way: built[-1] for way, built in builds.items()}
-    check({way: results_of(built, model.args) for way, built in last.items()})
+    check(model, {way: results_of(built, model.args) for way, built in last.items()})
     runs = interleaved(repeats, {way: functools.partial(seconds, built, model.args) for way, built in last.items()})
     figures: dict[str, dict[str, Any]] = {way: timings(runs[way], builds[way]) | memory(last[way]) for way in last}
     for figure in figures.values():

@@ -19,10 +19,14 @@ from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 from jax.core import Tracer, eval_jaxpr
 from jax.experimental import io_callback
-from jax.extend.core import Literal as Literal
 
 # Flags (off by default, from jax 0.11) that stage out other primitives for the same source.
 _STAGING_FLAGS = ("jax_remat3", "jax_custom_vjp3", "jax_custom_jvp3")
+
+
+def is_literal(v: Any) -> bool:
+    """Whether an operand is a constant written into the jaxpr. (Its class is slow to import.)"""
+    return hasattr(v, "val")
 
 
 class Closed(NamedTuple):
@@ -71,7 +75,7 @@ def signature(jaxpr: Any) -> Any:
     numbers: dict[Any, int] = {}
 
     def seen(v: Any) -> Any:  # by `repr`, 0.0 is not -0.0
-        return repr(v.val) if isinstance(v, Literal) else numbers.setdefault(v, len(numbers)), v.aval
+        return repr(v.val) if is_literal(v) else numbers.setdefault(v, len(numbers)), v.aval
 
     parts: list[Any] = [tuple(map(seen, jaxpr.invars))]
     for eqn in jaxpr.eqns:
@@ -149,7 +153,7 @@ def name_of(eqn: Any) -> str:
 def name_again(jaxpr: Any, eqn: Any, value: Any) -> Any:
     """`value`, named by a "name" equation of `jaxpr`."""
     (operand,) = eqn.invars
-    if isinstance(operand, Literal):  # a constant cannot be the argument of a jaxpr
+    if is_literal(operand):  # a constant cannot be the argument of a jaxpr
         return checkpoint_name(as_array(value), name_of(eqn))
     return evaluate(stretch(jaxpr, [eqn], [operand], eqn.outvars), [value])[0]
 

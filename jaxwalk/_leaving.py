@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from . import _compat
-from ._compat import Literal
+from ._compat import is_literal
 from ._paths import Entry, Path, common
 
 
@@ -59,7 +59,7 @@ def _readers(jaxpr: Any) -> dict[Any, list[int]]:
     readers: dict[Any, list[int]] = {}
     rows = [*(eqn.invars for eqn in jaxpr.eqns), jaxpr.outvars]
     for index, operands in enumerate(rows):
-        for v in {v: None for v in operands if not isinstance(v, Literal)}:
+        for v in {v: None for v in operands if not is_literal(v)}:
             readers.setdefault(v, []).append(index)
     return readers
 

@@ -31,7 +31,7 @@ class Entry:
 
     @property
     def is_rooted(self) -> bool:
-        """Whether its label is a path in a whole model, which then names it alone; "...ij->...ji" of an einsum is not."""
+        """Whether its label is a path in a whole model, which then names it alone; no einsum's "...i->i"."""
         return self.label.startswith(ROOT) and not self.label.startswith(2 * ROOT) and len(self.label) > len(ROOT)
 
 

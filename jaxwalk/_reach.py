@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import jax.numpy as jnp
 
 from . import _compat
-from ._compat import Closed, Literal
+from ._compat import Closed, is_literal
 
 Mask: TypeAlias = tuple[int, ...]  # per variable, how it is reached: 0 is not at all
 
@@ -32,7 +32,7 @@ class Reach:
 
         def reach(variables: Sequence[Any], mask: Sequence[int]) -> None:
             for v, u in zip(variables, mask, strict=True):
-                if u and not isinstance(v, Literal):
+                if u and not is_literal(v):
                     live[v] = max(int(u), live.get(v, 0))
 
         reach(jaxpr.outvars, used)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 
 from . import _compat
-from ._compat import Closed, Literal
+from ._compat import Closed, is_literal
 from ._points import Point, Site
 from ._rules import Body, Payload, Records, Result, carry_through
 from ._versions import Key, Span, Versions
@@ -185,7 +185,7 @@ def _record_shapes(plan: Plan, visitor: Visitor) -> dict[str, jax.ShapeDtypeStru
 
 
 def _read(env: Mapping[Key, Any], v: Any) -> Any:
-    return v.val if isinstance(v, Literal) else env[v]
+    return v.val if is_literal(v) else env[v]
 
 
 # Planning -------------------------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ class _Planner:
 def _step(jaxpr: Any, core: _Core, span: Span, versions: Versions, sites: Mapping[Site, str]) -> _Step:
     source = core.closed.jaxpr if isinstance(core, _Stretch) else core.eqn
     exits = [_Exit(_visit(jaxpr, site, sites), v, early) for site, v, early in versions.visits(span)]
-    reads = [v if isinstance(v, Literal) else span.read[v] for v in source.invars]
+    reads = [v if is_literal(v) else span.read[v] for v in source.invars]
     return _Step(core, reads, source.outvars, versions.kept(span), exits, versions.dead(span))
 
 
@@ -247,7 +247,7 @@ def _stretch(jaxpr: Any, span: Span, versions: Versions) -> _Stretch:
     """The equations of a span as a jaxpr: what they read from before goes in, what is needed afterwards comes out."""
     eqns = jaxpr.eqns[span.start : span.stop]
     made = {v: None for eqn in eqns for v in eqn.outvars}
-    invars = {v: None for eqn in eqns for v in eqn.invars if not isinstance(v, Literal) and v not in made}
+    invars = {v: None for eqn in eqns for v in eqn.invars if not is_literal(v) and v not in made}
     closed = _compat.stretch(jaxpr, eqns, list(invars), [v for v in made if versions.is_needed(v, span.stop)])
     return _Stretch(closed, functools.partial(_compat.evaluate, closed))
 

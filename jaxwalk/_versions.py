@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from ._compat import Literal
+from ._compat import is_literal
 from ._points import Site
 
 Key: TypeAlias = Any  # a variable of a jaxpr, as it is last; or (variable, n), as it is after its first n visits
@@ -110,4 +110,4 @@ class Versions:
 
 
 def _is_variable(v: Any) -> bool:
-    return not isinstance(v, Literal)
+    return not is_literal(v)
