@@ -70,7 +70,7 @@ class Walk:
     Attributes:
         value: the loss.
         aux: the second result of the function, with `has_aux`; else None.
-        grads: the gradients `jax.grad` gives for `argnums`, bit for bit op by op; else None.
+        grads: the gradients `jax.grad` gives for `argnums`; else None.
         points: the `Points` walked, and the opaque ones that `at` covers.
         outputs: the value at each point, by name in forward order.
         deltas: δ = ∂loss/∂value at each point that has one, by name in forward order. Of a complex value, δ is in
