@@ -146,7 +146,7 @@ def check_walk(model, by="scopes", beside=()):
 def check_bits(model, by="scopes"):
     """Op by op, the value, the aux and the gradients of a walk are those of JAX, bit for bit.
 
-    Of JAX on the function as it is traced: jax 0.12 adds up a gradient in another order once it has traced the function.
+    Of JAX on the function as traced: jax 0.12 adds up a gradient in another order once it has traced the function.
     """
     walk = jw.walk(model.fun, by=by, argnums=0, has_aux=model.has_aux)(*model.args)
     traced, shapes = jax.make_jaxpr(model.fun, return_shape=True)(*model.args)

@@ -98,6 +98,17 @@ def tagged(program):
     return lambda x: jnp.sum(run(program, x, zeros, lambda value, eps: jw.tag(value, "p")) ** 2)
 
 
+def scoped(program):
+    """fun(x) -> loss, with a scope "p" at each tag, out of which one value comes."""
+    zeros = slots(program)
+
+    def mark(value, eps):
+        with jax.named_scope("p"):
+            return value * 1.0
+
+    return lambda x: jnp.sum(run(program, x, zeros, mark) ** 2)
+
+
 def with_epsilons(program):
     """fun(x, eps) -> loss, with ε added at each tag."""
     return lambda x, eps: jnp.sum(run(program, x, eps, lambda value, eps: value + eps) ** 2)

@@ -10,7 +10,7 @@ import jaxwalk as jw
 from jaxwalk import _compat
 from jaxwalk._read import read
 from jaxwalk._rewire import plan
-from programs import programs, slots, tagged, with_epsilons
+from programs import programs, scoped, slots, tagged, with_epsilons
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -25,11 +25,20 @@ unhurried = {
 
 
 @given(programs)
-@settings(max_examples=30, **unhurried)
+@settings(max_examples=25, **unhurried)
 def test_deltas_equal_those_of_epsilons(program):
     deltas = list(jax.jit(jw.walk(tagged(program)))(X).deltas.values())
     expected = jax.tree.leaves(jax.jit(jax.grad(with_epsilons(program), 1))(X, slots(program)))
     assert [d.shape for d in deltas] == [e.shape for e in expected]
+    for delta, by_hand in zip(deltas, expected, strict=True):
+        np.testing.assert_allclose(delta, by_hand, rtol=1e-9, atol=1e-11)
+
+
+@given(programs)
+@settings(max_examples=10, **unhurried)
+def test_deltas_of_what_leaves_scopes_do_too(program):
+    deltas = list(jax.jit(jw.walk(scoped(program), by="scopes"))(X).deltas.values())
+    expected = jax.tree.leaves(jax.jit(jax.grad(with_epsilons(program), 1))(X, slots(program)))
     for delta, by_hand in zip(deltas, expected, strict=True):
         np.testing.assert_allclose(delta, by_hand, rtol=1e-9, atol=1e-11)
 
