@@ -6,8 +6,10 @@ from ._chain import objective as objective
 from ._chain import tag as tag
 from ._errors import ArgumentError as ArgumentError
 from ._errors import DataError as DataError
+from ._errors import FormulaError as FormulaError
 from ._errors import JaxwalkError as JaxwalkError
 from ._errors import PointError as PointError
+from ._exact import exact as exact
 from ._intervene import intervene as intervene
 from ._named import Named as Named
 from ._points import Axis as Axis
@@ -31,6 +33,7 @@ __all__ = [
     "Culprit",
     "Culprits",
     "DataError",
+    "FormulaError",
     "JaxwalkError",
     "Named",
     "Nonfinite",
@@ -39,6 +42,7 @@ __all__ = [
     "Points",
     "Walk",
     "chain",
+    "exact",
     "intervene",
     "objective",
     "outputs",
