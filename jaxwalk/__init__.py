@@ -10,6 +10,7 @@ from ._errors import FormulaError as FormulaError
 from ._errors import JaxwalkError as JaxwalkError
 from ._errors import PointError as PointError
 from ._exact import exact as exact
+from ._formula import formula as formula
 from ._intervene import intervene as intervene
 from ._named import Named as Named
 from ._points import Axis as Axis
@@ -43,6 +44,7 @@ __all__ = [
     "Walk",
     "chain",
     "exact",
+    "formula",
     "intervene",
     "objective",
     "outputs",

@@ -24,7 +24,7 @@ class Unsupported(Exception):
 
 
 class Refused(NamedTuple):
-    """An entry that could not be computed. It is an error once a result depends on it: a branch not taken may hold it."""
+    """An entry that could not be computed: an error once a result depends on it. A branch not taken may hold it."""
 
     reason: str
 
@@ -166,7 +166,12 @@ class _Run:
         if any(holds_entries(operands[i]) for i in places):
             raise Unsupported("where it reads depends on a symbol; give indices as constants, by a lambda")
         data = [x if i in places else as_entries(x, self.arithmetic) for i, x in enumerate(operands)]
-        return moved(name, eqn, data, self.arithmetic.constant(float("nan"), np.dtype("float64")))
+        return moved(name, eqn, data, self.outside)
+
+    def outside(self, number: Any) -> Any:
+        """What is read outside an array: by default a NaN."""
+        number = np.asarray(float("nan") if number is None else number)
+        return self.arithmetic.constant(number.item(), number.dtype)
 
     def each(self, name: str, eqn: Any, operands: list[Any]) -> Entries:
         """An operation entry by entry."""
@@ -277,6 +282,7 @@ def _cond(run: _Run, eqn: Any, operands: list[Any], used: list[bool]) -> list[An
         return run.jaxpr(branches[min(max(int(index), 0), len(branches) - 1)], args, used)
     if len(branches) > 2:
         raise Unsupported("which of its branches is taken depends on a symbol; use `jnp.where` or a `cond` of two")
+    index = run.map(lambda e: run.arithmetic.operations["gt"](e, run.arithmetic.constant(0, np.dtype(int))), index)
     results = [run.jaxpr(branch, args, used) for branch in branches]
     select = lambda *cases: run.arithmetic.select(index[()], cases)
     joined = [run.map(select, *cases) if u else None for u, *cases in zip(used, *results, strict=True)]
@@ -343,6 +349,8 @@ def _convert(run: _Run, eqn: Any, x: Any) -> list[Any]:
 
 
 def _select_n(run: _Run, eqn: Any, which: Any, *cases: Any) -> list[Any]:
+    if holds_entries(which) and eqn.invars[0].aval.dtype != jnp.bool_:
+        raise Unsupported("which of its cases is taken depends on a symbol that is an integer; use conditions")
     if holds_entries(which):
         return [run.map(lambda w, *c: run.arithmetic.select(w, c), which, *cases)]
     entries = [as_entries(c, run.arithmetic) for c in cases]

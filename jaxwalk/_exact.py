@@ -22,8 +22,8 @@ def exact(fun: Callable) -> Callable:
     """The same function in exact rational arithmetic: nothing is rounded.
 
     A float constant in the function, and a float argument, becomes the fraction of smallest denominator that rounds to
-    it in its dtype: 0.1 is 1/10. It works on what JAX traces, so that `jw.exact(jax.grad(f))` and `jw.exact(jw.walk(f))`
-    are exact too. Conversions between float dtypes do nothing.
+    it in its dtype: 0.1 is 1/10. It works on what JAX traces: `jw.exact(jax.grad(f))` and `jw.exact(jw.walk(f))` are
+    exact too. Conversions between float dtypes do nothing.
 
     Arguments:
         fun: any function of arrays made of rational operations: + - * /, integer powers, comparisons, `where`, sums and
@@ -72,8 +72,8 @@ def _is_static(leaf: Any) -> bool:
 
 
 def _stand_in(leaf: Any) -> jax.ShapeDtypeStruct:
-    dtype = getattr(leaf, "dtype", np.dtype(object))
-    return jax.ShapeDtypeStruct(np.shape(leaf), jnp.result_type(float) if dtype == object else dtype)
+    is_machine = hasattr(leaf, "dtype") and not holds_entries(leaf)
+    return jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype if is_machine else jnp.result_type(float))
 
 
 def _entries(leaf: Any, path: tuple) -> Any:

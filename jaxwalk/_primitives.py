@@ -40,7 +40,7 @@ _ROW = lax.GatherDimensionNumbers(offset_dims=(), collapsed_slice_dims=(0,), sta
 _PUT = lax.ScatterDimensionNumbers(update_window_dims=(), inserted_window_dims=(0,), scatter_dims_to_operand_dims=(0,))
 
 
-def _one_liners() -> dict[str, tuple[Callable, tuple[Any, ...]]]:
+def one_liners() -> dict[str, tuple[Callable, tuple[Any, ...]]]:
     """Our name -> a function whose last equation is the primitive, and its arguments."""
     table: dict[str, tuple[Callable, tuple[Any, ...]]] = {}
     for name in UNARY:
@@ -81,6 +81,8 @@ def _one_liners() -> dict[str, tuple[Callable, tuple[Any, ...]]]:
         "rev": (lambda x: lax.rev(x, (0,)), (_V,)),
         "concatenate": (lambda x: lax.concatenate([x, x], 0), (_V,)),
         "pad": (lambda x: lax.pad(x, np.float32(0), [(1, 1, 0)]), (_V,)),
+        "stack": (lambda x: jnp.stack([x, x]), (_V,)),  # of its own since jax 0.10
+        "unstack": (_unstacked, (_V,)),
         "split": (lambda x: lax.split(x, (1, 3))[0], (_V,)),
         "dynamic_slice": (lambda x, i: lax.dynamic_slice(x, (i,), (2,)), (_V, jax.ShapeDtypeStruct((), np.int32))),
         "dynamic_update_slice": (
@@ -102,23 +104,31 @@ def _one_liners() -> dict[str, tuple[Callable, tuple[Any, ...]]]:
     return table
 
 
+def _unstacked(x):
+    return jax.vjp(lambda a, b: jnp.stack([a, b]), x, x)[1](lax.broadcast(x, (2,)))[0]
+
+
 def _pooled_back(x):
     pool = lambda x: lax.reduce_window(x, -np.inf, lax.max, (2,), (2,), "VALID")
     return jax.vjp(pool, x)[1](x[:2])[0]
 
 
 @functools.cache
-def _names(_x64: bool) -> dict[Any, str]:
-    """Primitive -> what it is called here. What JAX writes as several equations is in no one's program either."""
-    names: dict[Any, str] = {}
-    with jax.disable_jit():
-        for name, (fun, args) in _one_liners().items():
+def _primitives(_x64: bool) -> dict[Any, str]:
+    found: dict[Any, str] = {}
+    with jax.disable_jit(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        for name, (fun, args) in one_liners().items():
             closed, _ = _compat.trace(fun, *args)
-            names.setdefault(closed.jaxpr.eqns[-1].primitive, name)
-    return names
+            found.setdefault(closed.jaxpr.eqns[-1].primitive, name)
+    return found
+
+
+def primitives() -> dict[Any, str]:
+    """JAX's primitive -> what it is called here."""
+    return _primitives(bool(jax.config.jax_enable_x64))
 
 
 def names() -> Callable[[Any], str | None]:
     """A function from an equation to what its primitive is called here, or None if it is not known here."""
-    table = _names(bool(jax.config.jax_enable_x64))
+    table = primitives()
     return lambda eqn: table.get(eqn.primitive)

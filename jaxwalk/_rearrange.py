@@ -25,20 +25,25 @@ PLACES = {
 }
 
 
-def moved(name: str, eqn: Any, operands: Sequence[Any], nothing: Any) -> list[Entries]:
-    """The results of a primitive that moves entries. `nothing`: what is read outside an array, where that is a NaN."""
+def moved(name: str, eqn: Any, operands: Sequence[Any], outside: Callable[[Any], Any]) -> list[Entries]:
+    """The results of a primitive that moves entries.
+
+    Arguments:
+        name: what the primitive is called here.
+        eqn: the equation.
+        operands: entries, or, where they are places, integers.
+        outside: the entry of a number that stands where an array is read outside itself.
+    """
     if name in _BY_NUMPY:
         return _BY_NUMPY[name](eqn, *operands)
     places = range(len(operands))[PLACES.get(name, slice(0, 0))]
     data = [x for i, x in enumerate(operands) if i not in places]
-    pool = np.concatenate([*(x.ravel() for x in data), _alone(nothing).ravel()])
-    numbers = iter(_numbered(data))
+    numbers, params = iter(_numbered(data)), dict(eqn.params)
+    filling = params.get("fill_value")
+    if filling is not None:
+        params["fill_value"] = -1
+    pool = np.concatenate([*(x.ravel() for x in data), filled((1,), outside(filling))])
     args = [jnp.asarray(x) if i in places else jnp.asarray(next(numbers)) for i, x in enumerate(operands)]
-    params = dict(eqn.params)
-    if "fill_value" in params:
-        if params["fill_value"] is not None:
-            pool[-1] = params["fill_value"]
-        params["fill_value"] = None  # of integers, their least
     results = eqn.primitive.bind(*args, **params)
     results = results if eqn.primitive.multiple_results else [results]
     return [pool[np.where(np.asarray(r) < 0, len(pool) - 1, np.asarray(r))] for r in results]
@@ -47,10 +52,6 @@ def moved(name: str, eqn: Any, operands: Sequence[Any], nothing: Any) -> list[En
 def _numbered(arrays: Sequence[Entries], first: int = 0) -> list[np.ndarray]:
     starts = np.cumsum([first, *(a.size for a in arrays)])
     return [np.arange(s, s + a.size, dtype=np.int32).reshape(a.shape) for s, a in zip(starts, arrays)]
-
-
-def _alone(entry: Any) -> Entries:
-    return filled((), entry)
 
 
 def filled(shape: Sequence[int], entry: Any) -> Entries:
@@ -107,7 +108,7 @@ _BY_NUMPY: Mapping[str, Callable[..., list[Entries]]] = {
     "concatenate": _concatenate,
     "split": _split,
 }
-MOVES = {*_BY_NUMPY, *PLACES, "pad", "tile"} - {"scatter_add"}
+MOVES = {*_BY_NUMPY, *PLACES, "pad", "tile", "stack", "unstack"} - {"scatter_add"}
 
 
 # Those that combine entries: for each result, what is summed --------------------------------------------
