@@ -120,7 +120,7 @@ def _parameters(fun: Callable, count: int) -> list[str]:
 
 
 def _leaf_name(names: Sequence[str], path: tuple) -> str:
-    position = path[0].idx
+    position = int(path[0].idx)
     name = names[position] if position < len(names) else f"x{position + 1}"
     return "_".join([name, *(jax.tree_util.keystr((entry,), simple=True) for entry in path[1:])])
 

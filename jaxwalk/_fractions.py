@@ -44,8 +44,9 @@ def shortest_decimal(value: float, dtype: Any) -> str:
 
 def _neighbours(value: float, dtype: np.dtype) -> tuple[Fraction, Fraction]:
     here = dtype.type(value)
-    above = float(np.nextafter(here, dtype.type(np.inf)))
-    below = Fraction(float(np.nextafter(here, dtype.type(-np.inf))))
+    with np.errstate(all="ignore"):  # past the largest float, and below the smallest normal one
+        above = float(np.nextafter(here, dtype.type(np.inf)))
+        below = Fraction(float(np.nextafter(here, dtype.type(-np.inf))))
     return below, Fraction(above) if math.isfinite(above) else 2 * Fraction(value) - below
 
 

@@ -125,7 +125,7 @@ def _primitives(_x64: bool) -> dict[Any, str]:
 
 def primitives() -> dict[Any, str]:
     """JAX's primitive -> what it is called here."""
-    return _primitives(bool(jax.config.jax_enable_x64))
+    return _primitives(bool(getattr(jax.config, "jax_enable_x64", False)))
 
 
 def names() -> Callable[[Any], str | None]:
