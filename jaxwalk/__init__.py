@@ -11,6 +11,9 @@ from ._errors import JaxwalkError as JaxwalkError
 from ._errors import PointError as PointError
 from ._exact import exact as exact
 from ._formula import formula as formula
+from ._formulas import Equation as Equation
+from ._formulas import Formulas as Formulas
+from ._formulas import formulas as formulas
 from ._intervene import intervene as intervene
 from ._named import Named as Named
 from ._points import Axis as Axis
@@ -34,7 +37,9 @@ __all__ = [
     "Culprit",
     "Culprits",
     "DataError",
+    "Equation",
     "FormulaError",
+    "Formulas",
     "JaxwalkError",
     "Named",
     "Nonfinite",
@@ -45,6 +50,7 @@ __all__ = [
     "chain",
     "exact",
     "formula",
+    "formulas",
     "intervene",
     "objective",
     "outputs",
