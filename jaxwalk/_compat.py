@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 from jax.core import Tracer, eval_jaxpr
@@ -252,3 +253,8 @@ def source_of(eqn: Any) -> str:
         if not frame.file_name.startswith(_LIBRARIES):
             return f"{os.path.basename(frame.file_name)}:{frame.line_num}"
     return ""
+
+
+def literal_array(literal: Any) -> np.ndarray:
+    """The number that is written into a jaxpr, in the dtype that it has there."""
+    return np.asarray(literal.val, literal.aval.dtype)

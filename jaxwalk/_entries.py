@@ -110,7 +110,7 @@ class _Run:
         return [read(v) if n else None for v, n in zip(jaxpr.outvars, needed, strict=True)]
 
     def literal(self, literal: Any) -> Any:
-        return self.value(np.asarray(literal.val, literal.aval.dtype))
+        return self.value(_compat.literal_array(literal))
 
     def value(self, value: Any) -> Any:
         """A value as it is kept: floats as entries, all else as it is."""

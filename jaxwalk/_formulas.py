@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +16,7 @@ from ._chain import Chain
 from ._entries import run_on_entries
 from ._errors import ArgumentError, FormulaError, shown
 from ._formula import as_formula, check_count, named
-from ._notation import LATEX, NAMESPACE, TEXT, Name, numpy_style, written
+from ._notation import LATEX, NAMESPACE, TEXT, Name, constant_name, numpy_style, written
 from ._read_terms import read_terms
 from ._stage import is_value
 from ._symbols import symbolic, sympy
@@ -91,23 +93,33 @@ class Formulas(Sequence[Equation]):
     def __repr__(self) -> str:
         return "\n".join(self._lines())
 
+    def _groups(self) -> Iterator[tuple[str, list[Equation], dict[str, tuple[str, str]]]]:
+        """What is read together: a layer, or its part of the backward pass, and the names that its formulas use."""
+        for (layer, _), group in itertools.groupby(self, lambda e: (e.layer, e.name.startswith("δ"))):
+            equations = list(group)
+            yield layer, equations, {n: (t, l) for e in equations for n, t, l in e.where}
+
     def _lines(self) -> Iterator[str]:
-        layer = None
         width = max((len(e.layer) for e in self), default=0)
-        for e in self:
-            yield f"{(e.layer if e.layer != layer else '').ljust(width)}  {e.name} = {e.text}"
-            layer = e.layer
-            for i, (name, text, _) in enumerate(e.where):
+        previous = None
+        for layer, equations, where in self._groups():
+            for e in equations:
+                yield f"{(layer if layer != previous else '').ljust(width)}  {e.name} = {e.text}"
+                previous = layer
+            for i, (name, (text, _)) in enumerate(sorted(where.items())):
                 yield f"{' ' * width}    {'where' if i == 0 else '  and'} {name} = {text}"
-        if notes := _notes(self, self._parts.get("constant", ())):
+        if notes := _notes(self, self._parts.get("shown", ())):
             yield ""
             yield from notes
 
     def _repr_latex_(self) -> str:
         rows = []
-        for e in self:
-            rows.append(rf"\mathrm{{{_upright(e.layer)}}}\quad {e.name_latex} &= {e.latex}")
-            rows += [rf"&\quad {n} = {t}" for n, _, t in e.where]
+        for layer, equations, where in self._groups():
+            start = rf"\mathrm{{{_upright(layer)}}}"
+            for e in equations:
+                rows.append(rf"{start}\quad {e.name_latex} &= {e.latex}")
+                start = ""
+            rows += [rf"{name} &= {latex}" for name, (_, latex) in sorted(where.items())]
         return "$$\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}$$"
 
 
@@ -129,14 +141,8 @@ def _notes(equations: Sequence[Equation], constants: Sequence[Any]) -> list[str]
         notes.append("axes are counted from 0")
     lines = ["; ".join(notes) + "."] if notes else []
     for i, c in enumerate(constants, 1):
-        sign = TEXT.rules["constant"](None, _Numbered(i))[0]
-        if sign in everything:
-            lines.append(f"{sign} is a constant of the function: {c.dtype} of shape {tuple(c.shape)}.")
+        lines.append(f"{constant_name(i)} is a constant of the function: {c.dtype} of shape {tuple(c.shape)}.")
     return lines
-
-
-class _Numbered(NamedTuple):
-    detail: int
 
 
 def formulas(
@@ -313,16 +319,16 @@ def _backward(step: _Step) -> tuple[_compat.Closed, list[Name]]:
     above = [leaf for leaf in jax.tree.leaves(step.result) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
 
     def flat(*values: Any) -> list[Any]:
-        values, deltas = list(values[: len(leaves)]), values[len(leaves) :]
+        given, deltas = list(values[: len(leaves)]), values[len(leaves) :]
 
         def fun(*part: Any) -> list[Any]:
-            merged = list(values)
+            merged = list(given)
             for i, value in zip(chosen, part, strict=True):
                 merged[i] = value
             outs = jax.tree.leaves(step.fun(*jax.tree.unflatten(tree, merged)))
             return [o for o in outs if jnp.issubdtype(o.dtype, jnp.inexact)]
 
-        primals, pullback = jax.vjp(fun, *(values[i] for i in chosen))
+        primals, pullback = jax.vjp(fun, *(given[i] for i in chosen))
         return list(pullback([jnp.ones_like(p) for p in primals] if step.is_loss else list(deltas)))
 
     closed, _ = _compat.trace(flat, *leaves, *(() if step.is_loss else above))
@@ -393,13 +399,23 @@ def _by_tensors(steps: Sequence[_Step], inputs: Sequence[Name]) -> Formulas:
     constants: list[Any] = []
     primitives: list[Any] = []
     numpy = numpy_style(primitives)
-    forward, backward, names_in_order = [], [], []
+    taken = {name.base for step in steps for name in step.weight_names}
+    forward: list[tuple[Name, Equation]] = []
+    backward: list[list[tuple[Name, Equation]]] = []
 
-    def equation(name: Name, layer: str, term: Any) -> Equation:
-        text, latex, lines = written(term, TEXT), written(term, LATEX), written(term, numpy)
-        where = [(n, t, l) for (n, t), (_, l) in zip(text.where, latex.where, strict=True)]
-        recipe = "\n".join([*(f"{n} = {c}" for n, c in lines.where), f"{name.numpy()} = {lines.whole}"])
-        return Equation(name.text(), layer, text.whole, latex.whole, where, None, recipe, name.latex())
+    def equations(names: Sequence[Name], layer: str, terms: Sequence[Any]) -> list[tuple[Name, Equation]]:
+        text, latex, lines = (written(terms, style, taken) for style in (TEXT, LATEX, numpy))
+        given: set[str] = set()
+        found = []
+        for i, name in enumerate(names):
+            needed = text.wholes[i][1]
+            where = [(n, text.parts[n], latex.parts[n]) for n in needed]
+            recipe = [f"{n} = {lines.parts[n]}" for n in needed if n not in given]
+            given.update(needed)
+            recipe.append(f"{name.numpy()} = {lines.wholes[i][0]}")
+            parts = text.wholes[i][0], latex.wholes[i][0], where, None, "\n".join(recipe), name.latex()
+            found.append((name, Equation(name.text(), layer, *parts)))
+        return found
 
     for step in steps:
         terms = Terms()
@@ -408,7 +424,7 @@ def _by_tensors(steps: Sequence[_Step], inputs: Sequence[Name]) -> Formulas:
         leaves = jax.tree.leaves((step.weights, step.x))
         variables = list(map(variable, [*step.weight_names, *step.x_names], leaves))
         results = read_terms(terms, _forward(step), variables)
-        forward += [(n, equation(n, step.layer, r)) for n, r in zip(step.result_names, results, strict=True)]
+        forward += equations(step.result_names, step.layer, results)
         for name, result in zip(step.result_names, results, strict=True):
             if result.args and not step.is_loss and result.op != "spread":
                 terms.replaced[result] = variable(name, result)
@@ -416,8 +432,24 @@ def _by_tensors(steps: Sequence[_Step], inputs: Sequence[Name]) -> Formulas:
         above = [] if step.is_loss else list(map(variable, _deltas_above(step), floats))
         closed, names = _backward(step)
         results = read_terms(terms, closed, [*variables, *above])
-        backward.append([(n, equation(n, step.layer, r)) for n, r in zip(names, results, strict=True)])
+        backward.append(equations(names, step.layer, results))
     pairs = forward + [pair for part in reversed(backward) for pair in part]
     names_in_order = [n.numpy() for n, _ in pairs]
     parts = {"constant": constants, "step": primitives, "identifiers": names_in_order}
-    return Formulas("tensors", [e for _, e in pairs], inputs, parts)
+    return Formulas("tensors", _renumbered([e for _, e in pairs], parts), inputs, parts)
+
+
+def _renumbered(equations: Sequence[Equation], parts: dict[str, Any]) -> list[Equation]:
+    """The constants that are left in the formulas, counted from C₁."""
+    everything = " ".join(t for e in equations for t in (e.text, *(w[1] for w in e.where)))
+    used = list(dict.fromkeys(int(n.translate(_DIGITS)) for n in re.findall("C([₀-₉]+)", everything)))
+    parts["shown"] = [parts["constant"][n - 1] for n in used]
+    texts = lambda t: re.sub("C([₀-₉]+)", lambda m: constant_name(1 + used.index(int(m[1].translate(_DIGITS)))), t)
+    latex = lambda t: re.sub(r"C_\{(\d+)\}", lambda m: f"C_{{{1 + used.index(int(m[1]))}}}", t)
+    return [
+        e._replace(text=texts(e.text), latex=latex(e.latex), where=[(n, texts(t), latex(l)) for n, t, l in e.where])
+        for e in equations
+    ]
+
+
+_DIGITS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -48,30 +48,38 @@ class Name(NamedTuple):
         return ("delta" if self.delta and not self.base else "δ" if self.delta else "") + self.base + number + self.path
 
 
+def constant_name(number: int) -> str:
+    return f"C{str(number).translate(SUBSCRIPTS)}"
+
+
 def _escaped(text: str) -> str:
     return re.sub(r"([_&%#$])", r"\\\1", text)
 
 
 class Written(NamedTuple):
-    """A formula in one way of writing: what is named on the way, and then the whole."""
+    """Formulas in one way of writing: parts that have a name, and the wholes, with the names that each needs."""
 
-    where: list[tuple[str, str]]
-    whole: str
+    parts: dict[str, str]
+    wholes: list[tuple[str, list[str]]]
 
 
-def written(term: Term, style: Style, shorter: int = 8) -> Written:
-    """A term; parts of it that occur twice, and are longer than `shorter`, get a name."""
-    pen = _Pen(style)
-    names = iter("abcdefghijklmnopqrsuvwz")
-    where = []
-    for part in _repeated(term):
+def written(terms: Sequence[Term], style: Style, taken: Iterable[str] = (), shorter: int = 8) -> Written:
+    """Terms that are read together; parts that occur twice in them, and are longer than `shorter`, get a name.
+
+    The name is a letter that is not among `taken`: b² is the square of b, or the weights b of layer 2, not both.
+    """
+    taken = set(taken)
+    pen, names = _Pen(style), (letter for letter in "abcdefghijklmnopqrsuvwz" if letter not in taken)
+    parts: dict[str, str] = {}
+    for part in _repeated(terms):
         if len(_Pen(TEXT, pen.named)(part)[0]) > shorter and (letter := next(names, None)) is not None:
-            where.append((letter, pen(part)[0]))
+            parts[letter] = pen(part)[0]
             pen.named[part] = letter
-    return Written(where, pen(term)[0])
+    wholes = [(pen(t)[0] if t not in pen.named else pen.named[t], _needed(t, pen.named)) for t in terms]
+    return Written(parts, wholes)
 
 
-def _repeated(term: Term) -> list[Term]:
+def _repeated(terms: Sequence[Term]) -> list[Term]:
     """The parts used more than once, each after those that it uses."""
     count: dict[Term, int] = {}
     order: list[Term] = []
@@ -83,8 +91,21 @@ def _repeated(term: Term) -> list[Term]:
                 visit(arg)
             order.append(t)
 
-    visit(term)
+    for term in terms:
+        visit(term)
     return [t for t in order if count[t] > 1 and t.args]
+
+
+def _needed(term: Term, named: Mapping[Term, str]) -> list[str]:
+    """The names in a term, and in the parts that these stand for, in the order in which they are given."""
+    seen: set[Term] = set()
+    stack = [term]
+    while stack:
+        t = stack.pop()
+        if t not in seen:
+            seen.add(t)
+            stack += t.args
+    return [name for part, name in named.items() if part in seen]
 
 
 class Style(NamedTuple):
@@ -320,6 +341,14 @@ def _text_transpose(pen: _Pen, t: Term) -> tuple[str, int]:
     return f"transpose({pen.bare(t.args[0])}, {t.detail})", ATOM
 
 
+def _text_spread(pen: _Pen, t: Term) -> tuple[str, int]:
+    inner = t.args[0]
+    added = len(t.shape) - len(inner.shape)
+    if math.prod(t.shape) == math.prod(inner.shape) and t.shape[added:] == inner.shape:
+        return _text_index(pen, t, ["None"] * added)
+    return _shaped("broadcast")(pen, t)
+
+
 def _shaped(name: str) -> Callable:
     return lambda pen, t: (f"{name}({pen.bare(t.args[0])}, {t.shape})", ATOM)
 
@@ -338,8 +367,8 @@ TEXT = Style(
         "slice": _text_slice,
         "transpose": _text_transpose,
         "reshape": _shaped("reshape"),
-        "spread": _shaped("broadcast"),
-        "constant": lambda pen, t: (f"C{str(t.detail).translate(SUBSCRIPTS)}", ATOM),
+        "spread": _text_spread,
+        "constant": lambda pen, t: (constant_name(t.detail), ATOM),
     },
 )
 
@@ -426,7 +455,7 @@ LATEX = Style(
         "slice": _as_latex(_text_slice),
         "transpose": _as_latex(_text_transpose),
         "reshape": _as_latex(_shaped("reshape")),
-        "spread": _as_latex(_shaped("broadcast")),
+        "spread": _as_latex(_text_spread),
         "constant": lambda pen, t: (f"C_{{{t.detail}}}", ATOM),
     },
 )  # fmt: skip

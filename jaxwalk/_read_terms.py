@@ -31,7 +31,7 @@ class _Reader:
         jaxpr = closed.jaxpr
         env: dict[Any, Term] = dict(zip(jaxpr.invars, args, strict=True))
         env |= {v: self.terms.constant(c) for v, c in zip(jaxpr.constvars, closed.consts, strict=True)}
-        read = lambda v: self.terms.constant(np.asarray(v.val, v.aval.dtype)) if isinstance(v, Literal) else env[v]
+        read = lambda v: self.terms.constant(_compat.literal_array(v)) if isinstance(v, Literal) else env[v]
         for eqn in jaxpr.eqns:
             env.update(zip(eqn.outvars, self.equation(eqn, [read(v) for v in eqn.invars]), strict=True))
         return [read(v) for v in jaxpr.outvars]
@@ -44,6 +44,8 @@ class _Reader:
             (body,) = _compat.jaxprs_of(eqn)
             return self.jaxpr(body, args)
         shapes = [v.aval.shape for v in eqn.outvars]
+        if kind is None and any(a.op == "constant" for a in args) and (found := self.constants(eqn, args)) is not None:
+            return found
         if kind is None and name in _RULES and not _is_complex(eqn):
             found = _RULES[name](self.terms, eqn, args, shapes[0])
             if found is not None:
@@ -95,7 +97,10 @@ class Primitive:
     def __call__(self, *arrays: Any) -> Any:
         """The result, by JAX."""
         eqn = self.eqn
-        args = [jnp.broadcast_to(jnp.asarray(a), v.aval.shape) for a, v in zip(arrays, eqn.invars, strict=True)]
+        args = [
+            jnp.broadcast_to(jnp.asarray(a, v.aval.dtype), v.aval.shape)
+            for a, v in zip(arrays, eqn.invars, strict=True)
+        ]
         results = eqn.primitive.bind(*args, **eqn.params)
         return np.asarray(results[self.index] if eqn.primitive.multiple_results else results)
 
@@ -133,7 +138,7 @@ def _logical(name: str) -> Rule:
 
 
 def _div(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
-    return t.divided(*args, shape) if _is_float(eqn) else None
+    return t.divided(args[0], args[1], shape) if _is_float(eqn) else None
 
 
 def _max(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
@@ -158,6 +163,8 @@ def _select_n(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) 
     if eqn.invars[0].aval.dtype != jnp.bool_ or len(cases) != 2:
         return None
     no, yes = cases
+    if eqn.outvars[0].aval.dtype == jnp.bool_:
+        return which if is_number(no, 0) and is_number(yes, 1) and which.shape == shape else None
     if is_number(no, 0):
         return t.masked(yes, which, shape)
     if is_number(yes, 0):
@@ -243,9 +250,9 @@ _FUNCTIONS = """
 _RULES: dict[str, Rule] = {
     **{name: _function(name) for name in _FUNCTIONS.split()},
     **dict.fromkeys(("copy", "stop_gradient", "optimization_barrier", "device_put", "reduce_precision"), _same),
-    "add": lambda t, eqn, args, shape: t.plus(*args, shape),
-    "add_any": lambda t, eqn, args, shape: t.gathered(*args, shape),
-    "sub": lambda t, eqn, args, shape: t.minus(*args, shape),
+    "add": lambda t, eqn, args, shape: t.plus(args[0], args[1], shape),
+    "add_any": lambda t, eqn, args, shape: t.gathered(args[0], args[1], shape),
+    "sub": lambda t, eqn, args, shape: t.minus(args[0], args[1], shape),
     "mul": lambda t, eqn, args, shape: t.times(args, shape),
     "neg": lambda t, eqn, args, shape: t.negative(args[0]),
     "square": lambda t, eqn, args, shape: t.power(args[0], 2, shape),

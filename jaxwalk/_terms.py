@@ -6,6 +6,7 @@ where NumPy broadcasts by itself. Axes are counted from 0, as NumPy does.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -59,6 +60,9 @@ class Terms:
         array = np.asarray(array)
         if array.size and array.dtype.kind != "c" and np.all(array == array.flat[0]):
             return self.spread(self.number(_number(array.flat[0])), array.shape)
+        for i, known in enumerate(self.constants, 1):
+            if np.shape(known) == array.shape and known.dtype == array.dtype and np.array_equal(known, array):
+                return self.make("constant", (), array.shape, i)
         self.constants.append(array)
         return self.make("constant", (), array.shape, len(self.constants))
 
@@ -83,6 +87,8 @@ class Terms:
             return self.make("reduce", x.args, shape, (x.detail[0], axes, True))
         if x.op == "negative" and (inner := self.expanded(x.args[0], axes, shape)).op != "expand":
             return self.negative(inner)
+        if x.op == "reshape" and x.args[0].shape == shape:  # axes of length 1 taken out and put in again
+            return x.args[0]
         return self.make("expand", (x,), shape, axes)
 
     def reshaped(self, x: Term, shape: Sequence[int]) -> Term:
@@ -112,19 +118,31 @@ class Terms:
             return self.transposed(x.args[0], tuple(x.detail[i] for i in permutation))
         if x.op == "einsum":
             a, b, out = x.detail
-            return self.make("einsum", x.args, shape, (a, b, "".join(out[i] for i in permutation)))
+            return self.make("einsum", x.args, shape, _relabelled(a, b, "".join(out[i] for i in permutation)))
         return self.make("transpose", (x,), shape, permutation)
 
     def product(self, x: Term, y: Term, letters: tuple[str, str, str], shape: Sequence[int]) -> Term:
         """A sum of products over shared axes; a transposition of an operand goes into the letters."""
         a, b, out = letters
+        x, a = self._turned(x, a)
+        y, b = self._turned(y, b)
+        return self.make("einsum", (x, y), shape, _relabelled(a, b, out))
+
+    def _turned(self, x: Term, letters: str) -> tuple[Term, str]:
+        """An operand of a product and its letters, the operand as it was before it was transposed."""
         if x.op == "transpose":
-            a = "".join(a[x.detail.index(i)] for i in range(len(a)))
-            x = x.args[0]
-        if y.op == "transpose":
-            b = "".join(b[y.detail.index(i)] for i in range(len(b)))
-            y = y.args[0]
-        return self.make("einsum", (x, y), shape, (a, b, out))
+            return x.args[0], "".join(letters[x.detail.index(i)] for i in range(len(letters)))
+        if x.op == "einsum":
+            a, b, out = x.detail
+            natural = [c for c in a if c in out] + [c for c in b if c in out and c not in a]
+            natural = [c for c in natural if c in a and c in b] + [c for c in natural if not (c in a and c in b)]
+            order = [out.index(c) for c in natural]
+            if order != sorted(order):
+                shape = tuple(x.shape[i] for i in order)
+                return self.make("einsum", x.args, shape, _relabelled(a, b, "".join(natural))), "".join(
+                    letters[i] for i in order
+                )
+        return x, letters
 
     def reduced(self, kind: str, x: Term, axes: tuple[int, ...]) -> Term:
         shape = _without(x.shape, axes)
@@ -133,6 +151,10 @@ class Terms:
         if kind == "sum" and x.op == "spread" and x.args[0].shape == ():
             count = int(np.prod([x.shape[i] for i in axes]))
             return self.spread(self.times([self.number(Fraction(count)), x.args[0]], ()), shape)
+        if kind == "sum" and x.op == "reduce" and x.detail[::2] == ("sum", False) and len(axes) == len(x.shape):
+            return self.reduced("sum", x.args[0], tuple(range(len(x.args[0].shape))))
+        if kind == "sum" and x.op == "negative":
+            return self.negative(self.reduced(kind, x.args[0], axes))
         if kind in ("max", "min") and x.op == "spread" and x.args[0].shape == ():
             return self.spread(x.args[0], shape)
         return self.make("reduce", (x,), shape, (kind, axes, False))
@@ -147,11 +169,11 @@ class Terms:
 
     def times(self, factors: Sequence[Term], shape: Sequence[int]) -> Term:
         flat: list[Term] = []
-        coefficient = Fraction(1)
+        coefficient: Any = Fraction(1)
         for factor in factors:
             factor = factor.args[0] if factor.op == "spread" else factor
             for part in factor.args if factor.op == "times" else [factor]:
-                if part.op == "number" and isinstance(part.detail, Fraction):
+                if part.op == "number" and not isinstance(part.detail, bool) and math.isfinite(part.detail):
                     coefficient *= part.detail
                 elif part.op == "negative":
                     coefficient, flat = -coefficient, [*flat, part.args[0]]
@@ -159,7 +181,7 @@ class Terms:
                     flat.append(part)
         if coefficient == 0:
             return self.spread(self.number(Fraction(0)), shape)
-        flat = self._conjugates(flat)
+        flat = self._softmax_in(self._conjugates(flat))
         if (found := self._softmax_back(flat)) is not None:
             flat = [found]
         negative, coefficient = coefficient < 0, abs(coefficient)
@@ -173,7 +195,7 @@ class Terms:
     def negative(self, x: Term) -> Term:
         if x.op == "negative":
             return x.args[0]
-        if x.op == "number" and isinstance(x.detail, Fraction):
+        if x.op == "number" and not isinstance(x.detail, bool):
             return self.number(-x.detail)
         if x.op == "spread":
             return self.spread(self.negative(x.args[0]), x.shape)
@@ -193,6 +215,9 @@ class Terms:
             return a
         if is_number(a, 0):
             return self.spread(self.negative(b), shape)
+        inner = b.args[0] if b.op == "spread" else b
+        if inner.op == "negative":
+            return self.each("plus", (a, inner.args[0]), shape)
         return self.each("minus", (a, b), shape)
 
     def gathered(self, a: Term, b: Term, shape: Sequence[int]) -> Term:
@@ -212,6 +237,10 @@ class Terms:
         if is_number(b, 1):
             return self.spread(a, shape)
         inner_a, inner_b = (x.args[0] if x.op == "spread" else x for x in (a, b))
+        if inner_a.op == inner_b.op == "number" and isinstance(inner_a.detail, Fraction) and inner_b.detail:
+            return self.spread(self.number(inner_a.detail / inner_b.detail), shape)
+        if inner_a.op == "negative":
+            return self.spread(self.negative(self.divided(inner_a.args[0], inner_b, shape)), shape)
         if (axes := self._softmax_axes(inner_a, inner_b)) is not None:
             return self.spread(self.make("softmax", inner_a.args[0].args[:1], inner_a.shape, axes), shape)
         return self.each("divide", (a, b), shape)
@@ -266,17 +295,37 @@ class Terms:
             return self.times([softmax, self.minus(delta, weighted, e.shape)], e.shape)
         return None
 
+    def _softmax_in(self, factors: list[Term]) -> list[Term]:
+        """(a / s) ⊙ e, with S = e/s a softmax, as a ⊙ S."""
+        if len(set(factors)) < len(factors):
+            return factors
+        for one in factors:
+            for e in factors:
+                if one.op == "divide" and (axes := self._softmax_axes(e, one.args[1])) is not None:
+                    softmax = self.make("softmax", e.args[0].args[:1], e.shape, axes)
+                    rest = [f for f in factors if f is not one and f is not e]
+                    return [*rest, *([] if is_number(one.args[0], 1) else [one.args[0]]), softmax]
+        return factors
+
     def _conjugates(self, factors: list[Term]) -> list[Term]:
         """(1 − a) ⊙ (1 + a) as 1 − a²."""
+        if len(set(factors)) < len(factors):
+            return factors
         for one in factors:
             for other in factors:
                 ones = [is_number(t.args[0], 1) if t.op in ("minus", "plus") else False for t in (one, other)]
                 if all(ones) and (one.op, other.op) == ("minus", "plus") and one.args[1] is other.args[1]:
                     square = self.minus(one.args[0], self.power(one.args[1], 2, one.args[1].shape), one.shape)
-                    rest = list(factors)
-                    rest.remove(one), rest.remove(other)
-                    return [*rest, square]
+                    return [*(f for f in factors if f is not one and f is not other), square]
         return factors
+
+
+def _relabelled(*letters: str) -> tuple[str, ...]:
+    """The letters of a product, named in the order in which they come."""
+    names: dict[str, str] = {}
+    return tuple(
+        "".join(names.setdefault(c, "abcdefghijklmnopqrstuvwxyz"[len(names)]) for c in part) for part in letters
+    )
 
 
 def is_number(term: Term, value: int) -> bool:

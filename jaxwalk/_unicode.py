@@ -53,7 +53,7 @@ def _printer() -> Any:
         """X²₁ for X__2_1, "a if X ≥ 0 else 0" for cases, superscripts for powers."""
 
         def _print_Symbol(self, expr: Any) -> str:
-            return pretty_symbol(expr.name)
+            return str(pretty_symbol(expr.name))
 
         def _print_Piecewise(self, expr: Any) -> str:
             *pairs, (last, _) = expr.args
@@ -89,13 +89,14 @@ def _printer() -> Any:
             return base + str(expr.exp).translate(SUPERSCRIPTS)
 
         def _print_Mul(self, expr: Any) -> str:
-            cases = [a for a in expr.args if a.is_Piecewise]
+            cases = {c: s.Symbol(f"({self._print(c)})") for c in expr.args if c.is_Piecewise}
             if cases:
-                stand = {c: s.Symbol(f"({self._print(c)})") for c in cases}
-                return super()._print_Mul(expr.xreplace(stand))
+                return super()._print_Mul(expr.xreplace(cases))
+            if all(a.is_Symbol for a in expr.args):  # δ³·W²₁, as a textbook has it
+                return "*".join(sorted(map(self._print, expr.args), key=lambda name: not name.startswith("δ")))
             return super()._print_Mul(expr)
 
         def doprint(self, expr: Any) -> str:
-            return super().doprint(expr).replace("*", "·")
+            return super().doprint(expr).replace("*", "·").replace("-", "−")
 
     return Printer({"order": None})
