@@ -258,3 +258,8 @@ def source_of(eqn: Any) -> str:
 def literal_array(literal: Any) -> np.ndarray:
     """The number that is written into a jaxpr, in the dtype that it has there."""
     return np.asarray(literal.val, literal.aval.dtype)
+
+
+def calls_a_jaxpr(eqn: Any) -> bool:
+    """Whether an equation only calls the one jaxpr it holds, as JAX leaves some behind where it differentiates."""
+    return bool(getattr(eqn.primitive, "call_primitive", False))

@@ -39,6 +39,7 @@ class Arithmetic(NamedTuple):
         select: from a truth value or a number that is an entry, and as many cases, to an entry.
         refusal: a sentence from what was met (primitive and line), and why it is refused.
         defers: whether what cannot be computed becomes a `Refused` entry, and is no error yet.
+        inspect: called with each entry that is made; it may refuse.
         steps: how many operations on entries may be done, or None.
         too_many: the sentence if they are more.
     """
@@ -49,6 +50,7 @@ class Arithmetic(NamedTuple):
     select: Callable[[Any, Sequence[Any]], Any]
     refusal: Callable[[str, str], str]
     defers: bool = False
+    inspect: Callable[[Any], None] | None = None
     steps: int | None = None
     too_many: str = ""
 
@@ -121,6 +123,8 @@ class _Run:
     def equation(self, eqn: Any, operands: list[Any], used: list[bool]) -> list[Any]:
         try:
             kind = self.kind_of(eqn)
+            if _compat.calls_a_jaxpr(eqn):
+                return _call(self, eqn, operands, used)
             if kind in _CALLS:
                 return _CALLS[kind](self, eqn, operands, used)
             self.at = eqn
@@ -141,7 +145,10 @@ class _Run:
             if isinstance(entry, Refused):
                 return entry
         try:
-            return function(*entries)
+            result = function(*entries)
+            if self.arithmetic.inspect is not None:
+                self.arithmetic.inspect(result)
+            return result
         except (Unsupported, ZeroDivisionError) as error:
             if self.arithmetic.defers:
                 return Refused(self.refusal(self.at, error))

@@ -40,7 +40,7 @@ class _Reader:
         kind, name = self.kind_of(eqn), self.name_of(eqn)
         if kind == "name":
             return args
-        if kind in ("jit", "checkpoint", "custom_jvp", "custom_vjp"):
+        if kind in ("jit", "checkpoint", "custom_jvp", "custom_vjp") or _compat.calls_a_jaxpr(eqn):
             (body,) = _compat.jaxprs_of(eqn)
             return self.jaxpr(body, args)
         shapes = [v.aval.shape for v in eqn.outvars]

@@ -17,6 +17,7 @@ from ._fractions import is_short, shortest_decimal, simplest
 
 LIMIT = 2_000  # symbols
 STEPS = 200_000  # operations on entries
+PRINTABLE = 20_000  # parts of a formula
 
 
 def sympy() -> ModuleType:
@@ -41,8 +42,36 @@ TOO_MANY = (
 )
 
 
-@functools.cache
+def check_length(expression: Any, sizes: dict[Any, int]) -> None:
+    """Refuses an expression that is too long to print. `sizes` holds those that are known.
+
+    Each part counts as often as it is written. What a function uses twice is written twice, so that some functions
+    of few operations have formulas that no computer can hold: this must be seen while the formula grows.
+    """
+    stack = [expression]
+    while stack:
+        node = stack[-1]
+        if node in sizes:
+            stack.pop()
+        elif missing := [a for a in node.args if a not in sizes]:
+            stack += missing
+        else:
+            sizes[stack.pop()] = 1 + sum(sizes[a] for a in node.args)
+    if sizes[expression] > PRINTABLE:
+        raise FormulaError(
+            f"The formula, written out, has more than {PRINTABLE:,} parts, because it repeats what it uses twice; ask"
+            " for fewer layers at a time, or see `jw.formulas`, which gives each layer a formula of its own."
+        )
+
+
 def symbolic() -> Arithmetic:
+    """The arithmetic of SymPy expressions, which refuses those that become too long."""
+    sizes: dict[Any, int] = {}
+    return _unbounded()._replace(inspect=lambda entry: check_length(entry, sizes))
+
+
+@functools.cache
+def _unbounded() -> Arithmetic:
     """The arithmetic of SymPy expressions.
 
     Symbols stand for finite real numbers. Comparisons and cases are left as they are written: SymPy is not asked to
@@ -80,9 +109,37 @@ def _constant(value: Any, dtype: Any) -> Any:
 
 
 def cases(*pairs: tuple[Any, Any]) -> Any:
-    """A Piecewise that stays as it is written."""
+    """A Piecewise that stays as it is written: its own constructor would rewrite conditions that hold cases."""
     s = sympy()
-    return s.Piecewise(*pairs, evaluate=False)
+    kind = s.functions.elementary.piecewise.ExprCondPair
+    made = [s.Tuple.__new__(kind, value, s.true if condition is True else condition) for value, condition in pairs]
+    return s.Basic.__new__(s.Piecewise, *made)
+
+
+def rebuilt(node: Any, args: Sequence[Any]) -> Any:
+    """A node with other arguments, as it is written: no condition is decided, no cases are joined."""
+    s = sympy()
+    if tuple(args) == node.args:
+        return node
+    if isinstance(node, s.Piecewise):
+        return cases(*(pair.args for pair in args))
+    if isinstance(node, s.functions.elementary.piecewise.ExprCondPair):
+        return s.Tuple(*args)
+    if isinstance(node, (s.Max, s.Min, s.core.relational.Relational)):
+        return node.func(*args, evaluate=False)
+    return node.func(*args)
+
+
+def replaced(node: Any, to: dict[Any, Any]) -> Any:
+    """An expression with parts replaced, each different part once."""
+    done = dict(to)
+
+    def replace(part: Any) -> Any:
+        if part not in done:
+            done[part] = rebuilt(part, [replace(a) for a in part.args]) if part.args else part
+        return done[part]
+
+    return replace(node)
 
 
 def select(which: Any, values: Sequence[Any]) -> Any:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ._errors import FormulaError
-from ._symbols import cases, sympy
-
-PRINTABLE = 100_000  # nodes of an expression, each counted as often as it is printed
+from ._symbols import cases, check_length, rebuilt, replaced, sympy
 
 
 def tidied(expression: Any) -> Any:
@@ -16,31 +14,13 @@ def tidied(expression: Any) -> Any:
     Raises:
         FormulaError: it would be too long to print, or it is not a number anywhere.
     """
-    _check_size(expression)
+    check_length(expression, {})
     s = sympy()
     if expression.has(s.nan, s.zoo):
         raise FormulaError(
             "The formula holds something that is no number, such as a division by zero; look for it in the function."
         )
     return _Tidy()(expression)
-
-
-def _check_size(expression: Any) -> None:
-    sizes: dict[Any, int] = {}
-    stack = [expression]
-    while stack:
-        node = stack[-1]
-        if node in sizes:
-            stack.pop()
-        elif missing := [a for a in node.args if a not in sizes]:
-            stack += missing
-        else:
-            sizes[stack.pop()] = 1 + sum(sizes[a] for a in node.args)
-    if sizes[expression] > PRINTABLE:
-        raise FormulaError(
-            f"The formula, written out, has {sizes[expression]:.3g} parts, because it repeats what it uses twice; ask"
-            " for fewer layers at a time, or see `jw.formulas`, which gives each layer a formula of its own."
-        )
 
 
 class _Tidy:
@@ -61,14 +41,7 @@ class _Tidy:
         args = [self(a) for a in node.args]
         if isinstance(node, s.Piecewise):
             return _merged([_settled(e, c, node) for e, c in args])
-        if isinstance(node, s.functions.elementary.piecewise.ExprCondPair):
-            return s.Tuple(*args)
-        if tuple(args) == node.args:
-            result = node
-        elif isinstance(node, (s.Max, s.Min, s.core.relational.Relational)):
-            result = node.func(*args, evaluate=False)
-        else:
-            result = node.func(*args)
+        result = rebuilt(node, args)
         if isinstance(result, (s.Add, s.Mul)):
             return _by_three_cases(result) or _conjugates(_joined(result))
         return result
@@ -82,7 +55,7 @@ def _settled(value: Any, condition: Any, node: Any) -> tuple[Any, Any]:
         return value, condition
     case = 1 if condition in (True, s.true) else 0
     known = {p: p.args[case][0] for p in value.atoms(s.Piecewise) if len(p.args) == 2 and p.args[0][1] == first}
-    return value.xreplace(known), condition
+    return replaced(value, known), condition
 
 
 def _merged(pairs: list[tuple[Any, Any]]) -> Any:
@@ -144,7 +117,7 @@ def _by_three_cases(node: Any) -> Any:
     outcomes = []
     for sign in (1, 0, -1):  # of a - b
         values = {r: _holds(r, a, sign) for r in atoms}
-        outcomes.append(node.xreplace({p: _chosen(p, values) for p in parts}))
+        outcomes.append(replaced(node, {p: _chosen(p, values) for p in parts}))
     more, equal, less = outcomes
     if more == equal:
         return _merged([(more, s.Ge(a, b, evaluate=False)), (less, s.true)])

@@ -374,7 +374,13 @@ NOTATION = {
     ),
     "custom": (lambda x: (jax.nn.relu(x), jax.nn.silu(x), jax.nn.relu6(x), jax.checkpoint(jnp.sin)(x)), drawn(3)),
     "others": (
-        lambda x: (jnp.sort(x), x[jnp.argmax(x)], lax.top_k(x, 2)[0], jnp.linalg.norm(x), x.at[1].set(0.0)),
+        lambda x: (
+            jnp.sort(x),
+            x[jnp.argmax(x)],
+            lax.top_k(x, 2)[0],
+            jnp.linalg.norm(x),
+            jnp.asarray(x).at[1].set(0.0),
+        ),
         drawn(4),
     ),
 }
