@@ -202,7 +202,7 @@ def _any(*entries: bool) -> bool:
     return any(entries)
 
 
-_HALF = Fraction(1, 2)
+HALF = Fraction(1, 2)
 _OPERATIONS: dict[str, Callable] = {
     name: _rational(function)
     for name, function in {
@@ -228,7 +228,10 @@ _OPERATIONS: dict[str, Callable] = {
         "rsqrt": lambda a: 1 / _root(a, 2),
         "cbrt": lambda a: _root(a, 3),
         "exp2": lambda a: _pow(Fraction(2), a),
-        "logistic": _only_at({0: _HALF}),
+        "one_minus_square": lambda a: 1 - a * a,
+        "bell": _only_at({0: 1}),
+        "log2": _only_at({1: 0, 2: 1, 4: 2, 8: 3, HALF: -1}),
+        "logistic": _only_at({0: HALF}),
         **{name: _only_at({0: 1}) for name in ("exp", "cos", "cosh", "erfc", "bessel_i0e")},
         **{name: _only_at({1: 0}) for name in ("log", "acosh", "acos")},
         **{

@@ -40,6 +40,10 @@ class _Reader:
         kind, name = self.kind_of(eqn), self.name_of(eqn)
         if kind == "name":
             return args
+        if kind == "custom_jvp" and _primitives.is_bell(eqn):
+            shape = eqn.outvars[0].aval.shape
+            square = self.terms.power(args[0], 2, shape)
+            return [self.terms.each("function", [self.terms.negative(square)], shape, "exp")]
         if kind in ("jit", "checkpoint", "custom_jvp", "custom_vjp") or _compat.calls_a_jaxpr(eqn):
             (body,) = _compat.jaxprs_of(eqn)
             return self.jaxpr(body, args)
@@ -244,7 +248,7 @@ def _dot_general(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...
 
 _FUNCTIONS = """
     exp log tanh sin cos tan asin acos atan sinh cosh asinh acosh atanh sqrt rsqrt cbrt erf erfc logistic log1p expm1
-    exp2 sign floor ceil abs
+    exp2 log2 sign floor ceil abs
 """
 
 _RULES: dict[str, Rule] = {
@@ -256,6 +260,7 @@ _RULES: dict[str, Rule] = {
     "mul": lambda t, eqn, args, shape: t.times(args, shape),
     "neg": lambda t, eqn, args, shape: t.negative(args[0]),
     "square": lambda t, eqn, args, shape: t.power(args[0], 2, shape),
+    "one_minus_square": lambda t, eqn, a, shape: t.minus(t.number(Fraction(1)), t.power(a[0], 2, shape), shape),
     "div": _div,
     "max": _max,
     "min": lambda t, eqn, args, shape: t.each("function", args, shape, "min"),

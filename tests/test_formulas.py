@@ -372,6 +372,7 @@ NOTATION = {
         ),
         drawn(3),
     ),
+    "gelu": (lambda x: jax.nn.gelu(x, approximate=False), drawn(3)),
     "custom": (lambda x: (jax.nn.relu(x), jax.nn.silu(x), jax.nn.relu6(x), jax.checkpoint(jnp.sin)(x)), drawn(3)),
     "others": (
         lambda x: (
