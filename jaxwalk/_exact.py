@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import _compat
-from ._entries import Arithmetic, Refused, Unsupported, holds_entries, run_on_entries
+from ._entries import Arithmetic, Refused, Unsupported, holds_entries
+from ._entry_run import run_on_entries
 from ._errors import ArgumentError, FormulaError, shown
 from ._fractions import simplest
 from ._stage import is_array, renamed_after

@@ -10,7 +10,8 @@ import jax
 import numpy as np
 
 from . import _compat
-from ._entries import Entries, as_entries, run_on_entries
+from ._entries import Entries, as_entries
+from ._entry_run import run_on_entries
 from ._errors import ArgumentError, FormulaError, shown
 from ._stage import is_array
 from ._symbols import LIMIT, symbolic, sympy

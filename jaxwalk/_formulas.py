@@ -13,7 +13,7 @@ import numpy as np
 
 from . import _compat
 from ._chain import Chain
-from ._entries import run_on_entries
+from ._entry_run import run_on_entries
 from ._errors import ArgumentError, FormulaError, shown
 from ._formula import as_formula, check_count, named
 from ._notation import LATEX, NAMESPACE, TEXT, Name, constant_name, numpy_style, written

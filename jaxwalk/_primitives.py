@@ -100,12 +100,9 @@ def one_liners() -> dict[str, tuple[Callable, tuple[Any, ...]]]:
         "reduce_window_min": (lambda x: lax.reduce_window(x, np.inf, lax.min, (2,), (1,), "VALID"), (_V,)),
         "select_and_scatter_add": (_pooled_back, (_V,)),
     }
-    newer: dict[str, Callable] = {  # than jax 0.8
-        "tile": lambda x: lax.tile(x, (2,)),
-        "log2": lambda x: lax.log2(x),
-        "one_minus_square": lambda x: lax.one_minus_square(x),
-    }
-    return table | {name: (fun, (_V,)) for name, fun in newer.items() if hasattr(lax, name)}
+    newer = {name: getattr(lax, name, None) for name in ("log2", "one_minus_square")}  # than jax 0.8
+    newer["tile"] = (lambda x: lax.tile(x, (2,))) if hasattr(lax, "tile") else None
+    return table | {name: (fun, (_V,)) for name, fun in newer.items() if fun is not None}
 
 
 def _unstacked(x):
