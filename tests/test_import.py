@@ -60,7 +60,8 @@ def test_without_sympy_the_main_job_says_what_to_install():
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "The formulas are not shown. Formulas need SymPy; install it: pip install 'jaxwalk[formula]'." in done.stdout
+    out = " ".join(done.stdout.split())
+    assert "The formulas are not shown. Formulas need SymPy; install it: pip install 'jaxwalk[formula]'." in out
     assert "The data: patients, per year" in done.stdout
 
 
