@@ -6,9 +6,15 @@ from ._chain import objective as objective
 from ._chain import tag as tag
 from ._errors import ArgumentError as ArgumentError
 from ._errors import DataError as DataError
+from ._errors import FormulaError as FormulaError
 from ._errors import JaxwalkError as JaxwalkError
 from ._errors import MemoryWarning as MemoryWarning
 from ._errors import PointError as PointError
+from ._exact import exact as exact
+from ._formula import formula as formula
+from ._formulas import Equation as Equation
+from ._formulas import Formulas as Formulas
+from ._formulas import formulas as formulas
 from ._intervene import intervene as intervene
 from ._listing import Listing as Listing
 from ._listing import listing as listing
@@ -35,6 +41,9 @@ __all__ = [
     "Culprit",
     "Culprits",
     "DataError",
+    "Equation",
+    "FormulaError",
+    "Formulas",
     "JaxwalkError",
     "Listing",
     "MemoryWarning",
@@ -45,6 +54,9 @@ __all__ = [
     "Points",
     "Walk",
     "chain",
+    "exact",
+    "formula",
+    "formulas",
     "intervene",
     "listing",
     "objective",

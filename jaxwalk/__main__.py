@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import itertools
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from ._files import describe, read_csv, read_model, read_npz
 from ._show import as_json, survey_data, survey_tables, walkthrough_data, walkthrough_tables
 from ._survey import survey
 from ._terminal import show
+from ._textbook import exact_data, exact_tables, formula_tables
 from ._walkthrough import COLUMNS, PATIENTS, Cohort, walk_through
 
 
@@ -25,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.run is _walk and options.csv is not None:
         parser.error("--csv is for the worked example; `walk` takes its data by --data")
+    if options.run is _walk and options.exact:
+        parser.error("--exact is for the worked example; for a function of your own there is `jaxwalk.exact`")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal without δ shows a ? for it
             stream.reconfigure(errors="replace")
@@ -49,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(run=_walkthrough)
     parser.add_argument("--version", action="version", version=f"jaxwalk {__version__}")
     parser.add_argument("--csv", type=Path, metavar="FILE", help=f"other patients; columns: {', '.join(COLUMNS)}")
+    parser.add_argument("--exact", action="store_true", help="the worked example in fractions, nothing rounded")
     parser.add_argument("--json", action="store_true", help="print data instead of tables")
     commands = parser.add_subparsers(title="commands", metavar="")
     model = commands.add_parser(
@@ -76,11 +81,21 @@ def _walkthrough(options: argparse.Namespace) -> None:
     if options.csv is not None:
         table = read_csv(options.csv, COLUMNS)
         cohort = Cohort(table[:, :-1], table[:, -1])
+    if options.exact:
+        _exact(cohort, options.json)
+        return
     walked = walk_through(cohort)
     if options.json:
         print(as_json(walkthrough_data(walked)))
     else:
-        show(walkthrough_tables(walked))
+        show(itertools.chain(formula_tables(), walkthrough_tables(walked)))
+
+
+def _exact(cohort: Cohort, as_data: bool) -> None:
+    if as_data:
+        print(as_json(exact_data(cohort)))
+    else:
+        show(exact_tables(cohort))
 
 
 def _walk(options: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 from jax.core import Tracer, eval_jaxpr
@@ -97,24 +98,27 @@ def stretch(jaxpr: Any, eqns: Sequence[Any], invars: Sequence[Any], outvars: Seq
     return Closed(jaxpr.replace(constvars=[], invars=list(invars), outvars=list(outvars), eqns=list(eqns)), ())
 
 
-def _one_liners() -> list[tuple[str, Callable]]:
+def _one_liners() -> dict[str, Callable]:
     twice = jax.custom_vjp(lambda x: 2 * x)
     twice.defvjp(lambda x: (2 * x, None), lambda _, ct: (2 * ct,))
     thrice = jax.custom_jvp(lambda x: 3 * x)
     thrice.defjvps(lambda dx, _, x: 3 * dx)
-    return [
-        ("name", lambda x: checkpoint_name(x, "x")),
-        ("jit", jax.jit(lambda x: x + 1)),
-        ("checkpoint", jax.checkpoint(jnp.sin)),
-        ("scan", lambda x: lax.scan(lambda c, _: (c + 1, None), x, None, length=2)[0]),
-        ("cond", lambda x: lax.switch(jnp.int32(0), [jnp.sin, jnp.cos], x)),
-        ("while", lambda x: lax.while_loop(lambda c: c < 1, lambda c: c + 1, x)),
-        ("custom_jvp", thrice),
-        ("custom_vjp", twice),
-        ("stop_gradient", lax.stop_gradient),
-        ("callback", lambda x: jax.pure_callback(lambda x: x, x, x)),
-        ("callback", lambda x: io_callback(lambda x: x, x, x)),
-    ]
+    return {
+        "name": lambda x: checkpoint_name(x, "x"),
+        "jit": jax.jit(lambda x: x + 1),
+        "checkpoint": jax.checkpoint(jnp.sin),
+        "scan": lambda x: lax.scan(lambda c, _: (c + 1, None), x, None, length=2)[0],
+        "cond": lambda x: lax.switch(jnp.int32(0), [jnp.sin, jnp.cos], x),
+        "while": lambda x: lax.while_loop(lambda c: c < 1, lambda c: c + 1, x),
+        "custom_jvp": thrice,
+        "custom_vjp": twice,
+    }
+
+
+_BARRIERS: dict[str, Sequence[Callable]] = {
+    "stop_gradient": [lax.stop_gradient],
+    "callback": [lambda x: jax.pure_callback(lambda x: x, x, x), lambda x: io_callback(lambda x: x, x, x)],
+}
 
 
 def _key(eqn: Any) -> Any:
@@ -123,26 +127,34 @@ def _key(eqn: Any) -> Any:
     return eqn.primitive if prim is None else type(prim)
 
 
+def _last_eqns(one_liner: Callable) -> list[Any]:
+    """The last equation of a function of a number, if it has any."""
+    with jax.disable_jit(False):  # else jit and scan would be inlined and their primitives not seen
+        return jax.make_jaxpr(one_liner)(jax.ShapeDtypeStruct((), jnp.float32)).jaxpr.eqns[-1:]
+
+
 @functools.cache
 def _kinds(_flags: tuple[bool, ...]) -> dict[Any, str]:
-    kinds = {}
-    with jax.disable_jit(False):  # else jit and scan would be inlined and their primitives not seen
-        for kind, one_liner in _one_liners():
-            eqns = jax.make_jaxpr(one_liner)(jax.ShapeDtypeStruct((), jnp.float32)).jaxpr.eqns
-            if not eqns:
-                continue  # jax does without
-            eqn = eqns[-1]
-            # Of the high-level primitives only names are understood; the others stay opaque.
-            if "_prim" not in eqn.params or kind == "name":
-                kinds[_key(eqn)] = kind
-    return kinds
+    found = {kind: eqn for kind, one_liner in _one_liners().items() for eqn in _last_eqns(one_liner)}
+    # Of the high-level primitives only names are understood; the others stay opaque.
+    return {_key(eqn): kind for kind, eqn in found.items() if "_prim" not in eqn.params or kind == "name"}
 
 
 def kinds() -> Callable[[Any], str | None]:
     """A function from an equation to its kind: "name", "jit", "checkpoint", "scan", "cond", "while",
-    "custom_jvp", "custom_vjp", "stop_gradient", "callback", or None for every other primitive."""
+    "custom_jvp", "custom_vjp", or None for every other primitive."""
     table = _kinds(tuple(bool(getattr(jax.config, flag, False)) for flag in _STAGING_FLAGS))
     return lambda eqn: table.get(_key(eqn))
+
+
+@functools.cache
+def _barriers() -> dict[Any, str]:
+    return {_key(e): kind for kind, functions in _BARRIERS.items() for f in functions for e in _last_eqns(f)}
+
+
+def barrier_of(eqn: Any) -> str | None:
+    """What stops a derivative at an equation: "stop_gradient", "callback", or None."""
+    return _barriers().get(_key(eqn))
 
 
 def name_of(eqn: Any) -> str:
@@ -377,6 +389,12 @@ def place_of(eqn: Any) -> tuple[str, int] | None:
     return None
 
 
+def source_of(eqn: Any) -> str:
+    """The line of the user's source that an equation comes from, as "file.py:12", or ""."""
+    place = place_of(eqn)
+    return f"{os.path.basename(place[0])}:{place[1]}" if place is not None else ""
+
+
 EDITED = "jaxwalk: edited"  # names a value that was put in the place of another; no point
 
 
@@ -405,3 +423,13 @@ def as_at(eqn: Any, depth: int | None, fun: Callable, *args: Any) -> Any:
 def is_array(aval: Any) -> bool:
     """Whether a variable of this type holds an array: no token, no mutable array."""
     return hasattr(aval, "shape") and hasattr(aval, "dtype") and not hasattr(aval, "inner_aval")
+
+
+def literal_array(literal: Any) -> np.ndarray:
+    """The number that is written into a jaxpr, in the dtype that it has there."""
+    return np.asarray(literal.val, literal.aval.dtype)
+
+
+def calls_a_jaxpr(eqn: Any) -> bool:
+    """Whether an equation only calls the one jaxpr it holds, as JAX leaves some behind where it differentiates."""
+    return bool(getattr(eqn.primitive, "call_primitive", False))

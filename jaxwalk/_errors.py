@@ -54,3 +54,7 @@ def shown(value: object) -> str:
     text = repr(value)
     is_short = len(text) <= 40 and "\n" not in text
     return text if is_short else f"a {type(value).__name__}"
+
+
+class FormulaError(JaxwalkError, NotImplementedError):
+    """A step of a function that has no formula, or no exact value; or too many symbols to print."""

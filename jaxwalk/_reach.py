@@ -115,19 +115,19 @@ class Return(Reach):
     """
 
     def is_needed(self, eqn: Any) -> bool:
-        return super().is_needed(eqn) or self.kind(eqn) == "callback"
+        return super().is_needed(eqn) or _compat.barrier_of(eqn) == "callback"
 
     def operands(self, eqn: Any, used: Mask) -> Sequence[int]:
         used = tuple(u if _has_delta(v) else 0 for u, v in zip(used, eqn.outvars, strict=True))
         return [u if _has_delta(v) else 0 for u, v in zip(self._through(eqn, used), eqn.invars, strict=True)]
 
     def _through(self, eqn: Any, used: Mask) -> Sequence[int]:
-        kind, count = self.kind(eqn), len(eqn.invars)
-        if kind == "callback":  # it cannot even be differentiated forward
+        barrier, count = _compat.barrier_of(eqn), len(eqn.invars)
+        if barrier == "callback":  # it cannot even be differentiated forward
             return [STUCK] * count
-        if kind == "stop_gradient" or not (any(used) or self.is_needed(eqn)):
+        if barrier == "stop_gradient" or not (any(used) or self.is_needed(eqn)):
             return [0] * count
-        if kind == "while":
+        if self.kind(eqn) == "while":
             tested = eqn.params["cond_nconsts"]
             return [0] * tested + [STUCK] * (count - tested)
         return super().operands(eqn, used)

@@ -51,3 +51,32 @@ def test_nothing_of_jax_is_imported_but_its_public_api():
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not any(name.startswith("jax._src") for name in names), path
+
+
+def test_without_sympy_the_main_job_says_what_to_install():
+    blocked = BLOCKED.replace('"rich", ', "")
+    done = subprocess.run(
+        [sys.executable, "-c", blocked + "from jaxwalk.__main__ import main\nsys.exit(main([]))"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    out = " ".join(done.stdout.split())
+    assert "The formulas are not shown. Formulas need SymPy; install it: pip install 'jaxwalk[formula]'." in out
+    assert "The data: patients, per year" in done.stdout
+
+
+def test_what_needs_no_sympy():
+    code = """
+import jax, jax.numpy as jnp, jaxwalk as jw
+model = jw.chain(lambda w, x: w @ x)
+print(jw.formulas(model, lambda o, y: jnp.sum(o * y), {"L1": jnp.ones((2, 2))}, jnp.ones(2), jnp.ones(2)))
+assert jw.exact(jnp.sum)(jnp.ones(3)) == 3
+try:
+    jw.formula(jnp.sin, jnp.ones(()))
+except jw.FormulaError as error:
+    assert "pip install 'jaxwalk[formula]'" in str(error)
+else:
+    raise AssertionError
+"""
+    done = run(code)
+    assert done.returncode == 0, done.stderr

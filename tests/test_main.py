@@ -219,3 +219,52 @@ def test_a_model_that_names_nothing_is_walked_by_its_lines(capsys, files, tmp_pa
     assert [p["point"] for p in points] == ["objective/h", "objective/return"]
     assert points[0]["output"]["max"] == 12
     assert points[0]["delta"]["max"] == 1
+
+
+def test_the_formulas_of_the_worked_example(capsys):
+    _, out, _ = run(capsys)
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    for line in (
+        "L2 X³ = W²₁·X²₁ + W²₂·X²₂ + W²₃·X²₃",
+        "L3 X⁴ = X³ if X³ ≥ 0 else 0",
+        "loss Loss = (X⁴ − Y)²/2",
+        "loss δ⁴ = X⁴ − Y",
+        "L3 δ³ = δ⁴ if X³ ≥ 0 else 0",
+        "L2 δ² = (δ³·W²₁, δ³·W²₂, δ³·W²₃)",
+        "L2 δW² = (δ³·X²₁, δ³·X²₂, δ³·X²₃)",
+        "L1 δ¹ = δ²",
+    ):
+        assert line in lines
+
+
+def test_the_worked_example_in_fractions(capsys):
+    status, out, err = run(capsys, "--exact")
+    assert (status, err) == (0, "")
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    for line in (
+        "In fractions, nothing rounded. w² = (1/200, −3/11600, 1/5800).",
+        "x¹ (100, 2000, 100) 0 0",
+        "x² (200, 0, 0) 1 1",
+        "x³ (0, 2000, 3000) 0 0",
+        "x³ 0 1 1/2 wrong",
+        "x² 1 1 0 right",
+        "x³ −1 −1 −(1/200, −3/11600, 1/5800)",
+        "x³ −(0, 2000, 3000)",
+    ):
+        assert line in lines
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_fractions_as_data(capsys, tmp_path):
+    path = tmp_path / "patients.csv"
+    path.write_text("broccoli,strawberries,workout,expectation\n0,2000,3000,1\n100.1,0,0,0.5\n")
+    first, second = json.loads(run(capsys, "--exact", "--json", "--csv", str(path))[1])["patients"]
+    assert (first["o2"], first["loss"], first["delta3"]) == ("0", "1/2", "-1")
+    assert first["delta2"] == ["-1/200", "3/11600", "-1/5800"]
+    assert (second["o3"], second["delta4"], second["correct"]) == ("1001/2000", "1/2000", True)
+
+
+def test_fractions_do_not_go_with_walk(files, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["--exact", "walk", *files])
+    assert "--exact is for the worked example" in capsys.readouterr().err
