@@ -316,6 +316,12 @@ def frames_of(eqn: Any) -> list[tuple[Any, int]]:
     return list(zip(codes[:boundary], offsets[:boundary], strict=True))[::-1]
 
 
+@functools.cache
+def takes_tracebacks() -> Any:
+    """The code object of the function of JAX that takes an equation's traceback: the innermost in it."""
+    return _eqns(lambda f: f)[0].source_info.traceback.raw_frames()[0][0]
+
+
 def stacks_of(jaxpr: Any) -> list[list[tuple[Any, int]]]:
     """`frames_of` each equation; what one call has staged out at once, as functions of `jnp` do, shares one list."""
     held: dict[int, list[tuple[Any, int]]] = {}

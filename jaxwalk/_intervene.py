@@ -11,11 +11,12 @@ import jax.numpy as jnp
 from ._at import point_named
 from ._dtypes import holds
 from ._errors import ArgumentError, shown
+from ._find import find
 from ._points import Point, Points
-from ._read import check_by, read
+from ._read import check_by
 from ._rewire import Visitor, plan, run
 from ._source import Source
-from ._stage import is_value, renamed_after, stage
+from ._stage import is_value, renamed_after
 
 
 def intervene(fun: Callable, edits: Mapping[str, Any], *, by: str | None = None, source: Source = None) -> Callable:
@@ -53,8 +54,7 @@ def intervene(fun: Callable, edits: Mapping[str, Any], *, by: str | None = None,
 
     @renamed_after(fun, "intervene")
     def intervened(*args: Any, **kwargs: Any) -> Any:
-        staged = stage(fun, args, kwargs)
-        found = read(staged.closed, staged.every, by, source)
+        staged, found = find(fun, args, kwargs, by, source)
         edited = Points([point_named(found, name, "edits") for name in edits])
         _check_once(edited)
         values = {name: _as_fitting(edit, edited[name]) for name, edit in edits.items() if not callable(edit)}

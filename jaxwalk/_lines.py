@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from types import CodeType
@@ -9,6 +10,8 @@ from typing import Any
 
 from . import _compat
 from ._bytecode import Flow, Loop
+from ._compat import Closed
+from ._observe import Observer, seen_at
 from ._passes import Frames, Pass, Passes
 from ._paths import Entries, Entry, Path
 from ._source import Line, Positions, Source, is_users
@@ -28,26 +31,50 @@ class LinePaths:
     """
 
     def __init__(self, source: Source):
-        self._is_users = is_users(source)
+        self._is_users, self._asked_for = is_users(source)
+        self.met_source = False
         self._positions: dict[int, Positions] = {}
         self._flows: dict[int, Flow] = {}
         self._held: list[CodeType] = []  # so that no id is used again
+        self._observer = Observer(self._is_users, self._line, self._flow, self._is_one_line)
 
     def __call__(self, jaxpr: Any, around: Path, outer: Entries) -> tuple[Sequence[Path], Entries]:
         stacks = _compat.stacks_of(jaxpr)
-        passes = Passes(stacks, self._flow, self._is_one_line).rows
+        passes = self._seen(jaxpr, stacks) or Passes(stacks, self._flow, self._is_one_line).rows
         entries: dict[Any, Entry] = {}
         return [self._path(f, row, around, entries) for f, row in zip(stacks, passes, strict=True)], entries
 
+    def watching(self) -> contextlib.AbstractContextManager[None]:
+        """Watches a function while it is traced in here: which equation is made in which pass is then known."""
+        return self._observer.watching()
+
+    def join(self, closed: Closed) -> None:
+        """Joins what was seen to what was traced."""
+        self._observer.join(closed)
+
+    def _seen(self, jaxpr: Any, stacks: Sequence[Frames]) -> list[Sequence[Pass]] | None:
+        """The passes of all equations, if all of them were seen when they were made."""
+        rows: list[Sequence[Pass]] = []
+        for eqn, frames in zip(jaxpr.eqns, stacks, strict=True):
+            row = seen_at(eqn, frames) if self._has_users(frames) else [Pass(0, 0, 0)] * len(frames)
+            if row is None:
+                return None
+            rows.append(row)
+        return rows
+
+    def _has_users(self, frames: Frames) -> bool:
+        return any(self._is_users(code.co_filename) for code, _ in frames)
+
     def is_in_any(self, eqn: Any) -> bool:
         """Whether an equation comes from a line of the user's in the function that its jaxpr was traced from."""
-        return any(self._is_users(code.co_filename) for code, _ in _compat.frames_of(eqn))
+        return self._has_users(_compat.frames_of(eqn))
 
     def goes_on_in(self, eqn: Any, entry: Entry) -> bool:
         return False
 
     def _path(self, frames: Frames, row: Sequence[Pass], around: Path, entries: dict[Any, Entry]) -> Path:
         users = [(f, p) for f, p in zip(frames, row, strict=True) if self._is_users(f[0].co_filename)]
+        self.met_source = self.met_source or any(self._asked_for(f[0].co_filename) for f, _ in users)
         named = [(f, p) for f, p in users if f[0].co_name not in (*_COMPREHENSIONS, _LAMBDA)]
         if not named and not around:  # in a lambda that is called by none of the user's functions
             named = [(f, p) for f, p in users if f[0].co_name == _LAMBDA][-1:]

@@ -23,22 +23,19 @@ from ._scopes import ScopePaths
 from ._source import Source, is_users
 
 
-def read(closed: Closed, used: Sequence[bool], by: str | None = None, source: Source = None) -> Points:
+def read(closed: Closed, used: Sequence[bool], by: str | None = None, lines: LinePaths | None = None) -> Points:
     """The points of a traced function; `used` says which of its results may depend on a point.
 
     Arguments:
-        by: "tags", "scopes" or "lines"; None for tags and scopes together, and lines where there are neither.
-        source: as of `walk`.
+        by: "tags", "scopes", "lines", or None for tags and scopes together.
+        lines: with lines, how they are read.
     """
-    readers = {
-        "tags": lambda: _Reader("tag", None),
-        "scopes": lambda: _Reader("scope", ScopePaths(with_einsum=True), tags=False),
-        "lines": lambda: _Reader("line", LinePaths(source), tags=False),
-    }
-    if by is not None:
-        return readers[by]().points(closed, used)
-    found = _Reader("scope", ScopePaths(with_einsum=False)).points(closed, used)
-    return found or readers["lines"]().points(closed, used)
+    if by == "lines":
+        return _Reader("line", lines or LinePaths(None), tags=False).points(closed, used)
+    if by == "scopes":
+        return _Reader("scope", ScopePaths(with_einsum=True), tags=False).points(closed, used)
+    paths = ScopePaths(with_einsum=False) if by is None else None
+    return _Reader("scope", paths).points(closed, used)
 
 
 def check_by(by: str | None, source: Source = None) -> None:

@@ -25,6 +25,13 @@ _INSTALLED = tuple(
 )
 
 
+class Users(NamedTuple):
+    """Whether a file is the user's, and whether it is because `source` asks for it."""
+
+    has: Callable[[str], bool]
+    asked_for: Callable[[str], bool]
+
+
 class Line(NamedTuple):
     """A statement of the source that holds no other; of a `for`, an `if`, a `def`: what stands before its body.
 
@@ -39,7 +46,7 @@ class Line(NamedTuple):
     label: str | None
 
 
-def is_users(source: Source) -> Callable[[str], bool]:
+def is_users(source: Source) -> Users:
     """Whether a file is the user's: it is no part of Python and not installed; or `source` asks for it.
 
     Arguments:
@@ -52,9 +59,13 @@ def is_users(source: Source) -> Callable[[str], bool]:
 
     @functools.cache
     def check(file: str) -> bool:
-        return any(fnmatch.fnmatchcase(file, pattern) for pattern in patterns) or not _is_installed(file)
+        return matches(file) or not _is_installed(file)
 
-    return check
+    @functools.cache
+    def matches(file: str) -> bool:
+        return any(fnmatch.fnmatchcase(file, pattern) for pattern in patterns)
+
+    return Users(check, matches)
 
 
 def _is_installed(file: str) -> bool:

@@ -10,9 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._dtypes import widened
+from ._find import find
 from ._points import Point, Points
-from ._read import read
-from ._stage import stage
 from ._walk import walk
 
 BATCH = 256  # data walked at once: bounds the memory
@@ -74,8 +73,7 @@ def survey(fun: Callable, params: Any, x: Any, y: Any) -> Survey:
 
 
 def _points_of(fun: Callable, params: Any, x: Any, y: Any) -> Points:
-    staged = stage(fun, (params, x[0], y[0]), {})
-    return read(staged.closed, staged.every)
+    return find(fun, (params, x[0], y[0]), {}, by=None, source=None)[1]
 
 
 def _is_number(point: Point) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,14 +11,15 @@ import jax.numpy as jnp
 
 from ._at import At, choose
 from ._errors import ArgumentError, PointError, listed, shown
+from ._find import find
 from ._memory import warn_if_large
 from ._named import Named
 from ._points import Point, Points
-from ._read import check_by, read
+from ._read import check_by
 from ._result import Walk
 from ._rewire import Visitor, plan, run
 from ._source import Source
-from ._stage import Staged, as_arrays, renamed_after, stage
+from ._stage import Staged, as_arrays, renamed_after
 from ._tap import WITNESS, Tap, delta_tap, keep_tap
 
 
@@ -40,8 +42,7 @@ def points(fun: Callable, *args: Any, by: str | None = None, source: Source = No
       1  tanh   tag   (3,)   float32
     """
     check_by(by, source)
-    staged = stage(fun, args, kwargs)
-    return read(staged.closed, staged.every, by, source)
+    return find(fun, args, kwargs, by, source)[1]
 
 
 def walk(
@@ -72,7 +73,8 @@ def walk(
             source, named by function and variable: "net/b" for the line `b = a * 3` of `net`. None: tags and scopes
             together (less those that `jnp.einsum` opens by itself); lines where there are neither.
             A scope entered again, a line that runs again is `name#2`; of several values that leave one, each is
-            `name:0`, `name:1`.
+            `name:0`, `name:1`, in the order in which they were computed. What nothing reads does not leave, unless
+            nothing else does. For lines the function is watched while it is traced, by `sys.settrace`.
         source: with lines: more files that count as your source, which those of installed packages else do not: a glob
             ("*/optax/*"), a module, or a list of these.
         argnums: as of `jax.grad`: the arguments whose gradients to give as `Walk.grads`. None for none.
@@ -105,9 +107,9 @@ def walk(
 
     @renamed_after(fun, "walk")
     def walked(*args: Any, **kwargs: Any) -> Walk:
-        staged = stage(fun, args, kwargs, argnums)
-        _check_loss(staged.shapes, has_aux)
-        chosen = choose(read(staged.closed, _loss_only(staged), by, source), at, by)
+        check = functools.partial(_loss_only, has_aux=has_aux)
+        staged, points = find(fun, args, kwargs, by, source, argnums, check)
+        chosen = choose(points, at, by)
         if keep is None:
             warn_if_large(chosen.nbytes)
         taps = _taps(chosen, keep)
@@ -158,8 +160,8 @@ def outputs(
 
     @renamed_after(fun, "outputs")
     def with_outputs(*args: Any, **kwargs: Any) -> tuple[Any, Named]:
-        staged = stage(fun, args, kwargs)
-        chosen = choose(read(staged.closed, staged.every, by, source), at, by)
+        staged, points = find(fun, args, kwargs, by, source)
+        chosen = choose(points, at, by)
         planned = plan(staged.closed, _values(chosen))
         outs, records = run(planned, staged.args, {}, Visitor(lambda name, x, _: (x, None), _itself))
         return staged.results(outs), _in_order(chosen, records)
@@ -192,8 +194,8 @@ def vjp(
     """
     check_by(by, source)
     args = as_arrays(args)
-    staged = stage(fun, args, {})
-    chosen = choose(read(staged.closed, staged.every, by, source), at, by)
+    staged, points = find(fun, args, {}, by, source)
+    chosen = choose(points, at, by)
     taps = _taps(chosen, None)
     planned = plan(staged.closed, _values(chosen))
     visitor = _tapping(taps, _itself)
@@ -260,8 +262,9 @@ def _nothing(reason: str) -> Named:
     return Named({}, {"*": reason})
 
 
-def _loss_only(staged: Staged) -> list[bool]:
-    """Of the results (loss, aux...), the first."""
+def _loss_only(staged: Staged, has_aux: bool) -> list[bool]:
+    """Of the results (loss, aux...), the first, if it is a loss."""
+    _check_loss(staged.shapes, has_aux)
     return [i == 0 for i in range(len(jax.tree.leaves(staged.shapes)))]
 
 

@@ -242,23 +242,98 @@ def test_methods_nest():
     assert "Net.__call__/x#3/Block.__call__/h/Block.dense/return" in names
 
 
-def test_a_layer_that_loops_alone_inside_a_loop_is_never_merged():
-    """Nothing tells its turns from those of the loop around it: each is a pass, and says so."""
+def double(x, skip, log, at):
+    if not skip:
+        x = jnp.tanh(x)
+        log(f"{at}/double/x", x)
+    return x * 2
 
-    def sequential(x):
+
+def sequential(x, log, at):
+    for _ in range(2):
+        x = jnp.tanh(x)
+        log(f"{at}/sequential/x", x)
+    return x
+
+
+def alike(x, log):
+    """Loops whose turns no position in the code can tell from those of what they call."""
+    for i, skip in enumerate((False, True, True)):
+        a = double(x, skip, log, "alike/a" if i == 0 else f"alike/a#{i + 1}")
+        log("alike/a", a)
+        x = a
+    for i in range(3):
+        b = sequential(x, log, "alike/b" if i == 0 else f"alike/b#{i + 1}")
+        log("alike/b", b)
+        x = b
+    rows = [x]
+    for _ in range(3):
+        c = jnp.tanh(sum(rows))
+        log("alike/c", c)
+        rows.append(c)
+    # fmt: off
+    for n in (2, 0, 1): x = x + sum(jnp.sin(x) for _ in range(n)); log("alike/x", x)  # noqa: E701, E702
+    n = 3
+    while n: x = jnp.cos(x); log("alike/x", x); n -= 1  # noqa: E701, E702
+    # fmt: on
+    return x
+
+
+def test_passes_that_look_alike_are_told_apart():
+    names = check(alike, X)
+    assert sum(name.endswith("sequential/x#2") for name in names) == 3
+    assert not any(p.alike for p in jw.points(functools.partial(alike, log=silent), X, by="lines").values())
+
+
+def test_what_was_traced_unseen_merges_nothing_and_says_what_it_cannot_tell():
+    def once_more(x):
         for _ in range(3):
             x = jnp.sin(x)
         return x
 
+    @jax.jit
     def net(x):
         for _ in range(2):
-            x = sequential(x)
+            x = once_more(x)
         return jnp.sum(x)
 
+    net(X)  # its trace is cached from here on
     points = jw.points(net, X, by="lines")
-    assert sum(name.endswith("sequential/x") for name in points) == 6
+    assert sum(name.endswith("once_more/x") for name in points) == 6
     assert sum(p.alike for p in points.values()) > 0
     assert "a pass of the line, or of a loop in what it calls" in repr(points)
+
+
+def test_points_are_the_same_the_second_time():
+    """Then the traces of what is jitted are cached."""
+
+    @jax.jit
+    def inner(x):
+        for _ in range(2):
+            x = sequential(x, silent, "")
+        return x
+
+    net = lambda x: jnp.sum(inner(inner(x)))
+    first = list(jw.points(net, X, by="lines"))
+    assert first == list(jw.points(net, X, by="lines")) == list(jax.jit(jw.walk(net, by="lines"))(X).points)
+    assert len([name for name in first if name.endswith("sequential/x#2")]) == 4
+
+
+def test_a_tracer_of_the_users_is_left_in_peace():
+    import sys
+
+    seen = []
+    tracer = lambda frame, event, arg: seen.append(event)
+    sys.settrace(tracer)
+    try:
+        points = jw.points(functools.partial(assignments, log=silent), X, by="lines")
+        assert sys.gettrace() is tracer
+    finally:
+        sys.settrace(None)
+    assert len(points) == 11
+    assert seen
+    jw.points(functools.partial(assignments, log=silent), X, by="lines")
+    assert sys.gettrace() is None
 
 
 @jax.jit
@@ -423,6 +498,11 @@ def test_custom_rules_and_while_loops_are_opaque():
     np.testing.assert_allclose(walk.deltas["net/a"], walk.outputs["net/b"], rtol=1e-6)
     with pytest.raises(jw.PointError, match=r"inside a `jax\.custom_jvp` function"):
         jw.walk(net, "net/a/cube/y", by="lines")(X)
+
+
+def test_a_source_that_is_nowhere_in_the_function():
+    with pytest.raises(jw.ArgumentError, match=r"`source` is '\*/nothing/\*', but no line of such a file is in what"):
+        jw.points(Net(1), X, silent, by="lines", source="*/nothing/*")
 
 
 def test_many_lines_are_read_fast_enough_to_be_used():

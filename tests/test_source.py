@@ -8,7 +8,7 @@ from jaxwalk._source import Positions, function_at, is_users, lines_of, text_of
 
 
 def test_whose_a_file_is():
-    check = is_users(None)
+    check = is_users(None).has
     assert check(__file__)
     assert check("<ipython-input-3-abc>")
     assert check("/tmp/ipykernel_12/345.py")
@@ -20,7 +20,7 @@ def test_whose_a_file_is():
 
 @pytest.mark.parametrize("source", [json, "*/json/*", [json], (os, "*/json/__init__.py")])
 def test_source_adds_files(source):
-    check = is_users(source)
+    check = is_users(source).has
     assert check(json.__file__)
     assert check(__file__)
     assert not check(pytest.__file__)
