@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import contextvars
+import itertools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import CodeType, FrameType
@@ -38,7 +39,8 @@ class _Frame:
 
 
 _UNWATCHED = Pass(0, 0, 0)
-_LIMIT = 100_000  # tracebacks remembered: traces are cached, and what is traced once is walked again
+_LIMIT = 50_000  # tracebacks remembered: traces are cached, and what is traced once is walked again
+_calls = itertools.count(1)  # what is remembered of two runs may come together in one program
 
 _watching: contextvars.ContextVar[Observer | None] = contextvars.ContextVar("watching", default=None)
 _known: dict[int, tuple[Any, Sequence[Pass]]] = {}  # held by the traceback's id, and the traceback with it
@@ -85,6 +87,8 @@ class Observer:
     def join(self, closed: Closed) -> None:
         """Finds for the equations of a jaxpr, which was traced while this watched, what was seen then."""
         observer = _watching.get() or self
+        if observer is self and len(_known) > _LIMIT:
+            _known.clear()
         for eqn in _in_order(closed.jaxpr):
             observer._join(eqn.source_info.traceback)
 
@@ -97,8 +101,6 @@ class Observer:
         seen = next((s for s in waiting if _agree(places, s.places)), None)
         if seen is not None:
             waiting.remove(seen)
-            if len(_known) >= _LIMIT:
-                _known.clear()
             _known[id(traceback)] = (traceback, seen.passes)
 
     def _on_call(self, frame: FrameType, event: str, arg: Any) -> Callable | None:
@@ -114,7 +116,7 @@ class Observer:
 
     def _state(self, frame: FrameType) -> _Frame:
         if id(frame) not in self._frames:
-            self._frames[id(frame)] = _Frame(frame, len(self._frames) + 1)
+            self._frames[id(frame)] = _Frame(frame, next(_calls))
         return self._frames[id(frame)]
 
     def _step(self, state: _Frame, code: CodeType, offset: int, number: int) -> None:
