@@ -167,6 +167,8 @@ class _Run:
 
     def settled(self, value: Any, aval: Any) -> Any:
         """Integers and truth values that turn out to be known, as an ordinary array."""
+        if not hasattr(value, "dtype"):  # NumPy gives one entry of an array as the entry itself
+            value = np.array([value, None], object)[:1].reshape(())
         if not holds_entries(value):
             return self.value(value)
         value = value if value.shape == aval.shape else np.broadcast_to(value, aval.shape)

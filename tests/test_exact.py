@@ -147,3 +147,9 @@ def test_arguments_that_do_not_fit():
     ):
         with pytest.raises(jw.ArgumentError, match=re.escape(text)):
             attempt()
+
+
+def test_one_entry_taken_out_of_an_array():
+    """Of which NumPy gives the entry, and not an array of none."""
+    fun = lambda x: (x.at[1].set(x[0] * 2).at[0].add(3.0) ** 2).sum()
+    assert list(jw.exact(jax.grad(fun))(array(F(1, 3), F(2), F(1, 2)))) == [F(28, 3), 0, 1]
