@@ -9,6 +9,9 @@ from ._errors import DataError as DataError
 from ._errors import JaxwalkError as JaxwalkError
 from ._errors import PointError as PointError
 from ._intervene import intervene as intervene
+from ._kinks import Kink as Kink
+from ._kinks import Kinks as Kinks
+from ._kinks import kinks as kinks
 from ._named import Named as Named
 from ._points import Axis as Axis
 from ._points import Point as Point
@@ -32,6 +35,8 @@ __all__ = [
     "Culprits",
     "DataError",
     "JaxwalkError",
+    "Kink",
+    "Kinks",
     "Named",
     "Nonfinite",
     "Point",
@@ -40,6 +45,7 @@ __all__ = [
     "Walk",
     "chain",
     "intervene",
+    "kinks",
     "objective",
     "outputs",
     "points",
