@@ -128,10 +128,10 @@ class Analysis:
 
     # Their margins, dynamically -------------------------------------------------------------------------------
 
-    def run(self, args: Sequence[Rounded]) -> Choices:
-        """Every `Choice`, by key. Under `jit` whatever it does not need is not computed."""
+    def run(self, args: Sequence[Rounded]) -> tuple[list[Rounded], Choices]:
+        """The results, and every `Choice` by key. Under `jit`, what is not asked for is not computed."""
         self._keys = {decided.key: decided for decided in self.decided}
-        return self._run(self.flat, args, "")[1]
+        return self._run(self.flat, args, "")
 
     def _run(self, flat: Flat, args: Sequence[Rounded], path: str) -> tuple[list[Rounded], Choices]:
         env: dict[int, Rounded] = dict(zip(flat.ins, args, strict=True))

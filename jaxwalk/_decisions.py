@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -93,23 +94,27 @@ def _extreme(sign: int) -> Callable[[Op, Sequence[Rounded], Sequence[Any]], dict
     """max (sign 1) or min (sign -1) of two; the decided operand is the first that is no constant."""
 
     def choices(op: Op, xs: Sequence[Rounded], zs: Sequence[Any]) -> dict[str, Choice]:
-        a, b = xs if is_number(op.ins[0]) or not is_number(op.ins[1]) else xs[::-1]
-        distance, error = _between(a, b)
+        which = 0 if is_number(op.ins[0]) or not is_number(op.ins[1]) else 1
+        distance, error = _between(xs[which], xs[1 - which])
         left, right = (0.0, 1.0) if sign > 0 else (1.0, 0.0)
-        return {"": Choice(distance, error, left, right, _sided(distance, left, 0.5, right))}
+        return {"": Choice(distance, error, left, right, _used(op, xs, which))}
 
     return choices
 
 
-def _sided(distance: Any, left: float, at: float, right: float) -> Any:
-    return jnp.where(distance > 0, right, jnp.where(distance < 0, left, at)).astype(distance.dtype)
+def _used(op: Op, xs: Sequence[Rounded], which: int) -> Any:
+    """What JAX takes for the derivative by one operand, here, entry by entry."""
+    values = [x.value for x in xs]
+    moved = lambda v: _compat.apply(op.jaxpr, op.eqn, [*values[:which], v, *values[which + 1 :]])[0]
+    return jax.jvp(moved, (values[which],), (jnp.ones_like(values[which]),))[1]
 
 
 def _around_zero(left: float, right: float) -> Callable[..., dict[str, Choice]]:
     def choices(op: Op, xs: Sequence[Rounded], zs: Sequence[Any]) -> dict[str, Choice]:
         (x,) = xs
-        distance = jnp.abs(x.value) if jnp.iscomplexobj(x.value) else _wide(x)
-        return {"": Choice(distance, bound(x), left, right, _sided(distance, left, 0.0, right))}
+        if jnp.iscomplexobj(x.value):  # there is no left and right of 0
+            return {"": Choice(jnp.abs(x.value), bound(x))}
+        return {"": Choice(_wide(x), bound(x), left, right, _used(op, xs, 0))}
 
     return choices
 
@@ -119,7 +124,7 @@ def _clamped(op: Op, xs: Sequence[Rounded], zs: Sequence[Any]) -> dict[str, Choi
     found = {}
     for name, threshold, left, right in (("lower", low, 0.0, 1.0), ("upper", high, 1.0, 0.0)):
         distance, error = _between(x, threshold)
-        found[name] = Choice(distance, error, left, right, _sided(distance, left, 0.0, right))
+        found[name] = Choice(distance, error, left, right, _used(op, xs, 1))
     return found
 
 
@@ -256,11 +261,6 @@ def _deciders() -> dict[Any, Decider]:
     }
     named |= {name: Decider("where", _compared, True) for name in COMPARISONS}
     return {_compat.primitive(name): decider for name, decider in named.items()}
-
-
-@functools.cache
-def is_window(primitive: Any) -> bool:
-    return primitive in (_compat.primitive("reduce_window_max"), _compat.primitive("reduce_window_min"))
 
 
 def tolerance(dtype: Any) -> float:

@@ -158,7 +158,8 @@ class _Flattener:
     def inside(self, eqn: Any, index: int, kind: str | None, place: Place) -> Place:
         site = None if place.site is None or kind in ("custom_jvp", "custom_vjp") else (*place.site, (index, 0))
         place = place._replace(site=site)
-        if place.function is None and (function := _compat.library_function(eqn)) is not None:
+        is_call = kind in ("jit", "custom_jvp", "custom_vjp")
+        if is_call and place.function is None and (function := _compat.library_function(eqn)) is not None:
             place = place._replace(function=function, source=_compat.source_of(eqn))
         return place
 

@@ -135,18 +135,24 @@ def kinks(fun: Callable, *args: Any, inputs: str = "rounded") -> Kinks:
     """
     if inputs not in ("rounded", "exact"):
         raise ArgumentError(f'`inputs` is {shown(inputs)}; it must be "rounded" or "exact".')
-    staged = stage(fun, args, {})
-    if any(isinstance(value, (Tracer, jax.ShapeDtypeStruct)) for value in staged.args):
+    analysis, values = analysis_of(fun, *args)
+    if any(isinstance(value, (Tracer, jax.ShapeDtypeStruct)) for value in values):
         raise ArgumentError("`kinks` needs numbers, and its arguments are being traced; call it outside `jit` and `vmap`.")
-    analysis = Analysis(flatten(staged.closed), _names(staged))
-    choices, flags = jax.jit(lambda values: judged(analysis, values, inputs))(staged.args)
+    choices, flags = jax.jit(lambda values: judged(analysis, values, inputs))(values)
     return _gathered(analysis, choices, jax.device_get(flags))
+
+
+def analysis_of(fun: Callable, *args: Any) -> tuple[Analysis, list[Any]]:
+    """What is decided in `fun`, and the values of its inputs. Computes nothing."""
+    staged = stage(fun, args, {})
+    names = {p.site: p.name for p in read(staged.closed, staged.every).values() if p.opaque is None}
+    return Analysis(flatten(staged.closed), names), staged.args
 
 
 def judged(analysis: Analysis, values: Sequence[Any], inputs: str) -> tuple[dict[str, Choice], dict[str, Any]]:
     """Every choice with its margins, and per choice whether one entry of it is a kink, and how many are NaN."""
     read = rounded_input if inputs == "rounded" else Rounded
-    choices = analysis.run([read(value) for value in values])
+    _, choices = analysis.run([read(value) for value in values])
     return choices, {key: (jnp.any(_is_kink(c, jnp)), jnp.sum(_is_lost(c, jnp))) for key, c in choices.items()}
 
 
@@ -156,10 +162,6 @@ def _is_kink(choice: Choice, numpy: Any) -> Any:
 
 def _is_lost(choice: Choice, numpy: Any) -> Any:
     return numpy.isnan(choice.distance) | (numpy.isfinite(choice.distance) & numpy.isnan(choice.bound))
-
-
-def _names(staged: Any) -> dict[Any, str]:
-    return {p.site: p.name for p in read(staged.closed, staged.every).values() if p.opaque is None}
 
 
 def _gathered(analysis: Analysis, choices: dict[str, Choice], flags: dict[str, Any]) -> Kinks:

@@ -383,6 +383,10 @@ _MOVERS = (
     "scatter", "concatenate", "pad", "rev", "copy", "select_n", "split", "real", "imag",
 )  # fmt: skip
 _EXACT = ("sign", "floor", "ceil", "round", "iota", "bitcast_convert_type")
+_FIRST_ORDER = (
+    "pow", "tan", "cbrt", "erf_inv", "rem", "asin", "acos", "atan", "atan2", "sinh", "cosh", "asinh",
+    "acosh", "atanh", "bessel_i0e", "bessel_i1e",
+)  # fmt: skip
 
 
 @functools.cache
@@ -404,8 +408,10 @@ def _rules() -> dict[Any, Callable[[_Step], Any]]:
         "reduce_window_max": _of_window, "reduce_window_min": _of_window,
     }  # fmt: skip
     named |= {name: _smooth(moved) for name, moved in _SMOOTH.items()}
+    near_zeros = lambda s: _first_order(s) + 2 * TRANSCENDENTAL * s.u  # these lose digits where they cross zero
+    named |= {"lgamma": near_zeros, "digamma": near_zeros}
     named |= dict.fromkeys(_MOVERS, _moved) | dict.fromkeys(_EXACT, lambda s: [None] * len(s.zs))
-    named |= dict.fromkeys(("pow", "tan", "cbrt", "erf_inv", "rem"), _first_order)
+    named |= dict.fromkeys(_FIRST_ORDER, _first_order)
     return {_compat.primitive(name): rule for name, rule in named.items()}
 
 
