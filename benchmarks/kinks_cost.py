@@ -2,7 +2,7 @@
 
     python benchmarks/kinks_cost.py [--model mlp|cnn|transformer|all] [--rounds N] [--json FILE]
 
-The ways run interleaved, in random order within a round; a ratio is taken within each round, and its quartiles are shown.
+The ways run interleaved, in random order within a round; of the ratios within each round, the quartiles are shown.
     forward    the function itself
     kinks      the analysis that `jw.kinks` compiles: every value's bound, every choice's margin
 """
@@ -74,7 +74,7 @@ def transformer(width: int, heads: int, length: int, batch: int) -> Model:
         x = x + jax.nn.dot_product_attention(query, key, value, is_causal=True).reshape(x.shape) @ weights["o"]
         return jnp.mean((x + jax.nn.relu(jax.nn.standardize(x) @ weights["up"]) @ weights["down"]) ** 2)
 
-    sides = {name: (width, width) for name in "qkvo"} | {"up": (width, 4 * width), "down": (4 * width, width)}
+    sides = dict.fromkeys("qkvo", (width, width)) | {"up": (width, 4 * width), "down": (4 * width, width)}
     weights = {name: normal(*side) / side[0] ** 0.5 for name, side in sides.items()}
     return Model(fun, (weights, normal(batch, length, width)))
 

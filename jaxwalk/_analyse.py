@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -75,15 +76,21 @@ class Analysis:
             if op.kind in ("scan", "while", "cond"):
                 for number, body in enumerate(op.bodies):
                     yield from self._read(body, _entered(op, number, inside))
-            elif (by := decider(op)) is not None and is_decided(flat, op, by, self.live.values):
-                if by.name != "where" or self._sides(flat).get(op.outs[0], ()) is not None:
-                    name = op.place.function or self._called(flat, op, by)
-                    point = inside.after or inside.before
-                    yield Decided(path, op, by, name, around.axes, point, around.conditional)
+            elif (by := self._decides(flat, op)) is not None:
+                name = op.place.function or self._called(flat, op, by)
+                yield Decided(path, op, by, name, around.axes, inside.after or inside.before, around.conditional)
+
+    def _decides(self, flat: Flat, op: Op) -> Decider | None:
+        """How an operation decides, if that counts; of comparisons that are alike, the first speaks for all."""
+        by = decider(op)
+        if by is None or not is_decided(flat, op, by, self.live.values):
+            return None
+        is_spoken_for = by.name == "where" and self._sides(flat).get(op.outs[0], ()) is None
+        return None if is_spoken_for else by
 
     def _sides(self, flat: Flat) -> dict[int, list[Sides] | None]:
         if id(flat) not in self.sides:
-            self.sides[id(flat)] = sides(flat)
+            self.sides[id(flat)] = dict(sides(flat))
         return self.sides[id(flat)]
 
     def _called(self, flat: Flat, op: Op, by: Decider) -> str:
@@ -101,7 +108,7 @@ class Analysis:
         return "while" if any(is_number(ref) and ref in ahead for ref in flat.outs) else "comparison"
 
     def _name(self, op: Op) -> str | None:
-        return None if op.place.site is None else self.names.get((*op.place.site, (op.index, 0)))
+        return None if op.place.site is None else self.names.get((*op.place.site, (op.number, 0)))
 
     def _before(self, flat: Flat, around: _Around) -> list[str | None]:
         """Per operation, the last name given to a value that it depends on."""
@@ -230,17 +237,18 @@ class Analysis:
 
         def ask(carry: Sequence[Rounded]) -> tuple[Any, Choices]:
             (go,), choices = self._run(test, [*asked, *carry], f"{path}0.")
-            return go.value, _spread(choices)
+            return go.value, _spread(choices)  # inside `vmap`, one answer a datum
 
         def step(state):
             carry, closest = _unpacked(state[0]), state[1]
-            choices = ask(carry)[1]
+            go, choices = ask(carry)
             outs, found = self._run(body, [*fixed, *carry], f"{path}1.")
-            return _packed(outs), _closer(closest, choices | _spread(found))
+            moved = jax.tree.map(functools.partial(_where_going, go), _packed(outs), state[0])
+            return moved, _closer(closest, choices | _spread(found))
 
         shapes = jax.eval_shape(lambda c: step((c, {}))[1], _packed(carry))
         start = _made(shapes)
-        carry, closest = lax.while_loop(lambda s: ask(_unpacked(s[0]))[0], step, (_packed(carry), start))
+        carry, closest = lax.while_loop(lambda s: jnp.any(ask(_unpacked(s[0]))[0]), step, (_packed(carry), start))
         carry = _unpacked(carry)
         return carry, closest | _closer({k: closest[k] for k in ask(carry)[1]}, ask(carry)[1])
 
@@ -306,6 +314,10 @@ def _made(choices: Mapping[str, Choice]) -> Choices:
         return zeros._replace(distance=jnp.full_like(zeros.distance, jnp.inf))
 
     return {key: fill(choice) for key, choice in choices.items()}
+
+
+def _where_going(go: Any, new: Any, old: Any) -> Any:
+    return jnp.where(jnp.reshape(go, go.shape + (1,) * (new.ndim - go.ndim)), new, old)
 
 
 def _spread(choices: Choices) -> Choices:

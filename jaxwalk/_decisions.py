@@ -1,4 +1,4 @@
-"""What decides: per primitive, how far a choice is from its threshold, and the bound on the rounding of that distance."""
+"""What decides: per primitive, how far a choice is from its threshold, and the rounding error of that distance."""
 
 from __future__ import annotations
 
@@ -174,8 +174,9 @@ def _neighbours(op: Op, xs: Sequence[Rounded], zs: Sequence[Any]) -> dict[str, C
     length = value.shape[axis]
     start = max(length - op.eqn.params["k"] - 1, 0) if "k" in op.eqn.params else 0
     cut = lambda v, a, b: lax.slice_in_dim(v, a, b, axis=axis)
-    upper, lower = (cut(v, min(start + 1, length), length) for v in (value, error)), (
-        cut(v, start, max(length - 1, start)) for v in (value, error)
+    upper, lower = (
+        (cut(v, min(start + 1, length), length) for v in (value, error)),
+        (cut(v, start, max(length - 1, start)) for v in (value, error)),
     )
     (next_value, next_error), (this_value, this_error) = upper, lower
     gap = jnp.where((next_value == this_value) & jnp.isinf(this_value), jnp.inf, next_value - this_value)
@@ -191,7 +192,7 @@ def _running(sign: int) -> Callable[..., dict[str, Choice]]:
         value, error = sign * _wide(x), bound(x)
         so_far, their = lax.cummax(value, axis, reverse=reverse), lax.cummax(error, axis, reverse=reverse)
         length = value.shape[axis]
-        edge, shift = ((length - 1, -1) if reverse else (0, 1))
+        edge, shift = (length - 1, -1) if reverse else (0, 1)
         before, theirs = (jnp.roll(v, shift, axis) for v in (so_far, their))
         at_edge = lax.broadcasted_iota(jnp.int32, value.shape, axis) == edge
         distance = jnp.where(at_edge | ((value == before) & jnp.isinf(value)), jnp.inf, value - before)
@@ -223,7 +224,9 @@ def _in_window(sign: int) -> Callable[..., dict[str, Choice]]:
 def _windows(op: Op, x: Any, fill: float):
     """The entries of all windows, one place in the window after the other."""
     p = op.eqn.params
-    padding = [(low, high, dilation - 1) for (low, high), dilation in zip(p["padding"], p["base_dilation"], strict=True)]
+    padding = [
+        (low, high, dilation - 1) for (low, high), dilation in zip(p["padding"], p["base_dilation"], strict=True)
+    ]
     x = lax.pad(x, jnp.asarray(fill, x.dtype), padding)
     reach = [(n - 1) * d for n, d in zip(p["window_dimensions"], p["window_dilation"], strict=True)]
     for place in itertools.product(*map(range, p["window_dimensions"])):

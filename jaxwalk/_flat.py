@@ -41,6 +41,7 @@ class Op(NamedTuple):
         kind: "op", an equation; "scan", "cond", "while", "name"; "cut", the identity through which nothing is
             differentiated; "root", after a derivative rule: what it gives counts if one of `watch` does.
         ins, outs: the values read and made.
+        number: of its equation in the jaxpr that it comes from.
         bodies: the flat programs inside.
     """
 
@@ -48,7 +49,7 @@ class Op(NamedTuple):
     ins: tuple[Ref, ...]
     outs: tuple[int, ...]
     place: Place
-    index: int = 0
+    number: int = 0
     eqn: Any = None
     jaxpr: Any = None
     bodies: tuple[Flat, ...] = ()
@@ -189,7 +190,7 @@ class _Flattener:
         body = _compat.jaxprs_of(eqn)[0]
         return self.repeated(flat, body, operands, parts.consts, parts.carry, place)
 
-    def repeated(self, flat: Flat, body: Closed, operands, consts: int, carry: int, place: Place):
+    def repeated(self, flat: Flat, body: Closed, operands, consts: int, carry: int, place: Place) -> Any:
         """A body run again and again: what flows into a carry at any step, flows in it at every step."""
         data, active = flat.flags(operands, flat.data), flat.flags(operands, flat.active)
         while True:
@@ -215,7 +216,7 @@ class _Flattener:
         bodies = []
         for number, closed in enumerate(_compat.jaxprs_of(eqn)):
             site = None if place.site is None else (*place.site[:-1], (place.site[-1][0], number))
-            bodies.append(self.body(closed, *flags, place._replace(site=site)))
+            bodies.append(self.body(closed, flags[0], flags[1], place._replace(site=site)))
         chosen = is_number(index) and index in flat.data
         data = [chosen or any(c) for c in zip(*(b.flags(b.outs, b.data) for b in bodies), strict=True)]
         active = [any(c) for c in zip(*(b.flags(b.outs, b.active) for b in bodies), strict=True)]

@@ -14,10 +14,10 @@ from jax.core import Tracer
 from ._analyse import Analysis, Decided
 from ._decisions import Choice
 from ._errors import ArgumentError, counted, shown
-from ._flat import flatten, is_float
+from ._flat import flatten
 from ._points import Axis, read
 from ._rounding import Rounded, rounded_input
-from ._stage import stage
+from ._stage import as_input, is_array, stage
 from ._table import Table, html, number, text
 
 SHOWN = 3  # entries of a kink in the table; the record holds all
@@ -90,7 +90,20 @@ class Kinks(tuple[Kink, ...]):
         return f"No kinks: {counted(self.decisions, 'choice')}, and rounding decides none of them."
 
     def _table(self) -> Table:
-        columns = ("where", "point", "choice", "kind", "entries", "of", "margin", "bound", "left", "right", "used", "note")
+        columns = (
+            "where",
+            "point",
+            "choice",
+            "kind",
+            "entries",
+            "of",
+            "margin",
+            "bound",
+            "left",
+            "right",
+            "used",
+            "note",
+        )
         right = ("of", "margin", "bound", "left", "right", "used")
         return Table(self._title(), columns, [_row(kink) for kink in self], right)
 
@@ -105,12 +118,13 @@ def kinks(fun: Callable, *args: Any, inputs: str = "rounded") -> Kinks:
     """Where rounding decides a choice of `fun` at these arguments, and where a choice stands exactly on its threshold.
 
     Of every relu, `where`, `max`, `min`, `abs`, `clip`, pooling, `sort`, `argmax`, `cond` ... that a derivative of the
-    result depends on: the entries whose distance from the threshold is 0 (a "tie") or no more than the rounding error it
-    may have ("near"). There the derivative jumps, and the one that JAX gives is one of two, by its own rule or by chance.
+    result depends on: the entries whose distance from the threshold is 0 (a "tie") or no more than the rounding error
+    that it may have ("near"). There the derivative jumps, and the one that JAX gives is one of two, by its own rule or
+    by chance.
 
     Each value carries a bound on its rounding error, by running error analysis (N. J. Higham, Accuracy and Stability of
-    Numerical Algorithms, 2nd ed., §3.3): for sums, products and elementary functions a true bound, whatever the order in
-    which a compiler sums; for `pow`, `erf_inv` and other functions of one entry to first order; for anything else (a
+    Numerical Algorithms, 2nd ed., §3.3): for sums, products and elementary functions a true bound, whatever the order
+    in which a compiler sums; for `pow`, `erf_inv` and other functions of one entry to first order; for anything else (a
     `cholesky`) an estimate, of which `Kinks.notes` tells. It is a worst case: through many layers it grows faster than
     the error does, so a long list in low precision may say no more than that the network is deep. A function with a
     derivative rule of its own (`jax.nn.relu`, `jax.custom_vjp`) is judged by what its rule chooses, softmax's own
@@ -119,8 +133,8 @@ def kinks(fun: Callable, *args: Any, inputs: str = "rounded") -> Kinks:
     Arguments:
         fun: any JAX function; batched by `jax.vmap`, jitted or not. Its results may have any shape.
         args: its arguments. The whole analysis is compiled, once per call.
-        inputs: "rounded": floats among the arguments stand for real numbers and are off by half an ulp, except integers;
-            "exact": they are what they are.
+        inputs: "rounded": floats among the arguments stand for real numbers and are off by half an ulp, except
+            integers; "exact": they are what they are.
 
     Raises:
         ArgumentError: `inputs` is neither; `fun` cannot be called; the arguments are being traced (under `jit`).
@@ -137,9 +151,35 @@ def kinks(fun: Callable, *args: Any, inputs: str = "rounded") -> Kinks:
         raise ArgumentError(f'`inputs` is {shown(inputs)}; it must be "rounded" or "exact".')
     analysis, values = analysis_of(fun, *args)
     if any(isinstance(value, (Tracer, jax.ShapeDtypeStruct)) for value in values):
-        raise ArgumentError("`kinks` needs numbers, and its arguments are being traced; call it outside `jit` and `vmap`.")
+        raise ArgumentError(
+            "`kinks` needs numbers, and its arguments are being traced; call it outside `jit` and `vmap`."
+        )
     choices, flags = jax.jit(lambda values: judged(analysis, values, inputs))(values)
     return _gathered(analysis, choices, jax.device_get(flags))
+
+
+def counted_over(fun: Callable, params: Any, x: Any, y: Any, batch: int) -> dict[str | None, int]:
+    """How many entries over the data, per point, are kinks of `fun(params, x, y)`, of one datum.
+
+    Compiled once, run batch by batch; what is left over in a last batch is compiled again.
+    """
+    whole = lambda params, x, y: jax.vmap(lambda x, y: fun(params, x, y))(x, y)
+    counts: dict[str | None, int] = {}
+    analysis = run = None
+    for start in range(0, len(x), batch):
+        rows = [jnp.asarray(data[start : start + batch]) for data in (x, y)]
+        if analysis is None or run is None or len(rows[0]) < batch:
+            analysis, _ = analysis_of(whole, params, *rows)
+            run = jax.jit(lambda values, analysis=analysis: judged(analysis, values, "rounded"))
+        choices, flags = run([*_values(params), *rows])
+        for kink in _gathered(analysis, choices, jax.device_get(flags)):
+            counts[kink.point] = counts.get(kink.point, 0) + len(kink)
+    return counts
+
+
+def _values(params: Any) -> list[Any]:
+    """What `stage` makes inputs of."""
+    return [as_input(leaf) for leaf in jax.tree.leaves(params) if is_array(leaf)]
 
 
 def analysis_of(fun: Callable, *args: Any) -> tuple[Analysis, list[Any]]:
@@ -173,7 +213,9 @@ def _gathered(analysis: Analysis, choices: dict[str, Choice], flags: dict[str, A
                 found.extend(_records(decided, key.partition(":")[2], jax.tree.map(np.asarray, choices[key])))
             if lost:
                 where = f" at {decided.op.source}" if decided.op.source else ""
-                notes.append(f"{counted(int(lost), 'entry')} of the `{decided.name}`{where} NaN: nothing is decided there.")
+                notes.append(
+                    f"{counted(int(lost), 'entry')} of the `{decided.name}`{where} NaN: nothing is decided there."
+                )
     notes = [note.replace("entrys", "entries") for note in notes]
     notes += [f"The rounding error of {what} is estimated, not bounded." for what in analysis.estimated]
     return Kinks(found, len(analysis.decided), notes)
@@ -184,7 +226,6 @@ def _records(decided: Decided, part: str, choice: Choice) -> Iterator[Kink]:
     for kind, among in (("tie", mask & (choice.distance == 0)), ("near", mask & (choice.distance != 0))):
         if among.any():
             entries = np.argwhere(among)
-            pick = lambda values: None if values is None else _spread(values, among.shape)[among]
             yield Kink(
                 where=decided.op.source,
                 point=decided.point,
@@ -192,19 +233,21 @@ def _records(decided: Decided, part: str, choice: Choice) -> Iterator[Kink]:
                 kind=kind,
                 entries=entries,
                 margin=np.abs(choice.distance[among]),
-                bound=_spread(choice.bound, among.shape)[among],
-                left=pick(choice.left),
-                right=pick(choice.right),
-                used=pick(choice.used),
+                bound=np.broadcast_to(choice.bound, among.shape)[among],
+                left=_picked(choice.left, among),
+                right=_picked(choice.right, among),
+                used=_picked(choice.used, among),
                 axes=decided.axes,
                 size=among.size,
                 note=_note(decided, part),
             )
 
 
-def _spread(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """As large as the choice; what stands for every entry has only the axes of the loops around."""
-    return np.broadcast_to(values.reshape(values.shape + (1,) * (len(shape) - values.ndim)), shape)
+def _picked(values: np.ndarray | None, among: np.ndarray) -> np.ndarray | None:
+    """Those of the entries; what stands for every entry has only the axes of the loops around."""
+    if values is None:
+        return None
+    return np.broadcast_to(values.reshape(values.shape + (1,) * (among.ndim - values.ndim)), among.shape)[among]
 
 
 def _note(decided: Decided, part: str) -> str:
@@ -220,8 +263,8 @@ def _row(kink: Kink) -> tuple[str, ...]:
     margin = _range(kink.margin) if kink.kind == "near" else "0"
     sides = (_range(kink.left), _range(kink.right), _range(kink.used))
     entries = ", ".join(indices) + more
-    return (kink.where, kink.point or "", kink.operation, kink.kind, entries, str(kink.size), margin, _range(kink.bound),
-            *sides, kink.note)  # fmt: skip
+    first = (kink.where, kink.point or "", kink.operation, kink.kind, entries, str(kink.size))
+    return (*first, margin, _range(kink.bound), *sides, kink.note)
 
 
 def _range(values: np.ndarray | None) -> str:

@@ -159,7 +159,9 @@ def _div(s: _Step) -> Error:
         return Relative((1 + shares[0]) / (1 - shares[1]) * (1 + factor * s.u) - 1)
     left = size(b.value) - bound(b)
     moved = bound(a) + s.z * (1 + factor * s.u) * bound(b)
-    return jnp.where(left > 0, moved / jnp.where(left > 0, left, 1), jnp.where(moved > 0, jnp.inf, 0)) + factor * s.u * s.z
+    return (
+        jnp.where(left > 0, moved / jnp.where(left > 0, left, 1), jnp.where(moved > 0, jnp.inf, 0)) + factor * s.u * s.z
+    )
 
 
 def _largest(s: _Step) -> Error:
@@ -358,7 +360,7 @@ def _largest_along(axis: str) -> Callable[[_Step], Error]:
 
     def rule(s: _Step) -> Error:
         errors: list[Error] = []
-        for x, z in zip(s.xs * len(s.zs) if len(s.xs) == 1 else s.xs, s.zs, strict=True):
+        for x, z in zip(list(s.xs) * len(s.zs) if len(s.xs) == 1 else s.xs, s.zs, strict=True):
             if not _is_float(z):
                 errors.append(None)
                 continue
@@ -435,7 +437,9 @@ def _unknown(jaxpr: Any, eqn: Any, xs: Sequence[Rounded], zs: Sequence[Any]) -> 
         moved = iter([jnp.zeros_like(z) for z in zs if _is_float(z)])
     length = max((d for x in xs for d in jnp.shape(x.value)), default=1)
     errors = [
-        size(next(moved)) + length * TRANSCENDENTAL * unit(z.dtype) * jnp.max(size(z), initial=0) if _is_float(z) else None
+        size(next(moved)) + length * TRANSCENDENTAL * unit(z.dtype) * jnp.max(size(z), initial=0)
+        if _is_float(z)
+        else None
         for z in zs
     ]
     return errors, True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -41,7 +41,7 @@ class Sides(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """What a choice comes to: derivatives below, above and as used; and where both sides agree, so that nothing jumps."""
+    """What a choice comes to: derivatives below, above, and as used; `smooth`: where both sides agree, nothing jumps."""
 
     left: Any
     right: Any
@@ -49,10 +49,11 @@ class Chosen(NamedTuple):
     smooth: Any
 
 
-def sides(flat: Flat) -> dict[int, list[Sides]]:
-    """By the number of a comparison's result: the choices it makes directly, less those that another of them covers.
+def sides(flat: Flat) -> dict[int, list[Sides] | None]:
+    """By the number of a comparison's result: the choices it makes, less those that another covers.
 
-    In `where(x > 0, x, f(where(x > 0, 0, x)))` the inner choice is covered by the outer.
+    In `where(x > 0, x, f(where(x > 0, 0, x)))` the inner choice is covered by the outer. Of comparisons that are alike,
+    the first has the choices of all, and the others None.
     """
     return _Finder(flat).found()
 
@@ -75,12 +76,12 @@ class _Finder:
             if op.kind != "cut" and any(flat.flags(op.ins, self.tangents)):
                 self.tangents.update(out for out in op.outs if out in flat.active)
 
-    def found(self) -> dict[int, list[Sides]]:
+    def found(self) -> dict[int, list[Sides] | None]:
         groups: dict[Any, list[Op]] = {}
         for op in self.flat.ops:
             if op.kind == "op" and op.eqn.primitive in self.comparisons:
                 groups.setdefault((op.eqn.primitive, *map(self.same, op.ins)), []).append(op)
-        found = {}
+        found: dict[int, list[Sides] | None] = {}
         for members in groups.values():
             alike = frozenset(op.outs[0] for op in members)
             chosen = [op for out in alike for op in self.users.get(out, ()) if self.chooses(op, out)]
@@ -97,10 +98,7 @@ class _Finder:
         if not is_number(ref):
             return "literal", repr(ref.val)
         op = self.made.get(ref)
-        if op is not None and (op.kind == "cut" or (op.kind == "op" and op.eqn.primitive in _aliases())):
-            if op.kind == "cut" or op.eqn.invars[0].aval.dtype == op.eqn.outvars[0].aval.dtype:
-                return self.same(op.ins[0])
-        return ref
+        return self.same(op.ins[0]) if op is not None and _is_alias(op) else ref
 
     def covered(self, op: Op, chosen: Sequence[Op]) -> bool:
         """Whether whatever reads this choice is, soon, another one that the same comparison makes."""
@@ -150,7 +148,8 @@ class _Finder:
             if ref not in depends:
                 op = self.made.get(ref)
                 depends[ref] = False
-                depends[ref] = op is not None and any([visit(r) for r in op.ins if not is_number(r) or r not in alike])
+                reached = [visit(r) for r in op.ins if is_number(r) and r not in alike] if op is not None else []
+                depends[ref] = any(reached)
                 if depends[ref] and op is not None:
                     ops[self.order[id(op)]] = op
             return depends[ref]
@@ -163,7 +162,9 @@ class _Finder:
         return tuple(path) if same_shape and len(depends) <= 4 * REACH else None
 
 
-def chosen(flat: Flat, comparison: Op, sides: Sides, env: Callable[[Ref], Rounded], distance: Any, error: Any) -> Chosen:
+def chosen(
+    flat: Flat, comparison: Op, sides: Sides, env: Callable[[Ref], Rounded], distance: Any, error: Any
+) -> Chosen:
     """The derivatives on both sides of a choice; `distance` is that of the decided value from its threshold."""
     no, yes = (_case(flat, sides, env, taken) for taken in (False, True))
     relation = comparison.eqn.primitive
@@ -233,6 +234,12 @@ def _smooth(no: _Case, yes: _Case, error: Any, dtype: Any) -> Any:
 
 def _is_same(one: Any, other: Any) -> bool:
     return isinstance(one, float) and isinstance(other, float) and one == other
+
+
+def _is_alias(op: Op) -> bool:
+    if op.kind != "op":
+        return op.kind == "cut"
+    return op.eqn.primitive in _aliases() and op.eqn.invars[0].aval.dtype == op.eqn.outvars[0].aval.dtype
 
 
 @functools.cache

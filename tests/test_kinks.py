@@ -32,7 +32,12 @@ def test_the_third_patient(l2, l3, inputs, bits):
     with jax.enable_x64(bits == 64):
         dtype = f"float{bits}"
         fun = lambda w, x, y: 0.5 * (L3[l3](L2[l2](w, x)) - y) ** 2
-        for x, on_kink in (([0, 2000, 3000], True), ([100, 2000, 100], True), ([200, 0, 0], False), ([0, 2000, 100], False)):
+        for x, on_kink in (
+            ([0, 2000, 3000], True),
+            ([100, 2000, 100], True),
+            ([200, 0, 0], False),
+            ([0, 2000, 100], False),
+        ):
             arguments = np.array(W2, dtype), np.array(x, dtype), np.ones((), dtype)
             for run in (fun, jax.jit(fun)):
                 found = jw.kinks(run, *arguments, inputs=inputs)
@@ -46,14 +51,20 @@ def test_the_third_patient(l2, l3, inputs, bits):
 # The derivative on either side, and the one JAX uses: against JAX.
 
 SIDES = {
-    "relu": (jax.nn.relu, 0, 0, 1), "leaky_relu": (jax.nn.leaky_relu, 0, 0.01, 1), "abs": (jnp.abs, 0, -1, 1),
-    "where": (lambda x: jnp.where(x >= 0, x, 0), 0, 0, 1), "less": (lambda x: jnp.where(x < 0, -2 * x, x), 0, -2, 1),
-    "second": (lambda x: jnp.where(0 > x, 3 * x, x), 0, 3, 1), "max": (lambda x: jnp.maximum(x, 0), 0, 0, 1),
-    "min": (lambda x: jnp.minimum(x, 1), 1, 1, 0), "max of constant": (lambda x: jnp.maximum(0, x), 0, 0, 1),
-    "clip": (lambda x: jnp.clip(x, 0, 5), 0, 0, 1), "clamp": (lambda x: lax.clamp(-1.0, x, 1.0), 1, 1, 0),
+    "relu": (jax.nn.relu, 0, 0, 1),
+    "leaky_relu": (jax.nn.leaky_relu, 0, 0.01, 1),
+    "abs": (jnp.abs, 0, -1, 1),
+    "where": (lambda x: jnp.where(x >= 0, x, 0), 0, 0, 1),
+    "less": (lambda x: jnp.where(x < 0, -2 * x, x), 0, -2, 1),
+    "second": (lambda x: jnp.where(x < 0, 3 * x, x), 0, 3, 1),
+    "max": (lambda x: jnp.maximum(x, 0), 0, 0, 1),
+    "min": (lambda x: jnp.minimum(x, 1), 1, 1, 0),
+    "max of constant": (lambda x: jnp.maximum(0, x), 0, 0, 1),
+    "clip": (lambda x: jnp.clip(x, 0, 5), 0, 0, 1),
+    "clamp": (lambda x: lax.clamp(-1.0, x, 1.0), 1, 1, 0),
     "curved": (lambda x: jnp.where(x > 1, x**3, jnp.sin(x)), 1, np.cos(1), 3),
     "nested where": (lambda x: jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1) + 4), 0), 0, 0, 0.25),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", SIDES)
@@ -101,17 +112,33 @@ def test_inputs_may_be_what_they_are():
 # Silence
 
 SMOOTH = {
-    "tanh": jnp.tanh, "softmax": jax.nn.softmax, "log_softmax": jax.nn.log_softmax, "logsumexp": jax.nn.logsumexp,
-    "gelu": jax.nn.gelu, "silu": jax.nn.silu, "softplus": jax.nn.softplus, "logaddexp": lambda x: jnp.logaddexp(x, x),
-    "elu": jax.nn.elu, "standardize": jax.nn.standardize, "sigmoid": jax.nn.sigmoid, "mean": jnp.mean,
-    "log_sigmoid": jax.nn.log_sigmoid, "huber by where": lambda x: jnp.where(jnp.abs(x + 3) < 3.5, 0.5 * x**2, 0.5 * x**2),
-    "straight through": lambda x: x + lax.stop_gradient(jnp.round(x) - x), "stopped": lambda x: x * lax.stop_gradient(jnp.max(x)),
-    "integers": lambda x: jnp.where(jnp.arange(4) >= 2, x, 0), "nan test": lambda x: jnp.where(jnp.isnan(x), 0, x),
-    "infinite": lambda x: jnp.maximum(x, -jnp.inf), "mask": lambda x: jax.nn.softmax(jnp.where(jnp.tri(4)[1] > 0.5, x, -jnp.inf)),
-    "dropout": lambda x: jnp.where(jax.random.bernoulli(jax.random.key(0), 0.5, x.shape), x, 0), "unused": lambda x: (jax.nn.relu(x), x)[1],
-    "attention": lambda x: jax.nn.dot_product_attention(*[jnp.ones((1, 3, 1, 4), x.dtype) * x[None, None, None]] * 3, is_causal=True),
+    "tanh": jnp.tanh,
+    "softmax": jax.nn.softmax,
+    "log_softmax": jax.nn.log_softmax,
+    "logsumexp": jax.nn.logsumexp,
+    "gelu": jax.nn.gelu,
+    "silu": jax.nn.silu,
+    "softplus": jax.nn.softplus,
+    "logaddexp": lambda x: jnp.logaddexp(x, x),
+    "elu": jax.nn.elu,
+    "standardize": jax.nn.standardize,
+    "sigmoid": jax.nn.sigmoid,
+    "mean": jnp.mean,
+    "log_sigmoid": jax.nn.log_sigmoid,
+    "huber by where": lambda x: jnp.where(jnp.abs(x + 3) < 3.5, 0.5 * x**2, 0.5 * x**2),
+    "straight through": lambda x: x + lax.stop_gradient(jnp.round(x) - x),
+    "stopped": lambda x: x * lax.stop_gradient(jnp.max(x)),
+    "integers": lambda x: jnp.where(jnp.arange(4) >= 2, x, 0),
+    "nan test": lambda x: jnp.where(jnp.isnan(x), 0, x),
+    "infinite": lambda x: jnp.maximum(x, -jnp.inf),
+    "mask": lambda x: jax.nn.softmax(jnp.where(jnp.tri(4)[1] > 0.5, x, -jnp.inf)),
+    "dropout": lambda x: jnp.where(jax.random.bernoulli(jax.random.key(0), 0.5, x.shape), x, 0),
+    "unused": lambda x: (jax.nn.relu(x), x)[1],
+    "attention": lambda x: jax.nn.dot_product_attention(
+        *[jnp.ones((1, 3, 1, 4), x.dtype) * x[None, None, None]] * 3, is_causal=True
+    ),
     "fast square": jax.custom_jvp(lambda x: jnp.abs(x) * jnp.abs(x)),
-}  # fmt: skip
+}
 SMOOTH["fast square"].defjvps(lambda t, _, x: 2 * x * t)
 
 
@@ -160,7 +187,9 @@ def test_what_chooses(fun, name, entries):
     kink = only(fun, np.float32([2, 0.25, 2, -1]))
     assert (kink.operation, kink.kind, kink.entries.tolist()) == (name, "tie", entries)
     if name in ("max", "min") and kink.used is not None:
-        np.testing.assert_array_equal(kink.used, jax.grad(fun)(np.float32([2, 0.25, 2, -1]))[np.array([0, 2])] * (-1) ** (name == "min"))
+        np.testing.assert_array_equal(
+            kink.used, jax.grad(fun)(np.float32([2, 0.25, 2, -1]))[np.array([0, 2])] * (-1) ** (name == "min")
+        )
 
 
 def test_a_rule_of_its_own_is_what_decides():
@@ -239,7 +268,8 @@ def test_table():
     found = jw.kinks(lambda x: jw.tag(jax.nn.relu(x), "act"), np.zeros(6, np.float32))
     lines = repr(found).splitlines()
     assert lines[0] == "1 kink"
-    assert lines[1].split() == "where point choice kind entries of margin bound left right used".split()
+    columns = "where point choice kind entries of margin bound left right used"
+    assert " ".join(lines[1].split()) == columns
     assert "act    relu    tie   [0], [1], [2], … 3 more   6       0      0     0      1     0" in lines[2]
     assert found._repr_html_().startswith("<table>")
     assert repr(jw.kinks(jnp.tanh, X)) == "No kinks: nothing here chooses."
@@ -253,3 +283,36 @@ def test_messages():
         jax.jit(lambda x: len(jw.kinks(jnp.abs, x)))(X)
     with pytest.raises(jw.ArgumentError, match="`fun` is 3, which cannot be called"):
         jw.kinks(3, X)
+
+
+def test_a_batch_in_a_while_loop_ends_datum_by_datum():
+    def fun(x):
+        return lax.while_loop(lambda c: c < 3, lambda c: jnp.abs(c - 0.5) * 2 + 1, x)
+
+    batch = np.float32([0.5, 4.0])
+    np.testing.assert_array_equal(jax.vmap(fun)(batch), [fun(x) for x in batch])
+    kink = only(jax.vmap(fun), batch)
+    assert (kink.operation, kink.entries.tolist()) == ("abs", [[0]])
+
+
+def test_the_survey_counts_them(capsys, tmp_path):
+    import json
+
+    from jaxwalk.__main__ import main
+
+    (tmp_path / "model.py").write_text(
+        "import jax, jax.numpy as jnp, jaxwalk as jw\nparams = {'w': jnp.zeros(())}\n"
+        "def objective(params, x, y):\n"
+        "    act = jw.tag(jax.nn.relu(x), 'act')\n"
+        "    return jnp.sum(act) * jw.tag(jnp.sin(params['w']), 'sin')\n"
+    )
+    x = np.tile(np.float32([[0, 1], [0, 0], [1, 2]]), (100, 1))
+    np.savez(tmp_path / "data.npz", x=x, y=np.zeros(300, np.float32))
+    arguments = ["walk", str(tmp_path / "model.py"), "--data", str(tmp_path / "data.npz")]
+    main([*arguments, "--json"])
+    data = json.loads(capsys.readouterr()[0])
+    assert [p["kinks"] for p in data["points"]] == [300, 0]
+    assert data["notes"][0].startswith("Kinks: 300 entries of a relu, a max")
+    main(arguments)
+    lines = [" ".join(line.split()) for line in capsys.readouterr()[0].splitlines()]
+    assert any(line.startswith("1 act (2,)") and line.endswith(" 300") for line in lines)
