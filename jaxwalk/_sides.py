@@ -41,7 +41,7 @@ class Sides(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """What a choice comes to: derivatives below, above, and as used; `smooth`: where both sides agree, nothing jumps."""
+    """What a choice comes to: derivatives below, above and as used; `smooth`: where both sides agree, no jump."""
 
     left: Any
     right: Any
