@@ -16,6 +16,9 @@ from ._formulas import Equation as Equation
 from ._formulas import Formulas as Formulas
 from ._formulas import formulas as formulas
 from ._intervene import intervene as intervene
+from ._kinks import Kink as Kink
+from ._kinks import Kinks as Kinks
+from ._kinks import kinks as kinks
 from ._listing import Listing as Listing
 from ._listing import listing as listing
 from ._named import Named as Named
@@ -45,6 +48,8 @@ __all__ = [
     "FormulaError",
     "Formulas",
     "JaxwalkError",
+    "Kink",
+    "Kinks",
     "Listing",
     "MemoryWarning",
     "Named",
@@ -58,6 +63,7 @@ __all__ = [
     "formula",
     "formulas",
     "intervene",
+    "kinks",
     "listing",
     "objective",
     "outputs",

@@ -439,3 +439,42 @@ def literal_array(literal: Any) -> np.ndarray:
 def calls_a_jaxpr(eqn: Any) -> bool:
     """Whether an equation only calls the one jaxpr it holds, as JAX leaves some behind where it differentiates."""
     return bool(getattr(eqn.primitive, "call_primitive", False))
+
+
+def _found_by_tracing() -> dict[str, Callable]:
+    """One-liners for primitives that `jax.extend.core.primitives` does not hold."""
+    return {
+        "split": lambda x: lax.split(jnp.stack([x, x]), (1, 1)),
+        "add_any": jax.grad(lambda x: x * x),
+        "optimization_barrier": lax.optimization_barrier,
+    }
+
+
+@functools.cache
+def primitive(name: str) -> Any:
+    """A primitive by the name that JAX's public list of them gives it; one that is gone is an error."""
+    from jax.extend.core import primitives  # as slow to import as all of jaxwalk
+
+    if hasattr(primitives, f"{name}_p"):
+        return getattr(primitives, f"{name}_p")
+    one_liner = _found_by_tracing()[name]
+    return jax.make_jaxpr(one_liner)(jax.ShapeDtypeStruct((), jnp.float32)).jaxpr.eqns[-1].primitive
+
+
+def apply(jaxpr: Any, eqn: Any, values: Sequence[Any]) -> list[Any]:
+    """The results of an equation of `jaxpr` at other operands; a primitive without a jaxpr inside takes any dtype."""
+    if jaxprs_of(eqn) or "_prim" in eqn.params:
+        given = {v: value for v, value in zip(eqn.invars, values, strict=True) if not is_literal(v)}
+        return evaluate(stretch(jaxpr, [eqn], list(given), eqn.outvars), list(given.values()))
+    results = eqn.primitive.bind(*values, **eqn.params)
+    return list(results) if eqn.primitive.multiple_results else [results]
+
+
+def library_function(eqn: Any) -> str | None:
+    """The name of the function of JAX's own that a call equation calls, as "relu"; None if it is the user's."""
+    for closed in jaxprs_of(eqn)[:1]:
+        info = getattr(closed.jaxpr, "debug_info", None)
+        name, file = getattr(info, "func_name", None), getattr(info, "func_filename", None) or ""
+        if name and file.startswith(LIBRARIES[0]):
+            return name.lstrip("_")
+    return None

@@ -150,17 +150,28 @@ def _column(values: Any, bound: Any) -> list[str]:
 def survey_tables(s: Survey, top: int, unused: Sequence[str]) -> Iterator[Table | str]:
     """A line per point, and the data of largest loss."""
     rows = [_row(line) for line in s.lines]
-    columns = ("X", "point", "shape", *SIZES, "first non-finite", "note")
-    yield Table(f"{counted(len(s.lines), 'point')}, over {_data(len(s.loss))}", columns, rows, ("X", *SIZES))
+    columns = ("X", "point", "shape", *SIZES, "kinks", "first non-finite", "note")
+    yield Table(f"{counted(len(s.lines), 'point')}, over {_data(len(s.loss))}", columns, rows, ("X", *SIZES, "kinks"))
     rows = [(str(i), number(np.float32(loss))) for i, loss in s.largest(top)]
     mean = number(np.float32(s.loss.mean()))
     yield Table(f"Data of largest loss (mean loss {mean})", ("datum", "loss"), rows, ("datum", "loss"))
     yield from survey_notes(unused)
+    yield from kink_notes(s)
 
 
 def survey_notes(unused: Sequence[str]) -> Iterator[str]:
     if unused:
         yield f"Not used of the data file: {', '.join(unused)}."
+
+
+def kink_notes(s: Survey) -> Iterator[str]:
+    """What the column `kinks` counts; nothing if there are none."""
+    if total := s.kinks + sum(line.kinks for line in s.lines):
+        elsewhere = f", {s.kinks} of them at no point" if s.kinks else ""
+        yield (
+            f"Kinks: {total} entries of a relu, a max, a `where` ... stand on its threshold or within rounding of"
+            f" it{elsewhere}; there δ is one of two. `jw.kinks` lists them."
+        )
 
 
 def survey_data(s: Survey, top: int, unused: Sequence[str]) -> dict[str, Any]:
@@ -170,7 +181,7 @@ def survey_data(s: Survey, top: int, unused: Sequence[str]) -> dict[str, Any]:
         "mean_loss": float(s.loss.mean()),
         "points": [_line_data(line) for line in s.lines],
         "largest_loss": [{"datum": i, "loss": loss} for i, loss in s.largest(top)],
-        "notes": list(survey_notes(unused)),
+        "notes": [*survey_notes(unused), *kink_notes(s)],
     }
 
 
@@ -180,6 +191,7 @@ def _line_data(line: Line) -> dict[str, Any]:
         "X": p.number, "point": p.name, "shape": list(p.shape), "dtype": str(p.dtype),
         "axes": [axis._asdict() for axis in p.axes], "unused": p.unused, "conditional": p.conditional,
         "opaque": p.opaque, "output": _sizes_data(line.output), "delta": _sizes_data(line.delta),
+        "kinks": line.kinks,
     }  # fmt: skip
 
 
@@ -204,9 +216,9 @@ def _writable(data: Any) -> Any:
 
 
 def _row(line: Line) -> tuple[str, ...]:
-    point, output, delta = line
+    point, output, delta, kinks = line
     first = (str(point.number), point.name, str(point.shape))
-    return (*first, *_cells(output), *_cells(delta), _first_nonfinite(line), point.note())
+    return (*first, *_cells(output), *_cells(delta), str(kinks or ""), _first_nonfinite(line), point.note())
 
 
 def _cells(sizes: Sizes | None) -> tuple[str, str, str]:

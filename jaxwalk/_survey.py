@@ -11,6 +11,7 @@ import numpy as np
 
 from ._dtypes import widened
 from ._find import find
+from ._kinks import counted_over
 from ._points import Point, Points
 from ._walk import walk
 
@@ -27,18 +28,21 @@ class Sizes(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A point and the sizes there; None where there is no such array."""
+    """A point and the sizes there; None where there is no such array. `kinks`: the entries, over the data, of choices
+    that feed it and are ties or rounding's."""
 
     point: Point
     output: Sizes | None
     delta: Sizes | None
+    kinks: int = 0
 
 
 class Survey(NamedTuple):
-    """The loss of each datum, and a line per point in forward order."""
+    """The loss of each datum, and a line per point in forward order; `kinks`: those at no point."""
 
     loss: np.ndarray
     lines: list[Line]
+    kinks: int = 0
 
     def largest(self, k: int) -> list[tuple[int, float]]:
         """The `k` data of largest loss, NaN first: (index, loss)."""
@@ -68,8 +72,10 @@ def survey(fun: Callable, params: Any, x: Any, y: Any) -> Survey:
 
     batch = min(BATCH, len(x))
     losses, measured = jax.jit(lambda data: jax.lax.map(one, data, batch_size=batch))((jnp.asarray(x), jnp.asarray(y)))
-    lines = [Line(p, *(_sizes(m) for m in measured.get(p.name, (None, None)))) for p in found.values()]
-    return Survey(np.asarray(losses), lines)
+    kinks = counted_over(fun, params, x, y, batch)
+    sizes = {name: [_sizes(m) for m in pair] for name, pair in measured.items()}
+    lines = [Line(p, *sizes.get(p.name, [None, None]), kinks=kinks.get(p.name, 0)) for p in found.values()]
+    return Survey(np.asarray(losses), lines, kinks.get(None, 0))
 
 
 def _points_of(fun: Callable, params: Any, x: Any, y: Any) -> Points:

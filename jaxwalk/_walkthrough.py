@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._chain import chain, objective
+from ._kinks import kinks
 from ._result import Walk
 from ._walk import walk
 
@@ -101,6 +102,15 @@ def walk_through(cohort: Cohort = PATIENTS) -> Walkthrough:
         culprits=[c for c in alone.culprits(alone.points["L3"].number + 6) if c.delta != 0],
         predicted=float(alone.predict({"input": hour})),
         actual=float(actual),
-        on_kink=(np.abs(walks.outputs["L2"]) <= bound) & to_learn,
+        on_kink=_on_kink(cohort) & to_learn,
         bound=bound,
     )
+
+
+def _on_kink(cohort: Cohort) -> np.ndarray:
+    """(n,) for which patients rounding, or an exact tie, chooses the side of L3's kink."""
+    found = kinks(jax.vmap(model, in_axes=(None, 0)), params, cohort.x)
+    on = np.zeros(len(cohort.x), bool)
+    for kink in found:
+        on[kink.entries[:, 0]] = True
+    return on

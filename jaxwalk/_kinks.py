@@ -1,0 +1,276 @@
+"""`kinks`: the decisions of a function that rounding, or an exact tie, makes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from ._analyse import Analysis, Decided
+from ._decisions import Choice
+from ._errors import ArgumentError, counted, shown
+from ._flat import flatten
+from ._points import Axis
+from ._read import read
+from ._rounding import Rounded, rounded_input
+from ._stage import as_input, is_array, stage
+from ._table import Table, html, number, text
+
+SHOWN = 3  # entries of a kink in the table; the record holds all
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Kink:
+    """Some entries of one choice that stand on its threshold, or within rounding of it.
+
+    Attributes:
+        where: the line of the source, "file.py:12", or "".
+        point: the name of the first point that the choice feeds, or of the last before it; None if there is none.
+        operation: what chooses: "relu", "where", "max", "argmax", ...
+        kind: "tie", exactly on the threshold, as a zero in a relu; "near", off it by no more than the rounding error
+            that the distance may have, so that on which side it falls is rounding's choice.
+        entries: (n, rank) integers, the index of each, from 0; the steps of scans come first.
+        margin: (n,) how far each is from the threshold; 0 for ties.
+        bound: (n,) the bound on the rounding error of that distance.
+        left, right: (n,) the derivative of the choice by the value that is decided on, below the threshold and above
+            it; None where it is not known, as of a `sort`.
+        used: (n,) the derivative that JAX takes there.
+        axes: the loops around: the leading axes of `entries`.
+        size: how many entries there are in all.
+        note: what a reader must know, in a few words.
+    """
+
+    where: str
+    point: str | None
+    operation: str
+    kind: str
+    entries: np.ndarray
+    margin: np.ndarray
+    bound: np.ndarray
+    left: np.ndarray | None
+    right: np.ndarray | None
+    used: np.ndarray | None
+    axes: tuple[Axis, ...]
+    size: int
+    note: str
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+class Kinks(tuple[Kink, ...]):
+    """A tuple of `Kink`, in forward order, that shows itself as a table; empty where there are none.
+
+    Attributes:
+        decisions: how many choices were looked at, of any number of entries.
+        notes: what could not be judged, in sentences.
+    """
+
+    decisions: int
+    notes: tuple[str, ...]
+
+    def __new__(cls, kinks: Sequence[Kink] = (), decisions: int = 0, notes: Sequence[str] = ()) -> Kinks:
+        self = super().__new__(cls, kinks)
+        self.decisions, self.notes = decisions, tuple(notes)
+        return self
+
+    def at(self, point: str) -> Kinks:
+        """Those at one point."""
+        return Kinks([kink for kink in self if kink.point == point], self.decisions, self.notes)
+
+    def _title(self) -> str:
+        if self:
+            return counted(len(self), "kink")
+        if not self.decisions:
+            return "No kinks: nothing here chooses."
+        return f"No kinks: {counted(self.decisions, 'choice')}, and rounding decides none of them."
+
+    def _table(self) -> Table:
+        columns = (
+            "where",
+            "point",
+            "choice",
+            "kind",
+            "entries",
+            "of",
+            "margin",
+            "bound",
+            "left",
+            "right",
+            "used",
+            "note",
+        )
+        right = ("of", "margin", "bound", "left", "right", "used")
+        return Table(self._title(), columns, [_row(kink) for kink in self], right)
+
+    def __repr__(self) -> str:
+        return "\n".join([text(self._table()), *self.notes])
+
+    def _repr_html_(self) -> str:
+        return html(self._table()) + "".join(f"<p>{note}</p>" for note in self.notes)
+
+
+def kinks(fun: Callable, *args: Any, inputs: str = "rounded") -> Kinks:
+    """Where rounding decides a choice of `fun` at these arguments, and where a choice stands exactly on its threshold.
+
+    Of every relu, `where`, `max`, `min`, `abs`, `clip`, pooling, `sort`, `argmax`, `cond` ... that a derivative of the
+    result depends on: the entries whose distance from the threshold is 0 (a "tie") or no more than the rounding error
+    that it may have ("near"). There the derivative jumps, and the one that JAX gives is one of two, by its own rule or
+    by chance.
+
+    Each value carries a bound on its rounding error, by running error analysis (N. J. Higham, Accuracy and Stability of
+    Numerical Algorithms, 2nd ed., §3.3): for sums, products and elementary functions a true bound, whatever the order
+    in which a compiler sums; for `pow`, `erf_inv` and other functions of one entry to first order; for anything else (a
+    `cholesky`) an estimate, of which `Kinks.notes` tells. It is a worst case: through many layers it grows faster than
+    the error does, so a long list in low precision may say no more than that the network is deep. A function with a
+    derivative rule of its own (`jax.nn.relu`, `jax.custom_vjp`) is judged by what its rule chooses, softmax's own
+    maximum, behind a `stop_gradient`, not at all. A `where` both of whose sides meet with one derivative is no kink.
+
+    Arguments:
+        fun: any JAX function; batched by `jax.vmap`, jitted or not. Its results may have any shape.
+        args: its arguments. The whole analysis is compiled, once per call.
+        inputs: "rounded": floats among the arguments stand for real numbers and are off by half an ulp, except
+            integers; "exact": they are what they are.
+
+    Raises:
+        ArgumentError: `inputs` is neither; `fun` cannot be called; the arguments are being traced (under `jit`).
+
+    >>> import jax, jax.numpy as jnp, jaxwalk as jw
+    >>> model = lambda x: jnp.sum(jw.tag(jnp.maximum(jw.tag(x - 0.1, "shift"), 0), "act"))
+    >>> found = jw.kinks(model, jnp.array([1.0, 0.1, 0.0]))
+    >>> [(k.point, k.operation, k.kind, k.entries.tolist(), float(k.used[0])) for k in found]
+    [('act', 'max', 'tie', [[1]], 0.5)]
+    >>> jw.kinks(lambda x: jnp.sum(jnp.tanh(x)), jnp.ones(3))
+    No kinks: nothing here chooses.
+    """
+    if inputs not in ("rounded", "exact"):
+        raise ArgumentError(f'`inputs` is {shown(inputs)}; it must be "rounded" or "exact".')
+    analysis, values = analysis_of(fun, *args)
+    if any(isinstance(value, (Tracer, jax.ShapeDtypeStruct)) for value in values):
+        raise ArgumentError(
+            "`kinks` needs numbers, and its arguments are being traced; call it outside `jit` and `vmap`."
+        )
+    choices, flags = jax.jit(lambda values: judged(analysis, values, inputs))(values)
+    return _gathered(analysis, choices, jax.device_get(flags))
+
+
+def counted_over(fun: Callable, params: Any, x: Any, y: Any, batch: int) -> dict[str | None, int]:
+    """How many entries over the data, per point, are kinks of `fun(params, x, y)`, of one datum.
+
+    Compiled once, run batch by batch; what is left over in a last batch is compiled again.
+    """
+    whole = lambda params, x, y: jax.vmap(lambda x, y: fun(params, x, y))(x, y)
+    counts: dict[str | None, int] = {}
+    analysis = run = None
+    for start in range(0, len(x), batch):
+        rows = [jnp.asarray(data[start : start + batch]) for data in (x, y)]
+        if analysis is None or run is None or len(rows[0]) < batch:
+            analysis, _ = analysis_of(whole, params, *rows)
+            run = jax.jit(lambda values, analysis=analysis: judged(analysis, values, "rounded"))
+        choices, flags = run([*_values(params), *rows])
+        for kink in _gathered(analysis, choices, jax.device_get(flags)):
+            counts[kink.point] = counts.get(kink.point, 0) + len(kink)
+    return counts
+
+
+def _values(params: Any) -> list[Any]:
+    """What `stage` makes inputs of."""
+    return [as_input(leaf) for leaf in jax.tree.leaves(params) if is_array(leaf)]
+
+
+def analysis_of(fun: Callable, *args: Any) -> tuple[Analysis, list[Any]]:
+    """What is decided in `fun`, and the values of its inputs. Computes nothing."""
+    staged = stage(fun, args, {})
+    names = {p.site: p.name for p in read(staged.closed, staged.every).values() if p.opaque is None}
+    return Analysis(flatten(staged.closed), names), staged.args
+
+
+def judged(analysis: Analysis, values: Sequence[Any], inputs: str) -> tuple[dict[str, Choice], dict[str, Any]]:
+    """Every choice with its margins, and per choice whether one entry of it is a kink, and how many are NaN."""
+    read = rounded_input if inputs == "rounded" else Rounded
+    _, choices = analysis.run([read(value) for value in values])
+    return choices, {key: (jnp.any(_is_kink(c, jnp)), jnp.sum(_is_lost(c, jnp))) for key, c in choices.items()}
+
+
+def _is_kink(choice: Choice, numpy: Any) -> Any:
+    return numpy.isfinite(choice.distance) & (numpy.abs(choice.distance) <= choice.bound)
+
+
+def _is_lost(choice: Choice, numpy: Any) -> Any:
+    return numpy.isnan(choice.distance) | (numpy.isfinite(choice.distance) & numpy.isnan(choice.bound))
+
+
+def _gathered(analysis: Analysis, choices: dict[str, Choice], flags: dict[str, Any]) -> Kinks:
+    found, notes = [], []
+    for decided in analysis.decided:
+        for key in (key for key in choices if key.partition(":")[0] == decided.key):
+            any_kink, lost = flags[key]
+            if any_kink:
+                found.extend(_records(decided, key.partition(":")[2], jax.tree.map(np.asarray, choices[key])))
+            if lost:
+                where = f" at {decided.op.source}" if decided.op.source else ""
+                notes.append(
+                    f"{counted(int(lost), 'entry')} of the `{decided.name}`{where} NaN: nothing is decided there."
+                )
+    notes = [note.replace("entrys", "entries") for note in notes]
+    notes += [f"The rounding error of {what} is estimated, not bounded." for what in analysis.estimated]
+    return Kinks(found, len(analysis.decided), notes)
+
+
+def _records(decided: Decided, part: str, choice: Choice) -> Iterator[Kink]:
+    mask = _is_kink(choice, np)
+    for kind, among in (("tie", mask & (choice.distance == 0)), ("near", mask & (choice.distance != 0))):
+        if among.any():
+            entries = np.argwhere(among)
+            yield Kink(
+                where=decided.op.source,
+                point=decided.point,
+                operation=decided.name,
+                kind=kind,
+                entries=entries,
+                margin=np.abs(choice.distance[among]),
+                bound=np.broadcast_to(choice.bound, among.shape)[among],
+                left=_picked(choice.left, among),
+                right=_picked(choice.right, among),
+                used=_picked(choice.used, among),
+                axes=decided.axes,
+                size=among.size,
+                note=_note(decided, part),
+            )
+
+
+def _picked(values: np.ndarray | None, among: np.ndarray) -> np.ndarray | None:
+    """Those of the entries; what stands for every entry has only the axes of the loops around."""
+    if values is None:
+        return None
+    return np.broadcast_to(values.reshape(values.shape + (1,) * (among.ndim - values.ndim)), among.shape)[among]
+
+
+def _note(decided: Decided, part: str) -> str:
+    notes = [part + " threshold"] * (part in ("lower", "upper"))
+    notes += [decided.by.note] * bool(decided.by.note)
+    notes += [f"axis {i}: {axis.kind} of {axis.length}" for i, axis in enumerate(decided.axes)]
+    return "; ".join(notes + ["conditional"] * decided.conditional)
+
+
+def _row(kink: Kink) -> tuple[str, ...]:
+    indices = [str(list(map(int, index))) for index in kink.entries[:SHOWN]] if kink.entries.shape[1] else []
+    more = f", … {len(kink) - SHOWN} more" if len(kink) > SHOWN else ""
+    margin = _range(kink.margin) if kink.kind == "near" else "0"
+    sides = (_range(kink.left), _range(kink.right), _range(kink.used))
+    entries = ", ".join(indices) + more
+    first = (kink.where, kink.point or "", kink.operation, kink.kind, entries, str(kink.size))
+    return (*first, margin, _range(kink.bound), *sides, kink.note)
+
+
+def _range(values: np.ndarray | None) -> str:
+    """The one number that they are, or from the least to the largest."""
+    if values is None:
+        return ""
+    low, high = number(values.min(), 2), number(values.max(), 2)
+    return low if low == high else f"{low} to {high}"

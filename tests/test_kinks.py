@@ -1,0 +1,318 @@
+"""`kinks`: the decisions that rounding makes, exact ties, and the silence on everything else."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+import jaxwalk as jw
+
+X = np.float32([1.0, 0.1, 0.0, -0.5])
+R = np.random.default_rng(0)
+
+
+def only(fun, *args, **options):
+    (kink,) = jw.kinks(fun, *args, **options)
+    return kink
+
+
+# The third patient: the whole table of the worked example's figures.
+
+W2 = [1 / 200, -3000 / 11600000, 1 / 5800]
+L3 = {"where": lambda x: jnp.where(x >= 0, x, 0), "relu": jax.nn.relu, "max": lambda x: jnp.maximum(x, 0)}
+L2 = {"dot": jnp.dot, "written out": lambda w, x: w[0] * x[0] + w[1] * x[1] + w[2] * x[2]}
+
+
+@pytest.mark.parametrize("l2", L2)
+@pytest.mark.parametrize("l3", L3)
+@pytest.mark.parametrize("inputs", ["rounded", "exact"])
+@pytest.mark.parametrize("bits", [32, 64])
+def test_the_third_patient(l2, l3, inputs, bits):
+    with jax.enable_x64(bits == 64):
+        dtype = f"float{bits}"
+        fun = lambda w, x, y: 0.5 * (L3[l3](L2[l2](w, x)) - y) ** 2
+        for x, on_kink in (
+            ([0, 2000, 3000], True),
+            ([100, 2000, 100], True),
+            ([200, 0, 0], False),
+            ([0, 2000, 100], False),
+        ):
+            arguments = np.array(W2, dtype), np.array(x, dtype), np.ones((), dtype)
+            for run in (fun, jax.jit(fun)):
+                found = jw.kinks(run, *arguments, inputs=inputs)
+                assert [k.operation for k in found] == [l3] * on_kink
+                for kink in found:
+                    assert kink.margin[0] <= kink.bound[0] < (1e-6 if bits == 32 else 1e-14)
+                    assert (kink.left[0], kink.right[0]) == (0, 1)
+                    assert kink.used[0] in (0, 0.5, 1)
+
+
+# The derivative on either side, and the one JAX uses: against JAX.
+
+SIDES = {
+    "relu": (jax.nn.relu, 0, 0, 1),
+    "leaky_relu": (jax.nn.leaky_relu, 0, 0.01, 1),
+    "abs": (jnp.abs, 0, -1, 1),
+    "where": (lambda x: jnp.where(x >= 0, x, 0), 0, 0, 1),
+    "less": (lambda x: jnp.where(x < 0, -2 * x, x), 0, -2, 1),
+    "second": (lambda x: jnp.where(x < 0, 3 * x, x), 0, 3, 1),
+    "max": (lambda x: jnp.maximum(x, 0), 0, 0, 1),
+    "min": (lambda x: jnp.minimum(x, 1), 1, 1, 0),
+    "max of constant": (lambda x: jnp.maximum(0, x), 0, 0, 1),
+    "clip": (lambda x: jnp.clip(x, 0, 5), 0, 0, 1),
+    "clamp": (lambda x: lax.clamp(-1.0, x, 1.0), 1, 1, 0),
+    "curved": (lambda x: jnp.where(x > 1, x**3, jnp.sin(x)), 1, np.cos(1), 3),
+    "nested where": (lambda x: jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1) + 4), 0), 0, 0, 0.25),
+}
+
+
+@pytest.mark.parametrize("name", SIDES)
+def test_sides(name):
+    fun, at, left, right = SIDES[name]
+    kink = only(fun, np.float32(at))
+    assert kink.kind == "tie"
+    np.testing.assert_allclose([kink.left[0], kink.right[0]], [left, right], rtol=1e-4)
+    np.testing.assert_allclose(kink.used[0], jax.grad(fun)(np.float32(at)), rtol=1e-4)
+    step = np.float32(1e-3)
+    np.testing.assert_allclose(jax.grad(fun)(np.float32(at) - step), left, atol=1e-2)
+    np.testing.assert_allclose(jax.grad(fun)(np.float32(at) + step), right, atol=1e-2)
+
+
+def test_jax_halves_a_tie_of_maximum_and_gives_relu_nothing():
+    assert only(lambda x: jnp.maximum(x, 0), np.float32(0)).used[0] == 0.5
+    assert only(jax.nn.relu, np.float32(0)).used[0] == 0
+
+
+# Ties and near ones
+
+
+def test_near_is_within_the_rounding_error():
+    fun = lambda x: jax.nn.relu(x + 1.1 - 0.7 - 0.4)
+    kink = only(fun, np.float32([1e-8, 0.5, 1e-3]))
+    assert (kink.kind, kink.entries.tolist(), kink.size) == ("near", [[0]], 3)
+    assert 0 < kink.margin[0] <= kink.bound[0] < 1e-6
+
+
+def test_a_layer_of_zeros_gives_ties_and_no_bound():
+    fun = lambda w, x: jnp.sum(jax.nn.relu(x @ w))
+    kink = only(fun, np.zeros((3, 2), np.float32), R.normal(size=(4, 3)).astype(np.float32))
+    assert (kink.kind, len(kink), kink.size) == ("tie", 8, 8)
+    assert np.all(kink.bound == 0)
+
+
+def test_inputs_may_be_what_they_are():
+    """The next float32 after 0.3 is not 0.3, or both stand for real numbers."""
+    x = np.nextafter(np.float32(0.3), np.float32(1))
+    fun = lambda x, threshold: jnp.where(x > threshold, x, 0)
+    assert not jw.kinks(fun, x, np.float32(0.3), inputs="exact")
+    assert only(fun, x, np.float32(0.3)).kind == "near"
+
+
+# Silence
+
+SMOOTH = {
+    "tanh": jnp.tanh,
+    "softmax": jax.nn.softmax,
+    "log_softmax": jax.nn.log_softmax,
+    "logsumexp": jax.nn.logsumexp,
+    "gelu": jax.nn.gelu,
+    "silu": jax.nn.silu,
+    "softplus": jax.nn.softplus,
+    "logaddexp": lambda x: jnp.logaddexp(x, x),
+    "elu": jax.nn.elu,
+    "standardize": jax.nn.standardize,
+    "sigmoid": jax.nn.sigmoid,
+    "mean": jnp.mean,
+    "log_sigmoid": jax.nn.log_sigmoid,
+    "huber by where": lambda x: jnp.where(jnp.abs(x + 3) < 3.5, 0.5 * x**2, 0.5 * x**2),
+    "straight through": lambda x: x + lax.stop_gradient(jnp.round(x) - x),
+    "stopped": lambda x: x * lax.stop_gradient(jnp.max(x)),
+    "integers": lambda x: jnp.where(jnp.arange(4) >= 2, x, 0),
+    "nan test": lambda x: jnp.where(jnp.isnan(x), 0, x),
+    "infinite": lambda x: jnp.maximum(x, -jnp.inf),
+    "mask": lambda x: jax.nn.softmax(jnp.where(jnp.tri(4)[1] > 0.5, x, -jnp.inf)),
+    "dropout": lambda x: jnp.where(jax.random.bernoulli(jax.random.key(0), 0.5, x.shape), x, 0),
+    "unused": lambda x: (jax.nn.relu(x), x)[1],
+    "attention": lambda x: jax.nn.dot_product_attention(
+        *[jnp.ones((1, 3, 1, 4), x.dtype) * x[None, None, None]] * 3, is_causal=True
+    ),
+    "fast square": jax.custom_jvp(lambda x: jnp.abs(x) * jnp.abs(x)),
+}
+SMOOTH["fast square"].defjvps(lambda t, _, x: 2 * x * t)
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_silence_on_what_is_smooth(name):
+    for x in (X, np.zeros(4, np.float32), np.ones(4, np.float32)):
+        if name != "standardize" or x is X:  # the variance of equal numbers is 0, where it is clipped
+            assert not jw.kinks(SMOOTH[name], x), name
+
+
+def network(weights, x):
+    for w in weights:
+        x = jax.nn.relu(x @ w)
+    return jnp.sum(x)
+
+
+def test_a_network_at_random_data_has_none_in_float64(float64):
+    weights = [R.normal(size=(64, 64)) / 8 for _ in range(4)]
+    found = jw.kinks(jax.jit(network), weights, R.normal(size=(32, 64)))
+    assert not found
+    assert found.decisions == 4
+    assert repr(found) == "No kinks: 4 choices, and rounding decides none of them."
+
+
+# What else chooses
+
+
+@pytest.mark.parametrize(
+    ("fun", "name", "entries"),
+    [
+        (lambda x: jnp.max(x), "max", [[0], [2]]),
+        (lambda x: jnp.min(-x), "min", [[0], [2]]),
+        (lambda x: x[jnp.argmax(x)], "argmax", [[0], [2]]),
+        (lambda x: jnp.sort(x)[1], "sort", [[2]]),
+        (lambda x: lax.top_k(x, 1)[0], "top_k", [[0]]),
+        (lambda x: lax.cummax(x), "cummax", [[2]]),
+        (lambda x: lax.reduce_window(x, -jnp.inf, lax.max, (3,), (1,), "VALID"), "max_pool", [[0]]),
+        (lambda x: jnp.sum(x * jnp.floor(x[3] + 1)), "floor", [[]]),
+        (lambda x: lax.cond(x[1] > 0.25, jnp.sin, jnp.cos, x), "cond", [[]]),
+        (lambda x: x[x[3].astype(int) * 1], "truncation", [[]]),
+        (lambda x: jnp.sum(x * jnp.sign(x[1] - 0.25)), "sign", [[]]),
+        (lambda x: jnp.sum(x * (x[1] > 0.25).astype(x.dtype)), "comparison", [[]]),
+    ],
+)
+def test_what_chooses(fun, name, entries):
+    kink = only(fun, np.float32([2, 0.25, 2, -1]))
+    assert (kink.operation, kink.kind, kink.entries.tolist()) == (name, "tie", entries)
+    if name in ("max", "min") and kink.used is not None:
+        np.testing.assert_array_equal(
+            kink.used, jax.grad(fun)(np.float32([2, 0.25, 2, -1]))[np.array([0, 2])] * (-1) ** (name == "min")
+        )
+
+
+def test_a_rule_of_its_own_is_what_decides():
+    @jax.custom_vjp
+    def surrogate(x):
+        return jnp.maximum(x, 0)
+
+    surrogate.defvjp(lambda x: (surrogate(x), x), lambda x, ct: (jnp.where(x > 1, ct, 0.5 * ct),))
+    assert not jw.kinks(surrogate, np.float32([0.0, 2.0]))
+    kink = only(surrogate, np.float32([0.0, 1.0]))
+    assert (kink.entries.tolist(), kink.left[0], kink.right[0], kink.used[0]) == ([[1]], 0.5, 1, 0.5)
+
+
+# Through transforms
+
+
+def test_through_scan_checkpoint_cond_and_while():
+    layer = jax.checkpoint(lambda x, w: (jax.nn.relu(x * w), None))
+    kink = only(lambda x: lax.scan(layer, x, jnp.float32([1, 0, 2]))[0], np.float32([1, 2]))
+    assert kink.entries.tolist() == [[1, 0], [1, 1], [2, 0], [2, 1]]
+    assert kink.axes == (jw.Axis("scan", 3),)
+    assert kink.note == "axis 0: scan of 3"
+    taken = lambda x: lax.cond(x[0] > 5, jax.nn.relu, jnp.sin, x)
+    assert not jw.kinks(taken, np.float32([1, 0]))
+    kink = only(taken, np.float32([6, 0]))
+    assert (kink.operation, kink.note, kink.entries.tolist()) == ("relu", "conditional", [[1]])
+    looped = lambda x: lax.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, jax.nn.relu(c[1] - 1)), (0, x))[1]
+    kink = only(looped, np.float32([2, 9.5]))
+    assert (kink.operation, kink.entries.tolist()) == ("relu", [[0]])
+
+
+def test_a_batch_names_its_data():
+    fun = jax.vmap(lambda x: jnp.sum(jnp.abs(x - 0.5)))
+    kink = only(fun, np.float32([[1, 2], [0.5, 3], [4, 0.5]]))
+    assert kink.entries.tolist() == [[1, 0], [2, 1]]
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32", "complex64"])
+def test_every_precision(dtype):
+    fun = lambda x: jnp.sum(jnp.abs(x - x[0]))
+    x = np.array([1, 1, 3]).astype(dtype)
+    assert only(fun, x).entries.tolist()[-1] == [1]
+
+
+def test_points_are_named():
+    def fun(x):
+        x = jw.tag(x * 2, "before")
+        x = jax.nn.relu(x)
+        x = jw.tag(x, "act")
+        return jnp.sum(jnp.abs(x))
+
+    found = jw.kinks(fun, X)
+    assert [(k.operation, k.point) for k in found] == [("relu", "act"), ("abs", "act")]
+    assert [k.operation for k in found.at("act")] == ["relu", "abs"]
+    assert found[0].where.startswith("test_kinks.py:")
+    model = jw.objective(jw.chain(lambda x: x - 0.1, jax.nn.relu), lambda out, y: jnp.sum(out) - y)
+    assert only(model, {}, X, np.float32(0)).point == "L2"
+
+
+# What it says
+
+
+def test_nothing_is_decided_by_nan_and_it_says_so():
+    found = jw.kinks(lambda x: jax.nn.relu(x), np.float32([np.nan, 1, np.nan]))
+    assert not found
+    assert "2 entries of the `relu` at test_kinks.py" in found.notes[0]
+    assert "NaN: nothing is decided there." in repr(found)
+
+
+def test_an_estimate_is_called_one():
+    found = jw.kinks(lambda x: jax.nn.relu(jnp.linalg.cholesky(jnp.diag(x))), np.float32([1, 2]))
+    assert any("`cholesky` at test_kinks.py" in note and "is estimated, not bounded" in note for note in found.notes)
+
+
+def test_table():
+    found = jw.kinks(lambda x: jw.tag(jax.nn.relu(x), "act"), np.zeros(6, np.float32))
+    lines = repr(found).splitlines()
+    assert lines[0] == "1 kink"
+    columns = "where point choice kind entries of margin bound left right used"
+    assert " ".join(lines[1].split()) == columns
+    assert "act    relu    tie   [0], [1], [2], … 3 more   6       0      0     0      1     0" in lines[2]
+    assert found._repr_html_().startswith("<table>")
+    assert repr(jw.kinks(jnp.tanh, X)) == "No kinks: nothing here chooses."
+    assert len(found[0].entries) == 6
+
+
+def test_messages():
+    with pytest.raises(jw.ArgumentError, match='`inputs` is \'float\'; it must be "rounded" or "exact"'):
+        jw.kinks(jnp.abs, X, inputs="float")
+    with pytest.raises(jw.ArgumentError, match="`kinks` needs numbers, and its arguments are being traced"):
+        jax.jit(lambda x: len(jw.kinks(jnp.abs, x)))(X)
+    with pytest.raises(jw.ArgumentError, match="`fun` is 3, which cannot be called"):
+        jw.kinks(3, X)
+
+
+def test_a_batch_in_a_while_loop_ends_datum_by_datum():
+    def fun(x):
+        return lax.while_loop(lambda c: c < 3, lambda c: jnp.abs(c - 0.5) * 2 + 1, x)
+
+    batch = np.float32([0.5, 4.0])
+    np.testing.assert_array_equal(jax.vmap(fun)(batch), [fun(x) for x in batch])
+    kink = only(jax.vmap(fun), batch)
+    assert (kink.operation, kink.entries.tolist()) == ("abs", [[0]])
+
+
+def test_the_survey_counts_them(capsys, tmp_path):
+    import json
+
+    from jaxwalk.__main__ import main
+
+    (tmp_path / "model.py").write_text(
+        "import jax, jax.numpy as jnp, jaxwalk as jw\nparams = {'w': jnp.zeros(())}\n"
+        "def objective(params, x, y):\n"
+        "    act = jw.tag(jax.nn.relu(x), 'act')\n"
+        "    return jnp.sum(act) * jw.tag(jnp.sin(params['w']), 'sin')\n"
+    )
+    x = np.tile(np.float32([[0, 1], [0, 0], [1, 2]]), (100, 1))
+    np.savez(tmp_path / "data.npz", x=x, y=np.zeros(300, np.float32))
+    arguments = ["walk", str(tmp_path / "model.py"), "--data", str(tmp_path / "data.npz")]
+    main([*arguments, "--json"])
+    data = json.loads(capsys.readouterr()[0])
+    assert [p["kinks"] for p in data["points"]] == [300, 0]
+    assert data["notes"][0].startswith("Kinks: 300 entries of a relu, a max")
+    main(arguments)
+    lines = [" ".join(line.split()) for line in capsys.readouterr()[0].splitlines()]
+    assert any(line.startswith("1 act (2,)") and line.endswith(" 300") for line in lines)

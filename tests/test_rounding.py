@@ -1,0 +1,174 @@
+"""Bounds are bounds: what float32 computes is no further from what float64 computes; nor are they idle."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax import lax
+
+from jaxwalk import _compat
+from jaxwalk._analyse import Analysis
+from jaxwalk._flat import flatten
+from jaxwalk._rounding import Rounded, bound, rounded_input
+from programs import programs, tagged
+
+R = np.random.default_rng(0)
+
+
+def bounds(fun, *args, read=Rounded):
+    """The result of `fun`, compiled, and the bound on its rounding error."""
+    analysis = Analysis(flatten(_compat.trace(fun, *args)[0]), {})
+
+    def run(*args):
+        (result,), _ = analysis.run([read(a) for a in args])
+        return result.value, bound(result)
+
+    value, error = jax.jit(run)(*args)
+    return np.asarray(value, np.float64), np.asarray(error, np.float64)
+
+
+def exactly(fun, *args):
+    with jax.enable_x64(True):
+        return np.asarray(fun(*(jnp.asarray(np.asarray(a, np.float64)) for a in args)), np.float64)
+
+
+def normal(*shape):
+    return R.normal(size=shape).astype(np.float32)
+
+
+MATRIX, SQUARE, IMAGE = normal(40, 60), normal(30, 30), normal(2, 8, 8, 3)
+UNARY = {
+    "exp": jnp.exp,
+    "expm1": jnp.expm1,
+    "tanh": jnp.tanh,
+    "sin": jnp.sin,
+    "cos": jnp.cos,
+    "logistic": jax.nn.sigmoid,
+    "gelu": jax.nn.gelu,
+    "gelu exact": lambda x: jax.nn.gelu(x, approximate=False),
+    "silu": jax.nn.silu,
+    "softplus": jax.nn.softplus,
+    "log1p": lambda x: jnp.log1p(jnp.abs(x)),
+    "log": lambda x: jnp.log(x * x + 0.1),
+    "sqrt": lambda x: jnp.sqrt(jnp.abs(x)),
+    "rsqrt": lambda x: lax.rsqrt(x * x + 0.1),
+    "cube": lambda x: x**3,
+    "pow": lambda x: (x * x + 0.5) ** 1.7,
+    "inverse": lambda x: 1 / (x * x + 0.01),
+    "inverse square": lambda x: (x + 9) ** -2,
+    "cancel": lambda x: (x + 100) - 100,
+    "exp exp": lambda x: jnp.exp(-jnp.exp(x)),
+    "erf": jax.scipy.special.erf,
+    "relu": jax.nn.relu,
+    "elu": jax.nn.elu,
+    "clip": lambda x: jnp.clip(x * 3.3, -1, 1),
+    "tan": jnp.tan,
+    "atan2": lambda x: jnp.arctan2(x, x + 3),
+    "cbrt": jnp.cbrt,
+    "logaddexp": lambda x: jnp.logaddexp(x, 2 * x),
+    "asinh": jnp.arcsinh,
+    "lgamma": lambda x: lax.lgamma(jnp.abs(x) + 1),
+}
+WHOLE = {
+    "dot": (lambda a: a @ a.T, MATRIX),
+    "softmax": (jax.nn.softmax, MATRIX),
+    "standardize": (jax.nn.standardize, MATRIX),
+    "logsumexp": (lambda a: jax.nn.logsumexp(a, axis=1), MATRIX),
+    "mean": (lambda a: a.mean(0), MATRIX),
+    "var": (lambda a: a.var(1), MATRIX),
+    "sum": (jnp.sum, MATRIX[:4]),
+    "cumsum": (lambda a: jnp.cumsum(a, 1), MATRIX),
+    "three products": (lambda a: jnp.tanh(jnp.tanh(a / 5 @ a / 5) @ a / 5) @ a, SQUARE),
+    "sort": (lambda a: jnp.sort(jnp.sin(a)), MATRIX),
+    "max": (lambda a: jnp.max(a * a, 1), MATRIX),
+    "gather": (lambda a: (a * 1.1)[jnp.array([1, 1, 3])], MATRIX),
+    "pad": (lambda a: jnp.pad(a * 1.1, 1), MATRIX),
+    "scatter": (lambda a: a.at[jnp.array([1, 1, 3])].add(a[:3] * 0.3), MATRIX),
+    "cummax": (lax.cummax, MATRIX),
+    "conv": (
+        lambda a: lax.conv_general_dilated(
+            a, jnp.ones((3, 3, 3, 5), a.dtype) / 7, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        ),
+        IMAGE,
+    ),
+    "avg pool": (
+        lambda a: lax.reduce_window(a, jnp.zeros((), a.dtype), lax.add, (1, 2, 2, 1), (1, 2, 2, 1), "SAME"),
+        IMAGE,
+    ),
+    "max pool": (
+        lambda a: lax.reduce_window(a * a, jnp.array(-jnp.inf, a.dtype), lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "SAME"),
+        IMAGE,
+    ),
+    "scan": (lambda a: lax.scan(lambda c, r: (jnp.tanh(c * 1.1 + r), c * r), a[0], a)[1], MATRIX),
+    "while": (
+        lambda a: lax.while_loop(lambda c: c[0] < 5, lambda c: (c[0] + 1, jnp.sin(c[1]) * 1.1), (0, a))[1],
+        MATRIX,
+    ),
+    "cond": (lambda a: lax.cond(a.sum() > 0, jnp.sin, jnp.cos, a), MATRIX),
+    "checkpoint": (jax.checkpoint(lambda a: jnp.sin(a @ a)), SQUARE),
+    "prod": (lambda a: jnp.prod(a[:, :4], 1), MATRIX),
+    "variance of a mean": (lambda a: jnp.sum((a.mean(0, keepdims=True) - a) ** 2), MATRIX),
+    "norm": (jnp.linalg.norm, MATRIX),
+    "einsum": (lambda a: jnp.einsum("ij,kj->ik", jnp.exp(a), jnp.sin(a)), MATRIX),
+}
+
+
+@pytest.mark.parametrize("name", [*UNARY, *WHOLE])
+def test_a_bound_is_one(name):
+    fun, x = (UNARY[name], normal(400)) if name in UNARY else WHOLE[name]
+    value, error = bounds(fun, x)
+    exact = exactly(fun, x)
+    for computed in (value, fun(jnp.asarray(x)), jax.jit(fun)(x)):
+        assert np.all(np.abs(np.asarray(computed, np.float64) - exact) <= error), name
+    assert np.all(np.isfinite(error))
+    # Not idle: of the size of many roundings, not of the value.
+    assert np.median(error) <= 3e-3 * np.median(np.abs(exact)) + 1e-5
+
+
+@pytest.mark.parametrize("n", [10, 100])
+def test_a_product_s_bound_is_near_its_error(n):
+    """Within 100 times what independent roundings of the partial sums, which grow as √k, would come to."""
+    _, error = bounds(jnp.dot, normal(n), normal(n, 200))
+    typical = 6e-8 * np.sqrt(sum(k for k in range(1, n + 1)))
+    assert np.median(error) <= 100 * typical
+
+
+def test_inputs_stand_for_real_numbers():
+    """Off by half an ulp, unless they are integers."""
+    x = np.float32([0.1, 3.0, 1 / 3])
+    value, error = bounds(lambda x: x * 1, x, read=rounded_input)
+    assert np.all(np.abs(value - [0.1, 3, 1 / 3]) <= error)
+    with jax.enable_x64(True):
+        _, exact = bounds(lambda x: x + 0, np.float64([3.0]), read=rounded_input)
+    assert exact < 1e-15
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_narrow_floats(dtype):
+    a, b = (R.normal(size=(8, 16)).astype(dtype) for _ in range(2))
+    fun = lambda a, b: jnp.tanh(a @ b.T) + a[:, :8] * b[:, :8]
+    value, error = bounds(fun, a, b)
+    exact = exactly(fun, a, b)
+    assert np.all(np.abs(value - exact) <= error)
+    assert np.all(np.abs(np.asarray(jax.jit(fun)(a, b), np.float64) - exact) <= error)
+    assert np.median(error) < 0.2
+
+
+def test_division_by_what_may_be_zero_has_no_bound():
+    _, error = bounds(lambda x: 1 / ((x + 1e8) - 1e8), np.float32([1.0]))
+    assert np.isinf(error)
+
+
+@settings(max_examples=25, deadline=None)
+@given(programs, st.lists(st.floats(-2, 2, width=32), min_size=3, max_size=3))
+def test_random_programs(program, x):
+    x = np.array(x, np.float32)
+    fun = tagged(program)
+    value, error = bounds(lambda x: fun(x), x)
+    with jax.enable_x64(True):
+        other = tagged(program)
+        exact = np.asarray(jax.jit(lambda x: other(x))(jnp.asarray(x, jnp.float64)))
+    if np.isfinite(error) and "cond" not in str(program):  # a branch may be rounding's choice
+        assert np.abs(value - exact) <= error + 1e-37
