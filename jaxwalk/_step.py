@@ -1,0 +1,228 @@
+"""One batch through the walk: the compiled step of an evaluation, and what it carries from batch to batch."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ._batches import COUNTS
+from ._dtypes import widened
+from ._fold import Partial, either, fold, inside, one
+from ._points import Point, Points
+from ._source import Source
+from ._stage import as_input, is_array
+from ._walk import walk
+from .stats import Statistic
+
+WHOLE = jnp.int32  # of the data of one group of batches: what is carried goes to the host after each
+
+
+class Rows(NamedTuple):
+    """Of each datum of a batch: its loss, (data,); the ℓ2 norms of its δ, (data, points); what it counts as, (data,)."""
+
+    loss: jax.Array
+    norms: jax.Array
+    counts: jax.Array
+
+
+class Largest(NamedTuple):
+    """The data of largest loss, largest first: what they are ordered by (-inf where there are no more), their places
+    among the data of the group, and their rows."""
+
+    key: jax.Array
+    place: jax.Array
+    rows: Rows
+
+
+class Carry(NamedTuple):
+    """What is known of the data so far.
+
+    Attributes:
+        count, nonfinite: how many data; how many of them have a loss or a norm that is NaN or Inf.
+        loss: the mean loss of those that have a finite one, and whether there is one.
+        states: by point, of the statistics.
+        largest: the culprits.
+    """
+
+    count: jax.Array
+    nonfinite: jax.Array
+    loss: Partial
+    states: dict[str, Partial]
+    largest: Largest
+
+
+class Step(NamedTuple):
+    """A batch through the walk.
+
+    Attributes:
+        advance: (params, carry, leaves, counts) -> (carry, rows). Compiled. The carry is given away.
+        start: the carry before the first.
+        names: of the points that norms are of.
+    """
+
+    advance: Callable[..., tuple[Carry, Rows]]
+    start: Callable[[], Carry]
+    names: list[str]
+
+
+def step_of(
+    fun: Callable,
+    chosen: Points,
+    by: str | None,
+    source: Source,
+    arguments: Callable[[Sequence[Any]], tuple],
+    statistic: Statistic | None,
+    top: int,
+    example: tuple[Any, Sequence[jax.ShapeDtypeStruct], int],
+    groups: int,
+    **jit_options: Any,
+) -> Step:
+    """Compiles nothing yet.
+
+    Arguments:
+        fun, by, source: as of `walk`; `chosen`: its points.
+        arguments: from the leaves of one datum to the arguments after `params`.
+        statistic: what to keep, or None for nothing but norms.
+        top: how many culprits.
+        example: the params, one row per leaf, and the number of rows of a batch.
+        groups: among how many devices a batch is divided.
+        jit_options: of `jax.jit`.
+    """
+    params, rows, size = example
+    felt = [p for p in chosen.values() if p.has_delta and p.name not in chosen.same()]
+    params_of = _opened(params)[1]
+    one = functools.partial(_datum, fun, felt, by, source, arguments, statistic, groups)
+
+    def batch(params: Any, leaves: Sequence[Any], counts: jax.Array) -> tuple[Rows, dict[str, Partial]]:
+        over = jax.vmap(one, in_axes=(None, 0, 0), out_axes=(0, 0, 0, None))
+        losses, norms, apart, merged = over(params_of(params), leaves, counts == COUNTS)
+        folded = {name: fold(statistic.merge, partial, groups) for name, partial in apart.items()} if statistic else {}
+        return Rows(losses, jnp.stack([norms[p.name] for p in felt], 1), counts), folded | merged
+
+    def advance(params: Any, carry: Carry, leaves: Sequence[Any], counts: jax.Array):
+        rows, states = batch(params, leaves, counts)
+        return _merged(statistic, carry, rows, states), rows
+
+    leaves = [jax.ShapeDtypeStruct((size, *row.shape), row.dtype) for row in rows]
+    flags = jax.ShapeDtypeStruct((size,), jnp.int8)
+    shapes = jax.eval_shape(batch, _opened(params)[0], leaves, flags)
+    names = [p.name for p in felt]
+    return Step(jax.jit(advance, donate_argnums=1, **jit_options), lambda: _start(*shapes, top), names)
+
+
+def traced_params(params: Any) -> list[Any]:
+    """The leaves of `params` that are arrays: what the step is called with."""
+    return _opened(params)[0]
+
+
+def _opened(params: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
+    """The arrays among the leaves, and the way back; the other leaves (functions, names) are part of the program."""
+    leaves, tree = jax.tree.flatten(params)
+    places = [i for i, leaf in enumerate(leaves) if is_array(leaf)]
+
+    def closed(arrays: Sequence[Any]) -> Any:
+        whole = list(leaves)
+        for place, array in zip(places, arrays, strict=True):
+            whole[place] = array
+        return jax.tree.unflatten(tree, whole)
+
+    return [as_input(leaves[i]) for i in places], closed
+
+
+# One datum -----------------------------------------------------------------------------------------------
+
+
+def _datum(fun, felt: Sequence[Point], by, source, arguments, statistic, groups, params, leaves, counts):
+    """(loss, norms by point, states by point that are of this datum, states by point that are of the whole batch).
+
+    A point in a branch has its states apart, to be merged afterwards: where each datum goes its own way, `jax.vmap` runs
+    both branches, and only the datum itself knows which one counts.
+    """
+    kinds = {p.conditional for p in felt} if statistic else set()
+    keep = _keep(statistic, counts, groups, kinds)
+    kept = walk(fun, [p.name for p in felt], by=by, source=source, keep=keep)(params, *arguments(leaves))
+    loss = kept.value.astype(widened(kept.value.dtype))
+    norms = {p.name: _over_steps(kept.kept[p.name]["norm"]).astype(loss.dtype) for p in felt}
+    apart = {p.name: kept.kept[p.name]["apart"] for p in felt if statistic and p.conditional}
+    merged = {p.name: kept.kept[p.name]["merged"] for p in felt if statistic and not p.conditional}
+    return loss, norms, apart, merged
+
+
+def _keep(statistic: Statistic | None, counts: jax.Array, groups: int, kinds: set[bool]) -> Callable:
+    """What is kept of any point: which of its states are looked at is seen afterwards; the others are not computed."""
+
+    def keep(output: Any, delta: Any) -> dict[str, Any]:
+        kept: dict[str, Any] = {"norm": _norm(delta)}
+        if statistic and True in kinds:  # in a branch not taken nothing runs, and what is kept is zeros: not seen
+            kept["apart"] = one(statistic.of)(output, delta, counts)
+        if statistic and False in kinds:
+            kept["merged"] = inside(statistic.of, statistic.merge, groups)(output, delta, counts)
+        return kept
+
+    return keep
+
+
+def _norm(delta: jax.Array) -> jax.Array:
+    """ℓ2, of numbers whose squares are no float32 too."""
+    size = jnp.abs(delta.astype(widened(delta.dtype)))
+    scale = jnp.max(size, initial=0)
+    unit = jnp.where((scale > 0) & jnp.isfinite(scale), scale, 1)
+    return unit * jnp.sqrt(jnp.sum((size / unit) ** 2))
+
+
+def _over_steps(norms: jax.Array) -> jax.Array:
+    """The norm over all the steps of loops, from that at each."""
+    return _norm(norms) if norms.ndim else norms
+
+
+# From batch to batch -------------------------------------------------------------------------------------
+
+
+def _merged(statistic, carry: Carry, rows: Rows, states: dict[str, Partial]) -> Carry:
+    counts = rows.counts == COUNTS
+    bad = ~(jnp.isfinite(rows.loss) & jnp.all(jnp.isfinite(rows.norms), 1))
+    place = carry.count + jnp.cumsum(counts, dtype=WHOLE) - 1
+    mean = {name: either(statistic.merge, carry.states[name], partial) for name, partial in states.items()}
+    return Carry(
+        carry.count + jnp.sum(counts, dtype=WHOLE),
+        carry.nonfinite + jnp.sum(bad & counts, dtype=WHOLE),
+        either(merged_means, carry.loss, _mean(rows.loss, counts & jnp.isfinite(rows.loss))),
+        mean,
+        _larger(carry.largest, rows, bad, place, counts),
+    )
+
+
+def _mean(loss: jax.Array, counts: jax.Array) -> Partial:
+    count = jnp.sum(counts, dtype=WHOLE)
+    total = jnp.sum(jnp.where(counts, loss, 0))
+    return Partial({"count": count, "mean": total / jnp.maximum(count, 1).astype(total.dtype)}, count > 0)
+
+
+def merged_means(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
+    """The mean of a union, from counts and means (T. F. Chan, G. H. Golub, R. J. LeVeque, 1983)."""
+    count = a["count"] + b["count"]
+    share = b["count"] / count
+    return {"count": count, "mean": a["mean"] + (b["mean"] - a["mean"]) * share.astype(a["mean"].dtype)}
+
+
+def _larger(largest: Largest, rows: Rows, bad: jax.Array, place: jax.Array, counts: jax.Array) -> Largest:
+    """Of those and these rows, the ones of largest loss; those that are not finite are the largest."""
+    top = len(largest.key)
+    key = jnp.where(counts, jnp.where(bad, jnp.inf, rows.loss.astype(largest.key.dtype)), -jnp.inf)
+    both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), largest, Largest(key, place, rows))
+    key, among = jax.lax.top_k(both.key, top)
+    return Largest(key, *jax.tree.map(lambda leaf: leaf[among], both[1:]))
+
+
+def _start(rows: Rows, states: dict[str, Partial], top: int) -> Carry:
+    zeros = lambda tree: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), tree)
+    none = jax.tree.map(lambda leaf: jnp.zeros((top, *leaf.shape[1:]), leaf.dtype), rows)
+    key = jnp.full(top, -jnp.inf, rows.loss.dtype)
+    mean = Partial({"count": jnp.zeros((), WHOLE), "mean": jnp.zeros((), rows.loss.dtype)}, jnp.bool_(False))
+    return Carry(
+        jnp.zeros((), WHOLE), jnp.zeros((), WHOLE), mean, zeros(states), Largest(key, jnp.zeros(top, WHOLE), none)
+    )
