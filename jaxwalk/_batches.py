@@ -159,7 +159,11 @@ def _narrowed(array: np.ndarray, path: str, number: int) -> np.ndarray:
     dtype = jax.dtypes.canonicalize_dtype(array.dtype)
     if dtype == array.dtype:
         return array
-    if array.dtype.kind in "iu" and array.size and (array.max() > np.iinfo(dtype).max or array.min() < np.iinfo(dtype).min):
+    if (
+        array.dtype.kind in "iu"
+        and array.size
+        and (array.max() > np.iinfo(dtype).max or array.min() < np.iinfo(dtype).min)
+    ):
         raise ArgumentError(
             f"Batch {number} of `batches` holds integers at `batch{path}` that do not fit JAX's {dtype}; set JAX_ENABLE_X64=1."
         )

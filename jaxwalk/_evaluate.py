@@ -86,9 +86,7 @@ def _job(fun, params, data: Batches, at, by, source, statistic, top, placed: Pla
         placed.groups, **placed.jit_options,
     )  # fmt: skip
     named = "none" if statistic is None else statistic.name
-    same = identity(
-        staged, arrays, chosen, batch_size=data.size, statistics=named, top=top, processes=placed.processes
-    )
+    same = identity(staged, arrays, chosen, batch_size=data.size, statistics=named, top=top, processes=placed.processes)
     return _Job(step, placed.params(arrays), placed, chosen, statistic, same)
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
-from ._errors import JaxwalkError, counted
+from ._errors import counted
 from ._named import Named
 from ._points import Point, Points
 from ._table import Table, html, number, numbers, text
@@ -126,7 +125,9 @@ class Evaluation:
             yield (str(point.number), name, str(point.shape[len(step) :]), *cells, "" if place else point.note())
 
     def _title(self) -> str:
-        through = f"{counted(self.count, 'datum').replace('datums', 'data')} through {counted(len(self.points), 'point')}"
+        through = (
+            f"{counted(self.count, 'datum').replace('datums', 'data')} through {counted(len(self.points), 'point')}"
+        )
         bad = f"; {self.nonfinite} with a NaN or Inf, left out of it" if self.nonfinite else ""
         return f"{through}, mean loss {number(self.loss)}{bad}"
 
@@ -162,7 +163,9 @@ def _most(datum: Datum) -> str:
 
 
 def _culprits(count: int) -> str:
-    return "No data" if not count else "The datum of largest loss" if count == 1 else f"The {count} data of largest loss"
+    return (
+        "No data" if not count else "The datum of largest loss" if count == 1 else f"The {count} data of largest loss"
+    )
 
 
 def _pandas() -> Any:

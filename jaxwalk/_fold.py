@@ -1,4 +1,4 @@
-"""Merging the states of many data into one: over a batch, inside the backward pass; over batches; on the host."""
+"""Merging the states of sets of data two by two: on the device, and on the host in 64 bits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.custom_batching import custom_vmap
 
 Merge = Callable[[Any, Any], Any]
 State = Any
@@ -31,20 +30,16 @@ def either(merge: Merge, a: Partial, b: Partial) -> Partial:
     each = merge
     for _ in range(jnp.ndim(a.seen)):
         each = jax.vmap(each)
-    first = _where(a.seen, a.state, b.state)
-    return Partial(_where(a.seen & b.seen, each(a.state, b.state), first), a.seen | b.seen)
+    first = where(a.seen, a.state, b.state)
+    return Partial(where(a.seen & b.seen, each(a.state, b.state), first), a.seen | b.seen)
 
 
-def fold(merge: Merge, partial: Partial, groups: int = 1) -> Partial:
+def fold(merge: Merge, partial: Partial) -> Partial:
     """The union over the leading axis, by a balanced tree of merges.
 
-    Sums over a tree have an error that grows with its depth alone (N. J. Higham, Accuracy and Stability of Numerical
-    Algorithms, 2nd ed., §4.2). `groups` divide the leading axis into as many runs, folded side by side first: where the
-    axis is divided among devices, each folds its own.
+    Over a tree the error of a sum grows with its depth alone (N. J. Higham, Accuracy and Stability of Numerical
+    Algorithms, 2nd ed., §4.2).
     """
-    if groups > 1:
-        runs = jax.tree.map(lambda leaf: leaf.reshape(groups, -1, *leaf.shape[1:]), partial)
-        partial = jax.vmap(lambda run: fold(merge, run))(runs)
     while (length := len(partial.seen)) > 1:
         even, odd = (jax.tree.map(lambda leaf, i=i: leaf[i : length - length % 2 : 2], partial) for i in (0, 1))
         merged = either(merge, even, odd)
@@ -53,35 +48,7 @@ def fold(merge: Merge, partial: Partial, groups: int = 1) -> Partial:
     return jax.tree.map(lambda leaf: leaf[0], partial)
 
 
-def one(of: Callable[[Any, Any], State]) -> Callable[[Any, Any, Any], Partial]:
-    """(output, δ, whether this datum counts) -> its `Partial`."""
-
-    def partial(output: Any, delta: Any, counts: Any) -> Partial:
-        state = of(output, delta)
-        return Partial(_where(counts, state, jax.tree.map(jnp.zeros_like, state)), counts)
-
-    return partial
-
-
-def inside(of: Callable[[Any, Any], State], merge: Merge, groups: int = 1) -> Callable[[Any, Any, Any], Partial]:
-    """`one`, which under `jax.vmap` gives the `Partial` of the whole batch, unbatched.
-
-    So what is kept of each datum is merged where it arises, at every step of the backward pass, and the states of a whole
-    batch are never stacked.
-    """
-
-    merged = custom_vmap(one(of))
-
-    @merged.def_vmap
-    def over_batch(size: int, batched: Any, *args: Any):
-        args = [a if b else jnp.broadcast_to(a, (size, *a.shape)) for a, b in zip(args, batched, strict=True)]
-        whole = fold(merge, jax.vmap(one(of))(*args), groups)
-        return whole, jax.tree.map(lambda _: False, whole)
-
-    return merged
-
-
-def _where(condition: Any, a: State, b: State) -> State:
+def where(condition: Any, a: State, b: State) -> State:
     """Leaf by leaf; the axes of `condition` lead."""
     lead = jnp.ndim(condition)
     wide = lambda leaf: jnp.reshape(condition, jnp.shape(condition) + (1,) * (jnp.ndim(leaf) - lead))
@@ -108,7 +75,9 @@ def either_on_host(merge: Merge, a: Partial, b: Partial) -> Partial:
     results = [_one(merge, a, b, index) for index in np.ndindex(np.shape(a.seen))]
     leaves = [jax.tree.leaves(state) for state in results]
     tree = jax.tree.structure(a.state)
-    stacked = [_restacked(column, like, np.shape(a.seen)) for column, like in zip(zip(*leaves), jax.tree.leaves(a.state))]
+    stacked = [
+        _restacked(column, like, np.shape(a.seen)) for column, like in zip(zip(*leaves), jax.tree.leaves(a.state))
+    ]
     return Partial(jax.tree.unflatten(tree, stacked), np.asarray(a.seen | b.seen))
 
 

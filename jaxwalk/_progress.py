@@ -1,6 +1,10 @@
 import contextlib
+
+
 @contextlib.contextmanager
 def progress(total, enabled):
     class B:
-        def advance(self,n): pass
+        def advance(self, n):
+            pass
+
     yield B()

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._errors import ArgumentError, listed, shown
+from ._fold import Partial, fold
 
 State = Mapping[str, Any]
 
@@ -38,6 +39,9 @@ class Statistic:
         finish: state -> results: a flat dict of arrays by name.
         side: "output" or "delta" if `of` looks at that argument alone.
         parts: the statistics it is a union of, if it is one.
+        merge_all: (states, which) -> state: of many data at once, where that is cheaper than two by two; arrays have a
+            leading axis, and `which`, booleans of that length, says whose are to be merged: the others are zeros.
+            It is called with JAX's arrays.
     """
 
     name: str
@@ -46,6 +50,7 @@ class Statistic:
     finish: Callable[[State], dict[str, Any]]
     side: str | None = None
     parts: tuple[Statistic, ...] = ()
+    merge_all: Callable[[State, Any], State] | None = None
 
     def __call__(self, output: Any, delta: Any) -> dict[str, Any]:
         """The results for one value: what `jw.walk(fun, keep=statistic)` keeps."""
@@ -108,8 +113,18 @@ def _union(name: str, parts: Sequence[Statistic]) -> Statistic:
     def finish(state: State) -> dict[str, Any]:
         return _flat({part.name: part.finish(state[part.name]) for part in parts})
 
+    def merge_all(states: State, which: Any) -> State:
+        return {part.name: merged(part, states[part.name], which) for part in parts}
+
     sides = {part.side for part in parts}
-    return Statistic(name, of, merge, finish, sides.pop() if len(sides) == 1 else None, tuple(parts))
+    return Statistic(name, of, merge, finish, sides.pop() if len(sides) == 1 else None, tuple(parts), merge_all)
+
+
+def merged(statistic: Statistic, states: State, which: Any) -> State:
+    """Of many data at once: the states of those of `which`, along a leading axis, as one; of none, zeros."""
+    if statistic.merge_all is not None:
+        return statistic.merge_all(states, which)
+    return fold(statistic.merge, Partial(states, which)).state
 
 
 def _flat(results: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
@@ -127,12 +142,12 @@ def _repeated(names: Iterable[str]) -> list[str]:
 # Sides --------------------------------------------------------------------------------------------------
 
 
-def two_sided(name: str, of: Callable, merge: Callable, finish: Callable) -> Statistic:
+def two_sided(name: str, of: Callable, merge: Callable, finish: Callable, merge_all: Callable) -> Statistic:
     """The same measure of the output and of δ. `of` takes one array; the names of results get the side in front."""
 
     def on(side: str, chosen: Callable) -> Statistic:
         named = lambda state: {f"{side}_{key}": value for key, value in finish(state).items()}
-        return Statistic(f"{side}_{name}", lambda *sides: of(chosen(*sides)), merge, named, side)
+        return Statistic(f"{side}_{name}", lambda *sides: of(chosen(*sides)), merge, named, side, (), merge_all)
 
     return _union(name, [on("output", lambda output, delta: output), on("delta", lambda output, delta: delta)])
 

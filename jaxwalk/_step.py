@@ -11,7 +11,8 @@ import jax.numpy as jnp
 
 from ._batches import COUNTS
 from ._dtypes import widened
-from ._fold import Partial, either, fold, inside, one
+from ._fold import Partial, either
+from ._inside import of_batch, of_datum, over_data
 from ._points import Point, Points
 from ._source import Source
 from ._stage import as_input, is_array
@@ -95,12 +96,14 @@ def step_of(
     params, rows, size = example
     felt = [p for p in chosen.values() if p.has_delta and p.name not in chosen.same()]
     params_of = _opened(params)[1]
-    one = functools.partial(_datum, fun, felt, by, source, arguments, statistic, groups)
+    kinds = {p.conditional for p in felt} if statistic else set()
+    one = functools.partial(_datum, fun, felt, by, source, arguments, _keeper(statistic, groups, kinds))
 
+    @jax.jit
     def batch(params: Any, leaves: Sequence[Any], counts: jax.Array) -> tuple[Rows, dict[str, Partial]]:
         over = jax.vmap(one, in_axes=(None, 0, 0), out_axes=(0, 0, 0, None))
         losses, norms, apart, merged = over(params_of(params), leaves, counts == COUNTS)
-        folded = {name: fold(statistic.merge, partial, groups) for name, partial in apart.items()} if statistic else {}
+        folded = {name: over_data(statistic, partial, groups) for name, partial in apart.items()} if statistic else {}
         return Rows(losses, jnp.stack([norms[p.name] for p in felt], 1), counts), folded | merged
 
     def advance(params: Any, carry: Carry, leaves: Sequence[Any], counts: jax.Array):
@@ -136,34 +139,36 @@ def _opened(params: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
 # One datum -----------------------------------------------------------------------------------------------
 
 
-def _datum(fun, felt: Sequence[Point], by, source, arguments, statistic, groups, params, leaves, counts):
+def _datum(fun, felt: Sequence[Point], by, source, arguments, keeper: Callable, params, leaves, counts):
     """(loss, norms by point, states by point that are of this datum, states by point that are of the whole batch).
 
     A point in a branch has its states apart, to be merged afterwards: where each datum goes its own way, `jax.vmap` runs
     both branches, and only the datum itself knows which one counts.
     """
-    kinds = {p.conditional for p in felt} if statistic else set()
-    keep = _keep(statistic, counts, groups, kinds)
-    kept = walk(fun, [p.name for p in felt], by=by, source=source, keep=keep)(params, *arguments(leaves))
-    loss = kept.value.astype(widened(kept.value.dtype))
-    norms = {p.name: _over_steps(kept.kept[p.name]["norm"]).astype(loss.dtype) for p in felt}
-    apart = {p.name: kept.kept[p.name]["apart"] for p in felt if statistic and p.conditional}
-    merged = {p.name: kept.kept[p.name]["merged"] for p in felt if statistic and not p.conditional}
+    names = [p.name for p in felt]
+    walked = walk(fun, names, by=by, source=source, keep=keeper(counts))(params, *arguments(leaves))
+    loss = walked.value.astype(widened(walked.value.dtype))
+    kept = {name: walked.kept[name] for name in names}
+    norms = {name: _over_steps(kept[name]["norm"]).astype(loss.dtype) for name in names}
+    apart = {p.name: kept[p.name]["apart"] for p in felt if p.conditional and "apart" in kept[p.name]}
+    merged = {p.name: kept[p.name]["merged"] for p in felt if not p.conditional and "merged" in kept[p.name]}
     return loss, norms, apart, merged
 
 
-def _keep(statistic: Statistic | None, counts: jax.Array, groups: int, kinds: set[bool]) -> Callable:
-    """What is kept of any point: which of its states are looked at is seen afterwards; the others are not computed."""
+def _keeper(statistic: Statistic | None, groups: int, kinds: set[bool]) -> Callable:
+    """From whether a datum counts to the `keep` of its walk.
 
-    def keep(output: Any, delta: Any) -> dict[str, Any]:
-        kept: dict[str, Any] = {"norm": _norm(delta)}
-        if statistic and True in kinds:  # in a branch not taken nothing runs, and what is kept is zeros: not seen
-            kept["apart"] = one(statistic.of)(output, delta, counts)
-        if statistic and False in kinds:
-            kept["merged"] = inside(statistic.of, statistic.merge, groups)(output, delta, counts)
-        return kept
+    At every point the states of all kinds of points there are: those that are not looked at are not computed.
+    """
+    kept = {"apart": of_datum(statistic)} if statistic and True in kinds else {}
+    kept |= {"merged": of_batch(statistic, groups)} if statistic and False in kinds else {}
 
-    return keep
+    def keeper(counts: jax.Array) -> Callable:
+        # In a branch not taken nothing runs, and what is kept is zeros: not seen.
+        states = lambda *sides: {name: of(*sides, counts) for name, of in kept.items()}
+        return lambda output, delta: {"norm": _norm(delta), **states(output, delta)}
+
+    return keeper
 
 
 def _norm(delta: jax.Array) -> jax.Array:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ._batches import COUNTS
 from ._evaluation import Data, Datum, Evaluation
-from ._fold import Partial, either_on_host, finished, on_host
+from ._fold import either_on_host, finished, on_host
 from ._named import Named
 from ._points import Points
 from ._step import Carry, Largest, Rows, merged_means
@@ -54,9 +54,7 @@ def evaluation_of(total: Carry, statistic: Statistic | None, points: Points, nam
 def _data(largest: Largest, points: Points, names: Sequence[str]) -> list[Datum]:
     there = np.flatnonzero(largest.key > -np.inf)
     norms = [by_point(dict(zip(names, map(float, largest.rows.norms[i]), strict=True)), points) for i in there]
-    return [
-        Datum(int(largest.place[i]), float(largest.rows.loss[i]), n) for i, n in zip(there, norms, strict=True)
-    ]
+    return [Datum(int(largest.place[i]), float(largest.rows.loss[i]), n) for i, n in zip(there, norms, strict=True)]
 
 
 def by_point(values: Mapping[str, Any], points: Points, why: str | None = None) -> Named:

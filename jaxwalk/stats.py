@@ -93,6 +93,10 @@ def _sums(a: State, b: State) -> State:
     return {key: a[key] + b[key] for key in a}
 
 
+def _all_sums(states: State, which: jax.Array) -> State:
+    return {key: jnp.sum(value, 0, dtype=value.dtype) for key, value in states.items()}
+
+
 # Scaled sums: Σ x² of numbers of 1e-30 is not zero, and that of 1e30 not infinite -------------------------
 
 
@@ -109,6 +113,12 @@ def _common_scale(a: State, b: State) -> tuple[Any, Any, Any]:
     """The larger of two scales, and what the sums in each are multiplied with to be in it."""
     scale = numpy_of((a, b)).maximum(a["scale"], b["scale"])
     return scale, a["scale"] / scale, b["scale"] / scale
+
+
+def _all_scaled(states: State) -> tuple[jax.Array, jax.Array]:
+    """The largest of all scales, and what the sums in each are multiplied with to be in it; those of no data with 0."""
+    scale = jnp.max(states["scale"], 0)
+    return scale, states["scale"] / jnp.where(scale > 0, scale, 1)
 
 
 # Norms --------------------------------------------------------------------------------------------------
@@ -148,6 +158,13 @@ def _merge_norms(a: State, b: State) -> State:
     }
 
 
+def _merge_all_norms(states: State, which: jax.Array) -> State:
+    scale, factor = _all_scaled(states)
+    factors = {"l1": factor, "l2": factor, "squares": factor**2}
+    sums = _all_sums({key: value * factors.get(key, 1) for key, value in states.items()}, which)
+    return sums | {"scale": scale, "max": jnp.max(states["max"], 0)}
+
+
 def _finish_norms(state: State) -> dict[str, Any]:
     xp, scale = numpy_of(state), state["scale"]
     with np.errstate(over="ignore"):
@@ -164,7 +181,7 @@ def _over(total: Any, count: Any) -> Any:
     return xp.where(count > 0, total / xp.maximum(count, 1).astype(total.dtype), xp.nan)
 
 
-norms = two_sided("norms", _norms_of, _merge_norms, _finish_norms)
+norms = two_sided("norms", _norms_of, _merge_norms, _finish_norms, _merge_all_norms)
 """The size of the output and of δ: scalars, never lost to under- or overflow of a square.
 
 `output_l1`, `output_l2`: Σ|x|, √Σx² of a datum; over data, their mean (over the data without a non-finite entry).
@@ -212,6 +229,20 @@ def _merge_moments(a: State, b: State) -> State:
     }
 
 
+def _merge_all_moments(states: State, which: jax.Array) -> State:
+    scale, factor = _all_scaled(states)
+    weights = states["count"].astype(scale.dtype)
+    number = jnp.maximum(jnp.sum(weights, 0), 1)
+    means = states["mean"] * factor
+    mean = jnp.sum(weights * means, 0) / number
+    rest = jnp.where(weights > 0, means - mean, 0)
+    error = jnp.sum(weights * rest, 0) / number
+    between = jnp.maximum(jnp.sum(weights * rest**2, 0) - number * error**2, 0)
+    count = jnp.sum(states["count"], 0, dtype=states["count"].dtype)
+    squares = jnp.sum(states["squares"] * factor**2, 0) + between
+    return {"count": count, "scale": scale, "mean": mean + error, "squares": squares}
+
+
 def _finish_moments(state: State) -> dict[str, Any]:
     xp, scale = numpy_of(state), state["scale"]
     variance = _over(state["squares"], state["count"])
@@ -236,14 +267,14 @@ def _all_moments_of(x: Any) -> State:
     return _moments_of(_real(x), None)
 
 
-moments = two_sided("moments", _unit_moments_of, _merge_moments, _finish_unit_moments)
+moments = two_sided("moments", _unit_moments_of, _merge_moments, _finish_unit_moments, _merge_all_moments)
 """Mean and variance per unit, over the entries of all data: vectors of the length of the last axis.
 
 `output_unit_mean`, `output_unit_variance` (divided by the number of entries), `output_unit_std`, its root, which holds
 where the variance of small numbers is too small for its dtype; the same of δ as `delta_unit_mean` and so on.
 """
 
-_entry_moments = two_sided("moments", _all_moments_of, _merge_moments, _finish_moments)
+_entry_moments = two_sided("moments", _all_moments_of, _merge_moments, _finish_moments, _merge_all_moments)
 
 
 # Zeros, dead units, blocked flow ------------------------------------------------------------------------
@@ -254,7 +285,11 @@ def _zeros_of(x: Any) -> State:
     return {"count": _counted(jnp.isfinite(x)), "zeros": _counted(_is_zero(x))}
 
 
-zeros = two_sided("zeros", _zeros_of, _sums, lambda state: {"zeros": _share(state["zeros"], state["count"])})
+def _finish_zeros(state: State) -> dict[str, Any]:
+    return {"zeros": _share(state["zeros"], state["count"])}
+
+
+zeros = two_sided("zeros", _zeros_of, _sums, _finish_zeros, _all_sums)
 """The share of entries that are exactly zero: `output_zeros`, `delta_zeros`. 0.0 and -0.0 are, a subnormal is not."""
 
 
@@ -276,7 +311,7 @@ def _finish_dead(state: State) -> dict[str, Any]:
     }
 
 
-dead = Statistic("dead", _dead_of, _sums, _finish_dead, "output")
+dead = Statistic("dead", _dead_of, _sums, _finish_dead, "output", merge_all=_all_sums)
 """Units that were never active over the data: whose output was exactly zero at every entry.
 
 Active is what is not zero, positive or negative. So a relu that never fires is dead, and a unit that dropout or a mask
@@ -302,7 +337,7 @@ def _finish_blocked(state: State) -> dict[str, Any]:
     }
 
 
-blocked = Statistic("blocked", _blocked_of, _sums, _finish_blocked)
+blocked = Statistic("blocked", _blocked_of, _sums, _finish_blocked, merge_all=_all_sums)
 """Blocked flow: of the entries at which a δ arrives (δ ≠ 0), the share whose output is exactly zero.
 
 At the output of a relu, of dropout or of a mask, nothing flows on from there: their derivative is zero where their
@@ -326,7 +361,7 @@ def _finish_nonfinite(state: State) -> dict[str, Any]:
     return {name: state[name] for name in ("nan", "inf", "nonfinite_data")}
 
 
-nonfinite = two_sided("nonfinite", _nonfinite_of, _sums, _finish_nonfinite)
+nonfinite = two_sided("nonfinite", _nonfinite_of, _sums, _finish_nonfinite, _all_sums)
 """Counts of what no other statistic takes in: `output_nan`, `output_inf` (both signs), and `output_nonfinite_data`, the
 number of data with at least one of them; `delta_nan`, `delta_inf`, `delta_nonfinite_data`. Scalars, int32."""
 
@@ -350,7 +385,7 @@ def _magnitudes_of(x: Any) -> State:
     return {"magnitudes": jnp.zeros(len(MAGNITUDES), jnp.int32).at[number].add(1)}
 
 
-magnitudes = two_sided("magnitudes", _magnitudes_of, _sums, dict)
+magnitudes = two_sided("magnitudes", _magnitudes_of, _sums, dict, _all_sums)
 """Histograms of |output| and |δ| by powers of two: `output_magnitudes`, `delta_magnitudes`, int32 of 279 bins.
 
 Bin 0 counts zeros; bin k, of 1 to 277, what is at least 2**(k - 150) and less than twice that, from the smallest
@@ -375,7 +410,7 @@ def _finish_delta_output(state: State) -> dict[str, Any]:
     return {"delta_output": of_unit.sum(axis=-1), "unit_delta_output": of_unit}
 
 
-delta_output = Statistic("delta_output", _delta_output_of, _sums, _finish_delta_output)
+delta_output = Statistic("delta_output", _delta_output_of, _sums, _finish_delta_output, merge_all=_all_sums)
 """Σ δ·output, the derivative of the loss with respect to a factor on the value: how the loss would grow, to first
 order, with the value as a whole; minus it is what putting the value to zero is predicted to change.
 
@@ -404,7 +439,7 @@ def _finish_cosine(state: State) -> dict[str, Any]:
     }
 
 
-cosine = two_sided("cosine", _cosine_of, _sums, _finish_cosine)
+cosine = two_sided("cosine", _cosine_of, _sums, _finish_cosine, _all_sums)
 """How far the data pull in one direction. With uᵢ the δ of datum i, as one vector, divided by its ℓ2 norm, and ū their
 mean over the data:
 
@@ -453,7 +488,14 @@ def averaged(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statis
     def finish(state: State) -> Any:
         return numpy_of(state).where(state["count"] > 0, state["mean"], np.nan)
 
-    return _of_each("averaged", keep, name, state, merge, finish)
+    def merge_all(states: State, which: jax.Array) -> State:
+        count = jnp.sum(states["count"], 0, dtype=jnp.int32)
+        share = states["count"].astype(states["mean"].real.dtype) / jnp.maximum(count, 1).astype(
+            states["mean"].real.dtype
+        )
+        return {"count": count, "mean": jnp.sum(states["mean"] * share, 0)}
+
+    return _of_each("averaged", keep, name, state, merge, finish, merge_all)
 
 
 def summed(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statistic:
@@ -465,7 +507,7 @@ def summed(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statisti
         x = x if jnp.issubdtype(x.dtype, jnp.complexfloating) else _real(x)
         return {"sum": jnp.where(jnp.isfinite(x), x, 0)}
 
-    return _of_each("summed", keep, name, state, _sums, lambda state: state["sum"])
+    return _of_each("summed", keep, name, state, _sums, lambda state: state["sum"], _all_sums)
 
 
 def largest(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statistic:
@@ -476,10 +518,17 @@ def largest(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statist
         return {"largest": jnp.where(jnp.isfinite(x), x, -jnp.inf)}
 
     merge = lambda a, b: {"largest": numpy_of((a, b)).maximum(a["largest"], b["largest"])}
-    return _of_each("largest", keep, name, state, merge, lambda state: state["largest"])
+
+    def merge_all(states: State, which: jax.Array) -> State:
+        among = which.reshape(which.shape + (1,) * (states["largest"].ndim - 1))
+        return {"largest": jnp.max(states["largest"], 0, where=among, initial=-jnp.inf)}
+
+    return _of_each("largest", keep, name, state, merge, lambda state: state["largest"], merge_all)
 
 
-def _of_each(kind: str, keep: Callable, name: str | None, state: Callable, merge: Callable, finish: Callable):
+def _of_each(
+    kind: str, keep: Callable, name: str | None, state: Callable, merge: Callable, finish: Callable, merge_all: Callable
+):
     """A statistic whose state is a dict of states, one of each array that `keep` returns."""
     if not callable(keep):
         raise ArgumentError(f"`keep` is {keep!r}; it must be a function (output, delta) -> arrays.")
@@ -491,7 +540,8 @@ def _of_each(kind: str, keep: Callable, name: str | None, state: Callable, merge
         return {_result_name(path) or given: state(jnp.asarray(leaf)) for path, leaf in leaves}
 
     each = lambda function: lambda *states: {key: function(*(s[key] for s in states)) for key in states[0]}
-    return Statistic(given, of, each(merge), each(finish))
+    every = lambda states, which: {key: merge_all(value, which) for key, value in states.items()}
+    return Statistic(given, of, each(merge), each(finish), merge_all=every)
 
 
 def _result_name(path: Sequence[Any]) -> str:
