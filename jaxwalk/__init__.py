@@ -1,6 +1,8 @@
 """Walk through any JAX model, forward and backward: every intermediate value, and how much each is to blame."""
 
 from . import stats as stats
+from ._blamed import Data as Data
+from ._blamed import Datum as Datum
 from ._chain import Chain as Chain
 from ._chain import chain as chain
 from ._chain import objective as objective
@@ -13,8 +15,6 @@ from ._errors import MemoryWarning as MemoryWarning
 from ._errors import PointError as PointError
 from ._errors import StoreError as StoreError
 from ._evaluate import evaluate as evaluate
-from ._evaluation import Data as Data
-from ._evaluation import Datum as Datum
 from ._evaluation import Evaluation as Evaluation
 from ._exact import exact as exact
 from ._formula import formula as formula

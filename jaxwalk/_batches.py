@@ -76,7 +76,7 @@ class Batches:
         left_out = sum(1 for _ in itertools.islice(came, skipped))
         if left_out < skipped:
             raise DataError(
-                f"`batches` ended after {counted(left_out, 'batch')}, of which {skipped} are done already; give the same data."
+                f"`batches` ended after {left_out} batches, and {skipped} are done already; give the same data."
             )
         return (self._batch(value, number) for number, value in enumerate(came, skipped))
 
@@ -89,7 +89,7 @@ class Batches:
         leaves, tree = jax.tree.flatten(value)
         if tree != self.form.tree:
             raise ArgumentError(
-                f"Batch {number} of `batches` is a {_kind(value)} of structure {tree}, and the first was {self.form.tree};"
+                f"Batch {number} of `batches` has the structure {tree}, and the first had {self.form.tree};"
                 " give all the same."
             )
         leaves = [_array(leaf, path, number) for leaf, path in zip(leaves, self.form.paths, strict=True)]
@@ -98,8 +98,8 @@ class Batches:
             _check_like(leaf, row, path, number)
         if length > self.size:
             raise ArgumentError(
-                f"Batch {number} of `batches` has {length} rows, and the first had {self.size}; none may have more than the"
-                " first, since one program is compiled for all."
+                f"Batch {number} of `batches` has {length} rows, and the first had {self.size}; none may have more"
+                " than the first, since one program is compiled for all."
             )
         return Batch([_padded(leaf, self.size) for leaf in leaves], (np.arange(self.size) < length).astype(np.int8))
 
@@ -137,10 +137,6 @@ def _total(batches: Any, size: int) -> int | None:
         return None
 
 
-def _kind(value: Any) -> str:
-    return type(value).__name__
-
-
 def _array(leaf: Any, path: str, number: int) -> Any:
     """A leaf as an array that nobody else will write to."""
     if isinstance(leaf, jax.Array):
@@ -165,7 +161,8 @@ def _narrowed(array: np.ndarray, path: str, number: int) -> np.ndarray:
         and (array.max() > np.iinfo(dtype).max or array.min() < np.iinfo(dtype).min)
     ):
         raise ArgumentError(
-            f"Batch {number} of `batches` holds integers at `batch{path}` that do not fit JAX's {dtype}; set JAX_ENABLE_X64=1."
+            f"Batch {number} of `batches` holds integers at `batch{path}` that do not fit JAX's {dtype};"
+            " set JAX_ENABLE_X64=1."
         )
     with np.errstate(over="ignore"):  # what is too large is Inf, and counted as such
         return array.astype(dtype)
@@ -178,8 +175,8 @@ def _length(leaves: Sequence[Any], paths: Sequence[str], number: int) -> int:
     for leaf, path in zip(leaves, paths, strict=True):
         if len(leaf) != len(leaves[0]):
             raise ArgumentError(
-                f"Batch {number} of `batches` has {counted(len(leaves[0]), 'row')} at `batch{paths[0]}` and {len(leaf)} at"
-                f" `batch{path}`; give one row per datum in each."
+                f"Batch {number} of `batches` has {counted(len(leaves[0]), 'row')} at `batch{paths[0]}` and {len(leaf)}"
+                f" at `batch{path}`; give one row per datum in each."
             )
     return len(leaves[0])
 
@@ -188,8 +185,8 @@ def _check_like(leaf: Any, row: jax.ShapeDtypeStruct, path: str, number: int) ->
     for what, mine, first in (("shape", leaf.shape[1:], row.shape), ("dtype", leaf.dtype, row.dtype)):
         if mine != first:
             raise ArgumentError(
-                f"Batch {number} of `batches` has rows of {what} {mine} at `batch{path}`, and the first had {first}; give all"
-                " the same, since one program is compiled for all."
+                f"Batch {number} of `batches` has rows of {what} {mine} at `batch{path}`, and the first had {first};"
+                " give all the same, since one program is compiled for all."
             )
 
 

@@ -3,65 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from ._errors import counted
+from . import _archive
+from ._blamed import Data, pandas
+from ._errors import counted, listed
 from ._named import Named
 from ._points import Point, Points
 from ._table import Table, html, number, numbers, text
 
-NORMS = 6  # points whose norms have columns of their own in the table of culprits
+COLUMNS = 8  # of statistics that the table of points has; of more of them
+TOLD = ("output_mean", "output_std", "output_max", "output_zeros", "delta_l2", "delta_max", "delta_zeros")
+WHERE_ANY = ("output_nan", "output_inf", "delta_nan", "delta_inf", "dead_count", "blocked_share")  # if not all are 0
 STEPS = 6  # of a loop, at each end, that have rows of their own in the table of points
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Datum:
-    """A datum that is to blame.
-
-    Attributes:
-        index: which datum, in the order in which they came, from 0.
-        loss: of it.
-        norms: the ℓ2 norm of its δ, by point, in forward order.
-    """
-
-    index: int
-    loss: float
-    norms: Named
-
-
-class Data(tuple[Datum, ...]):
-    """Data of largest loss, largest first, those with a NaN or Inf before all; shows itself as a table."""
-
-    def to_pandas(self) -> Any:
-        """A `pandas.DataFrame`: index, loss, and a column of norms for each point.
-
-        Raises:
-            ImportError: pandas is not installed; it comes with the extra `store`.
-        """
-        columns: dict[str, list[Any]] = {"index": [d.index for d in self], "loss": [d.loss for d in self]}
-        names = list(self[0].norms) if self else []
-        norms = {f"delta_l2/{name}": [float(d.norms[name]) for d in self] for name in names}
-        return _pandas().DataFrame(columns | norms)
-
-    def _table(self) -> Table:
-        names = list(self[0].norms.once()) if self else []
-        if len(names) <= NORMS:
-            columns = [f"‖δ‖ {name}" for name in names]
-            rows = [(*_first(d), *(number(d.norms[name]) for name in names)) for d in self]
-        else:
-            columns = ["largest ‖δ‖"]
-            rows = [(*_first(d), _most(d)) for d in self]
-        right = ("datum", "loss", *(columns if len(names) <= NORMS else ()))
-        return Table(_culprits(len(self)), ("datum", "loss", *columns), rows, right)
-
-    def __repr__(self) -> str:
-        return text(self._table())
-
-    def _repr_html_(self) -> str:
-        return html(self._table())
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -73,8 +31,8 @@ class Evaluation:
         loss: the mean loss of those whose loss is finite; NaN if there is none.
         nonfinite: how many data have a loss or a δ that is NaN or Inf; they lead `culprits`.
         points: the points walked.
-        kept: by point, in forward order, what the statistics say: a dict of NumPy arrays in float64, int64 or bool. At a
-            point in a loop, each has a leading axis for the steps.
+        kept: by point, in forward order, what the statistics say: a dict of NumPy arrays in float64, int64 or bool.
+            At a point in a loop, each has a leading axis for the steps.
         culprits: the data of largest loss, as `Data`.
     """
 
@@ -101,15 +59,45 @@ class Evaluation:
                 values = {key: value[step] for key, value in self.kept[point.name].items()}
                 cells = {key: value.item() if np.ndim(value) == 0 else value for key, value in values.items()}
                 rows.append({"point": point.name, "step": step if step else None, **cells})
-        return _pandas().DataFrame(rows)
+        return pandas().DataFrame(rows)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes it to a file, an npz: whole or not at all.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
+        _archive.save({field.name: getattr(self, field.name) for field in dataclasses.fields(self)}, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Evaluation:
+        """What `save` wrote. What says where its points are in the traced function is not kept.
+
+        Raises:
+            DataError: the file is not there, or is no saved evaluation.
+        """
+        return cls(**_archive.load(path))
 
     def _shown(self) -> list[Point]:
         return [point for name, point in self.points.items() if name in self.kept]
 
     def _table(self) -> Table:
-        columns = list(dict.fromkeys(key for name in self.kept for key in self.kept[name]))
+        columns, others = self._columns()
         rows = [row for point in self.points.values() for row in self._rows(point, columns)]
-        return Table(self._title(), ("X", "point", "shape", *columns, "note"), rows, right=("X", *columns))
+        notes = [f"Also in `kept`: {listed(others, 6)}."] if others else []
+        return Table(self._title(), ("X", "point", "shape", *columns, "note"), rows, ("X", *columns), notes)
+
+    def _columns(self) -> tuple[list[str], list[str]]:
+        """What is kept of any point: what has a column, and what is left to be looked up."""
+        keys = list(dict.fromkeys(key for name in self.kept for key in self.kept[name]))
+        if len(keys) <= COLUMNS:
+            return keys, []
+        said = [key for key in TOLD if key in keys] + [key for key in WHERE_ANY if key in keys and self._any(key)]
+        said = said or keys[:COLUMNS]
+        return said, [key for key in keys if key not in said]
+
+    def _any(self, key: str) -> bool:
+        return any(np.any(kept[key]) for kept in self.kept.values() if key in kept)
 
     def _rows(self, point: Point, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
         kept = self.kept.get(point.name, {})
@@ -149,28 +137,3 @@ def _cell(value: Any) -> str:
     if value.dtype == np.bool_:
         return f"{value.sum()} of {value.size}"
     return numbers(value, 3, 4)
-
-
-def _first(datum: Datum) -> tuple[str, str]:
-    return str(datum.index), number(datum.loss)
-
-
-def _most(datum: Datum) -> str:
-    """The three points of largest norm."""
-    norms = {name: float(datum.norms[name]) for name in datum.norms.once()}
-    largest = sorted(norms, key=lambda name: -np.nan_to_num(norms[name], nan=np.inf))[:3]
-    return ", ".join(f"{name} {number(norms[name])}" for name in largest)
-
-
-def _culprits(count: int) -> str:
-    return (
-        "No data" if not count else "The datum of largest loss" if count == 1 else f"The {count} data of largest loss"
-    )
-
-
-def _pandas() -> Any:
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError("`to_pandas` needs pandas; install jaxwalk with the extra `store`.") from error
-    return pandas

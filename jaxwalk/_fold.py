@@ -58,9 +58,9 @@ def where(condition: Any, a: State, b: State) -> State:
 # On the host ---------------------------------------------------------------------------------------------
 
 
-def on_host(partial: Partial) -> Partial:
-    """As NumPy arrays wide enough to add up any number of data: float64, int64."""
-    return jax.tree.map(_wide, jax.device_get(partial))
+def on_host(tree: Any) -> Any:
+    """Its arrays as NumPy's, wide enough to add up any number of data: float64, int64."""
+    return jax.tree.map(_wide, jax.device_get(tree))
 
 
 def _wide(leaf: np.ndarray) -> np.ndarray:
@@ -95,6 +95,7 @@ def _restacked(values: tuple, like: np.ndarray, lead: tuple[int, ...]) -> np.nda
 def finished(finish: Callable[[State], dict[str, Any]], partial: Partial) -> dict[str, np.ndarray]:
     """What `finish` says at each step of the loops around a point, stacked along their axes."""
     lead = np.shape(partial.seen)
-    each = [finish(jax.tree.map(lambda leaf: leaf[index], partial.state)) for index in np.ndindex(lead)]
+    at = lambda index: jax.tree.map(lambda leaf: leaf[index], partial.state)
+    each = [finish(at(index)) for index in np.ndindex(lead)]
     stacked = lambda values: np.stack([np.asarray(v) for v in values]).reshape((*lead, *np.shape(values[0])))
     return {key: stacked([one[key] for one in each]) for key in each[0]}

@@ -29,8 +29,8 @@ def of_datum(statistic: Statistic) -> Kept:
 def of_batch(statistic: Statistic, groups: int = 1) -> Kept:
     """`of_datum`, which under `jax.vmap` gives the `Partial` of the whole batch, unbatched.
 
-    So what is kept of each datum is merged where it arises, at every step of a scan, and the states of a whole batch are
-    never stacked. `groups` as of `over_data`.
+    So what is kept of each datum is merged where it arises, at every step of a scan, and the states of a whole batch
+    are never stacked. `groups` as of `over_data`.
     """
     datum = of_datum(statistic)
     kept = custom_vmap(datum)
@@ -50,8 +50,8 @@ def of_batch(statistic: Statistic, groups: int = 1) -> Kept:
 def over_data(statistic: Statistic, partial: Partial, groups: int = 1) -> Partial:
     """The union over the leading axis, at each of the other positions of `Partial.seen`.
 
-    `groups` divide the leading axis into as many runs, merged side by side first: where the axis is divided among devices,
-    each merges its own.
+    `groups` divide the leading axis into as many runs, merged side by side first: where the axis is divided among
+    devices, each merges its own.
     """
     if groups > 1:
         runs = jax.tree.map(lambda leaf: leaf.reshape(groups, -1, *leaf.shape[1:]), partial)

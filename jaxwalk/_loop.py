@@ -36,7 +36,7 @@ def groups(
     with_rows: bool,
     advance: Callable[[int], None],
 ) -> Iterator[Group]:
-    """Sends the batches after those to skip through the step, `size` to a group. What they raise comes after what was done.
+    """Sends the batches after those to skip through the step, `size` to a group. What they raise comes at the end.
 
     A group is given as soon as its last batch is under way; to look at its numbers is to wait for them. `advance` is
     told how many data are done.
@@ -53,13 +53,14 @@ def groups(
 
 
 def _group(step: Step, params, batches: Iterator[Batch], placed: Placement, with_rows: bool, under_way) -> Group:
-    carry, rows, number = step.start(), [], 0
-    for number, batch in enumerate(batches, 1):
+    carry, rows, sent = step.start(), [], 0
+    for batch in batches:
         *leaves, counts = placed.batch([*batch.leaves, batch.counts])
         carry, of_batch = step.advance(params, carry, leaves, counts)
         rows += [of_batch] if with_rows else []
         under_way.add(of_batch)
-    return Group(carry, rows, number)
+        sent += 1
+    return Group(carry, rows, sent)
 
 
 class _Feed:

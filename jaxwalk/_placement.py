@@ -68,7 +68,7 @@ def placement(mesh: Any, size: int) -> Placement:
     if size * processes % devices:
         raise ArgumentError(
             f"`mesh` divides a batch among {counted(devices, 'device')} along its axis `{axis}`, but batches have"
-            f" {counted(size * processes, 'row')}, which {devices} does not divide; give batches of a multiple of {devices}."
+            f" {counted(size * processes, 'row')}, which {devices} does not divide; give a multiple of {devices}."
         )
     # Shardings are asked of the compiler, not made part of types, whatever the mesh was made for.
     mesh = Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * mesh.devices.ndim)

@@ -23,7 +23,7 @@ WHOLE = jnp.int32  # of the data of one group of batches: what is carried goes t
 
 
 class Rows(NamedTuple):
-    """Of each datum of a batch: its loss, (data,); the ℓ2 norms of its δ, (data, points); what it counts as, (data,)."""
+    """Of each datum of a batch: loss, (data,); ℓ2 norms of δ, (data, points); what it counts as, (data,)."""
 
     loss: jax.Array
     norms: jax.Array
@@ -142,8 +142,8 @@ def _opened(params: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
 def _datum(fun, felt: Sequence[Point], by, source, arguments, keeper: Callable, params, leaves, counts):
     """(loss, norms by point, states by point that are of this datum, states by point that are of the whole batch).
 
-    A point in a branch has its states apart, to be merged afterwards: where each datum goes its own way, `jax.vmap` runs
-    both branches, and only the datum itself knows which one counts.
+    A point in a branch has its states apart, to be merged afterwards: where each datum goes its own way, `jax.vmap`
+    runs both branches, and only the datum itself knows which one counts.
     """
     names = [p.name for p in felt]
     walked = walk(fun, names, by=by, source=source, keep=keeper(counts))(params, *arguments(leaves))

@@ -9,9 +9,9 @@ import jax
 import numpy as np
 
 from ._batches import COUNTS
-from ._evaluation import Data, Datum, Evaluation
+from ._blamed import Data, Datum, by_point
+from ._evaluation import Evaluation
 from ._fold import either_on_host, finished, on_host
-from ._named import Named
 from ._points import Points
 from ._step import Carry, Largest, Rows, merged_means
 from .stats import Statistic
@@ -55,14 +55,6 @@ def _data(largest: Largest, points: Points, names: Sequence[str]) -> list[Datum]
     there = np.flatnonzero(largest.key > -np.inf)
     norms = [by_point(dict(zip(names, map(float, largest.rows.norms[i]), strict=True)), points) for i in there]
     return [Datum(int(largest.place[i]), float(largest.rows.loss[i]), n) for i, n in zip(there, norms, strict=True)]
-
-
-def by_point(values: Mapping[str, Any], points: Points, why: str | None = None) -> Named:
-    """`values` in forward order, under all the names of each point; of points that have none, why."""
-    same = {name: first for name, first in points.same().items() if first in values}
-    found = {name: values[same.get(name, name)] for name in points if same.get(name, name) in values}
-    absent = {p.name: why or p.why_no_delta() for p in points.values() if p.name not in found}
-    return Named(found, absent | ({"*": why} if why else {}), same)
 
 
 # On disk -------------------------------------------------------------------------------------------------
