@@ -145,7 +145,7 @@ def _tell(error: Exception, found: Evaluation | None, is_stored: bool) -> None:
     if found is not None:
         error.evaluation = found  # type: ignore[attr-defined]
         more = "; with `resume=True` the same call goes on from there" if is_stored else ""
-        error.add_note(f"`evaluate` had done {counted(found.count, 'datum')}: see `evaluation` of this error{more}.")
+        error.add_note(f"`evaluate` had done {found.count} data: see `evaluation` of this error{more}.")
 
 
 class _Writer:
