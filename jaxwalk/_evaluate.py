@@ -14,7 +14,7 @@ import numpy as np
 
 from ._at import At, choose
 from ._batches import Batches, opened
-from ._errors import ArgumentError, counted, shown
+from ._errors import ArgumentError, shown
 from ._evaluation import Evaluation
 from ._find import find
 from ._identity import identity

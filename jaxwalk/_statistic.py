@@ -228,7 +228,7 @@ def with_units(statistic: Statistic, axis: int | Sequence[int] | None = None) ->
 def _units_last(x: Any, axis: int | Sequence[int] | None) -> jax.Array:
     """`x` with the axes of the units as one, behind the others."""
     x = jnp.asarray(x)
-    axes = range(x.ndim) if axis is None else [axis] if isinstance(axis, int) else axis
+    axes = range(x.ndim) if axis is None else [axis] if isinstance(axis, int) else list(axis)
     if not all(-x.ndim <= i < x.ndim for i in axes) or len({i % x.ndim for i in axes}) < len(axes):
         raise ArgumentError(f"`axis` is {axis!r}, but the value has the shape {x.shape}; name axes of it, each once.")
     axes = [i % x.ndim for i in axes]

@@ -46,7 +46,11 @@ def norm(values):
 
 
 def assert_same(a, b, rtol=1e-5):
-    assert (a.count, a.nonfinite, [d.index for d in a.culprits]) == (b.count, b.nonfinite, [d.index for d in b.culprits])
+    assert (a.count, a.nonfinite, [d.index for d in a.culprits]) == (
+        b.count,
+        b.nonfinite,
+        [d.index for d in b.culprits],
+    )
     np.testing.assert_allclose(a.loss, b.loss, rtol=rtol)
     assert list(a.kept) == list(b.kept)
     for name in a.kept:
@@ -106,7 +110,14 @@ def test_all_batches_are_one_program():
 
 
 def test_a_short_batch_may_come_anywhere():
-    data = [(X[:5], Y[:5]), (X[5:7], Y[5:7]), (X[7:7], Y[7:7]), (X[7:12], Y[7:12]), (X[12:13], Y[12:13]), *batches(5, X[13:], Y[13:])]
+    data = [
+        (X[:5], Y[:5]),
+        (X[5:7], Y[5:7]),
+        (X[7:7], Y[7:7]),
+        (X[7:12], Y[7:12]),
+        (X[12:13], Y[12:13]),
+        *batches(5, X[13:], Y[13:]),
+    ]
     assert_same(evaluate(data), evaluate())
 
 
@@ -245,8 +256,14 @@ def test_units_and_a_statistic_without_merge_all():
     span = jw.stats.Statistic(
         "span",
         lambda output, delta: {"low": jnp.min(output), "high": jnp.max(output)},
-        lambda a, b: {"low": np.minimum(a["low"], b["low"]) if isinstance(a["low"], np.generic) else jnp.minimum(a["low"], b["low"]),
-                      "high": np.maximum(a["high"], b["high"]) if isinstance(a["high"], np.generic) else jnp.maximum(a["high"], b["high"])},
+        lambda a, b: {
+            "low": np.minimum(a["low"], b["low"])
+            if isinstance(a["low"], np.generic)
+            else jnp.minimum(a["low"], b["low"]),
+            "high": np.maximum(a["high"], b["high"])
+            if isinstance(a["high"], np.generic)
+            else jnp.maximum(a["high"], b["high"]),
+        },
         lambda state: state,
     )
     found, (_, outputs, _) = evaluate(keep=jw.stats.combine(jw.stats.dead, span)), by_hand()
