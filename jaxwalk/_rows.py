@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from . import _disk
 from ._errors import StoreError, counted
 
 DTYPES = ("int64", "float32", "float64")
@@ -27,9 +28,18 @@ def packed(rows: Mapping[str, np.ndarray]) -> memoryview:
     import pyarrow
 
     sink = pyarrow.BufferOutputStream()
-    table = pyarrow.table({name: np.ascontiguousarray(column) for name, column in rows.items()})
+    table = pyarrow.Table.from_arrays([_column(column) for column in rows.values()], list(rows))
     parquet().write_table(table, sink, use_dictionary=False)  # norms seldom repeat
     return memoryview(sink.getvalue())
+
+
+def _column(column: np.ndarray) -> Any:
+    """Without a copy, and not by `pyarrow.array`, which imports pandas: a second, where there is pandas."""
+    import pyarrow
+
+    native = np.ascontiguousarray(column, column.dtype.name)
+    dtype = pyarrow.from_numpy_dtype(native.dtype)
+    return pyarrow.Array.from_buffers(dtype, len(column), [None, pyarrow.py_buffer(native)])
 
 
 def described(rows: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -57,15 +67,15 @@ def described_file(path: Path) -> dict[str, Any]:
     Raises:
         StoreError: it is no Parquet file, or not all of one.
     """
-    import pyarrow
-
     try:
-        footer = parquet().read_metadata(path)
+        with path.open("rb") as file:
+            footer = parquet().read_metadata(file)
         schema = footer.schema.to_arrow_schema()
         columns = [[field.name, np.dtype(field.type.to_pandas_dtype()).name] for field in schema]
         ends = _ends(footer, schema.names.index("index"))
-    except (OSError, ValueError, TypeError, NotImplementedError, pyarrow.ArrowException) as error:
-        raise StoreError(f"`{path}` is not a whole Parquet file with an `index`; restore it, or begin anew.") from error
+    except Exception as error:  # what pyarrow raises at a damaged file is of many kinds
+        why = _disk.reason(error)
+        raise StoreError(f"`{path}` cannot be read: {why}; restore it, or begin in another directory.") from error
     return {"rows": footer.num_rows, "index": ends, "columns": columns}
 
 

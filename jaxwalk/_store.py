@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from . import _claim, _disk, _rows, _state
-from ._errors import StoreError, counted, listed
+from ._errors import ArgumentError, StoreError, counted, listed, shown
 from ._state import State
 
 FIX = "restore it, or begin in another directory"
@@ -50,10 +50,13 @@ class Store:
             resume: whether to go on with an evaluation that is there. Where there is none, one begins all the same.
 
         Raises:
+            ArgumentError: `directory` is no path.
             StoreError: pyarrow is not installed; the directory is a file, cannot be written, holds something else, or
                 holds an evaluation that is not to be resumed, has another identity, is damaged, or is being written.
         """
         _rows.parquet()
+        if not isinstance(directory, str | os.PathLike):
+            raise ArgumentError(f"`out` is {shown(directory)}; give the path of a directory.")
         directory = Path(os.path.abspath(directory))
         _claim.make(directory)
         store = cls(directory, identity)
@@ -141,10 +144,8 @@ class Store:
             _claim.reject(self.directory, "holds an evaluation", fix)
         if manifest is not None:
             _claim.check_identity(self.directory, manifest["identity"], self._identity)
-        _claim.prepare(self.directory)
-        if manifest is None:
-            _claim.write_manifest(self.directory, self._identity, None)
-        else:
+        _claim.prepare(self.directory, self._identity)
+        if manifest is not None:
             self._find_parts()
             self._take_end(manifest["finished"])
 
