@@ -21,7 +21,7 @@ class State(NamedTuple):
     arrays: dict[str, np.ndarray]
 
 
-def packed(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> memoryview:
+def packed(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
     """The bytes of an npz file. Names go into a text beside the arrays, for a name may be any, and that of a file not.
 
     Raises:
@@ -35,7 +35,7 @@ def packed(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> memor
     buffer = io.BytesIO()
     numbered = {f"array{i}": array for i, array in enumerate(arrays.values())}
     np.savez(buffer, text=np.frombuffer(text.encode(), np.uint8), **numbered)  # type: ignore[arg-type]
-    return buffer.getbuffer()
+    return buffer.getvalue()
 
 
 def unpacked(path: Path, with_arrays: bool = True) -> State:
