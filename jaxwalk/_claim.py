@@ -17,7 +17,7 @@ FORMAT = 1
 
 PLACES = ("rows", "state")
 
-BEFORE_THE_MANIFEST = {".lock", ".probe", "..probe.tmp", ".manifest.json.tmp", *PLACES}
+BEFORE_THE_MANIFEST = {".lock", ".probe", ".manifest.json.tmp", *PLACES}
 """What a process that ended before it wrote the manifest may leave."""
 
 
@@ -25,17 +25,20 @@ def make(directory: Path) -> None:
     """Makes the directory if it is not there.
 
     Raises:
-        StoreError: it is a file, cannot be made, or holds something else than an evaluation.
+        StoreError: it is a file, cannot be made, or holds something else than a whole evaluation.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        foreign = [] if _manifest(directory).exists() else _foreign(directory)
+        foreign = _foreign(directory) if read_manifest(directory) is None else []
+    except StoreError:
+        raise
     except OSError as error:
         if directory.exists() and not directory.is_dir():
             reject(directory, "is a file", "give a directory")
         unwritable(directory, error)
     if foreign:
-        reject(directory, f"holds {listed(foreign, 3)}, no evaluation", "give a directory that is new or empty")
+        holds = f"is not empty and no evaluation: it holds {listed(foreign, 3)}"
+        reject(directory, holds, "give a directory that is new or empty")
 
 
 def _manifest(directory: Path) -> Path:
@@ -64,8 +67,8 @@ def lock(directory: Path) -> int:
         unwritable(directory, error)
 
 
-def prepare(directory: Path) -> None:
-    """Makes the places for parts, and writes to each.
+def prepare(directory: Path, identity: Mapping[str, str]) -> None:
+    """Makes the places for parts, writes to each for a trial, and puts the manifest there.
 
     Raises:
         StoreError: that does not succeed.
@@ -74,6 +77,8 @@ def prepare(directory: Path) -> None:
         for place in (directory, *(directory / name for name in PLACES)):
             place.mkdir(exist_ok=True)
             _disk.probe(place)
+        if not _manifest(directory).exists():
+            write_manifest(directory, identity, None)
     except OSError as error:
         unwritable(directory, error)
 
@@ -96,13 +101,19 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
         is_whole = isinstance(identity, dict) and (finished is None or {"parts", "header"} <= set(finished))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, LookupError, TypeError):
+    except OSError as error:
+        unwritable(directory, error)
+    except (ValueError, LookupError, TypeError):
         manifest, version, is_whole = {}, FORMAT, False
     if isinstance(version, int) and version > FORMAT:
         holds = f"holds an evaluation of format {version}, newer than this jaxwalk, which reads format {FORMAT}"
         reject(directory, holds, "install a newer jaxwalk, or give another directory")
     if not is_whole:
-        reject(directory, "holds a damaged `manifest.json`", "restore it, or give another directory")
+        reject(
+            directory,
+            "holds a `manifest.json` that is damaged, or of something else",
+            "restore it, or give another directory",
+        )
     return manifest
 
 
@@ -126,11 +137,12 @@ def reject(directory: Path, holds: str, fix: str) -> NoReturn:
 
 def unwritable(directory: Path, error: OSError) -> NoReturn:
     """Raises the StoreError about a directory that cannot be written."""
-    reason, _ = cause(error)
-    raise StoreError(f"`out` is `{directory}`, which cannot be written: {reason}; give another directory.") from error
+    reason, remedy = cause(error)
+    fix = f"{remedy}, or give another directory"
+    raise StoreError(f"`out` is `{directory}`, which cannot be written: {reason}; {fix}.") from error
 
 
 def cause(error: OSError) -> tuple[str, str]:
     """Why the system did not write, and what to do."""
     is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return error.strerror or str(error), "free space there" if is_full else "mend that"
+    return _disk.reason(error), "free space there" if is_full else "mend that"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import zlib
 from pathlib import Path
 
 UNLOCKABLE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
@@ -21,15 +22,28 @@ def temporary(path: Path) -> Path:
 def write(path: Path, data: bytes | memoryview) -> None:
     """Puts `data` at `path`. At any moment, and after a power cut, all of the old file is there or all of the new."""
     try:
-        with open(temporary(path), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        _write_through(temporary(path), data)
         os.replace(temporary(path), path)
     except BaseException:
         remove(temporary(path))
         raise
     _sync_directory(path.parent)
+
+
+def reason(error: Exception) -> str:
+    """What the system says, or the first line of what a library says."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).strip().split("\n")[0] or type(error).__name__
+
+
+def checksum(path: Path) -> int:
+    """The CRC-32 of a file, read piece by piece."""
+    total = 0
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 20):
+            total = zlib.crc32(piece, total)
+    return total
 
 
 def remove(path: Path) -> None:
@@ -41,8 +55,10 @@ def remove(path: Path) -> None:
 def probe(directory: Path) -> None:
     """Raises the OSError that a file written to `directory` would meet."""
     path = directory / ".probe"
-    write(path, b"\0" * 4096)
-    os.unlink(path)
+    try:
+        _write_through(path, b"\0" * 4096)
+    finally:
+        remove(path)
 
 
 def lock(path: Path) -> int:
@@ -78,6 +94,13 @@ def _lock(descriptor: int) -> None:
     except OSError as error:
         if error.errno not in UNLOCKABLE:
             raise
+
+
+def _write_through(path: Path, data: bytes | memoryview) -> None:
+    with open(path, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _sync_directory(directory: Path) -> None:

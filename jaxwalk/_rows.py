@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ._errors import StoreError, counted
+from ._errors import StoreError
 
 DTYPES = ("int64", "float32", "float64")
 
@@ -27,13 +26,22 @@ def packed(rows: Mapping[str, np.ndarray]) -> memoryview:
     import pyarrow
 
     sink = pyarrow.BufferOutputStream()
-    table = pyarrow.table({name: np.ascontiguousarray(column) for name, column in rows.items()})
+    table = pyarrow.Table.from_arrays([_column(column) for column in rows.values()], list(rows))
     parquet().write_table(table, sink, use_dictionary=False)  # norms seldom repeat
     return memoryview(sink.getvalue())
 
 
-def described(rows: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """What `described_file` is to find in the file of these rows.
+def _column(column: np.ndarray) -> Any:
+    """Without a copy, and not by `pyarrow.array`, which imports pandas: a second, where there is pandas."""
+    import pyarrow
+
+    native = np.ascontiguousarray(column, column.dtype.name)
+    dtype = pyarrow.from_numpy_dtype(native.dtype)
+    return pyarrow.Array.from_buffers(dtype, len(column), [None, pyarrow.py_buffer(native)])
+
+
+def columns(rows: Mapping[str, np.ndarray]) -> list[list[str]]:
+    """Name and dtype of each column.
 
     Raises:
         StoreError: there is no `index` of int64; columns differ in length, or have more axes than one, or a dtype that
@@ -43,41 +51,6 @@ def described(rows: Mapping[str, np.ndarray]) -> dict[str, Any]:
         if column.ndim != 1 or column.dtype.name not in DTYPES or len(column) != len(rows.get("index", ())):
             is_ = f"has shape {column.shape} and dtype {column.dtype}"
             raise StoreError(f"Column `{name}` {is_}; give each row of `index` one number, of {' or '.join(DTYPES)}.")
-    index = rows.get("index", np.empty(0))
-    if index.dtype != np.int64:
+    if "index" not in rows or rows["index"].dtype != np.int64:
         raise StoreError("The rows lack `index`; give one of int64.")
-    ends = [int(index.min()), int(index.max())] if len(index) else []
-    columns = [[name, column.dtype.name] for name, column in rows.items()]
-    return {"rows": len(index), "index": ends, "columns": columns}
-
-
-def described_file(path: Path) -> dict[str, Any]:
-    """How many rows a Parquet file has, from which index to which, and its columns, read from its footer alone.
-
-    Raises:
-        StoreError: it is no Parquet file, or not all of one.
-    """
-    import pyarrow
-
-    try:
-        footer = parquet().read_metadata(path)
-        schema = footer.schema.to_arrow_schema()
-        columns = [[field.name, np.dtype(field.type.to_pandas_dtype()).name] for field in schema]
-        ends = _ends(footer, schema.names.index("index"))
-    except (OSError, ValueError, TypeError, NotImplementedError, pyarrow.ArrowException) as error:
-        raise StoreError(f"`{path}` is not a whole Parquet file with an `index`; restore it, or begin anew.") from error
-    return {"rows": footer.num_rows, "index": ends, "columns": columns}
-
-
-def _ends(footer: Any, column: int) -> list[int]:
-    groups = [footer.row_group(i) for i in range(footer.num_row_groups)]
-    extents = [group.column(column).statistics for group in groups if group.num_rows]
-    if any(extent is None or not extent.has_min_max for extent in extents):
-        raise ValueError("the file does not say from which index to which it goes")
-    return [min(e.min for e in extents), max(e.max for e in extents)] if extents else []
-
-
-def extent(description: Mapping[str, Any]) -> str:
-    """ "12 rows, index 30 to 41"."""
-    rows = counted(description["rows"], "row")
-    return f"{rows}, index {description['index'][0]} to {description['index'][1]}" if description["index"] else rows
+    return [[name, column.dtype.name] for name, column in rows.items()]

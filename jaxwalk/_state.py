@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._errors import StoreError, shown
+from . import _disk
+from ._errors import StoreError
 
 
 class State(NamedTuple):
@@ -21,7 +21,7 @@ class State(NamedTuple):
     arrays: dict[str, np.ndarray]
 
 
-def packed(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> memoryview:
+def packed(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
     """The bytes of an npz file. Names go into a text beside the arrays, for a name may be any, and that of a file not.
 
     Raises:
@@ -35,7 +35,7 @@ def packed(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> memor
     buffer = io.BytesIO()
     numbered = {f"array{i}": array for i, array in enumerate(arrays.values())}
     np.savez(buffer, text=np.frombuffer(text.encode(), np.uint8), **numbered)  # type: ignore[arg-type]
-    return buffer.getbuffer()
+    return buffer.getvalue()
 
 
 def unpacked(path: Path, with_arrays: bool = True) -> State:
@@ -49,5 +49,6 @@ def unpacked(path: Path, with_arrays: bool = True) -> State:
             text = json.loads(found["text"].tobytes())
             names = text["names"] if with_arrays else []
             return State(text["header"], {name: found[f"array{i}"] for i, name in enumerate(names)})
-    except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise StoreError(f"`{path}` is damaged ({shown(error)}); restore it, or begin in another directory.") from error
+    except Exception as error:  # what NumPy and zipfile raise at a damaged file is of many kinds
+        why = _disk.reason(error)
+        raise StoreError(f"`{path}` cannot be read: {why}; restore it, or begin in another directory.") from error

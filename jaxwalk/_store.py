@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,7 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from . import _claim, _disk, _rows, _state
-from ._errors import StoreError, counted, listed
+from ._errors import ArgumentError, StoreError, counted, listed, shown
 from ._state import State
 
 FIX = "restore it, or begin in another directory"
@@ -47,13 +48,17 @@ class Store:
             directory: made if it is not there. Two processes that write there at once are kept apart, except on
                 Windows and on file systems without locks.
             identity: what an evaluation must have in common with the one that it goes on with; short texts by name.
-            resume: whether to go on with an evaluation that is there. Where there is none, one begins all the same.
+            resume: whether to go on with an evaluation that is there: its parts are read, to see that they are what
+                was written. Where there is none, one begins all the same.
 
         Raises:
+            ArgumentError: `directory` is no path.
             StoreError: pyarrow is not installed; the directory is a file, cannot be written, holds something else, or
                 holds an evaluation that is not to be resumed, has another identity, is damaged, or is being written.
         """
         _rows.parquet()
+        if not isinstance(directory, str | os.PathLike):
+            raise ArgumentError(f"`out` is {shown(directory)}; give the path of a directory.")
         directory = Path(os.path.abspath(directory))
         _claim.make(directory)
         store = cls(directory, identity)
@@ -105,14 +110,17 @@ class Store:
         """
         if part != self.parts or self.finished:
             raise StoreError(f"Part {part} is not the next of `{self.directory}`, which has {self.parts}; write that.")
-        description = _rows.described(rows)
-        self._check_columns(part, description)
-        described = {"part": part, "identity": self._digest(), **description, "header": dict(header)}
-        state, table = _state.packed(described, arrays), _rows.packed(rows)
+        columns = _rows.columns(rows)
+        self._check_columns(part, columns)
+        table = _rows.packed(rows)
+        described = {"part": part, "identity": self._digest(), "columns": columns, "checksum": zlib.crc32(table)}
+        state = _state.packed({**described, "header": dict(header)}, arrays)
         try:
             _disk.write(self._state_file(part), state)
             _disk.write(self._rows_file(part), table)
         except OSError as error:
+            if not self._rows_file(part).exists():  # it does where only the directory could not be synced
+                _disk.remove(self._state_file(part))
             self._unwritten(f"Part {part}", error)
         self.parts += 1
 
@@ -141,10 +149,8 @@ class Store:
             _claim.reject(self.directory, "holds an evaluation", fix)
         if manifest is not None:
             _claim.check_identity(self.directory, manifest["identity"], self._identity)
-        _claim.prepare(self.directory)
-        if manifest is None:
-            _claim.write_manifest(self.directory, self._identity, None)
-        else:
+        _claim.prepare(self.directory, self._identity)
+        if manifest is not None:
             self._find_parts()
             self._take_end(manifest["finished"])
 
@@ -171,14 +177,11 @@ class Store:
         described, _ = _state.unpacked(self._state_file(part), with_arrays=False)
         if (described["part"], described["identity"]) != (part, self._digest()):
             raise StoreError(f"`{self._state_file(part)}` is of another part or evaluation; {FIX}.")
-        found = _rows.described_file(self._rows_file(part))
-        if any(found[key] != described[key] for key in ("rows", "index")):
-            holds = f"holds {_rows.extent(found)}, and should hold {_rows.extent(described)}"
-            raise StoreError(f"`{self._rows_file(part)}` {holds}; {FIX}.")
-        self._check_columns(part, found)
+        if _checksum(self._rows_file(part)) != described["checksum"]:
+            raise StoreError(f"`{self._rows_file(part)}` does not hold the rows that were written to it; {FIX}.")
+        self._check_columns(part, described["columns"])
 
-    def _check_columns(self, part: int, description: Mapping[str, Any]) -> None:
-        columns = description["columns"]
+    def _check_columns(self, part: int, columns: list[list[str]]) -> None:
         expected = self._columns = self._columns or columns
         if columns != expected:
             differing = [name for name, dtype in columns if [name, dtype] not in expected]
@@ -203,6 +206,13 @@ def _numbers(place: Path) -> set[int]:
         if re.fullmatch(r"\.part-\d+\.(parquet|npz)\.tmp", name):
             _disk.remove(place / name)
     return {_number(place / name) for name in names if not name.startswith((".", "_"))}
+
+
+def _checksum(path: Path) -> int:
+    try:
+        return _disk.checksum(path)
+    except OSError as error:
+        raise StoreError(f"`{path}` cannot be read: {_disk.reason(error)}; {FIX}.") from error
 
 
 def _number(path: Path) -> int:
