@@ -73,7 +73,7 @@ class _Job(NamedTuple):
     identity: dict[str, str]
 
     def evaluation(self, total: Carry) -> Evaluation:
-        return evaluation_of(total, self.statistic, self.points, self.step.names)
+        return evaluation_of(total, self.statistic, self.points, self.step)
 
 
 def _job(fun, params, data: Batches, at, by, source, statistic, top, placed: Placement) -> _Job:

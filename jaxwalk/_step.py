@@ -19,6 +19,7 @@ from ._stage import as_input, is_array
 from ._walk import walk
 from .stats import Statistic
 
+SMALL = 64  # numbers in a state: fewer are merged after the backward pass, more inside it
 WHOLE = jnp.int32  # of the data of one group of batches: what is carried goes to the host after each
 
 
@@ -45,14 +46,14 @@ class Carry(NamedTuple):
     Attributes:
         count, nonfinite: how many data; how many of them have a loss or a norm that is NaN or Inf.
         loss: the mean loss of those that have a finite one, and whether there is one.
-        states: by point, of the statistics.
+        states: of the statistics; those of points whose states have one form are one, with a leading axis of points.
         largest: the culprits.
     """
 
     count: jax.Array
     nonfinite: jax.Array
     loss: Partial
-    states: dict[str, Partial]
+    states: list[Partial]
     largest: Largest
 
 
@@ -63,11 +64,13 @@ class Step(NamedTuple):
         advance: (params, carry, leaves, counts) -> (carry, rows). Compiled. The carry is given away.
         start: the carry before the first.
         names: of the points that norms are of.
+        alike: of the points of each of `Carry.states`, the names.
     """
 
     advance: Callable[..., tuple[Carry, Rows]]
     start: Callable[[], Carry]
     names: list[str]
+    alike: list[list[str]]
 
 
 def step_of(
@@ -94,27 +97,59 @@ def step_of(
         jit_options: of `jax.jit`.
     """
     params, rows, size = example
+    arrays, closed = _opened(params)
     felt = [p for p in chosen.values() if p.has_delta and p.name not in chosen.same()]
-    params_of = _opened(params)[1]
     kinds = {p.conditional for p in felt} if statistic else set()
     one = functools.partial(_datum, fun, felt, by, source, arguments, _keeper(statistic, groups, kinds))
 
     @jax.jit
-    def batch(params: Any, leaves: Sequence[Any], counts: jax.Array) -> tuple[Rows, dict[str, Partial]]:
+    def each(arrays: list[Any], leaves: Sequence[Any], counts: jax.Array) -> _Each:
         over = jax.vmap(one, in_axes=(None, 0, 0), out_axes=(0, 0, 0, None))
-        losses, norms, apart, merged = over(params_of(params), leaves, counts == COUNTS)
-        folded = {name: over_data(statistic, partial, groups) for name, partial in apart.items()} if statistic else {}
-        return Rows(losses, jnp.stack([norms[p.name] for p in felt], 1), counts), folded | merged
-
-    def advance(params: Any, carry: Carry, leaves: Sequence[Any], counts: jax.Array):
-        rows, states = batch(params, leaves, counts)
-        return _merged(statistic, carry, rows, states), rows
+        losses, norms, apart, merged = over(closed(arrays), leaves, counts == COUNTS)
+        return _Each(Rows(losses, jnp.stack([norms[p.name] for p in felt], 1), counts), apart, merged)
 
     leaves = [jax.ShapeDtypeStruct((size, *row.shape), row.dtype) for row in rows]
-    flags = jax.ShapeDtypeStruct((size,), jnp.int8)
-    shapes = jax.eval_shape(batch, _opened(params)[0], leaves, flags)
+    shapes = jax.eval_shape(each, arrays, leaves, jax.ShapeDtypeStruct((size,), jnp.int8))
+    alike = _alike(shapes.apart), _alike(shapes.merged)
+
+    def batch(*args: Any) -> tuple[Rows, list[Partial]]:
+        rows, apart, merged = each(*args)
+        union = functools.partial(over_data, statistic, groups=groups)
+        return rows, [*map(union, _stacked(apart, alike[0], 1)), *_stacked(merged, alike[1], 0)]
+
+    def advance(arrays: list[Any], carry: Carry, leaves: Sequence[Any], counts: jax.Array):
+        rows, states = batch(arrays, leaves, counts)
+        return _merged(statistic, carry, rows, states), rows
+
+    def start() -> Carry:
+        return _start(*jax.eval_shape(batch, arrays, leaves, jax.ShapeDtypeStruct((size,), jnp.int8)), top)
+
+    compiled = functools.partial(jax.jit, **jit_options)
     names = [p.name for p in felt]
-    return Step(jax.jit(advance, donate_argnums=1, **jit_options), lambda: _start(*shapes, top), names)
+    return Step(compiled(advance, donate_argnums=1), compiled(start), names, [*alike[0], *alike[1]])
+
+
+class _Each(NamedTuple):
+    """Of a batch: its rows; states by point, one per datum; states by point that are of the whole batch."""
+
+    rows: Rows
+    apart: dict[str, Partial]
+    merged: dict[str, Partial]
+
+
+def _stacked(states: dict[str, Partial], alike: list[list[str]], axis: int) -> list[Partial]:
+    """The states of alike points as one, with an axis of points."""
+    stack = lambda *leaves: jnp.stack(leaves, axis)
+    return [jax.tree.map(stack, *(states[name] for name in names)) for names in alike]
+
+
+def _alike(states: dict[str, Partial]) -> list[list[str]]:
+    """The names of points whose states have one form: for each form there is, merging is compiled once."""
+    forms: dict[Any, list[str]] = {}
+    for name, partial in states.items():
+        leaves, tree = jax.tree.flatten(partial)
+        forms.setdefault((tree, *((leaf.shape, leaf.dtype) for leaf in leaves)), []).append(name)
+    return list(forms.values())
 
 
 def traced_params(params: Any) -> list[Any]:
@@ -143,32 +178,44 @@ def _datum(fun, felt: Sequence[Point], by, source, arguments, keeper: Callable, 
     """(loss, norms by point, states by point that are of this datum, states by point that are of the whole batch).
 
     A point in a branch has its states apart, to be merged afterwards: where each datum goes its own way, `jax.vmap`
-    runs both branches, and only the datum itself knows which one counts.
+    runs both branches, and only the datum itself knows which one counts. So have points whose states are small:
+    those of many such points are merged at once.
     """
     names = [p.name for p in felt]
     walked = walk(fun, names, by=by, source=source, keep=keeper(counts))(params, *arguments(leaves))
     loss = walked.value.astype(widened(walked.value.dtype))
     kept = {name: walked.kept[name] for name in names}
     norms = {name: _over_steps(kept[name]["norm"]).astype(loss.dtype) for name in names}
-    apart = {p.name: kept[p.name]["apart"] for p in felt if p.conditional and "apart" in kept[p.name]}
-    merged = {p.name: kept[p.name]["merged"] for p in felt if not p.conditional and "merged" in kept[p.name]}
-    return loss, norms, apart, merged
+    where = {p.name: "apart" if p.conditional or "merged" not in kept[p.name] else "merged" for p in felt}
+    states = lambda kind: {name: kept[name][kind] for name in names if where[name] == kind and kind in kept[name]}
+    return loss, norms, states("apart"), states("merged")
 
 
 def _keeper(statistic: Statistic | None, groups: int, kinds: set[bool]) -> Callable:
-    """From whether a datum counts to the `keep` of its walk.
+    """From whether a datum counts to the `keep` of its walk; `kinds`: whether points are conditional.
 
-    At every point the states of all kinds of points there are: those that are not looked at are not computed.
+    It does not know at which point it is. So it gives the states of all kinds of points there are: those that are not
+    looked at are not computed.
     """
-    kept = {"apart": of_datum(statistic)} if statistic and True in kinds else {}
-    kept |= {"merged": of_batch(statistic, groups)} if statistic and False in kinds else {}
+    if statistic is None:
+        return lambda counts: lambda output, delta: {"norm": _norm(delta)}
+    apart, merged = of_datum(statistic), of_batch(statistic, groups)
 
-    def keeper(counts: jax.Array) -> Callable:
-        # In a branch not taken nothing runs, and what is kept is zeros: not seen.
-        states = lambda *sides: {name: of(*sides, counts) for name, of in kept.items()}
-        return lambda output, delta: {"norm": _norm(delta), **states(output, delta)}
+    def keep(counts: jax.Array, output: jax.Array, delta: jax.Array) -> dict[str, Any]:
+        kept: dict[str, Any] = {"norm": _norm(delta)}
+        is_small = _numbers(jax.eval_shape(statistic.of, output, delta)) <= SMALL
+        if True in kinds or is_small:
+            # In a branch not taken nothing runs, and what is kept is zeros: not seen.
+            kept["apart"] = apart(output, delta, counts)
+        if False in kinds and not is_small:
+            kept["merged"] = merged(output, delta, counts)
+        return kept
 
-    return keeper
+    return lambda counts: functools.partial(keep, counts)
+
+
+def _numbers(state: Any) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(state))
 
 
 def _norm(delta: jax.Array) -> jax.Array:
@@ -187,16 +234,16 @@ def _over_steps(norms: jax.Array) -> jax.Array:
 # From batch to batch -------------------------------------------------------------------------------------
 
 
-def _merged(statistic, carry: Carry, rows: Rows, states: dict[str, Partial]) -> Carry:
+def _merged(statistic, carry: Carry, rows: Rows, states: list[Partial]) -> Carry:
     counts = rows.counts == COUNTS
     bad = ~(jnp.isfinite(rows.loss) & jnp.all(jnp.isfinite(rows.norms), 1))
     place = carry.count + jnp.cumsum(counts, dtype=WHOLE) - 1
-    mean = {name: either(statistic.merge, carry.states[name], partial) for name, partial in states.items()}
+    merged = [either(statistic.merge, a, b) for a, b in zip(carry.states, states, strict=True)]
     return Carry(
         carry.count + jnp.sum(counts, dtype=WHOLE),
         carry.nonfinite + jnp.sum(bad & counts, dtype=WHOLE),
         either(merged_means, carry.loss, _mean(rows.loss, counts & jnp.isfinite(rows.loss))),
-        mean,
+        merged,
         _larger(carry.largest, rows, bad, place, counts),
     )
 
@@ -223,11 +270,15 @@ def _larger(largest: Largest, rows: Rows, bad: jax.Array, place: jax.Array, coun
     return Largest(key, *jax.tree.map(lambda leaf: leaf[among], both[1:]))
 
 
-def _start(rows: Rows, states: dict[str, Partial], top: int) -> Carry:
+def _start(rows: Rows, states: list[Partial], top: int) -> Carry:
     zeros = lambda tree: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), tree)
     none = jax.tree.map(lambda leaf: jnp.zeros((top, *leaf.shape[1:]), leaf.dtype), rows)
     key = jnp.full(top, -jnp.inf, rows.loss.dtype)
     mean = Partial({"count": jnp.zeros((), WHOLE), "mean": jnp.zeros((), rows.loss.dtype)}, jnp.bool_(False))
     return Carry(
-        jnp.zeros((), WHOLE), jnp.zeros((), WHOLE), mean, zeros(states), Largest(key, jnp.zeros(top, WHOLE), none)
+        jnp.zeros((), WHOLE),
+        jnp.zeros((), WHOLE),
+        mean,
+        zeros(states),
+        Largest(key, jnp.zeros(top, WHOLE), none),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,9 +11,9 @@ import numpy as np
 from ._batches import COUNTS
 from ._blamed import Data, Datum, by_point
 from ._evaluation import Evaluation
-from ._fold import either_on_host, finished, on_host
+from ._fold import Partial, either_on_host, finished, on_host
 from ._points import Points
-from ._step import Carry, Largest, Rows, merged_means
+from ._step import Carry, Largest, Rows, Step, merged_means
 from .stats import Statistic
 
 
@@ -27,9 +27,8 @@ def added(statistic: Statistic | None, a: Carry | None, b: Carry) -> Carry:
     """What is known of the data of both; `b` came after `a`."""
     if a is None:
         return b
-    states = {}
-    for name in a.states if statistic is not None else ():
-        states[name] = either_on_host(statistic.merge, a.states[name], b.states[name])
+    pairs = zip(a.states, b.states, strict=True)
+    states = [] if statistic is None else [either_on_host(statistic.merge, mine, other) for mine, other in pairs]
     loss = either_on_host(merged_means, a.loss, b.loss)
     return Carry(a.count + b.count, a.nonfinite + b.nonfinite, loss, states, _largest(a.largest, b.largest))
 
@@ -40,15 +39,21 @@ def _largest(a: Largest, b: Largest) -> Largest:
     return jax.tree.map(lambda leaf: leaf[order], both)
 
 
-def evaluation_of(total: Carry, statistic: Statistic | None, points: Points, names: Sequence[str]) -> Evaluation:
-    """What a total says. `names`: of the points that norms are of; another name of such a point says the same."""
+def evaluation_of(total: Carry, statistic: Statistic | None, points: Points, step: Step) -> Evaluation:
+    """What a total says. Another name of a point that the step has says the same."""
     loss = float(total.loss.state["mean"]) if total.loss.seen else float("nan")
     kept = {}
     if statistic is not None:
-        kept = {name: finished(statistic.finish, partial) for name, partial in total.states.items()}
-    culprits = Data(_data(total.largest, points, names))
+        kept = {name: finished(statistic.finish, partial) for name, partial in _by_name(total.states, step.alike)}
+    culprits = Data(_data(total.largest, points, step.names))
     nothing = "Nothing was kept: `evaluate` was called with `keep=None`." if statistic is None else None
     return Evaluation(int(total.count), loss, int(total.nonfinite), points, by_point(kept, points, nothing), culprits)
+
+
+def _by_name(states: Sequence[Partial], alike: Sequence[Sequence[str]]) -> Iterator[tuple[str, Partial]]:
+    for partial, names in zip(states, alike, strict=True):
+        for i, name in enumerate(names):
+            yield name, jax.tree.map(lambda leaf, i=i: leaf[i], partial)
 
 
 def _data(largest: Largest, points: Points, names: Sequence[str]) -> list[Datum]:
