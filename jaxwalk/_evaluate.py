@@ -24,7 +24,7 @@ from ._points import Points
 from ._progress import progress as shown_progress
 from ._read import check_by
 from ._source import Source
-from ._step import Carry, Step, step_of, traced_params
+from ._step import Carry, Step, opened_params, step_of
 from ._store import Store
 from ._total import added, columns, evaluation_of, on_host_from, packed, unpacked
 from ._walk import loss_only
@@ -57,9 +57,10 @@ def evaluate(
         raise ArgumentError("`resume=True` goes on with what is in `out`, but no `out` is given; name the directory.")
     data = opened(batches)
     placed = placement(mesh, data.size)
-    job = _job(fun, params, data, at, by, source, statistic, top, placed)
-    with contextlib.nullcontext() if out is None else Store.open(out, job.identity, resume) as store:
-        return _run(job, data, store, progress)
+    with placed.context():
+        job = _job(fun, params, data, at, by, source, statistic, top, placed)
+        with contextlib.nullcontext() if out is None else Store.open(out, job.identity, resume) as store:
+            return _run(job, data, store, progress)
 
 
 class _Job(NamedTuple):
@@ -78,16 +79,18 @@ class _Job(NamedTuple):
 
 def _job(fun, params, data: Batches, at, by, source, statistic, top, placed: Placement) -> _Job:
     check = functools.partial(loss_only, has_aux=False)
+    given, closed = opened_params(params)
+    arrays = placed.params(given)
+    params = closed(arrays)
     staged, points = find(fun, (params, *data.datum), {}, by, source, None, check)
     chosen = choose(points, at, by)
-    arrays = traced_params(params)
     step = step_of(
         fun, chosen, by, source, data.arguments, statistic, top, (params, data.form.rows, data.size),
         placed.groups, **placed.jit_options,
     )  # fmt: skip
     named = "none" if statistic is None else statistic.name
-    same = identity(staged, arrays, chosen, batch_size=data.size, statistics=named, top=top, processes=placed.processes)
-    return _Job(step, placed.params(arrays), placed, chosen, statistic, same)
+    same = identity(staged, given, chosen, batch_size=data.size, statistics=named, top=top, processes=placed.processes)
+    return _Job(step, arrays, placed, chosen, statistic, same)
 
 
 def _statistic(keep: Any) -> Statistic | None:

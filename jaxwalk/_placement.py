@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -33,6 +34,10 @@ class Placement(NamedTuple):
     def jit_options(self) -> dict[str, Any]:
         """Of `jax.jit`: what it returns is whole, so that every process can read it."""
         return {} if self.mesh is None else {"out_shardings": self.whole}
+
+    def context(self) -> contextlib.AbstractContextManager:
+        """In which the mesh is the one that JAX goes by, whatever was set around it."""
+        return contextlib.nullcontext() if self.mesh is None else jax.set_mesh(self.mesh)
 
     def batch(self, leaves: Sequence[Any]) -> list[Any]:
         """A batch's arrays on their devices; the copy goes on while this process does other things."""

@@ -97,7 +97,7 @@ def step_of(
         jit_options: of `jax.jit`.
     """
     params, rows, size = example
-    arrays, closed = _opened(params)
+    arrays, closed = opened_params(params)
     felt = [p for p in chosen.values() if p.has_delta and p.name not in chosen.same()]
     kinds = {p.conditional for p in felt} if statistic else set()
     one = functools.partial(_datum, fun, felt, by, source, arguments, _keeper(statistic, groups, kinds))
@@ -152,12 +152,7 @@ def _alike(states: dict[str, Partial]) -> list[list[str]]:
     return list(forms.values())
 
 
-def traced_params(params: Any) -> list[Any]:
-    """The leaves of `params` that are arrays: what the step is called with."""
-    return _opened(params)[0]
-
-
-def _opened(params: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
+def opened_params(params: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
     """The arrays among the leaves, and the way back; the other leaves (functions, names) are part of the program."""
     leaves, tree = jax.tree.flatten(params)
     places = [i for i, leaf in enumerate(leaves) if is_array(leaf)]
