@@ -46,7 +46,9 @@ def open_folder(path: Path, x: str, y: str) -> Dataset:
     if shards[x].keys() != shards[y].keys():
         number = min(shards[x].keys() ^ shards[y].keys())
         has, lacks = (x, y) if number in shards[x] else (y, x)
-        raise DataError(f"`{path}` holds `{shards[has][number].name}` and no shard of `{lacks}` of that number; add it.")
+        raise DataError(
+            f"`{path}` holds `{shards[has][number].name}` and no shard of `{lacks}` of that number; add it."
+        )
     parts = [_folder_part(path, [(name, shards[name][number]) for name in (x, y)]) for number in shards[x]]
     used = {file for of_name in shards.values() for file in of_name.values()}
     unused = sorted(file.stem for file in path.glob("*.npy") if file not in used)
@@ -119,7 +121,11 @@ def _mapped(path: Path, shape: tuple[int, ...], fortran: bool, dtype: np.dtype, 
         with path.open("rb") as file:
             for row in range(start, shape[0], size):
                 # Mapped anew for each block: pages that were read would stay resident as long as a map lives.
-                whole = np.memmap(file, dtype, "r", offset, shape, order) if _bytes(shape, dtype) else np.empty(shape, dtype)
+                whole = (
+                    np.memmap(file, dtype, "r", offset, shape, order)
+                    if _bytes(shape, dtype)
+                    else np.empty(shape, dtype)
+                )
                 yield whole[row : row + size]
                 del whole
 
@@ -141,6 +147,7 @@ def _unpacked(
             for row in range(start, shape[0], size):
                 count = min(size, shape[0] - row)
                 yield np.frombuffer(file.read(count * row_bytes), dtype).reshape(count, *shape[1:])
+            file.read()  # to the end, where the checksum is compared
 
     return blocks
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,16 +35,18 @@ class Dataset:
     blocks: Callable[[int, int], Iterator[Pair]]
 
     def batches(self, size: int, start: int = 0) -> Iterator[Pair]:
-        """x (size, ...) and y (size, ...) from row `start` on, in the dtypes that JAX has for them; the last may be short.
+        """x (size, ...) and y (size, ...), from row `start` on, in the dtypes that JAX has for them.
 
-        Each call reads anew. NaN and Inf pass.
+        The last may be short. Each call reads anew. NaN and Inf pass.
 
         Raises:
             DataError: while batches are taken: a number is too large for JAX's dtype, or what is stored cannot be
                 read. It names the row.
         """
         if size < 1 or not 0 <= start <= self.rows:
-            raise ArgumentError(f"Batches of {size} from row {start} of {self.rows}: give a size of at least 1 and a row.")
+            raise ArgumentError(
+                f"Batches of {size} from row {start} of {self.rows}: give a size of at least 1 and a row."
+            )
         return self._batches(size, start)
 
     @property
@@ -86,11 +88,6 @@ def check_dtype(path: Path, name: str, dtype: np.dtype) -> None:
         raise DataError(f"`{path}`: `{name}` has dtype {dtype}; give numbers.")
 
 
-def together(blocks: Iterable[Sequence[np.ndarray]]) -> tuple[np.ndarray, ...]:
-    """Several blocks as one."""
-    return tuple(parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in zip(*blocks, strict=True))
-
-
 def _exactly(blocks: Iterator[Pair], size: int) -> Iterator[Pair]:
     """Blocks of any length as batches of `size`."""
     waiting: list[Pair] = []
@@ -101,10 +98,16 @@ def _exactly(blocks: Iterator[Pair], size: int) -> Iterator[Pair]:
             x, y = x[missing:], y[missing:]
             missing -= len(waiting[-1][0])
             if not missing:
-                yield together(waiting)  # type: ignore[misc]
+                yield _together(waiting)
                 waiting, missing = [], size
     if waiting:
-        yield together(waiting)  # type: ignore[misc]
+        yield _together(waiting)
+
+
+def _together(pairs: list[Pair]) -> Pair:
+    if len(pairs) == 1:
+        return pairs[0]
+    return np.concatenate([x for x, _ in pairs]), np.concatenate([y for _, y in pairs])
 
 
 def _held(path: Path, name: str, array: np.ndarray, row: int) -> np.ndarray:

@@ -123,7 +123,9 @@ def _check_type(path: Path, name: str, kind: Any, sides: list[list[str]]) -> Non
         raise DataError(f"`{path}`: `{name}` holds {entry}; give numbers, or choose other columns by `--x` and `--y`.")
     for side in sides:
         if name in side and len(side) > 1 and not _is_number(kind):
-            raise DataError(f"`{path}`: `{name}` holds {kind}, which is not put beside {listed(side)}; choose it alone.")
+            raise DataError(
+                f"`{path}`: `{name}` holds {kind}, which is not put beside {listed(side)}; choose it alone."
+            )
 
 
 def _check_alike(file: Path, schema: Any, name: str, kind: Any) -> None:
