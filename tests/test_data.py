@@ -1,4 +1,4 @@
-"""Data on disk, batch by batch: the same numbers whatever the file; every way in which it can be wrong is a sentence."""
+"""Data on disk: the same numbers from whatever file; every way in which it can be wrong is one sentence."""
 
 import re
 import sys
