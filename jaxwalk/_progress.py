@@ -39,7 +39,7 @@ def progress(total: int | None, enabled: bool = True, done: int = 0) -> Iterator
     Arguments:
         total: how many data there are, or None where that is not known.
         enabled: whether to show it.
-        done: how many of them were done before, in a run that is resumed; they do not count as fast.
+        done: how many of them were done before, in a run that is resumed; the rate leaves them out.
 
     >>> with progress(3, enabled=False) as bar:
     ...     bar.advance(2)
@@ -70,7 +70,7 @@ def _console() -> Any:
 def _bar(console: Any, total: int | None, done: int) -> Iterator[Callable[[int], None]]:
     from rich import progress as rich
 
-    columns = [rich.TextColumn(" walk"), rich.TextColumn("{task.fields[state]}")]
+    columns: list[rich.ProgressColumn] = [rich.TextColumn(" walk"), rich.TextColumn("{task.fields[state]}")]
     if total is not None and console.width >= NUMBERS + 8:
         width = min(40, console.width - NUMBERS)
         columns.insert(1, rich.BarColumn(width, complete_style="cyan", finished_style="cyan"))

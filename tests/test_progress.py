@@ -28,7 +28,8 @@ def test_a_bar(screen):
         bar.advance(500)
         bar.advance(58_500)
     drawn = screen()
-    assert drawn[0] == f" walk {'━' * 34}      0 of 60,000 data  0:00:00"
+    assert drawn[0] == f" walk {' ' * 34}      0 of 60,000 data  0:00:00"
+    assert any(line.startswith(f" walk {'━' * 34} 60,000") for line in drawn)
     assert any(" 1,000 of 60,000 data" in line for line in drawn)
     assert any(re.search(r" 1,500 of 60,000 data  [\d,]+ data/s  \d:\d\d:\d\d left$", line) for line in drawn)
     assert re.search(r"━ 60,000 of 60,000 data  [\d,]+ data/s  0:00:0\d$", drawn[-1])
