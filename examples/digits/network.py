@@ -9,6 +9,7 @@ import optax
 
 import jaxwalk as jw
 
+
 def convolution(weights, x):
     """3 × 3, x (channels, height, width), of the same height and width."""
     w, b = weights["w"], weights["b"]
@@ -28,7 +29,7 @@ def dense(weights, x):
 network = jw.chain(
     image=lambda x: x[None],
     conv1=convolution, relu1=jax.nn.relu,
-    conv2=convolution, relu2=jax.nn.relu, pool=pool, flat=jnp.ravel,
+    conv2=convolution, pool=pool, relu2=jax.nn.relu, flat=jnp.ravel,
     hidden=dense, relu3=jax.nn.relu,
     logits=dense,
 )  # fmt: skip

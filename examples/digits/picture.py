@@ -1,16 +1,21 @@
-"""Draws the culprits among the digits held out, those of largest loss: `python picture.py FILE.png`, after train.py."""
+"""Draws the culprits among the digits held out, those of largest loss: `python picture.py FILE.png`, after train.py.
+
+Above, the digits: what each is, and what the network reads. Below, δ at every pixel: red where more ink would make the
+loss larger, blue where smaller.
+"""
 
 import sys
 
 import jax
 import jax.numpy as jnp
-import matplotlib
-import matplotlib.pyplot as plt
+import numpy as np
 from data import digits
-from model import network, objective, params
+from matplotlib.figure import Figure
+from model import objective, params
 
-matplotlib.use("Agg")
-ROWS, COLUMNS = 2, 6
+import jaxwalk as jw
+
+COUNT = 6
 
 
 def culprits(params, x, y, count):
@@ -20,23 +25,38 @@ def culprits(params, x, y, count):
 
 
 def draw(path, params, x, y, rows):
-    """A picture of the digits in `rows`: what each is, and what the network reads with which probability."""
-    figure, axes = plt.subplots(ROWS, COLUMNS, figsize=(9, 4), layout="constrained")
-    for cell in axes.flat:
-        cell.set_axis_off()
-    for cell, (index, loss) in zip(axes.flat, rows, strict=False):
-        chances = jax.nn.softmax(network(params, x[index]))
-        read = int(jnp.argmax(chances))
-        cell.imshow(x[index], cmap="gray_r", vmin=0, vmax=1)
-        cell.set_title(f"a {y[index]}", fontsize=13, loc="left", fontweight="bold")
-        cell.set_title(f"loss {loss:.2f}", fontsize=9, loc="right", color="gray")
-        color = "tab:green" if read == y[index] else "tab:red"
-        cell.text(0.5, -0.06, f"read as {read}, {chances[read]:.0%} sure", color=color, transform=cell.transAxes,
-                  ha="center", va="top", fontsize=10)  # fmt: skip
+    """A picture of the digits in `rows`, (index, loss) each, and of δ at their pixels."""
+    walk = jax.jit(jw.walk(objective, ["input", "logits"]))
+    figure = Figure(figsize=(1.5 * len(rows), 3.9), layout="constrained")
+    for cells, (index, loss) in zip(figure.subplots(2, len(rows), squeeze=False).T, rows, strict=True):
+        seen = walk(params, x[index], y[index])
+        chances = jax.nn.softmax(seen.outputs["logits"])
+        _draw_digit(cells[0], x[index], int(y[index]), loss, np.asarray(chances))
+        _draw_delta(cells[1], np.asarray(seen.deltas["input"]))
     figure.savefig(path, dpi=150)
-    plt.close(figure)
+
+
+def _draw_digit(cell, image, label, loss, chances):
+    read = chances.argmax()
+    cell.imshow(image, cmap="gray_r", vmin=0, vmax=1)
+    cell.set_title(f"{label}", fontsize=17, fontweight="bold", loc="left")
+    cell.set_title(f"loss {loss:.2f}", fontsize=9, color="dimgray", loc="right")
+    cell.set_xlabel(f"read as {read}, {chances[read]:.0%}", color="tab:green" if read == label else "tab:red")
+    _frame(cell)
+
+
+def _draw_delta(cell, delta):
+    largest = abs(delta).max()
+    cell.imshow(delta, cmap="RdBu_r", vmin=-largest, vmax=largest)
+    cell.set_xlabel(f"largest |δ| {largest:.2g}", fontsize=9, color="dimgray")
+    _frame(cell)
+
+
+def _frame(cell):
+    cell.set(xticks=[], yticks=[])
+    cell.spines[:].set_color("lightgray")
 
 
 if __name__ == "__main__":
     x, y = digits(held_out=True)
-    draw(sys.argv[1], params, x, y, culprits(params, x, y, ROWS * COLUMNS))
+    draw(sys.argv[1], params, x, y, culprits(params, x, y, COUNT))
