@@ -12,6 +12,8 @@ from ._batches import Dataset, Pair, reading
 from ._columns import Columns, choose, stacked
 from ._errors import DataError, JaxwalkError, counted, listed
 
+BUFFER = 2**18  # bytes of each column that are read together
+
 # pyarrow has no types of its own that a checker could read: its arrays, types, schemas and files are Any.
 
 
@@ -60,8 +62,8 @@ def _pyarrow() -> Any:
 
 
 def _opened(file: Path) -> Any:
-    # pre_buffer would hold the columns of the whole file.
-    return _pyarrow().parquet.ParquetFile(file, pre_buffer=False)
+    # By default a row group is read whole, and many files are a single one.
+    return _pyarrow().parquet.ParquetFile(file, pre_buffer=False, buffer_size=BUFFER)
 
 
 def _table(
