@@ -11,7 +11,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from ._batches import Dataset, Pair, check_dtype, reading
+from ._chunks import Dataset, Pair, check_dtype, reading
 from ._errors import DataError, counted, listed
 
 LOCAL_HEADER = struct.Struct("<26x2H")  # of a zip's member; at its end the lengths of the name and of the extra field

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._batches import Dataset, Pair, reading
+from ._chunks import Dataset, Pair, reading
 from ._errors import DataError, counted, listed, near
 
 CHUNK = 1024  # rows of a csv that are looked at together

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ._arrays import open_folder, open_npz
-from ._batches import Dataset
+from ._chunks import Dataset
 from ._columns import open_csv
 from ._errors import DataError, listed
 from ._parquet import open_parquet

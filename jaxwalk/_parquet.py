@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._batches import Dataset, Pair, reading
+from ._chunks import Dataset, Pair, reading
 from ._columns import Columns, choose, stacked
 from ._errors import DataError, JaxwalkError, counted, listed
 
