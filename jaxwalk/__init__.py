@@ -16,8 +16,8 @@ from ._formulas import Equation as Equation
 from ._formulas import Formulas as Formulas
 from ._formulas import formulas as formulas
 from ._intervene import intervene as intervene
-from ._kinks import Kink as Kink
-from ._kinks import Kinks as Kinks
+from ._kink import Kink as Kink
+from ._kink import Kinks as Kinks
 from ._kinks import kinks as kinks
 from ._listing import Listing as Listing
 from ._listing import listing as listing

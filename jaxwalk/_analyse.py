@@ -14,7 +14,7 @@ from jax import lax
 from . import _compat
 from ._decisions import Choice, Decider, decider, is_decided
 from ._flat import Flat, Live, Op, Ref, is_float, is_number
-from ._points import Axis, Site
+from ._points import Axis
 from ._rounding import Rounded, bound, constant, propagate
 from ._sides import Sides, chosen, sides
 
@@ -57,8 +57,8 @@ class Analysis:
         estimated: the operations whose rounding error is estimated and not bounded (after `run` is traced).
     """
 
-    def __init__(self, flat: Flat, names: Mapping[Any, str]) -> None:
-        self.flat, self.names = flat, names
+    def __init__(self, flat: Flat) -> None:
+        self.flat = flat
         self.live = Live()
         self.live.into(flat, [not is_number(ref) or is_float(flat.avals[ref]) for ref in flat.outs])
         self.sides: dict[int, dict[int, list[Sides] | None]] = {}
@@ -107,30 +107,28 @@ class Analysis:
                 ahead.update(out for out in user.outs if not is_float(flat.avals[out]))
         return "while" if any(is_number(ref) and ref in ahead for ref in flat.outs) else "comparison"
 
-    def _name(self, op: Op) -> str | None:
-        return None if op.place.site is None else self.names.get(Site(op.place.site, op.number))
-
     def _before(self, flat: Flat, around: _Around) -> list[str | None]:
         """Per operation, the last name given to a value that it depends on."""
-        named = dict.fromkeys(flat.ins, around.before)
+        own = {ref: names[-1] for ref, names in flat.named.items()}
+        named = dict.fromkeys(flat.ins, around.before) | own
         found = []
         for op in flat.ops:
             behind = [named[ref] for ref in op.ins if is_number(ref) and named.get(ref) is not None]
             found.append(next(iter(behind[::-1]), None))
-            name = self._name(op) if op.kind == "name" else None
-            named.update(dict.fromkeys(op.outs, name or found[-1]))
+            named.update(dict.fromkeys(op.outs, found[-1]) | {out: own[out] for out in op.outs if out in own})
         return found
 
     def _after(self, flat: Flat, around: _Around) -> dict[int, str]:
         """Per value, the first name given to a value that depends on it."""
+        own = {ref: names[0] for ref, names in flat.named.items()}
         named: dict[int, str] = {}
         if around.after is not None:
             named = {ref: around.after for ref in flat.outs if is_number(ref)}
+        named |= own
         for op in reversed(flat.ops):
-            name = self._name(op) if op.kind == "name" else None
-            ahead = name or next((named[out] for out in (*op.outs, *op.watch) if out in named), None)
+            ahead = next((named[out] for out in (*op.outs, *op.watch) if out in named), None)
             if ahead is not None and op.kind != "cut":
-                named.update({ref: ahead for ref in op.ins if is_number(ref)})
+                named.update({ref: ahead for ref in op.ins if is_number(ref) and ref not in own})
         return named
 
     # Their margins, dynamically -------------------------------------------------------------------------------

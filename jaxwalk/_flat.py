@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from . import _compat
 from ._compat import Closed, is_literal
+from ._points import Points
 
 Ref: TypeAlias = Any  # a value: its number, or a Literal
 Flags = Sequence[bool]
@@ -71,6 +72,7 @@ class Flat:
         avals: what each value is.
         data: the values that depend on a float input, in whatever way.
         active: of these, the ones through which a derivative flows.
+        named: the names of the values that points are, innermost first.
     """
 
     def __init__(self) -> None:
@@ -82,6 +84,7 @@ class Flat:
         self.avals: dict[int, Any] = {}
         self.data: set[int] = set()
         self.active: set[int] = set()
+        self.named: dict[int, list[str]] = {}
 
     def flags(self, refs: Sequence[Ref], among: set[int]) -> list[bool]:
         return [is_number(ref) and ref in among for ref in refs]
@@ -96,14 +99,18 @@ def is_float(aval: Any) -> bool:
     return hasattr(aval, "dtype") and jnp.issubdtype(aval.dtype, jnp.inexact)
 
 
-def flatten(closed: Closed) -> Flat:
+def flatten(closed: Closed, points: Points) -> Flat:
     """A traced function, flat; its float inputs are what it is differentiated by."""
     floats = [is_float(v.aval) for v in closed.jaxpr.invars]
-    return _Flattener().body(closed, floats, floats, Place())
+    return _Flattener(points).body(closed, floats, floats, Place())
 
 
 class _Flattener:
-    def __init__(self) -> None:
+    def __init__(self, points: Points) -> None:
+        self.names: dict[tuple[Any, int, int | None], list[str]] = {}
+        for name, point in points.items():
+            if point.opaque is None:
+                self.names.setdefault(point.site[:3], []).append(name)
         self.kind = _compat.kinds()
         self.number = itertools.count()
         self.stops = _stops()
@@ -134,8 +141,15 @@ class _Flattener:
         for index, eqn in enumerate(jaxpr.eqns):
             operands = tuple(read(v) for v in eqn.invars)
             results = self.equation(flat, jaxpr, eqn, index, operands, place)
+            self.name(flat, place.site, index, results)
             env.update(zip(eqn.outvars, results, strict=True))
         return [read(v) for v in jaxpr.outvars]
+
+    def name(self, flat: Flat, site: Any, index: int, results: Sequence[Ref]) -> None:
+        """Writes down the names of an equation's results; a tag's is that of the equation."""
+        for ref, number in ((results[0], None), *zip(results, itertools.count())) if results else ():
+            if is_number(ref) and (names := self.names.get((site, index, number))):
+                flat.named.setdefault(ref, []).extend(names)
 
     def equation(self, flat: Flat, jaxpr, eqn, index: int, operands: tuple[Ref, ...], place: Place) -> Sequence[Ref]:
         kind = self.kind(eqn)
