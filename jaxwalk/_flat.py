@@ -180,11 +180,12 @@ class _Flattener:
 
     def ruled(self, flat: Flat, kind: str, jaxpr, eqn, operands: tuple[Ref, ...], place: Place) -> list[Ref]:
         """A function with a derivative rule of its own: its body, for the value, and its rule, for what decides."""
-        flows = any(flat.flags(operands, flat.active))
+        moving = flat.flags(operands, flat.active)
+        flows = any(moving)
         body = _compat.jaxprs_of(eqn)[0]
         outs = self.inline(flat, body, operands, place._replace(primal=place.primal or flows))
         if flows and not place.primal:
-            tangents, rule = _rule(kind, jaxpr, eqn)
+            tangents, rule = _rule(kind, jaxpr, eqn, moving)
             cuts = [self.cut(flat, ref, v.aval, place) for ref, v in zip(operands, eqn.invars, strict=True)]
             ones = [self.value(flat, aval, False, True) for aval in tangents]
             flat.ones.update(ones)
@@ -252,11 +253,11 @@ def _stops() -> set[Any]:
     return {_compat.primitive(name) for name in ("stop_gradient", "sign", "floor", "ceil", "round")}
 
 
-def _rule(kind: str, jaxpr: Any, eqn: Any) -> tuple[list[Any], Closed]:
+def _rule(kind: str, jaxpr: Any, eqn: Any, moving: Flags) -> tuple[list[Any], Closed]:
     """The derivative rule of an equation, traced: (operands, tangents) -> tangents, or cotangents both; and the types
-    of the tangents that go in."""
+    of the tangents that go in: of the operands that are `moving`, for a rule may refuse or ignore the others."""
     types = [_compat.struct(v.aval) for v in eqn.invars]
-    floats = [i for i, t in enumerate(types) if jnp.issubdtype(t.dtype, jnp.inexact)]
+    floats = [i for i, moves in enumerate(moving) if moves]
 
     def call(operands: Sequence[Any], moved: Sequence[Any]) -> list[Any]:
         operands = list(operands)

@@ -203,7 +203,45 @@ def test_a_rule_of_its_own_is_what_decides():
     assert (kink.entries.tolist(), kink.left[0], kink.right[0], kink.used[0]) == ([[1]], 0.5, 1, 0.5)
 
 
+def test_a_rule_sees_only_operands_that_move():
+    """As JAX calls it: Equinox's rules refuse a tangent of what is constant."""
+
+    @jax.custom_vjp
+    def scaled(x, factor):
+        return x * factor
+
+    def backward(saved, ct):
+        return ct * saved[0], jax.nn.relu(ct * saved[1])
+
+    scaled.defvjp(lambda x, factor: (x * factor, (factor, x)), backward)
+    assert not jw.kinks(lambda x: scaled(x, np.float32([0, 1, 2, 3])), X)
+    assert [k.operation for k in jw.kinks(lambda x, factor: scaled(x, factor), X, X)] == ["relu"]
+
+
 # Through transforms
+
+
+AROUND = {
+    "jit": jax.jit,
+    "vmap": jax.vmap,
+    "jit of vmap": lambda f: jax.jit(jax.vmap(f)),
+    "vmap of jit": lambda f: jax.vmap(jax.jit(f)),
+}
+
+
+@pytest.mark.parametrize("transform", AROUND.values(), ids=AROUND)
+def test_jitted_and_batched(transform):
+    xs = np.float32([[1.0, 0.0], [0.5, -1.0], [0.0, 0.0]])
+
+    def fun(x):
+        act = jw.tag(jax.nn.relu(x), "act")
+        return jnp.sum(act * jnp.abs(act - 0.5))
+
+    found = jw.kinks(transform(fun), xs)
+    assert [(k.operation, k.point, k.entries.tolist()) for k in found] == [
+        ("relu", "act", [[0, 1], [2, 0], [2, 1]]),
+        ("abs", "act", [[1, 0]]),
+    ]
 
 
 def test_through_scan_checkpoint_cond_and_while():
