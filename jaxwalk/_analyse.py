@@ -15,6 +15,7 @@ from . import _compat
 from ._decisions import Choice, Decider, decider, is_decided
 from ._flat import Flat, Live, Op, Ref, is_float, is_number
 from ._points import Axis
+from ._primitives import primitive
 from ._rounding import Rounded, bound, constant, propagate
 from ._sides import Sides, chosen, sides
 
@@ -97,7 +98,7 @@ class Analysis:
         """A comparison is called after what it decides: a `where`, a `cond`, the end of a `while`."""
         if by.name != "where":
             return by.name
-        ahead, select = set(op.outs), _compat.primitive("select_n")
+        ahead, select = set(op.outs), primitive("select_n")
         for user in flat.ops:
             if any(is_number(ref) and ref in ahead for ref in user.ins):
                 if user.kind in ("cond", "while"):
@@ -175,14 +176,14 @@ class Analysis:
         if op.kind in ("cut", "name"):
             return [xs[0]]
         values = [jnp.asarray(z) if not hasattr(z, "dtype") else z for z in self._values(op, xs)]
-        errors, estimated = propagate(op.jaxpr, op.eqn, xs, values)
+        errors, estimated = propagate(op.eqn, xs, values)
         if estimated:
             where = f" at {op.source}" if op.source else ""
             self.estimated[f"`{op.eqn.primitive}`{where}"] = None
         return [Rounded(z, e) for z, e in zip(values, errors, strict=True)]
 
     def _values(self, op: Op, xs: Sequence[Rounded]) -> list[Any]:
-        return _compat.apply(op.jaxpr, op.eqn, [x.value for x in xs])
+        return _compat.apply(op.eqn, [x.value for x in xs])
 
     def _scan(self, op: Op, xs: Sequence[Rounded], path: str) -> tuple[list[Rounded], Choices]:
         parts = _compat.scan_parts(op.eqn)

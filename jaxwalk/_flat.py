@@ -13,6 +13,8 @@ import jax.numpy as jnp
 from . import _compat
 from ._compat import Closed, is_literal
 from ._points import Points
+from ._primitives import primitive
+from ._source import source_of
 
 Ref: TypeAlias = Any  # a value: its number, or a Literal
 Flags = Sequence[bool]
@@ -52,13 +54,12 @@ class Op(NamedTuple):
     place: Place
     number: int = 0
     eqn: Any = None
-    jaxpr: Any = None
     bodies: tuple[Flat, ...] = ()
     watch: tuple[Ref, ...] = ()
 
     @property
     def source(self) -> str:
-        return _compat.source_of(self.eqn) if self.place.source is None else self.place.source
+        return source_of(self.eqn) if self.place.source is None else self.place.source
 
 
 class Flat:
@@ -140,7 +141,7 @@ class _Flattener:
         read = lambda v: v if is_literal(v) else env[v]
         for index, eqn in enumerate(jaxpr.eqns):
             operands = tuple(read(v) for v in eqn.invars)
-            results = self.equation(flat, jaxpr, eqn, index, operands, place)
+            results = self.equation(flat, eqn, index, operands, place)
             self.name(flat, place.site, index, results)
             env.update(zip(eqn.outvars, results, strict=True))
         return [read(v) for v in jaxpr.outvars]
@@ -151,14 +152,14 @@ class _Flattener:
             if is_number(ref) and (names := self.names.get((site, index, number))):
                 flat.named.setdefault(ref, []).extend(names)
 
-    def equation(self, flat: Flat, jaxpr, eqn, index: int, operands: tuple[Ref, ...], place: Place) -> Sequence[Ref]:
+    def equation(self, flat: Flat, eqn, index: int, operands: tuple[Ref, ...], place: Place) -> Sequence[Ref]:
         kind = self.kind(eqn)
         inside = self.inside(eqn, index, kind, place)
         match kind:
             case "jit" | "checkpoint":
                 return self.inline(flat, _compat.jaxprs_of(eqn)[0], operands, inside)
             case "custom_jvp" | "custom_vjp":
-                return self.ruled(flat, kind, jaxpr, eqn, operands, inside)
+                return self.ruled(flat, kind, eqn, operands, inside)
             case "scan" | "while" | "cond":
                 bodies, data, active = _ENTER[kind](self, flat, eqn, operands, inside)
             case _:
@@ -167,7 +168,7 @@ class _Flattener:
                 flows = eqn.primitive not in self.stops and any(flat.flags(operands, flat.active))
                 active = [flows] * len(eqn.outvars)
         outs = tuple(self.value(flat, v.aval, d, a) for v, d, a in zip(eqn.outvars, data, active, strict=True))
-        flat.ops.append(Op(kind, operands, outs, place, index, eqn, jaxpr, tuple(bodies)))
+        flat.ops.append(Op(kind, operands, outs, place, index, eqn, tuple(bodies)))
         return outs
 
     def inside(self, eqn: Any, index: int, kind: str | None, place: Place) -> Place:
@@ -175,17 +176,17 @@ class _Flattener:
         place = place._replace(site=site)
         is_call = kind in ("jit", "custom_jvp", "custom_vjp")
         if is_call and place.function is None and (function := _compat.library_function(eqn)) is not None:
-            place = place._replace(function=function, source=_compat.source_of(eqn))
+            place = place._replace(function=function, source=source_of(eqn))
         return place
 
-    def ruled(self, flat: Flat, kind: str, jaxpr, eqn, operands: tuple[Ref, ...], place: Place) -> list[Ref]:
+    def ruled(self, flat: Flat, kind: str, eqn, operands: tuple[Ref, ...], place: Place) -> list[Ref]:
         """A function with a derivative rule of its own: its body, for the value, and its rule, for what decides."""
         moving = flat.flags(operands, flat.active)
         flows = any(moving)
         body = _compat.jaxprs_of(eqn)[0]
         outs = self.inline(flat, body, operands, place._replace(primal=place.primal or flows))
         if flows and not place.primal:
-            tangents, rule = _rule(kind, jaxpr, eqn, moving)
+            tangents, rule = _rule(kind, eqn, moving)
             cuts = [self.cut(flat, ref, v.aval, place) for ref, v in zip(operands, eqn.invars, strict=True)]
             ones = [self.value(flat, aval, False, True) for aval in tangents]
             flat.ones.update(ones)
@@ -250,10 +251,10 @@ def _grown(flags: list[bool], outs: list[bool], consts: int, carry: int) -> list
 
 def _stops() -> set[Any]:
     """Primitives with float results and no derivative."""
-    return {_compat.primitive(name) for name in ("stop_gradient", "sign", "floor", "ceil", "round")}
+    return {primitive(name) for name in ("stop_gradient", "sign", "floor", "ceil", "round")}
 
 
-def _rule(kind: str, jaxpr: Any, eqn: Any, moving: Flags) -> tuple[list[Any], Closed]:
+def _rule(kind: str, eqn: Any, moving: Flags) -> tuple[list[Any], Closed]:
     """The derivative rule of an equation, traced: (operands, tangents) -> tangents, or cotangents both; and the types
     of the tangents that go in: of the operands that are `moving`, for a rule may refuse or ignore the others."""
     types = [_compat.struct(v.aval) for v in eqn.invars]
@@ -263,7 +264,7 @@ def _rule(kind: str, jaxpr: Any, eqn: Any, moving: Flags) -> tuple[list[Any], Cl
         operands = list(operands)
         for i, value in zip(floats, moved, strict=True):
             operands[i] = value
-        outs = _compat.apply(jaxpr, eqn, operands)
+        outs = _compat.apply(eqn, operands)
         return [out for out in outs if jnp.issubdtype(out.dtype, jnp.inexact)]
 
     def forward(operands, tangents):
@@ -290,7 +291,7 @@ class Live:
 
     def __init__(self) -> None:
         self.values: set[int] = set()
-        self._cuts = _stops() | {_compat.primitive(n) for n in COMPARISONS + ("is_finite", "argmax", "argmin")}
+        self._cuts = _stops() | {primitive(n) for n in COMPARISONS + ("is_finite", "argmax", "argmin")}
 
     def into(self, flat: Flat, used: Flags) -> list[bool]:
         """Marks what the `used` results depend on, and says which inputs do."""
@@ -320,7 +321,7 @@ class Live:
                 return [True, *map(any, zip(*rows, strict=True))]
         if op.eqn.primitive in self._cuts:
             return [False] * len(op.ins)
-        if op.eqn.primitive is _compat.primitive("convert_element_type"):
+        if op.eqn.primitive is primitive("convert"):
             return [not (is_float(op.eqn.invars[0].aval) and not is_float(op.eqn.outvars[0].aval))]
         return [True] * len(op.ins)
 

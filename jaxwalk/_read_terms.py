@@ -67,8 +67,7 @@ class _Reader:
             return None
         typed = [jnp.asarray(v, x.aval.dtype) for v, x in zip(values, eqn.invars, strict=True)]
         with jax.ensure_compile_time_eval():
-            results = eqn.primitive.bind(*typed, **eqn.params)
-        return [self.terms.constant(r) for r in (results if eqn.primitive.multiple_results else [results])]
+            return [self.terms.constant(result) for result in _compat.apply(eqn, typed)]
 
     def value(self, x: Term) -> Any:
         """The numbers of a term without variables, if they are at hand."""
@@ -100,13 +99,11 @@ class Primitive:
 
     def __call__(self, *arrays: Any) -> Any:
         """The result, by JAX."""
-        eqn = self.eqn
         args = [
             jnp.broadcast_to(jnp.asarray(a, v.aval.dtype), v.aval.shape)
-            for a, v in zip(arrays, eqn.invars, strict=True)
+            for a, v in zip(arrays, self.eqn.invars, strict=True)
         ]
-        results = eqn.primitive.bind(*args, **eqn.params)
-        return np.asarray(results[self.index] if eqn.primitive.multiple_results else results)
+        return np.asarray(_compat.apply(self.eqn, args)[self.index])
 
 
 def _is_complex(eqn: Any) -> bool:

@@ -21,6 +21,7 @@ from jax.core import Tracer
 
 from . import _compat
 from ._dtypes import widened
+from ._primitives import primitive
 
 TRANSCENDENTAL = 16  # half ulps that an exp, a tanh, a sin of XLA may be off
 
@@ -84,19 +85,18 @@ def bound(x: Rounded) -> jax.Array:
     return jnp.where(exact, jnp.zeros_like(error), error)
 
 
-def propagate(jaxpr: Any, eqn: Any, xs: Sequence[Rounded], zs: Sequence[Any]) -> tuple[list[Error], bool]:
+def propagate(eqn: Any, xs: Sequence[Rounded], zs: Sequence[Any]) -> tuple[list[Error], bool]:
     """The errors of an equation's results `zs`, given its operands; and whether they are estimates, not bounds."""
     if not any(_is_float(z) for z in zs):
         return [None] * len(zs), False
     rule = _rules().get(eqn.primitive)
     if rule is None:
-        return _unknown(jaxpr, eqn, xs, zs)
-    errors = rule(_Step(jaxpr, eqn, xs, zs))
+        return _unknown(eqn, xs, zs)
+    errors = rule(_Step(eqn, xs, zs))
     return (errors if isinstance(errors, list) else [errors]), False
 
 
 class _Step(NamedTuple):
-    jaxpr: Any
     eqn: Any
     xs: Sequence[Rounded]
     zs: Sequence[Any]
@@ -110,7 +110,7 @@ class _Step(NamedTuple):
         return unit(self.zs[0].dtype)
 
     def again(self, values: Sequence[Any]) -> list[Any]:
-        return _compat.apply(self.jaxpr, self.eqn, values)
+        return _compat.apply(self.eqn, values)
 
     def share(self) -> float | None:
         """The largest share, if all errors are shares of their values; None else."""
@@ -384,7 +384,7 @@ _MOVERS = (
     "broadcast_in_dim", "reshape", "transpose", "squeeze", "slice", "dynamic_slice", "dynamic_update_slice", "gather",
     "scatter", "concatenate", "pad", "rev", "copy", "select_n", "split", "real", "imag",
 )  # fmt: skip
-_EXACT = ("sign", "floor", "ceil", "round", "iota", "bitcast_convert_type")
+_EXACT = ("sign", "floor", "ceil", "round", "iota", "bitcast")
 _FIRST_ORDER = (
     "pow", "tan", "cbrt", "erf_inv", "rem", "asin", "acos", "atan", "atan2", "sinh", "cosh", "asinh",
     "acosh", "atanh", "bessel_i0e", "bessel_i1e",
@@ -402,9 +402,9 @@ def _rules() -> dict[Any, Callable[[_Step], Any]]:
         "add": _add, "sub": _add, "add_any": _add, "mul": _mul, "div": _div, "integer_pow": _integer_pow,
         "square": _integer_pow, "max": _largest, "min": _largest, "clamp": _largest, "neg": _same, "abs": _same,
         "conj": _same, "stop_gradient": _same, "complex": _add, "optimization_barrier": _barrier,
-        "convert_element_type": _convert, "reduce_precision": _reduce_precision,
+        "convert": _convert, "reduce_precision": _reduce_precision,
         "reduce_sum": _summed(reduced), "cumsum": _summed(along), "reduce_window_sum": _summed(window),
-        "scatter_add": _summed(updates), "dot_general": _dot, "conv_general_dilated": _conv,
+        "scatter_add": _summed(updates), "dot_general": _dot, "conv": _conv,
         "reduce_max": _of_largest, "reduce_min": _of_largest, "cummax": _largest_along("axis"),
         "cummin": _largest_along("axis"), "sort": _largest_along("dimension"), "top_k": _largest_along("axis"),
         "reduce_window_max": _of_window, "reduce_window_min": _of_window,
@@ -414,10 +414,10 @@ def _rules() -> dict[Any, Callable[[_Step], Any]]:
     named |= {"lgamma": near_zeros, "digamma": near_zeros}
     named |= dict.fromkeys(_MOVERS, _moved) | dict.fromkeys(_EXACT, lambda s: [None] * len(s.zs))
     named |= dict.fromkeys(_FIRST_ORDER, _first_order)
-    return {_compat.primitive(name): rule for name, rule in named.items()}
+    return {primitive(name): rule for name, rule in named.items()}
 
 
-def _unknown(jaxpr: Any, eqn: Any, xs: Sequence[Rounded], zs: Sequence[Any]) -> tuple[list[Error], bool]:
+def _unknown(eqn: Any, xs: Sequence[Rounded], zs: Sequence[Any]) -> tuple[list[Error], bool]:
     """For a primitive without a rule: to first order along the errors as they are, and a share of the largest entry."""
     floats = [i for i, x in enumerate(xs) if _is_float(x.value)]
     if not floats:
@@ -427,7 +427,7 @@ def _unknown(jaxpr: Any, eqn: Any, xs: Sequence[Rounded], zs: Sequence[Any]) -> 
         new = [x.value for x in xs]
         for i, value in zip(floats, values, strict=True):
             new[i] = value
-        return [z for z in _compat.apply(jaxpr, eqn, new) if _is_float(z)]
+        return [z for z in _compat.apply(eqn, new) if _is_float(z)]
 
     values = tuple(xs[i].value for i in floats)
     moves = tuple(bound(xs[i]).astype(xs[i].value.dtype) for i in floats)
