@@ -12,12 +12,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import _compat
+from ._as_latex import LATEX
+from ._as_numpy import NAMESPACE, numpy_style
+from ._as_text import TEXT
 from ._chain import Chain
 from ._entry_run import run_on_entries
 from ._errors import ArgumentError, FormulaError, shown
 from ._formula import as_formula, check_count, named
-from ._notation import LATEX, NAMESPACE, TEXT, Name, constant_name, numpy_style, written
+from ._notation import written
 from ._read_terms import read_terms
+from ._signs import Name, constant_name
 from ._stage import is_value
 from ._symbols import symbolic, sympy
 from ._terms import Terms

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ._notation import SUPERSCRIPTS
+from ._signs import SUPERSCRIPTS
 from ._symbols import sympy
 
 
