@@ -4,6 +4,8 @@ from ._chain import Chain as Chain
 from ._chain import chain as chain
 from ._chain import objective as objective
 from ._chain import tag as tag
+from ._equations import Equation as Equation
+from ._equations import Formulas as Formulas
 from ._errors import ArgumentError as ArgumentError
 from ._errors import DataError as DataError
 from ._errors import FormulaError as FormulaError
@@ -12,8 +14,6 @@ from ._errors import MemoryWarning as MemoryWarning
 from ._errors import PointError as PointError
 from ._exact import exact as exact
 from ._formula import formula as formula
-from ._formulas import Equation as Equation
-from ._formulas import Formulas as Formulas
 from ._formulas import formulas as formulas
 from ._intervene import intervene as intervene
 from ._kink import Kink as Kink
