@@ -12,11 +12,12 @@ import numpy as np
 from jax import lax
 
 from . import _compat
+from ._bounds import Rounded, bound, constant
 from ._decisions import Choice, Decider, decider, is_decided
 from ._flat import Flat, Live, Op, Ref, is_float, is_number
 from ._points import Axis
 from ._primitives import primitive
-from ._rounding import Rounded, bound, constant, propagate
+from ._rounding import propagate
 from ._sides import Sides, chosen, sides
 
 Choices = dict[str, Choice]

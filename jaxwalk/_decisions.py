@@ -13,9 +13,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from . import _compat
+from ._bounds import Rounded, bound, wide
 from ._flat import COMPARISONS, Flat, Op, is_float, is_number
 from ._primitives import primitive
-from ._rounding import Rounded, bound, wide
 
 
 class Choice(NamedTuple):

@@ -11,6 +11,7 @@ import numpy as np
 from jax.core import Tracer
 
 from ._analyse import Analysis, Decided
+from ._bounds import Rounded, rounded_input
 from ._decisions import Choice
 from ._errors import ArgumentError, counted, shown
 from ._find import find
@@ -18,7 +19,6 @@ from ._flat import flatten
 from ._kink import Kink, Kinks
 from ._points import Points
 from ._read import check_by
-from ._rounding import Rounded, rounded_input
 from ._source import Source
 from ._stage import as_input, is_array
 

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import _compat
+from ._bounds import Rounded, bound
 from ._decisions import tolerance
 from ._flat import COMPARISONS, Flat, Op, Ref, is_number
 from ._primitives import primitive
-from ._rounding import Rounded, bound
 
 REACH = 40  # operations looked at between a comparison and what it chooses
 
