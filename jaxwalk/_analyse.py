@@ -14,7 +14,8 @@ from jax import lax
 from . import _compat
 from ._bounds import Rounded, bound, constant
 from ._decisions import Choice, Decider, decider, is_decided
-from ._flat import Flat, Live, Op, Ref, is_float, is_number
+from ._flat import Flat, Op, Ref, is_float, is_number
+from ._live import Live
 from ._points import Axis
 from ._primitives import primitive
 from ._rounding import propagate

@@ -11,7 +11,7 @@ from typing import Any
 from ._as_text import expanded, shaped, sliced, spread, transposed
 from ._pen import ATOM, PRODUCT, SUM, Pen, Style
 from ._signs import Name, escaped
-from ._terms import Term
+from ._term import Term
 
 
 def _number(value: Any) -> tuple[str, int]:

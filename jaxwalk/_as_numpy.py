@@ -12,7 +12,7 @@ import numpy as np
 
 from ._pen import ATOM, PRODUCT, SUM, Pen, Style
 from ._signs import Name
-from ._terms import Term
+from ._term import Term
 
 
 def _number(value: Any) -> tuple[str, int]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ._pen import ATOM, CASE, PRODUCT, SUM, Pen, Style
 from ._signs import SUBSCRIPTS, SUPERSCRIPTS, Name, constant_name
-from ._terms import Term
+from ._term import Term
 
 
 def _number(value: Any) -> tuple[str, int]:

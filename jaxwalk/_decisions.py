@@ -14,7 +14,8 @@ from jax import lax
 
 from . import _compat
 from ._bounds import Rounded, bound, wide
-from ._flat import COMPARISONS, Flat, Op, is_float, is_number
+from ._flat import Flat, Op, is_float, is_number
+from ._live import COMPARISONS
 from ._primitives import primitive
 
 

@@ -11,7 +11,7 @@ from ._equations import Formulas
 from ._errors import ArgumentError, FormulaError, shown
 from ._grains import by_entries, by_tensors
 from ._steps import in_order_of, steps_of, struct
-from ._symbols import sympy
+from ._sympy import sympy
 
 SMALL = 40  # symbols of a chain that is shown entry by entry if nothing else is asked for
 

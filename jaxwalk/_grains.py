@@ -20,7 +20,8 @@ from ._notation import written
 from ._read_terms import read_terms
 from ._signs import Name, constant_name
 from ._steps import Step, backward_of, deltas_above, forward_of
-from ._symbols import symbolic, sympy
+from ._symbols import symbolic
+from ._sympy import sympy
 from ._terms import Terms
 from ._unicode import latex_of, text_of
 

@@ -15,7 +15,7 @@ from ._bounds import Rounded, rounded_input
 from ._decisions import Choice
 from ._errors import ArgumentError, counted, shown
 from ._find import find
-from ._flat import flatten
+from ._flatten import flatten
 from ._kink import Kink, Kinks
 from ._points import Points
 from ._read import check_by

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ._as_text import TEXT
 from ._pen import Pen, Style
-from ._terms import Term
+from ._term import Term
 
 
 class Written(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ._signs import Name
-from ._terms import Term
+from ._term import Term
 
 # How tightly an expression holds together: what binds less is put in parentheses.
 CASE, COMPARE, SUM, PRODUCT, ATOM = range(5)

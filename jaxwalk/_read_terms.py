@@ -12,7 +12,8 @@ import numpy as np
 
 from . import _compat, _primitives
 from ._compat import Closed, is_literal
-from ._terms import Term, Terms, is_number
+from ._term import Term, is_number
+from ._terms import Terms
 
 FOLDED = 1_000_000  # entries of a constant that is computed here
 

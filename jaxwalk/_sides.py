@@ -13,7 +13,8 @@ import numpy as np
 from . import _compat
 from ._bounds import Rounded, bound
 from ._decisions import tolerance
-from ._flat import COMPARISONS, Flat, Op, Ref, is_number
+from ._flat import Flat, Op, Ref, is_number
+from ._live import COMPARISONS
 from ._primitives import primitive
 
 REACH = 40  # operations looked at between a comparison and what it chooses

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ._signs import SUPERSCRIPTS
-from ._symbols import sympy
+from ._sympy import sympy
 
 
 def text_of(expression: Any, known: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ import jaxwalk as jw
 from jaxwalk import _compat
 from jaxwalk._analyse import Analysis
 from jaxwalk._bounds import Rounded, bound, rounded_input
-from jaxwalk._flat import flatten
+from jaxwalk._flatten import flatten
 from programs import programs, tagged
 
 R = np.random.default_rng(0)
