@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from ._analyse import Analysis, Decided
+from ._analyse import Analysis
 from ._bounds import Rounded, rounded_input
+from ._decided import Decided
 from ._decisions import Choice
 from ._errors import ArgumentError, counted, shown
 from ._find import find
