@@ -88,7 +88,7 @@ MODELS = {
 
 def analysis(model: Model) -> Any:
     """What `jw.kinks` runs, compiled, and its arguments."""
-    found, values = analysis_of(model.fun, *model.args)
+    found, values, _ = analysis_of(model.fun, *model.args)
     return jax.jit(lambda values: judged(found, values, "rounded")).lower(values).compile(), values
 
 

@@ -7,6 +7,8 @@ from ._chain import Chain as Chain
 from ._chain import chain as chain
 from ._chain import objective as objective
 from ._chain import tag as tag
+from ._equations import Equation as Equation
+from ._equations import Formulas as Formulas
 from ._errors import ArgumentError as ArgumentError
 from ._errors import DataError as DataError
 from ._errors import FormulaError as FormulaError
@@ -18,12 +20,10 @@ from ._evaluate import evaluate as evaluate
 from ._evaluation import Evaluation as Evaluation
 from ._exact import exact as exact
 from ._formula import formula as formula
-from ._formulas import Equation as Equation
-from ._formulas import Formulas as Formulas
 from ._formulas import formulas as formulas
 from ._intervene import intervene as intervene
-from ._kinks import Kink as Kink
-from ._kinks import Kinks as Kinks
+from ._kink import Kink as Kink
+from ._kink import Kinks as Kinks
 from ._kinks import kinks as kinks
 from ._listing import Listing as Listing
 from ._listing import listing as listing

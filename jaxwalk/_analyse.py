@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,41 +12,14 @@ import numpy as np
 from jax import lax
 
 from . import _compat
-from ._decisions import Choice, Decider, decider, is_decided
-from ._flat import Flat, Live, Op, Ref, is_float, is_number
-from ._points import Axis, Site
-from ._rounding import Rounded, bound, constant, propagate
-from ._sides import Sides, chosen, sides
+from ._bounds import Rounded, bound, constant
+from ._decided import Decisions
+from ._decisions import Choice
+from ._flat import Flat, Op, Ref, is_float, is_number
+from ._rounding import propagate
+from ._sides import Sides, chosen
 
 Choices = dict[str, Choice]
-
-
-class Decided(NamedTuple):
-    """A decision that counts, known before anything runs.
-
-    Attributes:
-        key: of its `Choice` among what `Analysis.run` returns; where there are several, their keys begin with it.
-        op: the operation.
-        axes: the loops around it.
-        point: the name of the first point that it feeds, or of the last before it; None if there is none.
-        conditional: in a branch.
-    """
-
-    key: str
-    op: Op
-    by: Decider
-    name: str
-    axes: tuple[Axis, ...]
-    point: str | None
-    conditional: bool
-
-
-class _Around(NamedTuple):
-    path: str = ""
-    axes: tuple[Axis, ...] = ()
-    conditional: bool = False
-    before: str | None = None
-    after: str | None = None
 
 
 class Analysis:
@@ -57,83 +30,10 @@ class Analysis:
         estimated: the operations whose rounding error is estimated and not bounded (after `run` is traced).
     """
 
-    def __init__(self, flat: Flat, names: Mapping[Any, str]) -> None:
-        self.flat, self.names = flat, names
-        self.live = Live()
-        self.live.into(flat, [not is_number(ref) or is_float(flat.avals[ref]) for ref in flat.outs])
-        self.sides: dict[int, dict[int, list[Sides] | None]] = {}
+    def __init__(self, flat: Flat) -> None:
+        self.flat, self.decisions = flat, Decisions(flat)
+        self.decided = self.decisions.every
         self.estimated: dict[str, None] = {}
-        self.decided = list(self._read(flat, _Around()))
-
-    # What decides, statically ---------------------------------------------------------------------------------
-
-    def _read(self, flat: Flat, around: _Around) -> Iterator[Decided]:
-        before, after = self._before(flat, around), self._after(flat, around)
-        for index, op in enumerate(flat.ops):
-            path = f"{around.path}{index}"
-            outs = [after[out] for out in op.outs if out in after]
-            inside = _Around(f"{path}.", around.axes, around.conditional, before[index], next(iter(outs), None))
-            if op.kind in ("scan", "while", "cond"):
-                for number, body in enumerate(op.bodies):
-                    yield from self._read(body, _entered(op, number, inside))
-            elif (by := self._decides(flat, op)) is not None:
-                name = op.place.function or self._called(flat, op, by)
-                yield Decided(path, op, by, name, around.axes, inside.after or inside.before, around.conditional)
-
-    def _decides(self, flat: Flat, op: Op) -> Decider | None:
-        """How an operation decides, if that counts; of comparisons that are alike, the first speaks for all."""
-        by = decider(op)
-        if by is None or not is_decided(flat, op, by, self.live.values):
-            return None
-        is_spoken_for = by.name == "where" and self._sides(flat).get(op.outs[0], ()) is None
-        return None if is_spoken_for else by
-
-    def _sides(self, flat: Flat) -> dict[int, list[Sides] | None]:
-        if id(flat) not in self.sides:
-            self.sides[id(flat)] = dict(sides(flat))
-        return self.sides[id(flat)]
-
-    def _called(self, flat: Flat, op: Op, by: Decider) -> str:
-        """A comparison is called after what it decides: a `where`, a `cond`, the end of a `while`."""
-        if by.name != "where":
-            return by.name
-        ahead, select = set(op.outs), _compat.primitive("select_n")
-        for user in flat.ops:
-            if any(is_number(ref) and ref in ahead for ref in user.ins):
-                if user.kind in ("cond", "while"):
-                    return user.kind
-                if user.kind == "op" and user.eqn.primitive is select:
-                    return "where"
-                ahead.update(out for out in user.outs if not is_float(flat.avals[out]))
-        return "while" if any(is_number(ref) and ref in ahead for ref in flat.outs) else "comparison"
-
-    def _name(self, op: Op) -> str | None:
-        return None if op.place.site is None else self.names.get(Site(op.place.site, op.number))
-
-    def _before(self, flat: Flat, around: _Around) -> list[str | None]:
-        """Per operation, the last name given to a value that it depends on."""
-        named = dict.fromkeys(flat.ins, around.before)
-        found = []
-        for op in flat.ops:
-            behind = [named[ref] for ref in op.ins if is_number(ref) and named.get(ref) is not None]
-            found.append(next(iter(behind[::-1]), None))
-            name = self._name(op) if op.kind == "name" else None
-            named.update(dict.fromkeys(op.outs, name or found[-1]))
-        return found
-
-    def _after(self, flat: Flat, around: _Around) -> dict[int, str]:
-        """Per value, the first name given to a value that depends on it."""
-        named: dict[int, str] = {}
-        if around.after is not None:
-            named = {ref: around.after for ref in flat.outs if is_number(ref)}
-        for op in reversed(flat.ops):
-            name = self._name(op) if op.kind == "name" else None
-            ahead = name or next((named[out] for out in (*op.outs, *op.watch) if out in named), None)
-            if ahead is not None and op.kind != "cut":
-                named.update({ref: ahead for ref in op.ins if is_number(ref)})
-        return named
-
-    # Their margins, dynamically -------------------------------------------------------------------------------
 
     def run(self, args: Sequence[Rounded]) -> tuple[list[Rounded], Choices]:
         """The results, and every `Choice` by key. Under `jit`, what is not asked for is not computed."""
@@ -166,7 +66,7 @@ class Analysis:
                 choices |= {f"{key}:{part}": _as_arrays(choice) for part, choice in found.items()}
         for key, choice in list(choices.items()):
             decided = self._keys[key.partition(":")[0]]
-            if decided.op.outs[0] in env and (found := self._sides(flat).get(decided.op.outs[0])):
+            if decided.op.outs[0] in env and (found := self.decisions.sides(flat).get(decided.op.outs[0])):
                 del choices[key]
                 choices |= {f"{key}{i}": _sided(flat, decided.op, s, read, choice) for i, s in enumerate(found)}
         return [read(ref) for ref in flat.outs], choices
@@ -177,14 +77,14 @@ class Analysis:
         if op.kind in ("cut", "name"):
             return [xs[0]]
         values = [jnp.asarray(z) if not hasattr(z, "dtype") else z for z in self._values(op, xs)]
-        errors, estimated = propagate(op.jaxpr, op.eqn, xs, values)
+        errors, estimated = propagate(op.eqn, xs, values)
         if estimated:
             where = f" at {op.source}" if op.source else ""
             self.estimated[f"`{op.eqn.primitive}`{where}"] = None
         return [Rounded(z, e) for z, e in zip(values, errors, strict=True)]
 
     def _values(self, op: Op, xs: Sequence[Rounded]) -> list[Any]:
-        return _compat.apply(op.jaxpr, op.eqn, [x.value for x in xs])
+        return _compat.apply(op.eqn, [x.value for x in xs])
 
     def _scan(self, op: Op, xs: Sequence[Rounded], path: str) -> tuple[list[Rounded], Choices]:
         parts = _compat.scan_parts(op.eqn)
@@ -258,13 +158,6 @@ _INSIDE: dict[str, Callable[..., tuple[list[Rounded], Choices]]] = {
     "cond": Analysis._cond,
     "while": Analysis._while,
 }
-
-
-def _entered(op: Op, number: int, around: _Around) -> _Around:
-    if op.kind == "scan":
-        return around._replace(axes=(*around.axes, Axis("scan", _compat.scan_parts(op.eqn).length)))
-    around = around._replace(path=f"{around.path}{number}.")
-    return around._replace(conditional=True) if op.kind == "cond" else around
 
 
 def _literal(ref: Any) -> Rounded:

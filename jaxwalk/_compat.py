@@ -395,12 +395,6 @@ def place_of(eqn: Any) -> tuple[str, int] | None:
     return None
 
 
-def source_of(eqn: Any) -> str:
-    """The line of the user's source that an equation comes from, as "file.py:12", or ""."""
-    place = place_of(eqn)
-    return f"{os.path.basename(place[0])}:{place[1]}" if place is not None else ""
-
-
 EDITED = "jaxwalk: edited"  # names a value that was put in the place of another; no point
 
 
@@ -441,33 +435,19 @@ def calls_a_jaxpr(eqn: Any) -> bool:
     return bool(getattr(eqn.primitive, "call_primitive", False))
 
 
-def _found_by_tracing() -> dict[str, Callable]:
-    """One-liners for primitives that `jax.extend.core.primitives` does not hold."""
-    return {
-        "split": lambda x: lax.split(jnp.stack([x, x]), (1, 1)),
-        "add_any": jax.grad(lambda x: x * x),
-        "optimization_barrier": lax.optimization_barrier,
-    }
+def apply(eqn: Any, values: Sequence[Any]) -> list[Any]:
+    """The results of an equation at other operands; a primitive without a jaxpr inside takes any dtype."""
+    if jaxprs_of(eqn) or "_prim" in eqn.params:
+        given = {v: value for v, value in zip(eqn.invars, values, strict=True) if not is_literal(v)}
+        return evaluate(stretch(_nothing(), [eqn], list(given), eqn.outvars), list(given.values()))
+    results = eqn.primitive.bind(*values, **eqn.params)
+    return list(results) if eqn.primitive.multiple_results else [results]
 
 
 @functools.cache
-def primitive(name: str) -> Any:
-    """A primitive by the name that JAX's public list of them gives it; one that is gone is an error."""
-    from jax.extend.core import primitives  # as slow to import as all of jaxwalk
-
-    if hasattr(primitives, f"{name}_p"):
-        return getattr(primitives, f"{name}_p")
-    one_liner = _found_by_tracing()[name]
-    return jax.make_jaxpr(one_liner)(jax.ShapeDtypeStruct((), jnp.float32)).jaxpr.eqns[-1].primitive
-
-
-def apply(jaxpr: Any, eqn: Any, values: Sequence[Any]) -> list[Any]:
-    """The results of an equation of `jaxpr` at other operands; a primitive without a jaxpr inside takes any dtype."""
-    if jaxprs_of(eqn) or "_prim" in eqn.params:
-        given = {v: value for v, value in zip(eqn.invars, values, strict=True) if not is_literal(v)}
-        return evaluate(stretch(jaxpr, [eqn], list(given), eqn.outvars), list(given.values()))
-    results = eqn.primitive.bind(*values, **eqn.params)
-    return list(results) if eqn.primitive.multiple_results else [results]
+def _nothing() -> Any:
+    """A jaxpr of no equations, to be filled."""
+    return trace(lambda: ())[0].jaxpr
 
 
 def library_function(eqn: Any) -> str | None:

@@ -13,8 +13,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from . import _compat
-from ._flat import COMPARISONS, Flat, Op, is_float, is_number
-from ._rounding import Rounded, bound, wide
+from ._bounds import Rounded, bound, wide
+from ._flat import Flat, Op, is_float, is_number
+from ._live import COMPARISONS
+from ._primitives import primitive
 
 
 class Choice(NamedTuple):
@@ -56,7 +58,7 @@ def decider(op: Op) -> Decider | None:
     if op.kind != "op":
         return None
     found = _deciders().get(op.eqn.primitive)
-    if found is None and op.eqn.primitive is _compat.primitive("convert_element_type"):
+    if found is None and op.eqn.primitive is primitive("convert"):
         is_cut = is_float(op.eqn.invars[0].aval) and not is_float(op.eqn.outvars[0].aval)
         return _TRUNCATION if is_cut and op.eqn.outvars[0].aval.dtype != jnp.bool_ else None
     if found is not None and not all(is_float(v.aval) for v in op.eqn.invars):
@@ -105,7 +107,7 @@ def _extreme(sign: int) -> Callable[[Op, Sequence[Rounded], Sequence[Any]], dict
 def _used(op: Op, xs: Sequence[Rounded], which: int) -> Any:
     """What JAX takes for the derivative by one operand, here, entry by entry."""
     values = [x.value for x in xs]
-    moved = lambda v: _compat.apply(op.jaxpr, op.eqn, [*values[:which], v, *values[which + 1 :]])[0]
+    moved = lambda v: _compat.apply(op.eqn, [*values[:which], v, *values[which + 1 :]])[0]
     return jax.jvp(moved, (values[which],), (jnp.ones_like(values[which]),))[1]
 
 
@@ -263,7 +265,7 @@ def _deciders() -> dict[Any, Decider]:
         "reduce_window_min": Decider("min_pool", _in_window(-1), False, "one entry a window"),
     }
     named |= {name: Decider("where", _compared, True) for name in COMPARISONS}
-    return {_compat.primitive(name): decider for name, decider in named.items()}
+    return {primitive(name): decider for name, decider in named.items()}
 
 
 def tolerance(dtype: Any) -> float:

@@ -19,8 +19,7 @@ from ._rearrange import Entries, convolved, multiplied, scatter_added, windows
 
 def by_jax(eqn: Any, operands: Sequence[Any]) -> list[Any]:
     with jax.ensure_compile_time_eval():
-        results = eqn.primitive.bind(*(x if hasattr(x, "aval") else jnp.asarray(x) for x in operands), **eqn.params)
-    return list(results) if eqn.primitive.multiple_results else [results]
+        return _compat.apply(eqn, [x if hasattr(x, "aval") else jnp.asarray(x) for x in operands])
 
 
 # What calls a jaxpr ---------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from ._entries import Arithmetic, Refused, Unsupported, as_entries, holds_entrie
 from ._entry_rules import CALLS, LOGICAL, OF_INTEGERS, RULES, by_jax, call
 from ._errors import FormulaError
 from ._rearrange import MOVES, PLACES, Entries, moved
+from ._source import source_of
 
 
 def run_on_entries(closed: Closed, args: Sequence[Any], arithmetic: Arithmetic) -> list[Any]:
@@ -87,7 +88,7 @@ class _Run:
         return [self.settled(r, v.aval) for r, v in zip(results, eqn.outvars, strict=True)]
 
     def refusal(self, eqn: Any, error: Exception) -> str:
-        line = _compat.source_of(eqn)
+        line = source_of(eqn)
         met = f"`{eqn.primitive}`" + (f" ({line})" if line else "")
         why = "it divides by zero" if isinstance(error, ZeroDivisionError) else str(error)
         return self.arithmetic.refusal(met, why)

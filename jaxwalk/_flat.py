@@ -1,17 +1,15 @@
-"""A traced function as one flat list of operations: calls inlined, loops and branches kept, derivative rules beside
-the functions that they belong to."""
+"""A traced function as one flat list of operations: the records."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-import jax
 import jax.numpy as jnp
 
-from . import _compat
-from ._compat import Closed, is_literal
+from ._compat import is_literal
+from ._primitives import primitive
+from ._source import source_of
 
 Ref: TypeAlias = Any  # a value: its number, or a Literal
 Flags = Sequence[bool]
@@ -51,13 +49,12 @@ class Op(NamedTuple):
     place: Place
     number: int = 0
     eqn: Any = None
-    jaxpr: Any = None
     bodies: tuple[Flat, ...] = ()
     watch: tuple[Ref, ...] = ()
 
     @property
     def source(self) -> str:
-        return _compat.source_of(self.eqn) if self.place.source is None else self.place.source
+        return source_of(self.eqn) if self.place.source is None else self.place.source
 
 
 class Flat:
@@ -71,6 +68,7 @@ class Flat:
         avals: what each value is.
         data: the values that depend on a float input, in whatever way.
         active: of these, the ones through which a derivative flows.
+        named: the names of the values that points are, innermost first.
     """
 
     def __init__(self) -> None:
@@ -82,6 +80,7 @@ class Flat:
         self.avals: dict[int, Any] = {}
         self.data: set[int] = set()
         self.active: set[int] = set()
+        self.named: dict[int, list[str]] = {}
 
     def flags(self, refs: Sequence[Ref], among: set[int]) -> list[bool]:
         return [is_number(ref) and ref in among for ref in refs]
@@ -96,234 +95,6 @@ def is_float(aval: Any) -> bool:
     return hasattr(aval, "dtype") and jnp.issubdtype(aval.dtype, jnp.inexact)
 
 
-def flatten(closed: Closed) -> Flat:
-    """A traced function, flat; its float inputs are what it is differentiated by."""
-    floats = [is_float(v.aval) for v in closed.jaxpr.invars]
-    return _Flattener().body(closed, floats, floats, Place())
-
-
-class _Flattener:
-    def __init__(self) -> None:
-        self.kind = _compat.kinds()
-        self.number = itertools.count()
-        self.stops = _stops()
-
-    def body(self, closed: Closed, data: Flags, active: Flags, place: Place) -> Flat:
-        flat = Flat()
-        flat.ins = [self.value(flat, v.aval, d, a) for v, d, a in zip(closed.jaxpr.invars, data, active, strict=True)]
-        flat.outs = self.inline(flat, closed, flat.ins, place)
-        return flat
-
-    def value(self, flat: Flat, aval: Any, data: bool, active: bool) -> int:
-        number = next(self.number)
-        flat.avals[number] = aval
-        if data:
-            flat.data.add(number)
-        if active and is_float(aval):
-            flat.active.add(number)
-        return number
-
-    def inline(self, flat: Flat, closed: Closed, refs: Sequence[Ref], place: Place) -> list[Ref]:
-        jaxpr, consts = closed
-        env: dict[Any, Ref] = {}
-        for v, const in zip(jaxpr.constvars, consts, strict=True):
-            env[v] = self.value(flat, v.aval, False, False)
-            flat.consts[env[v]] = const
-        env.update(zip(jaxpr.invars, refs, strict=True))
-        read = lambda v: v if is_literal(v) else env[v]
-        for index, eqn in enumerate(jaxpr.eqns):
-            operands = tuple(read(v) for v in eqn.invars)
-            results = self.equation(flat, jaxpr, eqn, index, operands, place)
-            env.update(zip(eqn.outvars, results, strict=True))
-        return [read(v) for v in jaxpr.outvars]
-
-    def equation(self, flat: Flat, jaxpr, eqn, index: int, operands: tuple[Ref, ...], place: Place) -> Sequence[Ref]:
-        kind = self.kind(eqn)
-        inside = self.inside(eqn, index, kind, place)
-        match kind:
-            case "jit" | "checkpoint":
-                return self.inline(flat, _compat.jaxprs_of(eqn)[0], operands, inside)
-            case "custom_jvp" | "custom_vjp":
-                return self.ruled(flat, kind, jaxpr, eqn, operands, inside)
-            case "scan" | "while" | "cond":
-                bodies, data, active = _ENTER[kind](self, flat, eqn, operands, inside)
-            case _:
-                bodies, kind = (), kind or "op"
-                data = [any(flat.flags(operands, flat.data))] * len(eqn.outvars)
-                flows = eqn.primitive not in self.stops and any(flat.flags(operands, flat.active))
-                active = [flows] * len(eqn.outvars)
-        outs = tuple(self.value(flat, v.aval, d, a) for v, d, a in zip(eqn.outvars, data, active, strict=True))
-        flat.ops.append(Op(kind, operands, outs, place, index, eqn, jaxpr, tuple(bodies)))
-        return outs
-
-    def inside(self, eqn: Any, index: int, kind: str | None, place: Place) -> Place:
-        site = None if place.site is None or kind in ("custom_jvp", "custom_vjp") else (*place.site, (index, 0))
-        place = place._replace(site=site)
-        is_call = kind in ("jit", "custom_jvp", "custom_vjp")
-        if is_call and place.function is None and (function := _compat.library_function(eqn)) is not None:
-            place = place._replace(function=function, source=_compat.source_of(eqn))
-        return place
-
-    def ruled(self, flat: Flat, kind: str, jaxpr, eqn, operands: tuple[Ref, ...], place: Place) -> list[Ref]:
-        """A function with a derivative rule of its own: its body, for the value, and its rule, for what decides."""
-        flows = any(flat.flags(operands, flat.active))
-        body = _compat.jaxprs_of(eqn)[0]
-        outs = self.inline(flat, body, operands, place._replace(primal=place.primal or flows))
-        if flows and not place.primal:
-            tangents, rule = _rule(kind, jaxpr, eqn)
-            cuts = [self.cut(flat, ref, v.aval, place) for ref, v in zip(operands, eqn.invars, strict=True)]
-            ones = [self.value(flat, aval, False, True) for aval in tangents]
-            flat.ones.update(ones)
-            found = self.inline(flat, rule, [*cuts, *ones], place)
-            flat.ops.append(Op("root", tuple(found), (), place, watch=tuple(outs)))
-        return outs
-
-    def cut(self, flat: Flat, ref: Ref, aval: Any, place: Place) -> Ref:
-        if not is_number(ref):
-            return ref
-        out = self.value(flat, aval, ref in flat.data, False)
-        flat.ops.append(Op("cut", (ref,), (out,), place))
-        return out
-
-    def scan(self, flat: Flat, eqn, operands, place: Place):
-        parts = _compat.scan_parts(eqn)
-        body = _compat.jaxprs_of(eqn)[0]
-        return self.repeated(flat, body, operands, parts.consts, parts.carry, place)
-
-    def repeated(self, flat: Flat, body: Closed, operands, consts: int, carry: int, place: Place) -> Any:
-        """A body run again and again: what flows into a carry at any step, flows in it at every step."""
-        data, active = flat.flags(operands, flat.data), flat.flags(operands, flat.active)
-        while True:
-            inner = self.body(body, data, active, place)
-            found = inner.flags(inner.outs, inner.data), inner.flags(inner.outs, inner.active)
-            grown = [_grown(flags, new, consts, carry) for flags, new in zip((data, active), found, strict=True)]
-            if grown == [data, active]:
-                return (inner,), *found
-            data, active = grown
-
-    def loop(self, flat: Flat, eqn, operands, place: Place):
-        test, body = (_compat.close(eqn.params[name]) for name in ("cond_jaxpr", "body_jaxpr"))
-        first, second = eqn.params["cond_nconsts"], eqn.params["body_nconsts"]
-        carry = len(operands) - first - second
-        (inner,), data, active = self.repeated(flat, body, operands[first:], second, carry, place)
-        flags = [flat.flags(operands[:first], among) for among in (flat.data, flat.active)]
-        asked = self.body(test, [*flags[0], *data], [*flags[1], *active], place)
-        return (asked, inner), data, active
-
-    def branches(self, flat: Flat, eqn, operands, place: Place):
-        index, *operands = operands
-        flags = [flat.flags(operands, among) for among in (flat.data, flat.active)]
-        bodies = []
-        for number, closed in enumerate(_compat.jaxprs_of(eqn)):
-            site = None if place.site is None else (*place.site[:-1], (place.site[-1][0], number))
-            bodies.append(self.body(closed, flags[0], flags[1], place._replace(site=site)))
-        chosen = is_number(index) and index in flat.data
-        data = [chosen or any(c) for c in zip(*(b.flags(b.outs, b.data) for b in bodies), strict=True)]
-        active = [any(c) for c in zip(*(b.flags(b.outs, b.active) for b in bodies), strict=True)]
-        return bodies, data, active
-
-
-_ENTER: dict[str, Callable] = {"scan": _Flattener.scan, "while": _Flattener.loop, "cond": _Flattener.branches}
-
-
-def _grown(flags: list[bool], outs: list[bool], consts: int, carry: int) -> list[bool]:
-    new = list(flags)
-    for i in range(carry):
-        new[consts + i] = flags[consts + i] or outs[i]
-    return new
-
-
-def _stops() -> set[Any]:
+def stops() -> set[Any]:
     """Primitives with float results and no derivative."""
-    return {_compat.primitive(name) for name in ("stop_gradient", "sign", "floor", "ceil", "round")}
-
-
-def _rule(kind: str, jaxpr: Any, eqn: Any) -> tuple[list[Any], Closed]:
-    """The derivative rule of an equation, traced: (operands, tangents) -> tangents, or cotangents both; and the types
-    of the tangents that go in."""
-    types = [_compat.struct(v.aval) for v in eqn.invars]
-    floats = [i for i, t in enumerate(types) if jnp.issubdtype(t.dtype, jnp.inexact)]
-
-    def call(operands: Sequence[Any], moved: Sequence[Any]) -> list[Any]:
-        operands = list(operands)
-        for i, value in zip(floats, moved, strict=True):
-            operands[i] = value
-        outs = _compat.apply(jaxpr, eqn, operands)
-        return [out for out in outs if jnp.issubdtype(out.dtype, jnp.inexact)]
-
-    def forward(operands, tangents):
-        return jax.jvp(lambda *moved: call(operands, moved), [operands[i] for i in floats], tangents)[1]
-
-    def backward(operands, cotangents):
-        return jax.vjp(lambda *moved: call(operands, moved), *[operands[i] for i in floats])[1](cotangents)
-
-    results = [_compat.struct(v.aval) for v in eqn.outvars if is_float(v.aval)]
-    moves = [types[i] for i in floats] if kind == "custom_jvp" else results
-    closed, _ = _compat.trace(forward if kind == "custom_jvp" else backward, types, moves)
-    return moves, closed
-
-
-# Which values count -----------------------------------------------------------------------------------------
-
-
-class Live:
-    """Which values of a flat program, and of those inside it, the derivative of its results depends on.
-
-    Backward from the results: through everything but what cuts derivatives. A comparison that chooses is live, what it
-    compares is not so for that reason: a derivative does not flow through a comparison.
-    """
-
-    def __init__(self) -> None:
-        self.values: set[int] = set()
-        self._cuts = _stops() | {_compat.primitive(n) for n in COMPARISONS + ("is_finite", "argmax", "argmin")}
-
-    def into(self, flat: Flat, used: Flags) -> list[bool]:
-        """Marks what the `used` results depend on, and says which inputs do."""
-        self.mark(ref for ref, u in zip(flat.outs, used, strict=True) if u)
-        for op in reversed(flat.ops):
-            if op.kind == "root":
-                if any(flat.flags(op.watch, self.values)):
-                    self.mark(op.ins)
-            elif op.kind != "cut":
-                used = [out in self.values for out in op.outs]
-                if any(used):
-                    self.mark(ref for ref, u in zip(op.ins, self.operands(op, used), strict=True) if u)
-        return [number in self.values for number in flat.ins]
-
-    def mark(self, refs: Sequence[Ref] | Iterator[Ref]) -> None:
-        self.values.update(ref for ref in refs if is_number(ref))
-
-    def operands(self, op: Op, used: Flags) -> Flags:
-        match op.kind:
-            case "scan":
-                parts = _compat.scan_parts(op.eqn)
-                return self.repeated(op.bodies[0], list(used), parts.consts, parts.carry)
-            case "while":
-                return self.loop(op, used)
-            case "cond":
-                rows = [self.into(body, used) for body in op.bodies]
-                return [True, *map(any, zip(*rows, strict=True))]
-        if op.eqn.primitive in self._cuts:
-            return [False] * len(op.ins)
-        if op.eqn.primitive is _compat.primitive("convert_element_type"):
-            return [not (is_float(op.eqn.invars[0].aval) and not is_float(op.eqn.outvars[0].aval))]
-        return [True] * len(op.ins)
-
-    def repeated(self, body: Flat, used: list[bool], consts: int, carry: int) -> Flags:
-        while True:
-            ins = self.into(body, used)
-            grown = [u or ins[consts + i] if i < carry else u for i, u in enumerate(used)]
-            if grown == used:
-                return ins
-            used = grown
-
-    def loop(self, op: Op, used: Flags) -> Flags:
-        test, body = op.bodies
-        first, second = op.eqn.params["cond_nconsts"], op.eqn.params["body_nconsts"]
-        asked = self.into(test, [True])
-        carry = [u or a for u, a in zip(used, asked[first:], strict=True)]
-        ins = self.repeated(body, carry, second, len(carry))
-        return [*asked[:first], *ins]
-
-
-COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
+    return {primitive(name) for name in ("stop_gradient", "sign", "floor", "ceil", "round")}

@@ -14,7 +14,8 @@ from ._entries import Entries, as_entries
 from ._entry_run import run_on_entries
 from ._errors import ArgumentError, FormulaError, shown
 from ._stage import is_array
-from ._symbols import LIMIT, symbolic, sympy
+from ._symbols import LIMIT, symbolic
+from ._sympy import sympy
 from ._tidy import tidied
 
 

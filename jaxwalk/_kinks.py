@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,111 +10,21 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from ._analyse import Analysis, Decided
+from ._analyse import Analysis
+from ._bounds import Rounded, rounded_input
+from ._decided import Decided
 from ._decisions import Choice
 from ._errors import ArgumentError, counted, shown
-from ._flat import flatten
-from ._points import Axis
-from ._read import read
-from ._rounding import Rounded, rounded_input
-from ._stage import as_input, is_array, stage
-from ._table import Table, html, number, text
-
-SHOWN = 3  # entries of a kink in the table; the record holds all
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Kink:
-    """Some entries of one choice that stand on its threshold, or within rounding of it.
-
-    Attributes:
-        where: the line of the source, "file.py:12", or "".
-        point: the name of the first point that the choice feeds, or of the last before it; None if there is none.
-        operation: what chooses: "relu", "where", "max", "argmax", ...
-        kind: "tie", exactly on the threshold, as a zero in a relu; "near", off it by no more than the rounding error
-            that the distance may have, so that on which side it falls is rounding's choice.
-        entries: (n, rank) integers, the index of each, from 0; the steps of scans come first.
-        margin: (n,) how far each is from the threshold; 0 for ties.
-        bound: (n,) the bound on the rounding error of that distance.
-        left, right: (n,) the derivative of the choice by the value that is decided on, below the threshold and above
-            it; None where it is not known, as of a `sort`.
-        used: (n,) the derivative that JAX takes there.
-        axes: the loops around: the leading axes of `entries`.
-        size: how many entries there are in all.
-        note: what a reader must know, in a few words.
-    """
-
-    where: str
-    point: str | None
-    operation: str
-    kind: str
-    entries: np.ndarray
-    margin: np.ndarray
-    bound: np.ndarray
-    left: np.ndarray | None
-    right: np.ndarray | None
-    used: np.ndarray | None
-    axes: tuple[Axis, ...]
-    size: int
-    note: str
-
-    def __len__(self) -> int:
-        return len(self.entries)
+from ._find import find
+from ._flatten import flatten
+from ._kink import Kink, Kinks
+from ._points import Points
+from ._read import check_by
+from ._source import Source
+from ._stage import as_input, is_array
 
 
-class Kinks(tuple[Kink, ...]):
-    """A tuple of `Kink`, in forward order, that shows itself as a table; empty where there are none.
-
-    Attributes:
-        decisions: how many choices were looked at, of any number of entries.
-        notes: what could not be judged, in sentences.
-    """
-
-    decisions: int
-    notes: tuple[str, ...]
-
-    def __new__(cls, kinks: Sequence[Kink] = (), decisions: int = 0, notes: Sequence[str] = ()) -> Kinks:
-        self = super().__new__(cls, kinks)
-        self.decisions, self.notes = decisions, tuple(notes)
-        return self
-
-    def at(self, point: str) -> Kinks:
-        """Those at one point."""
-        return Kinks([kink for kink in self if kink.point == point], self.decisions, self.notes)
-
-    def _title(self) -> str:
-        if self:
-            return counted(len(self), "kink")
-        if not self.decisions:
-            return "No kinks: nothing here chooses."
-        return f"No kinks: {counted(self.decisions, 'choice')}, and rounding decides none of them."
-
-    def _table(self) -> Table:
-        columns = (
-            "where",
-            "point",
-            "choice",
-            "kind",
-            "entries",
-            "of",
-            "margin",
-            "bound",
-            "left",
-            "right",
-            "used",
-            "note",
-        )
-        right = ("of", "margin", "bound", "left", "right", "used")
-        return Table(self._title(), columns, [_row(kink) for kink in self], right)
-
-    def __repr__(self) -> str:
-        return "\n".join([text(self._table()), *self.notes])
-
-    def _repr_html_(self) -> str:
-        return html(self._table()) + "".join(f"<p>{note}</p>" for note in self.notes)
-
-
-def kinks(fun: Callable, *args: Any, inputs: str = "rounded") -> Kinks:
+def kinks(fun: Callable, *args: Any, inputs: str = "rounded", by: str | None = None, source: Source = None) -> Kinks:
     """Where rounding decides a choice of `fun` at these arguments, and where a choice stands exactly on its threshold.
 
     Of every relu, `where`, `max`, `min`, `abs`, `clip`, pooling, `sort`, `argmax`, `cond` ... that a derivative of the
@@ -136,6 +45,11 @@ def kinks(fun: Callable, *args: Any, inputs: str = "rounded") -> Kinks:
         args: its arguments. The whole analysis is compiled, once per call.
         inputs: "rounded": floats among the arguments stand for real numbers and are off by half an ulp, except
             integers; "exact": they are what they are.
+        by, source: as of `walk`: after which points the choices are named.
+
+    Returns:
+        Kinks: a tuple of `Kink` in forward order, with a table as its repr. `Walk.with_kinks` puts them into the
+            table of a walk.
 
     Raises:
         ArgumentError: `inputs` is neither; `fun` cannot be called; the arguments are being traced (under `jit`).
@@ -150,13 +64,14 @@ def kinks(fun: Callable, *args: Any, inputs: str = "rounded") -> Kinks:
     """
     if inputs not in ("rounded", "exact"):
         raise ArgumentError(f'`inputs` is {shown(inputs)}; it must be "rounded" or "exact".')
-    analysis, values = analysis_of(fun, *args)
+    check_by(by, source)
+    analysis, values, points = analysis_of(fun, *args, by=by, source=source)
     if any(isinstance(value, (Tracer, jax.ShapeDtypeStruct)) for value in values):
         raise ArgumentError(
             "`kinks` needs numbers, and its arguments are being traced; call it outside `jit` and `vmap`."
         )
     choices, flags = jax.jit(lambda values: judged(analysis, values, inputs))(values)
-    return _gathered(analysis, choices, jax.device_get(flags))
+    return _gathered(analysis, points, choices, jax.device_get(flags))
 
 
 def counted_over(fun: Callable, params: Any, x: Any, y: Any, batch: int) -> dict[str | None, int]:
@@ -166,14 +81,14 @@ def counted_over(fun: Callable, params: Any, x: Any, y: Any, batch: int) -> dict
     """
     whole = lambda params, x, y: jax.vmap(lambda x, y: fun(params, x, y))(x, y)
     counts: dict[str | None, int] = {}
-    analysis = run = None
+    analysis = points = run = None
     for start in range(0, len(x), batch):
         rows = [jnp.asarray(data[start : start + batch]) for data in (x, y)]
-        if analysis is None or run is None or len(rows[0]) < batch:
-            analysis, _ = analysis_of(whole, params, *rows)
+        if analysis is None or points is None or run is None or len(rows[0]) < batch:
+            analysis, _, points = analysis_of(whole, params, *rows)
             run = jax.jit(lambda values, analysis=analysis: judged(analysis, values, "rounded"))
         choices, flags = run([*_values(params), *rows])
-        for kink in _gathered(analysis, choices, jax.device_get(flags)):
+        for kink in _gathered(analysis, points, choices, jax.device_get(flags)):
             counts[kink.point] = counts.get(kink.point, 0) + len(kink)
     return counts
 
@@ -183,11 +98,12 @@ def _values(params: Any) -> list[Any]:
     return [as_input(leaf) for leaf in jax.tree.leaves(params) if is_array(leaf)]
 
 
-def analysis_of(fun: Callable, *args: Any) -> tuple[Analysis, list[Any]]:
-    """What is decided in `fun`, and the values of its inputs. Computes nothing."""
-    staged = stage(fun, args, {})
-    names = {p.site: p.name for p in read(staged.closed, staged.every).values() if p.opaque is None}
-    return Analysis(flatten(staged.closed), names), staged.args
+def analysis_of(
+    fun: Callable, *args: Any, by: str | None = None, source: Source = None
+) -> tuple[Analysis, list[Any], Points]:
+    """What is decided in `fun`, the values of its inputs, and its points. Computes nothing."""
+    staged, points = find(fun, args, {}, by, source)
+    return Analysis(flatten(staged.closed, points)), staged.args, points
 
 
 def judged(analysis: Analysis, values: Sequence[Any], inputs: str) -> tuple[dict[str, Choice], dict[str, Any]]:
@@ -205,7 +121,7 @@ def _is_lost(choice: Choice, numpy: Any) -> Any:
     return numpy.isnan(choice.distance) | (numpy.isfinite(choice.distance) & numpy.isnan(choice.bound))
 
 
-def _gathered(analysis: Analysis, choices: dict[str, Choice], flags: dict[str, Any]) -> Kinks:
+def _gathered(analysis: Analysis, points: Points, choices: dict[str, Choice], flags: dict[str, Any]) -> Kinks:
     found, notes = [], []
     for decided in analysis.decided:
         for key in (key for key in choices if key.partition(":")[0] == decided.key):
@@ -219,7 +135,7 @@ def _gathered(analysis: Analysis, choices: dict[str, Choice], flags: dict[str, A
                 )
     notes = [note.replace("entrys", "entries") for note in notes]
     notes += [f"The rounding error of {what} is estimated, not bounded." for what in analysis.estimated]
-    return Kinks(found, len(analysis.decided), notes)
+    return Kinks(found, len(analysis.decided), notes, points)
 
 
 def _records(decided: Decided, part: str, choice: Choice) -> Iterator[Kink]:
@@ -256,21 +172,3 @@ def _note(decided: Decided, part: str) -> str:
     notes += [decided.by.note] * bool(decided.by.note)
     notes += [f"axis {i}: {axis.kind} of {axis.length}" for i, axis in enumerate(decided.axes)]
     return "; ".join(notes + ["conditional"] * decided.conditional)
-
-
-def _row(kink: Kink) -> tuple[str, ...]:
-    indices = [str(list(map(int, index))) for index in kink.entries[:SHOWN]] if kink.entries.shape[1] else []
-    more = f", … {len(kink) - SHOWN} more" if len(kink) > SHOWN else ""
-    margin = _range(kink.margin) if kink.kind == "near" else "0"
-    sides = (_range(kink.left), _range(kink.right), _range(kink.used))
-    entries = ", ".join(indices) + more
-    first = (kink.where, kink.point or "", kink.operation, kink.kind, entries, str(kink.size))
-    return (*first, margin, _range(kink.bound), *sides, kink.note)
-
-
-def _range(values: np.ndarray | None) -> str:
-    """The one number that they are, or from the least to the largest."""
-    if values is None:
-        return ""
-    low, high = number(values.min(), 2), number(values.max(), 2)
-    return low if low == high else f"{low} to {high}"

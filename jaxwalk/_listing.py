@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from html import escape
 
 from ._errors import ArgumentError, PointError, shown
 from ._points import Point
-from ._result import COLUMNS, SIZES, Walk, row_of
+from ._result import COLUMNS, SIZES, Walk, kink_notes, row_of
 from ._source import Function, function_at, lines_of, text_of
 from ._table import Table, html, text
 
@@ -20,14 +21,14 @@ class Listing:
     Shown as text in a terminal and as HTML in a notebook.
     """
 
-    def __init__(self, tables: Sequence[Table]):
-        self._tables = tuple(tables)
+    def __init__(self, tables: Sequence[Table], notes: Sequence[str] = ()):
+        self._tables, self._notes = tuple(tables), tuple(notes)
 
     def __repr__(self) -> str:
-        return "\n\n".join(map(text, self._tables))
+        return "\n\n".join([*map(text, self._tables), *["\n".join(self._notes)] * bool(self._notes)])
 
     def _repr_html_(self) -> str:
-        return "".join(map(html, self._tables))
+        return "".join([*map(html, self._tables), *(f"<p>{escape(note)}</p>" for note in self._notes)])
 
 
 def listing(walk: Walk) -> Listing:
@@ -36,6 +37,7 @@ def listing(walk: Walk) -> Listing:
     Like a debugger that has stepped through the run, forward and then backward. A line that ran several times has a
     row for each pass; those in the middle are folded where there are more than five. Lines that no point stands on are
     there, with nothing beside them. Where the source cannot be read, the numbers of the lines stand alone.
+    With `Walk.with_kinks` there is a column `kinks`.
 
     Arguments:
         walk: what `jw.walk` returned; by="lines" gives a point for every line.
@@ -57,7 +59,8 @@ def listing(walk: Walk) -> Listing:
             lines.setdefault(point.line, []).append(point)
     if not places:
         raise PointError("No point of this walk says where in the source it is; there is nothing to list.")
-    return Listing([_table(walk, file, place, lines) for (file, place), lines in places.items()])
+    tables = [_table(walk, file, place, lines) for (file, place), lines in places.items()]
+    return Listing(tables, list(kink_notes(walk)))
 
 
 def _table(walk: Walk, file: str, place: Function | int, points: Mapping[int, Sequence[Point]]) -> Table:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -12,7 +11,7 @@ import jax.numpy as jnp
 
 from ._errors import counted, listed, near
 from ._named import MissingName
-from ._source import text_of
+from ._source import text_of, written
 from ._table import Table, html, size, text
 from ._tree import Row, tree
 
@@ -108,7 +107,7 @@ class Point:
     @property
     def source(self) -> str:
         """The place in the source as "file.py:12", or ""."""
-        return f"{os.path.basename(self.file)}:{self.line}" if self.file else ""
+        return written(self.file, self.line)
 
     @property
     def text(self) -> str:

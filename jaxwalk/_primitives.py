@@ -115,23 +115,28 @@ def _pooled_back(x):
 
 
 @functools.cache
-def _primitives(_x64: bool) -> dict[Any, str]:
-    found: dict[Any, str] = {}
+def _primitives(_x64: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     with jax.disable_jit(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         for name, (fun, args) in one_liners().items():
             closed, _ = _compat.trace(fun, *args)
-            found.setdefault(closed.jaxpr.eqns[-1].primitive, name)
+            found[name] = closed.jaxpr.eqns[-1].primitive
     return found
 
 
-def primitives() -> dict[Any, str]:
-    """JAX's primitive -> what it is called here."""
+def primitives() -> dict[str, Any]:
+    """What it is called here -> JAX's primitive. Until a name has a primitive of its own, it is what does its work."""
     return _primitives(bool(getattr(jax.config, "jax_enable_x64", False)))
+
+
+def primitive(name: str) -> Any:
+    """JAX's primitive, by what it is called here."""
+    return primitives()[name]
 
 
 def names() -> Callable[[Any], str | None]:
     """A function from an equation to what its primitive is called here, or None if it is not known here."""
-    table = primitives()
+    table = {primitive: name for name, primitive in reversed(primitives().items())}  # of two names, the first
     return lambda eqn: table.get(eqn.primitive)
 
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from . import _compat, _primitives
 from ._compat import Closed, is_literal
-from ._terms import Term, Terms, is_number
+from ._term import Term, is_number
+from ._terms import Terms
 
 FOLDED = 1_000_000  # entries of a constant that is computed here
 
@@ -67,8 +68,7 @@ class _Reader:
             return None
         typed = [jnp.asarray(v, x.aval.dtype) for v, x in zip(values, eqn.invars, strict=True)]
         with jax.ensure_compile_time_eval():
-            results = eqn.primitive.bind(*typed, **eqn.params)
-        return [self.terms.constant(r) for r in (results if eqn.primitive.multiple_results else [results])]
+            return [self.terms.constant(result) for result in _compat.apply(eqn, typed)]
 
     def value(self, x: Term) -> Any:
         """The numbers of a term without variables, if they are at hand."""
@@ -100,13 +100,11 @@ class Primitive:
 
     def __call__(self, *arrays: Any) -> Any:
         """The result, by JAX."""
-        eqn = self.eqn
         args = [
             jnp.broadcast_to(jnp.asarray(a, v.aval.dtype), v.aval.shape)
-            for a, v in zip(arrays, eqn.invars, strict=True)
+            for a, v in zip(arrays, self.eqn.invars, strict=True)
         ]
-        results = eqn.primitive.bind(*args, **eqn.params)
-        return np.asarray(results[self.index] if eqn.primitive.multiple_results else results)
+        return np.asarray(_compat.apply(self.eqn, args)[self.index])
 
 
 def _is_complex(eqn: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -12,14 +12,15 @@ import numpy as np
 from jax.core import Tracer
 
 from ._dtypes import widened
-from ._errors import ArgumentError, PointError, counted, shown
+from ._errors import ArgumentError, PointError, counted, listed, shown
+from ._kink import Kinks
 from ._named import Named
 from ._points import Point, Points
 from ._stage import is_value
 from ._table import Table, html, is_readable, number, summary, text
 
 SIZES = ("|output| mean", "|output| max", "|δ| mean", "|δ| max")
-COLUMNS = ("point", "shape", "dtype", *SIZES, "kept", "note")
+COLUMNS = ("point", "shape", "dtype", *SIZES, "kept", "kinks", "note")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +77,8 @@ class Walk:
         deltas: δ = ∂loss/∂value at each point that has one, by name in forward order. Of a complex value, δ is in
             JAX's convention (∂/∂re − i ∂/∂im).
         kept: what `keep` returned at each point, by name in forward order.
+        kinks: the `Kinks` given to `with_kinks`; else None. They tell of these very numbers: a walk that comes out of
+            `jit`, `vmap`, `jax.tree.map` ... is another, and has None.
     """
 
     value: Any
@@ -85,6 +88,7 @@ class Walk:
     outputs: Named
     deltas: Named
     kept: Named
+    kinks: Kinks | None = None
 
     def predict(self, moves: Mapping[str, Any]) -> jax.Array:
         """How much the loss moves, to first order, if the values at some points move: Σ⟨δ, move⟩.
@@ -208,10 +212,47 @@ class Walk:
         first = tuple(map(int, np.argwhere(bad[(slice(None),) * lead + steps])[0]))
         return steps, (*first[:lead], *steps, *first[lead:])
 
+    def with_kinks(self, kinks: Kinks) -> Walk:
+        """The same walk, whose table, and whose `jw.listing`, has a column `kinks`.
+
+        It counts the entries of the choices that feed a point: how many are ties, and how many within rounding of one.
+        A walk looks for none by itself: `jw.kinks` does.
+
+        Arguments:
+            kinks: what `jw.kinks` returned, of the function that was walked, at the same arguments and `by`.
+
+        Raises:
+            ArgumentError: it is no `Kinks`, or of a function that has not the points of this walk; or the walk is being
+                traced (under `jit`).
+
+        >>> import jax, jax.numpy as jnp, jaxwalk as jw
+        >>> fun = lambda x: jnp.sum(jax.nn.relu(jw.tag(2 * x, "twice")))
+        >>> x = jnp.array([0.0, 1.0, -1.0])
+        >>> jw.walk(fun)(x).with_kinks(jw.kinks(fun, x))
+        Walk through 1 point, loss 2
+          X  point  shape  dtype    |output| mean  |output| max  |δ| mean  |δ| max  kinks
+          1  twice  (3,)   float32          1.333             2    0.3333        1  1 tie
+        1 kink: there δ is one of two; see `Walk.kinks`.
+        """
+        if not isinstance(kinks, Kinks):
+            raise ArgumentError(
+                f"`kinks` is {shown(kinks)}, which is no `Kinks`; give what `jw.kinks(fun, ...)` returns."
+            )
+        if isinstance(self.value, Tracer):
+            raise ArgumentError(
+                "The walk is being traced, and `kinks` would not leave `jit`; add them to what it returns."
+            )
+        if missing := [name for name in self.points if name not in kinks.points]:
+            raise ArgumentError(
+                f"`kinks` is of a function without the points {listed(missing, 4)}; give `jw.kinks` the function, the"
+                " arguments and the `by` of the walk."
+            )
+        return dataclasses.replace(self, kinks=kinks)
+
     def _table(self) -> Table:
         columns = ("X", *COLUMNS)
         rows = [(str(point.number), *row_of(self, point)) for point in self.points.values()]
-        return Table(self._title(), columns, rows, right=("X", *SIZES))
+        return Table(self._title(), columns, rows, right=("X", *SIZES), notes=list(kink_notes(self)))
 
     def _title(self) -> str:
         through = f"through {counted(len(self.points), 'point')}"
@@ -235,8 +276,19 @@ def row_of(walk: Walk, point: Point) -> tuple[str, ...]:
     shape = getattr(output, "shape", point.shape)
     return (
         point.name, str(shape), str(point.dtype), *_sizes(output), *_sizes(delta),
-        "" if kept is None else summary(kept), point.note(getattr(walk.value, "ndim", 0)),
+        "" if kept is None else summary(kept), "" if walk.kinks is None else walk.kinks.at(point.name).summary(),
+        point.note(getattr(walk.value, "ndim", 0)),
     )  # fmt: skip
+
+
+def kink_notes(walk: Walk) -> Iterator[str]:
+    """What the column `kinks` does not say: nothing if they were not asked for."""
+    if walk.kinks is not None:
+        more = ": there δ is one of two; see `Walk.kinks`." if walk.kinks else ""
+        yield f"{walk.kinks.title()}{more}"
+        if elsewhere := walk.kinks.beyond(walk.points).summary():
+            yield f"At no point of this walk: {elsewhere}."
+        yield from walk.kinks.notes
 
 
 def _concrete(values: Any, method: str) -> np.ndarray:

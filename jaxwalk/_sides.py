@@ -11,9 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import _compat
+from ._bounds import Rounded, bound
 from ._decisions import tolerance
-from ._flat import COMPARISONS, Flat, Op, Ref, is_number
-from ._rounding import Rounded, bound
+from ._flat import Flat, Op, Ref, is_number
+from ._live import COMPARISONS
+from ._primitives import primitive
 
 REACH = 40  # operations looked at between a comparison and what it chooses
 
@@ -68,8 +70,8 @@ class _Finder:
             for ref in op.ins:
                 if is_number(ref):
                     self.users.setdefault(ref, []).append(op)
-        self.select = _compat.primitive("select_n")
-        self.comparisons = {_compat.primitive(name) for name in COMPARISONS}
+        self.select = primitive("select_n")
+        self.comparisons = {primitive(name) for name in COMPARISONS}
         self.elementwise = _elementwise()
         self.tangents = set(flat.ones)
         for op in flat.ops:
@@ -168,15 +170,15 @@ def chosen(
     """The derivatives on both sides of a choice; `distance` is that of the decided value from its threshold."""
     no, yes = (_case(flat, sides, env, taken) for taken in (False, True))
     relation = comparison.eqn.primitive
-    rising = relation in (_compat.primitive("gt"), _compat.primitive("ge"))
-    falling = relation in (_compat.primitive("lt"), _compat.primitive("le"))
+    rising = relation in (primitive("gt"), primitive("ge"))
+    falling = relation in (primitive("lt"), primitive("le"))
     predicate = env(comparison.outs[0]).value
     if sides.second:
         rising, falling = falling, rising
     if rising or falling:
         left, right = (no, yes) if rising else (yes, no)
     else:
-        left = right = no if relation is _compat.primitive("eq") else yes
+        left = right = no if relation is primitive("eq") else yes
     if left is None or right is None or no is None or yes is None:
         return Chosen(None, None, None, None)
     used = yes.slope if _is_same(no.slope, yes.slope) else jnp.where(predicate, yes.slope, no.slope)
@@ -212,10 +214,10 @@ def _again(sides: Sides, env: Callable[[Ref], Rounded], ref: Ref, taken: bool, s
     local: dict[int, Any] = {sides.decided: start}
     read = lambda r: local[r] if is_number(r) and r in local else env(r).value
     for op in sides.between or ():
-        if op.eqn.primitive is _compat.primitive("select_n") and op.ins[0] in sides.alike:
+        if op.eqn.primitive is primitive("select_n") and op.ins[0] in sides.alike:
             local[op.outs[0]] = jnp.asarray(read(op.ins[1 + taken]))
         else:
-            local[op.outs[0]] = _compat.apply(op.jaxpr, op.eqn, [read(r) for r in op.ins])[0]
+            local[op.outs[0]] = _compat.apply(op.eqn, [read(r) for r in op.ins])[0]
     return local[ref]
 
 
@@ -244,12 +246,12 @@ def _is_alias(op: Op) -> bool:
 
 @functools.cache
 def _spreads() -> frozenset[Any]:
-    return frozenset(map(_compat.primitive, ("broadcast_in_dim", "convert_element_type", "copy")))
+    return frozenset(map(primitive, ("broadcast_in_dim", "convert", "copy")))
 
 
 @functools.cache
 def _aliases() -> frozenset[Any]:
-    return frozenset(map(_compat.primitive, ("convert_element_type", "copy", "stop_gradient")))
+    return frozenset(map(primitive, ("convert", "copy", "stop_gradient")))
 
 
 @functools.cache
@@ -257,6 +259,6 @@ def _elementwise() -> frozenset[Any]:
     names = (
         "add", "sub", "mul", "div", "neg", "exp", "exp2", "expm1", "log", "log1p", "sqrt", "rsqrt", "tanh", "logistic",
         "sin", "cos", "tan", "erf", "erfc", "pow", "integer_pow", "square", "max", "min", "abs", "select_n", "cbrt",
-        "convert_element_type", "copy",
+        "convert", "copy",
     )  # fmt: skip
-    return frozenset(map(_compat.primitive, names))
+    return frozenset(map(primitive, names))

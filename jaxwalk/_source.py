@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple, TypeAlias
 
-from ._compat import LIBRARIES
+from ._compat import LIBRARIES, place_of
 from ._errors import ArgumentError, shown
 
 Source: TypeAlias = str | ModuleType | Sequence[Any] | None
@@ -212,6 +212,16 @@ def _target(node: ast.expr) -> str | None:
         return None if None in parts else ",".join(part or "" for part in parts)
     written = ast.unparse(node)
     return None if any(mark in written for mark in "/#:\n") else written
+
+
+def written(file: str, line: int) -> str:
+    """A place in the source as "file.py:12"; "" if there is no file."""
+    return f"{os.path.basename(file)}:{line}" if file else ""
+
+
+def source_of(eqn: Any) -> str:
+    """The line of the user's source that an equation comes from, as "file.py:12", or ""."""
+    return written(*place_of(eqn) or ("", 0))
 
 
 def text_of(file: str, line: int) -> str:

@@ -75,7 +75,7 @@ def survey(fun: Callable, params: Any, x: Any, y: Any) -> Survey:
     kinks = counted_over(fun, params, x, y, batch)
     sizes = {name: [_sizes(m) for m in pair] for name, pair in measured.items()}
     lines = [Line(p, *sizes.get(p.name, [None, None]), kinks=kinks.get(p.name, 0)) for p in found.values()]
-    return Survey(np.asarray(losses), lines, kinks.get(None, 0))
+    return Survey(np.asarray(losses), lines, sum(kinks.values()) - sum(line.kinks for line in lines))
 
 
 def _points_of(fun: Callable, params: Any, x: Any, y: Any) -> Points:

@@ -9,28 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ._fractions import is_short, simplest
-
-
-class Term(NamedTuple):
-    """An operation on terms. `detail` is what it needs to know besides, axes say."""
-
-    op: str
-    args: tuple[Term, ...]
-    shape: tuple[int, ...]
-    detail: Any = None
-
-    def __hash__(self) -> int:
-        return id(self)
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
+from ._recognise import conjugates, softmax_axes, softmax_back, softmax_in
+from ._term import Term, is_number
 
 
 class Terms:
@@ -181,8 +168,8 @@ class Terms:
                     flat.append(part)
         if coefficient == 0:
             return self.spread(self.number(Fraction(0)), shape)
-        flat = self._softmax_in(self._conjugates(flat))
-        if (found := self._softmax_back(flat)) is not None:
+        flat = softmax_in(self, conjugates(self, flat))
+        if (found := softmax_back(self, flat)) is not None:
             flat = [found]
         negative, coefficient = coefficient < 0, abs(coefficient)
         if coefficient != 1 or not flat:
@@ -241,7 +228,7 @@ class Terms:
             return self.spread(self.number(inner_a.detail / inner_b.detail), shape)
         if inner_a.op == "negative":
             return self.spread(self.negative(self.divided(inner_a.args[0], inner_b, shape)), shape)
-        if (axes := self._softmax_axes(inner_a, inner_b)) is not None:
+        if (axes := softmax_axes(inner_a, inner_b)) is not None:
             return self.spread(self.make("softmax", inner_a.args[0].args[:1], inner_a.shape, axes), shape)
         return self.each("divide", (a, b), shape)
 
@@ -260,65 +247,6 @@ class Terms:
             return self.make("compare", condition.args, condition.shape, opposite[condition.detail])
         return self.make("not", (condition,), condition.shape)
 
-    # What is recognised
-
-    def _softmax_axes(self, top: Term, bottom: Term) -> tuple[int, ...] | None:
-        """The axes of a softmax: exp(x − max x) over the sum of the same."""
-        if top.op != "function" or top.detail != "exp" or bottom.op != "reduce" or bottom.args[0] is not top:
-            return None
-        kind, axes, keeps = bottom.detail
-        difference = top.args[0]
-        if kind != "sum" or not (keeps or bottom.shape == ()) or difference.op != "minus":
-            return None
-        x, shift = difference.args
-        is_max = shift.op == "reduce" and shift.args[0] is x and shift.detail[:2] == ("max", axes)
-        return axes if is_max and (shift.detail[2] or shift.shape == ()) else None
-
-    def _softmax_back(self, factors: list[Term]) -> Term | None:
-        """e ⊙ (δ/s − Σ(δ ⊙ s⁻² ⊙ e)), with S = e/s a softmax, as S ⊙ (δ − Σ(δ ⊙ S)): s is the same along Σ."""
-        if len(factors) != 2:
-            return None
-        for e, rest in (factors, factors[::-1]):
-            if rest.op != "minus" or rest.args[0].op != "divide" or rest.args[1].op != "reduce":
-                continue
-            (delta, s), total = rest.args[0].args, rest.args[1]
-            if (axes := self._softmax_axes(e, s)) is None or total.detail[:2] != ("sum", axes):
-                continue
-            parts = list(total.args[0].args) if total.args[0].op == "times" else []
-            own = list(delta.args) if delta.op == "times" else [delta]
-            wanted = [*own, self.make("power", (s,), s.shape, -2), e]
-            if sorted(map(id, parts)) != sorted(map(id, wanted)) or total.args[0].shape != e.shape:
-                continue
-            softmax = self.make("softmax", e.args[0].args[:1], e.shape, axes)
-            weighted = self.times([delta, softmax], e.shape)
-            weighted = self.make("reduce", (weighted,), total.shape, ("sum", axes, total.detail[2]))
-            return self.times([softmax, self.minus(delta, weighted, e.shape)], e.shape)
-        return None
-
-    def _softmax_in(self, factors: list[Term]) -> list[Term]:
-        """(a / s) ⊙ e, with S = e/s a softmax, as a ⊙ S."""
-        if len(set(factors)) < len(factors):
-            return factors
-        for one in factors:
-            for e in factors:
-                if one.op == "divide" and (axes := self._softmax_axes(e, one.args[1])) is not None:
-                    softmax = self.make("softmax", e.args[0].args[:1], e.shape, axes)
-                    rest = [f for f in factors if f is not one and f is not e]
-                    return [*rest, *([] if is_number(one.args[0], 1) else [one.args[0]]), softmax]
-        return factors
-
-    def _conjugates(self, factors: list[Term]) -> list[Term]:
-        """(1 − a) ⊙ (1 + a) as 1 − a²."""
-        if len(set(factors)) < len(factors):
-            return factors
-        for one in factors:
-            for other in factors:
-                ones = [is_number(t.args[0], 1) if t.op in ("minus", "plus") else False for t in (one, other)]
-                if all(ones) and (one.op, other.op) == ("minus", "plus") and one.args[1] is other.args[1]:
-                    square = self.minus(one.args[0], self.power(one.args[1], 2, one.args[1].shape), one.shape)
-                    return [*(f for f in factors if f is not one and f is not other), square]
-        return factors
-
 
 def _relabelled(*letters: str) -> tuple[str, ...]:
     """The letters of a product, named in the order in which they come."""
@@ -326,11 +254,6 @@ def _relabelled(*letters: str) -> tuple[str, ...]:
     return tuple(
         "".join(names.setdefault(c, "abcdefghijklmnopqrstuvwxyz"[len(names)]) for c in part) for part in letters
     )
-
-
-def is_number(term: Term, value: int) -> bool:
-    term = term.args[0] if term.op == "spread" else term
-    return term.op == "number" and term.detail == value
 
 
 def _number(value: Any) -> Any:

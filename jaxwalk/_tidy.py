@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._cases import cases, rebuilt, replaced
 from ._errors import FormulaError
-from ._symbols import cases, check_length, rebuilt, replaced, sympy
+from ._sympy import check_length, sympy
 
 
 def tidied(expression: Any) -> Any:

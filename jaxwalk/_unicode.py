@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ._notation import SUPERSCRIPTS
-from ._symbols import sympy
+from ._signs import SUPERSCRIPTS
+from ._sympy import sympy
 
 
 def text_of(expression: Any, known: Mapping[str, Any]) -> str:

@@ -224,3 +224,44 @@ def importing():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+# Kinks ----------------------------------------------------------------------------------------------------
+
+
+def _loss(model):
+    return (lambda *args: model.fun(*args)[0]) if model.has_aux else model.fun
+
+
+def check_no_kinks(model, choices):
+    """At random data rounding decides none of the model's choices."""
+    found = jw.kinks(jax.jit(_loss(model)), *model.args)
+    assert (list(found), found.decisions, found.notes) == ([], choices, ())
+
+
+def check_kinks_of_zeros(model, points):
+    """A model of zeros stands on the kink of every relu; each feeds one of `points`, where the walk's table has it."""
+    params, *data = model.args
+    args = jax.tree.map(jnp.zeros_like, params), *data
+    for around in (lambda f: f, jax.jit):
+        found = jw.kinks(around(_loss(model)), *args)
+        assert [(k.operation, k.kind, k.point) for k in found] == [("relu", "tie", point) for point in points]
+        assert all(len(k) == k.size for k in found)
+    walk = jw.walk(model.fun, has_aux=model.has_aux)(*args).with_kinks(found)
+    assert {name for name in walk.points if found.at(name)} >= {*points}
+
+
+def check_kinks_of_padding(model):
+    """Without biases, a datum of zeros is on every kink, and no other is: so in a batch, as in each datum alone."""
+    params, x, y = model.args
+    params = jax.tree.map(lambda p: p if p.ndim > 1 else 0 * p, params)
+    xs = np.stack([x, 0 * x, 2 * x])
+    first, padding, last = [jw.kinks(_loss(model), params, x, y) for x in xs]
+    assert not first
+    assert padding
+    assert not last
+    for around in (lambda f: f, jax.jit):
+        batched = jw.kinks(around(jax.vmap(_loss(model), (None, 0, None))), params, xs, y)
+        assert [k.entries[:, 0].tolist() for k in batched] == [[1] * len(k) for k in padding]
+        alone = [k.entries[:, 1:].tolist() for k in batched], [(k.operation, k.point, k.kind) for k in batched]
+        assert alone == ([k.entries.tolist() for k in padding], [(k.operation, k.point, k.kind) for k in padding])

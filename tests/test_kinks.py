@@ -203,7 +203,45 @@ def test_a_rule_of_its_own_is_what_decides():
     assert (kink.entries.tolist(), kink.left[0], kink.right[0], kink.used[0]) == ([[1]], 0.5, 1, 0.5)
 
 
+def test_a_rule_sees_only_operands_that_move():
+    """As JAX calls it: Equinox's rules refuse a tangent of what is constant."""
+
+    @jax.custom_vjp
+    def scaled(x, factor):
+        return x * factor
+
+    def backward(saved, ct):
+        return ct * saved[0], jax.nn.relu(ct * saved[1])
+
+    scaled.defvjp(lambda x, factor: (x * factor, (factor, x)), backward)
+    assert not jw.kinks(lambda x: scaled(x, np.float32([0, 1, 2, 3])), X)
+    assert [k.operation for k in jw.kinks(lambda x, factor: scaled(x, factor), X, X)] == ["relu"]
+
+
 # Through transforms
+
+
+AROUND = {
+    "jit": jax.jit,
+    "vmap": jax.vmap,
+    "jit of vmap": lambda f: jax.jit(jax.vmap(f)),
+    "vmap of jit": lambda f: jax.vmap(jax.jit(f)),
+}
+
+
+@pytest.mark.parametrize("transform", AROUND.values(), ids=AROUND)
+def test_jitted_and_batched(transform):
+    xs = np.float32([[1.0, 0.0], [0.5, -1.0], [0.0, 0.0]])
+
+    def fun(x):
+        act = jw.tag(jax.nn.relu(x), "act")
+        return jnp.sum(act * jnp.abs(act - 0.5))
+
+    found = jw.kinks(transform(fun), xs)
+    assert [(k.operation, k.point, k.entries.tolist()) for k in found] == [
+        ("relu", "act", [[0, 1], [2, 0], [2, 1]]),
+        ("abs", "act", [[1, 0]]),
+    ]
 
 
 def test_through_scan_checkpoint_cond_and_while():
@@ -249,6 +287,68 @@ def test_points_are_named():
     assert only(model, {}, X, np.float32(0)).point == "L2"
 
 
+def layer(w, x):
+    h = x * w
+    return jax.nn.relu(h)
+
+
+def net(weights, x):
+    a = layer(weights[0], x)
+    for w in weights[1:]:
+        a = layer(w, a)
+    b = jnp.maximum(a, 0.5) * 2
+    return jnp.sum(b)
+
+
+@pytest.mark.parametrize("around", [lambda f: f, jax.jit, jax.checkpoint])
+def test_lines_are_named(around):
+    """Where there are neither tags nor scopes, as of a walk."""
+    for by in (None, "lines"):
+        found = jw.kinks(around(net), np.ones((2, 3), np.float32), np.float32([1, 0, 0.5]), by=by)
+        assert [(k.operation, k.point) for k in found] == [
+            ("relu", "net/a/layer/return"),
+            ("relu", "net/a#2/layer/return"),
+            ("max", "net/b"),
+        ]
+    assert [k.point for k in found.at("net/a#2")] == ["net/a#2/layer/return"]  # two names of one value
+    assert not found.at("net/a/layer/h")
+    assert list(found.points) == list(jw.points(net, np.ones((2, 3), np.float32), X[:3]))
+
+
+def test_scopes_are_named():
+    def fun(x):
+        with jax.named_scope("outer"):
+            x = x * 2
+            with jax.named_scope("act"):
+                x = jax.nn.relu(x)
+            x = jnp.abs(x) + 1
+        return jnp.sum(jnp.maximum(x, 1))
+
+    found = jw.kinks(fun, X)
+    assert [(k.operation, k.point) for k in found] == [("relu", "outer/act"), ("abs", "outer"), ("max", "outer")]
+    assert [k.point for k in jw.kinks(fun, X, by="tags")] == [None] * 3
+    assert [k.operation for k in found.at("outer")] == ["abs", "max"]
+
+
+def test_points_in_loops_and_branches_are_named():
+    def step(x, w):
+        with jax.named_scope("step"):
+            x = jnp.abs(x * w)
+        return lax.cond(x[0] > 0.5, lambda x: jw.tag(jax.nn.relu(x - 1), "taken"), jnp.sin, x), None
+
+    found = jw.kinks(lambda ws, x: jnp.sum(lax.scan(step, x, ws)[0]), np.ones(1, np.float32), np.float32([1, 0]))
+    assert [(k.operation, k.point) for k in found] == [("abs", "step"), ("relu", "taken")]
+
+
+def test_a_point_inside_a_while_loop_names_nothing():
+    def fun(x):
+        return jw.tag(lax.while_loop(lambda c: c[0] < 2.5, lambda c: jw.tag(jnp.abs(c) + 1, "in"), x), "out")
+
+    found = jw.kinks(fun, np.float32([1, 0]))
+    assert [(k.operation, k.point) for k in found] == [("abs", "out")]
+    assert not found.at("in")
+
+
 # What it says
 
 
@@ -283,6 +383,12 @@ def test_messages():
         jax.jit(lambda x: len(jw.kinks(jnp.abs, x)))(X)
     with pytest.raises(jw.ArgumentError, match="`fun` is 3, which cannot be called"):
         jw.kinks(3, X)
+    with pytest.raises(jw.ArgumentError, match="`by` is 'line'; points come from"):
+        jw.kinks(jnp.abs, X, by="line")
+    with pytest.raises(jw.ArgumentError, match='`source` says whose lines are points, but `by` is "tags"'):
+        jw.kinks(jnp.abs, X, by="tags", source="*")
+    with pytest.raises(jw.PointError, match=r"There is no point `act`. Near it: `act2`."):
+        jw.kinks(lambda x: jw.tag(jnp.abs(x), "act2"), X).at("act")
 
 
 def test_a_batch_in_a_while_loop_ends_datum_by_datum():

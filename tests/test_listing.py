@@ -20,6 +20,26 @@ def square(x):
     return x * x
 
 
+def choosing(x):
+    a = jnp.abs(x)
+    for _ in range(8):
+        a = jnp.maximum(a, 1)
+    return jnp.sum(a)
+
+
+def test_kinks_are_listed_beside_their_lines():
+    x = np.float32([2, 0])
+    walk = jw.walk(choosing)(x).with_kinks(jw.kinks(choosing, x))
+    start = choosing.__code__.co_firstlineno
+    lines = [" ".join(line.split()) for line in repr(jw.listing(walk)).splitlines()]
+    assert lines[1].endswith("|δ| max kinks")
+    assert lines[3].startswith(f"{start + 1} a = jnp.abs(x) choosing/a (2,) float32 1 2")
+    assert [line.endswith(" 1 tie") for line in lines[3:11]] == [True, False, False, True, True, True, True, False]
+    assert lines[-1] == "8 kinks: there δ is one of two; see `Walk.kinks`."
+    assert f"<p>{lines[-1]}</p>" in jw.listing(walk)._repr_html_()
+    assert "kinks" not in repr(jw.listing(jw.walk(choosing)(x)))
+
+
 def text(**options):
     lines = repr(jw.listing(jw.walk(net, by="lines", **options)(X))).splitlines()
     return [" ".join(line.split()) for line in lines]

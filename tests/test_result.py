@@ -189,3 +189,64 @@ def test_repr_while_traced_and_of_shapes():
 
     assert "(3,)" in repr(jax.eval_shape(traced, X))
     assert "Walk through 2 points" in seen[0]
+
+
+# kinks ----------------------------------------------------------------------------------------------------
+
+
+def choosing(x):
+    a = jw.tag(jax.nn.relu(x), "a")
+    b = jw.tag(jnp.maximum(jax.nn.relu(a - 0.1), jw.tag(2 * x, "2x")), "b")
+    return jnp.sum(jw.tag(b * b, "smooth"))
+
+
+ON = np.float32([0.0, np.nextafter(np.float32(0.1), np.float32(1)), 1.0, 0.0])
+
+
+def test_the_table_has_a_column_of_kinks_if_they_are_given():
+    walk, kinks = jw.walk(choosing)(ON), jw.kinks(choosing, ON)
+    assert "kinks" not in repr(walk)
+    assert walk.kinks is None
+    known = walk.with_kinks(kinks)
+    assert known.kinks is kinks
+    _, columns, *rows = [line.split("  ") for line in repr(known).splitlines()]
+    assert columns[-1] == "kinks"
+    assert [row[-1].strip() for row in rows[:4]] == ["2 ties", "4", "2 ties, 1 near", "1"]
+    assert "3 kinks: there δ is one of two; see `Walk.kinks`." in repr(known)
+    assert ">2 ties, 1 near</td>" in known._repr_html_()
+
+
+def test_kinks_that_are_at_no_point_of_the_walk_are_counted_below():
+    known = jw.walk(choosing, "a")(ON).with_kinks(jw.kinks(choosing, ON))
+    assert repr(known).endswith("\nAt no point of this walk: 2 ties, 1 near.")
+    nowhere = lambda x: jnp.abs(jnp.sum(jw.tag(x, "x")) * 0)
+    assert "At no point" not in repr(jw.walk(nowhere)(ON).with_kinks(jw.kinks(nowhere, ON)))  # after x: it is at x
+
+
+def test_that_there_are_none_is_said():
+    x = np.float32([1, 2, 3])
+    known = jw.walk(fun)(x).with_kinks(jw.kinks(fun, x))
+    assert repr(known).endswith("\nNo kinks: nothing here chooses.")
+
+
+def test_what_could_not_be_judged_is_said_below_the_table():
+    bad = lambda x: jnp.sum(jw.tag(jax.nn.relu(x), "a"))
+    x = np.float32([np.nan])
+    assert "NaN: nothing is decided there." in repr(jw.walk(bad)(x).with_kinks(jw.kinks(bad, x)))
+
+
+def test_kinks_tell_of_these_numbers_and_of_no_others():
+    known = jw.walk(choosing)(ON).with_kinks(jw.kinks(choosing, ON))
+    assert jax.tree.map(lambda v: v, known).kinks is None
+    assert jax.jit(lambda walk: walk)(known).kinks is None
+    assert jax.tree.structure(known) == jax.tree.structure(jw.walk(choosing)(ON))
+
+
+def test_with_kinks_refuses_what_does_not_fit():
+    walk, kinks = jw.walk(choosing)(ON), jw.kinks(choosing, ON)
+    with pytest.raises(jw.ArgumentError, match=r"`kinks` is \[\], which is no `Kinks`; give what `jw.kinks"):
+        walk.with_kinks([])
+    with pytest.raises(jw.ArgumentError, match=r"without the points `2x`, `smooth`; give `jw.kinks` the function"):
+        walk.with_kinks(jw.kinks(fun, X))
+    with pytest.raises(jw.ArgumentError, match="being traced, and `kinks` would not leave `jit`"):
+        jax.jit(lambda x: jw.walk(choosing)(x).with_kinks(kinks))(ON)

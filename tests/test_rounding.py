@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
+import jaxwalk as jw
 from jaxwalk import _compat
 from jaxwalk._analyse import Analysis
-from jaxwalk._flat import flatten
-from jaxwalk._rounding import Rounded, bound, rounded_input
+from jaxwalk._bounds import Rounded, bound, rounded_input
+from jaxwalk._flatten import flatten
 from programs import programs, tagged
 
 R = np.random.default_rng(0)
@@ -19,7 +20,7 @@ R = np.random.default_rng(0)
 
 def bounds(fun, *args, read=Rounded):
     """The result of `fun`, compiled, and the bound on its rounding error."""
-    analysis = Analysis(flatten(_compat.trace(fun, *args)[0]), {})
+    analysis = Analysis(flatten(_compat.trace(fun, *args)[0], jw.Points()))
 
     def run(*args):
         (result,), _ = analysis.run([read(a) for a in args])

@@ -75,3 +75,10 @@ def test_the_steps_of_the_solver_are_opaque():
     assert any(name.endswith("eqx.nn.MLP") for name in steps)
     with pytest.raises(jw.PointError, match="rule decides its derivative"):
         jw.walk(model.fun, next(iter(steps)), by="scopes")(*model.args)
+
+
+def test_kinks_of_a_solver_whose_rules_refuse_to_differentiate_what_is_constant():
+    model = neural_ode()
+    found = jw.kinks(jax.jit(model.fun), *model.args)
+    assert not found
+    assert all(note.endswith("is estimated, not bounded.") for note in found.notes)

@@ -9,7 +9,18 @@ import pytest
 from jax import lax
 
 import jaxwalk as jw
-from oracle import Model, check_bits, check_oracle, check_walk, drawn, entered, importing
+from oracle import (
+    Model,
+    check_bits,
+    check_kinks_of_padding,
+    check_kinks_of_zeros,
+    check_no_kinks,
+    check_oracle,
+    check_walk,
+    drawn,
+    entered,
+    importing,
+)
 
 with importing():
     import equinox as eqx
@@ -206,3 +217,11 @@ def test_bits():
     """Of the others, JAX compiles a part also where it runs op by op: a scan, `jnp.einsum`."""
     check_bits(mlp())
     check_bits(mlp(), by="lines")
+
+
+def test_kinks():
+    check_no_kinks(mlp(), 2)
+    check_no_kinks(attention(jw.scoped), 3)
+    check_kinks_of_zeros(mlp(), ["eqx.nn.MLP/eqx.nn.Linear#2", "eqx.nn.MLP/eqx.nn.Linear#3"])
+    check_kinks_of_zeros(mlp(jw.scoped), ["layers.1/eqx.nn.Linear", "layers.2/eqx.nn.Linear"])
+    check_kinks_of_padding(mlp())

@@ -7,7 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from oracle import Model, check_bits, check_oracle, check_walk, drawn, entered, importing
+from oracle import (
+    Model,
+    check_bits,
+    check_kinks_of_padding,
+    check_kinks_of_zeros,
+    check_no_kinks,
+    check_oracle,
+    check_walk,
+    drawn,
+    entered,
+    importing,
+)
 
 with importing():
     import flax.linen as nn
@@ -200,3 +211,11 @@ def test_walk_of_a_transformer():
     walk = check_walk(transformer(), beside=["*->*"])
     scores = walk.points["Transformer/layers/attention/...qhd,...khd->...hqk"]  # the scope of `jnp.einsum` itself
     assert scores.shape == (LAYERS, 2, 2, 3, 3)
+
+
+def test_kinks():
+    check_no_kinks(mlp(), 1)
+    check_no_kinks(cnn(), 4)
+    check_no_kinks(transformer(), 3)
+    check_kinks_of_zeros(mlp(), ["MLP/twice/dense"])
+    check_kinks_of_padding(mlp())

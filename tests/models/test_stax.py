@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.example_libraries import stax
 
-from oracle import Model, check_oracle, check_walk, drawn, entered
+from oracle import Model, check_no_kinks, check_oracle, check_walk, drawn, entered
 
 pytestmark = pytest.mark.usefixtures("float64", "relaxed")
 
@@ -70,3 +70,7 @@ def test_every_scope_is_a_layer():
 
 def test_walk():
     check_walk(cnn())
+
+
+def test_kinks():
+    check_no_kinks(cnn(), 3)
