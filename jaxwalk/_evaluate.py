@@ -126,8 +126,7 @@ def _restored(job: _Job, store: Store | None) -> tuple[int, Carry | None]:
 def _added(job: _Job, data: Batches, done: int, total: Carry | None, writer: _Writer, progress: bool) -> Carry | None:
     before = 0 if total is None else int(total.count)
     size = max(1, GROUP // (data.size * job.placed.processes))
-    with shown_progress(data.total, progress) as bar:
-        bar.advance(before)
+    with shown_progress(data.total, progress, before) as bar:
         sent = groups(job.step, job.params, data, done, job.placed, size, writer.is_open, bar.advance)
         try:
             for group in one_late(sent):
