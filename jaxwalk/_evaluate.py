@@ -59,19 +59,23 @@ def evaluate(
     placed = placement(mesh, data.size)
     with placed.context():
         job = _job(fun, params, data, at, by, source, statistic, top, placed)
-        with contextlib.nullcontext() if out is None else Store.open(out, job.identity, resume) as store:
+        with contextlib.nullcontext() if out is None else Store.open(out, job.identity(), resume) as store:
             return _run(job, data, store, progress)
 
 
 class _Job(NamedTuple):
-    """What is done with every batch, and what must be the same for a run to go on with what another began."""
+    """What is done with every batch.
+
+    Attributes:
+        identity: what must be the same for a run to go on with what another began.
+    """
 
     step: Step
     params: list[Any]
     placed: Placement
     points: Points
     statistic: Statistic | None
-    identity: dict[str, str]
+    identity: Callable[[], dict[str, str]]
 
     def evaluation(self, total: Carry) -> Evaluation:
         return evaluation_of(total, self.statistic, self.points, self.step)
