@@ -14,8 +14,9 @@ import numpy as np
 
 from ._at import At, choose
 from ._batches import Batches, opened
-from ._errors import ArgumentError, shown
+from ._errors import ArgumentError, StoreError, shown
 from ._evaluation import Evaluation
+from ._everywhere import Begun, everyones, is_first, shared
 from ._find import find
 from ._identity import identity
 from ._loop import groups, one_late
@@ -59,8 +60,8 @@ def evaluate(
     placed = placement(mesh, data.size)
     with placed.context():
         job = _job(fun, params, data, at, by, source, statistic, top, placed)
-        with contextlib.nullcontext() if out is None else Store.open(out, job.identity, resume) as store:
-            return _run(job, data, store, progress)
+        with contextlib.ExitStack() as stack:
+            return _run(job, data, *_begun(stack, job, out, resume), progress)
 
 
 class _Job(NamedTuple):
@@ -104,9 +105,28 @@ def _statistic(keep: Any) -> Statistic | None:
     return averaged(keep)
 
 
-def _run(job: _Job, data: Batches, store: Store | None, progress: bool) -> Evaluation:
-    done, total = _restored(job, store)
-    if store is None or not store.finished:
+def _begun(
+    stack: contextlib.ExitStack, job: _Job, out: str | os.PathLike[str] | None, resume: bool
+) -> tuple[Store | None, Begun]:
+    """The store, held open by `stack`, and what it says is done. Of several processes, the first has it."""
+    if out is None:
+        return None, Begun()
+    if job.placed.processes == 1:
+        store = stack.enter_context(Store.open(out, job.identity, resume))
+        return store, _restored(job, store)
+    store, begun, refusal = None, Begun(), None
+    try:
+        if is_first():
+            store = stack.enter_context(Store.open(out, job.identity, resume))
+            begun = _restored(job, store)
+    except StoreError as error:
+        refusal = error
+    return store, shared(begun, refusal, job.step.start)
+
+
+def _run(job: _Job, data: Batches, store: Store | None, begun: Begun, progress: bool) -> Evaluation:
+    done, total = begun.batches[jax.process_index()] if begun.batches else 0, begun.total
+    if not begun.is_finished:
         with _Writer(store) as writer:
             total = _added(job, data, done, total, writer, progress)
             writer.finish({"data": int(total.count)})
@@ -114,13 +134,14 @@ def _run(job: _Job, data: Batches, store: Store | None, progress: bool) -> Evalu
     return job.evaluation(total)
 
 
-def _restored(job: _Job, store: Store | None) -> tuple[int, Carry | None]:
+def _restored(job: _Job, store: Store) -> Begun:
     """How many batches are done already, and what is known of their data."""
-    done, total = 0, None
-    for part in range(0 if store is None else store.parts):
+    done, total = [0] * job.placed.processes, None
+    for part in range(store.parts):
         header, arrays = store.read(part)
-        done, total = done + header["batches"], added(job.statistic, total, unpacked(arrays, job.step.start))
-    return done, total
+        done = [a + b for a, b in zip(done, header["batches"], strict=True)]
+        total = added(job.statistic, total, unpacked(arrays, job.step.start))
+    return Begun(done, total, store.finished)
 
 
 def _added(job: _Job, data: Batches, done: int, total: Carry | None, writer: _Writer, progress: bool) -> Carry | None:
@@ -132,8 +153,9 @@ def _added(job: _Job, data: Batches, done: int, total: Carry | None, writer: _Wr
             for group in one_late(sent):
                 part = on_host_from(group.carry, before)
                 total = added(job.statistic, total, part)
+                batches = everyones(group.batches)
                 if writer.is_open:
-                    writer.write(columns(group.rows, job.step.names, before), group.batches, part)
+                    writer.write(columns(group.rows, job.step.names, before), batches, part)
                 before = int(total.count)
         except Exception as error:
             writer.wait()
@@ -160,7 +182,7 @@ class _Writer:
     def is_open(self) -> bool:
         return self._store is not None
 
-    def write(self, rows: dict[str, np.ndarray], batches: int, part: Carry) -> None:
+    def write(self, rows: dict[str, np.ndarray], batches: list[int], part: Carry) -> None:
         self.wait()
         if self._store is not None:
             arguments = (self._store.parts, rows, {"batches": batches}, packed(part))

@@ -1,22 +1,22 @@
-"""One of two processes: python two_processes.py PORT PROCESS WHAT. Prints what an evaluation of its half of the data found."""
+"""One of two processes, for test_processes: python two_processes.py PORT PROCESS WHAT prints what `evaluate` found."""
 
 import json
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-port, process, what = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-jax.config.update("jax_cpu_collectives_implementation", "gloo")
-jax.distributed.initialize(f"localhost:{port}", num_processes=2, process_id=process)
+import jaxwalk as jw
 
-import jax.numpy as jnp  # noqa: E402
+HALVES, SIZE = (slice(0, 9), slice(9, 26)), 4
 
-import jaxwalk as jw  # noqa: E402
 
-random = np.random.default_rng(0)
-WEIGHTS = random.normal(size=(3, 4)).astype(np.float32)
-X, Y = random.normal(size=(26, 3)).astype(np.float32), random.normal(size=26).astype(np.float32)
+def problem():
+    """(weights, x, y)."""
+    random = np.random.default_rng(0)
+    normal = lambda *shape: random.normal(size=shape).astype(np.float32)
+    return normal(3, 4), normal(26, 3), normal(26)
 
 
 def fun(weights, x, y):
@@ -24,14 +24,15 @@ def fun(weights, x, y):
     return (jnp.sum(hidden) - y) ** 2
 
 
-def batches(size=4):
-    """One process has more data than the other, and they come by other batches."""
-    mine = [slice(0, 9), slice(9, 26)][process]
-    x, y = X[mine], Y[mine]
-    for start in range(0, len(x), size):
-        if what == "error" and process == 1 and start == 8:
+def batches(process, fails_at=None):
+    """One process has more data than the other; an empty batch comes between."""
+    _, x, y = problem()
+    x, y = x[HALVES[process]], y[HALVES[process]]
+    for start in range(0, len(x), SIZE):
+        if start == fails_at:
             raise RuntimeError("this half is gone")
-        yield x[start : start + size], y[start : start + size]
+        yield x[start : start + SIZE], y[start : start + SIZE]
+        yield x[:0], y[:0]
 
 
 def said(found):
@@ -40,10 +41,19 @@ def said(found):
     return {"count": found.count, "loss": found.loss, "kept": kept, "culprits": culprits}
 
 
-options = {"keep": jw.stats.combine(jw.stats.norms, jw.stats.dead), "progress": False, "top": 5}
-if what.startswith("out="):
-    options |= {"out": what.removeprefix("out="), "resume": True}
-try:
-    print(json.dumps(said(jw.evaluate(fun, WEIGHTS, batches(), **options))))
-except Exception as error:
-    print(json.dumps({"error": f"{type(error).__name__}: {error}", **said(error.evaluation)}))
+def main(port, process, what):
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(f"localhost:{port}", num_processes=2, process_id=process)
+    fails, _, out = what.partition("=")
+    options = {"keep": jw.stats.combine(jw.stats.norms, jw.stats.dead), "progress": False, "top": 26}
+    options |= {"out": out, "resume": True} if out else {}
+    data = batches(process, fails_at=8 if fails == "fails" and process == 1 else None)
+    try:
+        print(json.dumps(said(jw.evaluate(fun, problem()[0], data, **options))))
+    except Exception as error:
+        done = said(error.evaluation) if hasattr(error, "evaluation") else {}
+        print(json.dumps({"error": f"{type(error).__name__}: {error}", **done}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
