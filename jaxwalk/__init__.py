@@ -1,5 +1,8 @@
 """Walk through any JAX model, forward and backward: every intermediate value, and how much each is to blame."""
 
+from . import stats as stats
+from ._blamed import Data as Data
+from ._blamed import Datum as Datum
 from ._chain import Chain as Chain
 from ._chain import chain as chain
 from ._chain import objective as objective
@@ -12,6 +15,9 @@ from ._errors import FormulaError as FormulaError
 from ._errors import JaxwalkError as JaxwalkError
 from ._errors import MemoryWarning as MemoryWarning
 from ._errors import PointError as PointError
+from ._errors import StoreError as StoreError
+from ._evaluate import evaluate as evaluate
+from ._evaluation import Evaluation as Evaluation
 from ._exact import exact as exact
 from ._findings import Culprit as Culprit
 from ._findings import Culprits as Culprits
@@ -43,8 +49,11 @@ __all__ = [
     "Chain",
     "Culprit",
     "Culprits",
+    "Data",
     "DataError",
+    "Datum",
     "Equation",
+    "Evaluation",
     "FormulaError",
     "Formulas",
     "JaxwalkError",
@@ -57,8 +66,10 @@ __all__ = [
     "Point",
     "PointError",
     "Points",
+    "StoreError",
     "Walk",
     "chain",
+    "evaluate",
     "exact",
     "formula",
     "formulas",
@@ -69,6 +80,7 @@ __all__ = [
     "outputs",
     "points",
     "scoped",
+    "stats",
     "tag",
     "vjp",
     "walk",

@@ -22,6 +22,10 @@ class DataError(JaxwalkError, ValueError):
     """A file that does not hold what it should."""
 
 
+class StoreError(JaxwalkError, OSError):
+    """A directory that an evaluation cannot be written to, or that does not hold what it should."""
+
+
 class MemoryWarning(UserWarning):
     """A walk would hold a large part of the device's memory."""
 

@@ -108,7 +108,7 @@ def walk(
 
     @renamed_after(fun, "walk")
     def walked(*args: Any, **kwargs: Any) -> Walk:
-        check = functools.partial(_loss_only, has_aux=has_aux)
+        check = functools.partial(loss_only, has_aux=has_aux)
         staged, points = find(fun, args, kwargs, by, source, argnums, check)
         chosen = choose(points, at, by)
         if keep is None:
@@ -263,7 +263,7 @@ def _nothing(reason: str) -> Named:
     return Named({}, {"*": reason})
 
 
-def _loss_only(staged: Staged, has_aux: bool) -> list[bool]:
+def loss_only(staged: Staged, has_aux: bool) -> list[bool]:
     """Of the results (loss, aux...), the first, if it is a loss."""
     _check_loss(staged.shapes, has_aux)
     return [i == 0 for i in range(len(jax.tree.leaves(staged.shapes)))]

@@ -1,0 +1,122 @@
+"""Statistics of one's own, of a plain function: its mean, its sum, its largest over the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ._entry_sums import all_sums, real, sums
+from ._errors import ArgumentError, shown
+from ._statistic import State, Statistic, numpy_of
+
+
+def averaged(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statistic:
+    """The mean over data of what a plain `keep` returns.
+
+    Arguments:
+        keep: a function (output, delta) -> pytree of arrays, of one datum. Integers and booleans are averaged too: of
+            a condition, the mean is the share of data.
+        name: of the statistic, and of its result if that is one array; by default the function's name. In a pytree, a
+            result has the name of its path: `{"size": {"l2": ...}}` gives `size_l2`.
+
+    Returns:
+        Statistic: whose results have the shapes of the arrays that `keep` returns. Entries that are not finite are
+            left out of the mean.
+
+    Raises:
+        ArgumentError: `keep` is no function; (when it sees a value) it returns no array, or something else, or two
+            whose paths make one name.
+
+    >>> import jax.numpy as jnp
+    >>> from jaxwalk import stats
+    >>> def largest_delta(output, delta):
+    ...     return jnp.max(jnp.abs(delta))
+    >>> stats.averaged(largest_delta)(jnp.ones(2), jnp.array([-3.0, 1.0]))
+    {'largest_delta': Array(3., dtype=float32)}
+    """
+
+    def state(x: jax.Array) -> State:
+        x = x if jnp.issubdtype(x.dtype, jnp.complexfloating) else real(x)
+        finite = jnp.isfinite(x)
+        return {"count": finite.astype(jnp.int32), "mean": jnp.where(finite, x, 0)}
+
+    def merge(a: State, b: State) -> State:
+        count, dtype = a["count"] + b["count"], a["mean"].dtype
+        share = b["count"].astype(dtype) / numpy_of((a, b)).maximum(count, 1).astype(dtype)
+        return {"count": count, "mean": a["mean"] + (b["mean"] - a["mean"]) * share}
+
+    def finish(state: State) -> Any:
+        return numpy_of(state).where(state["count"] > 0, state["mean"], np.nan)
+
+    def merge_all(states: State, which: jax.Array) -> State:
+        count, dtype = jnp.sum(states["count"], 0, dtype=jnp.int32), states["mean"].dtype
+        share = states["count"].astype(dtype) / jnp.maximum(count, 1).astype(dtype)
+        return {"count": count, "mean": jnp.sum(states["mean"] * share, 0)}
+
+    return _of_each(keep, name, state, merge, finish, merge_all)
+
+
+def summed(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statistic:
+    """The sum over data of what a plain `keep` returns; as `averaged`. Integers and booleans are summed as int32."""
+
+    def state(x: jax.Array) -> State:
+        if not jnp.issubdtype(x.dtype, jnp.inexact):
+            return {"sum": x.astype(jnp.int32)}
+        x = x if jnp.issubdtype(x.dtype, jnp.complexfloating) else real(x)
+        return {"sum": jnp.where(jnp.isfinite(x), x, 0)}
+
+    return _of_each(keep, name, state, sums, lambda state: state["sum"], all_sums)
+
+
+def largest(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statistic:
+    """The largest over data of what a plain `keep` returns; as `averaged`. Of no finite entry: -inf."""
+
+    def state(x: jax.Array) -> State:
+        x = real(x)
+        return {"largest": jnp.where(jnp.isfinite(x), x, -jnp.inf)}
+
+    merge = lambda a, b: {"largest": numpy_of((a, b)).maximum(a["largest"], b["largest"])}
+
+    def merge_all(states: State, which: jax.Array) -> State:
+        among = which.reshape(which.shape + (1,) * (states["largest"].ndim - 1))
+        return {"largest": jnp.max(states["largest"], 0, where=among, initial=-jnp.inf)}
+
+    return _of_each(keep, name, state, merge, lambda state: state["largest"], merge_all)
+
+
+def _of_each(
+    keep: Callable, name: str | None, state: Callable, merge: Callable, finish: Callable, merge_all: Callable
+) -> Statistic:
+    """A statistic whose state is a dict of states, one of each array that `keep` returns."""
+    if not callable(keep):
+        raise ArgumentError(f"`keep` is {shown(keep)}; it must be a function (output, delta) -> arrays.")
+    given = name or getattr(keep, "__name__", "kept").replace("<lambda>", "kept")
+    of = lambda output, delta: {key: state(x) for key, x in _arrays(keep(output, delta), given).items()}
+    each = lambda function: lambda *states: {key: function(*(one[key] for one in states)) for key in states[0]}
+    every = lambda states, which: {key: merge_all(one, which) for key, one in states.items()}
+    return Statistic(given, of, each(merge), each(finish), merge_all=every)
+
+
+def _arrays(kept: Any, given: str) -> dict[str, jax.Array]:
+    """What a plain function returned, by name: that of its path, and of one array alone the given name."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(kept)
+    if not leaves:
+        raise ArgumentError(f"`{given}` returned no array; return what to keep of (output, delta).")
+    arrays = {_named(path) or given: _as_array(leaf, given) for path, leaf in leaves}
+    if len(arrays) < len(leaves):
+        raise ArgumentError(f"`{given}` returned two arrays of one name, of {', '.join(arrays)}; rename one of them.")
+    return arrays
+
+
+def _named(path: tuple[Any, ...]) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="_")
+
+
+def _as_array(leaf: Any, given: str) -> jax.Array:
+    if isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float | complex):
+        return jnp.asarray(leaf)
+    raise ArgumentError(f"`{given}` returned {shown(leaf)}, which is not an array; return arrays.")

@@ -1,0 +1,128 @@
+"""Files that are there whole or not at all, whatever ends the process; and a lock that ends with it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import zlib
+from pathlib import Path
+
+UNLOCKABLE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+"""What file systems without locks answer: there, nothing guards against two writers."""
+
+_held: set[int] = set()
+
+
+def temporary(path: Path) -> Path:
+    """Where a file is until it is whole. Readers of Parquet pass over names that begin with a dot."""
+    return path.with_name(f".{path.name}.tmp")
+
+
+def write(path: Path, data: bytes | memoryview) -> None:
+    """Puts `data` at `path`. At any moment, and after a power cut, all of the old file is there or all of the new."""
+    try:
+        _write_through(temporary(path), data)
+        os.replace(temporary(path), path)
+    except BaseException:
+        remove(temporary(path))
+        raise
+    _sync_directory(path.parent)
+
+
+def reason(error: Exception) -> str:
+    """What the system says, or the first line of what a library says."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).strip().split("\n")[0] or type(error).__name__
+
+
+def checksum(path: Path) -> int:
+    """The CRC-32 of a file, read piece by piece."""
+    total = 0
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 20):
+            total = zlib.crc32(piece, total)
+    return total
+
+
+def remove(path: Path) -> None:
+    """Removes a file if it is there and can be removed."""
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+
+
+def probe(directory: Path) -> None:
+    """Raises the OSError that a file written to `directory` would meet."""
+    path = directory / ".probe"
+    try:
+        _write_through(path, b"\0" * 4096)
+    finally:
+        remove(path)
+
+
+def lock(path: Path) -> int:
+    """The descriptor of a lock that no other holds. The kernel lets go of it when the process ends, however it ends.
+
+    Raises:
+        BlockingIOError: another process, or another descriptor of this one, holds it.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        _lock(descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    _held.add(descriptor)
+    return descriptor
+
+
+def unlock(descriptor: int) -> None:
+    """Lets go of a lock, once."""
+    if descriptor in _held:
+        _held.remove(descriptor)
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in UNLOCKABLE:
+            raise
+
+
+def _write_through(path: Path, data: bytes | memoryview) -> None:
+    with open(path, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_directory(directory: Path) -> None:
+    """A rename lasts once the directory is written, too."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # file systems that know no such thing
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _forget_locks() -> None:
+    while _held:
+        os.close(_held.pop())
+
+
+if hasattr(
+    os, "register_at_fork"
+):  # workers that a data loader forks outlive a killed parent, and would keep its locks
+    os.register_at_fork(after_in_child=_forget_locks)

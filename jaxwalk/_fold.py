@@ -1,0 +1,101 @@
+"""Merging the states of sets of data two by two: on the device, and on the host in 64 bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Merge = Callable[[Any, Any], Any]
+State = Any
+
+
+class Partial(NamedTuple):
+    """The states of some sets of data, and which of them are of any data at all: those of none are zeros.
+
+    Attributes:
+        state: a pytree of arrays; axes of `seen` lead.
+        seen: booleans.
+    """
+
+    state: State
+    seen: Any
+
+
+def either(merge: Merge, a: Partial, b: Partial) -> Partial:
+    """Of the union of two sets of data; where one of them is empty, the other."""
+    each = merge
+    for _ in range(jnp.ndim(a.seen)):
+        each = jax.vmap(each)
+    first = where(a.seen, a.state, b.state)
+    return Partial(where(a.seen & b.seen, each(a.state, b.state), first), a.seen | b.seen)
+
+
+def fold(merge: Merge, partial: Partial) -> Partial:
+    """The union over the leading axis, by a balanced tree of merges.
+
+    Over a tree the error of a sum grows with its depth alone (N. J. Higham, Accuracy and Stability of Numerical
+    Algorithms, 2nd ed., §4.2).
+    """
+    while (length := len(partial.seen)) > 1:
+        even, odd = (jax.tree.map(lambda leaf, i=i: leaf[i : length - length % 2 : 2], partial) for i in (0, 1))
+        merged = either(merge, even, odd)
+        left_over = jax.tree.map(lambda leaf: leaf[length - length % 2 :], partial)
+        partial = jax.tree.map(lambda m, left: jnp.concatenate([m, left]), merged, left_over) if length % 2 else merged
+    return jax.tree.map(lambda leaf: leaf[0], partial)
+
+
+def where(condition: Any, a: State, b: State) -> State:
+    """Leaf by leaf; the axes of `condition` lead."""
+    lead = jnp.ndim(condition)
+    wide = lambda leaf: jnp.reshape(condition, jnp.shape(condition) + (1,) * (jnp.ndim(leaf) - lead))
+    return jax.tree.map(lambda x, y: jnp.where(wide(x), x, y), a, b)
+
+
+# On the host ---------------------------------------------------------------------------------------------
+
+
+def on_host(tree: Any) -> Any:
+    """Its arrays as NumPy's, wide enough to add up any number of data: float64, int64."""
+    return jax.tree.map(_wide, jax.device_get(tree))
+
+
+def _wide(leaf: np.ndarray) -> np.ndarray:
+    leaf = np.asarray(leaf)
+    if leaf.dtype == np.bool_:
+        return leaf
+    return leaf.astype(np.int64 if np.issubdtype(leaf.dtype, np.integer) else np.float64)
+
+
+def either_on_host(merge: Merge, a: Partial, b: Partial) -> Partial:
+    """`either`, of NumPy arrays, which stay what they are."""
+    results = [_one(merge, a, b, index) for index in np.ndindex(np.shape(a.seen))]
+    leaves = [jax.tree.leaves(state) for state in results]
+    tree = jax.tree.structure(a.state)
+    stacked = [
+        _restacked(column, like, np.shape(a.seen)) for column, like in zip(zip(*leaves), jax.tree.leaves(a.state))
+    ]
+    return Partial(jax.tree.unflatten(tree, stacked), np.asarray(a.seen | b.seen))
+
+
+def _one(merge: Merge, a: Partial, b: Partial, index: tuple[int, ...]) -> State:
+    mine, other = (jax.tree.map(lambda leaf: leaf[index], p.state) for p in (a, b))
+    if not (a.seen[index] and b.seen[index]):
+        return mine if a.seen[index] else other
+    return merge(mine, other)
+
+
+def _restacked(values: tuple, like: np.ndarray, lead: tuple[int, ...]) -> np.ndarray:
+    return np.stack([np.asarray(v, like.dtype) for v in values]).reshape(lead + like.shape[len(lead) :])
+
+
+def finished(finish: Callable[[State], dict[str, Any]], partial: Partial) -> dict[str, np.ndarray]:
+    """What `finish` says at each step of the loops around a point, stacked along their axes."""
+    lead = np.shape(partial.seen)
+    at = lambda index: jax.tree.map(lambda leaf: leaf[index], partial.state)
+    each = [finish(at(index)) for index in np.ndindex(lead)]
+    stacked = lambda values: np.stack([np.asarray(v) for v in values]).reshape((*lead, *np.shape(values[0])))
+    return {key: stacked([one[key] for one in each]) for key in each[0]}

@@ -1,0 +1,118 @@
+"""Norms, and mean and variance, of one array: their states, which merge, and what they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ._entry_sums import all_sums, common_scale, common_scale_of_all, counted, over, real, scale_of
+from ._statistic import State, numpy_of
+
+
+def norms_of(x: Any) -> State:
+    x = real(x)
+    finite = jnp.isfinite(x)
+    count = counted(finite)
+    sizes = jnp.where(finite, jnp.abs(x), 0)
+    largest = jnp.max(sizes, initial=0)
+    scale = scale_of(largest)
+    scaled = sizes * (1 / scale)
+    squares = jnp.sum(scaled * scaled)
+    is_whole = count == x.size
+    return {
+        "data": is_whole.astype(jnp.int32),
+        "count": count,
+        "scale": scale,
+        "max": largest,
+        "l1": jnp.where(is_whole, jnp.sum(scaled), 0),
+        "l2": jnp.where(is_whole, jnp.sqrt(squares), 0),
+        "squares": squares,
+    }
+
+
+def merge_norms(a: State, b: State) -> State:
+    scale, of_a, of_b = common_scale(a, b)
+    return {
+        "data": a["data"] + b["data"],
+        "count": a["count"] + b["count"],
+        "scale": scale,
+        "max": numpy_of((a, b)).maximum(a["max"], b["max"]),
+        "l1": a["l1"] * of_a + b["l1"] * of_b,
+        "l2": a["l2"] * of_a + b["l2"] * of_b,
+        "squares": a["squares"] * of_a**2 + b["squares"] * of_b**2,
+    }
+
+
+def merge_all_norms(states: State, which: jax.Array) -> State:
+    scale, factor = common_scale_of_all(states)
+    factors = {"l1": factor, "l2": factor, "squares": factor**2}
+    sums = all_sums({key: states[key] * factors[key] if key in factors else states[key] for key in states}, which)
+    return {**sums, "scale": scale, "max": jnp.max(states["max"], 0)}
+
+
+def finish_norms(state: State) -> dict[str, Any]:
+    xp, scale = numpy_of(state), state["scale"]
+    with np.errstate(over="ignore"):
+        return {
+            "l1": over(state["l1"], state["data"]) * scale,
+            "l2": over(state["l2"], state["data"]) * scale,
+            "max": state["max"],
+            "rms": xp.sqrt(over(state["squares"], state["count"])) * scale,
+        }
+
+
+def moments_of(x: jax.Array, axes: Sequence[int] | None) -> State:
+    finite = jnp.isfinite(x)
+    count = counted(finite, axes, keepdims=True)
+    scale = scale_of(jnp.max(jnp.where(finite, jnp.abs(x), 0), axis=axes, initial=0, keepdims=True))
+    scaled = jnp.where(finite, x, 0) * (1 / scale)
+    mean = jnp.sum(scaled, axis=axes, keepdims=True) / jnp.maximum(count, 1).astype(x.dtype)
+    squares = jnp.sum(jnp.where(finite, jnp.square(scaled - mean), 0), axis=axes, keepdims=True)
+    state = {"count": count, "scale": scale, "mean": mean, "squares": squares}
+    return {key: jnp.squeeze(value, axes) for key, value in state.items()}
+
+
+def merge_moments(a: State, b: State) -> State:
+    """Chan, Golub, LeVeque: Updating formulae and a pairwise algorithm for computing sample variances (1979)."""
+    scale, of_a, of_b = common_scale(a, b)
+    count = a["count"] + b["count"]
+    share = b["count"].astype(scale.dtype) / numpy_of((a, b)).maximum(count, 1).astype(scale.dtype)
+    mean = a["mean"] * of_a
+    step = b["mean"] * of_b - mean
+    between = step * step * a["count"].astype(scale.dtype) * share
+    return {
+        "count": count,
+        "scale": scale,
+        "mean": mean + step * share,
+        "squares": a["squares"] * of_a**2 + b["squares"] * of_b**2 + between,
+    }
+
+
+def merge_all_moments(states: State, which: jax.Array) -> State:
+    """As `merge_moments`, about the mean of all; its own rounding error is taken out again."""
+    scale, factor = common_scale_of_all(states)
+    count = jnp.sum(states["count"], 0, dtype=jnp.int32)
+    weights = states["count"].astype(scale.dtype)
+    number = jnp.maximum(count, 1).astype(scale.dtype)
+    means = states["mean"] * factor
+    mean = jnp.sum(weights * means, 0) / number
+    steps = jnp.where(weights > 0, means - mean, 0)
+    error = jnp.sum(weights * steps, 0) / number
+    between = jnp.maximum(jnp.sum(weights * steps**2, 0) - number * error**2, 0)
+    squares = jnp.sum(states["squares"] * factor**2, 0) + between
+    return {"count": count, "scale": scale, "mean": mean + error, "squares": squares}
+
+
+def finish_moments(state: State) -> dict[str, Any]:
+    xp, scale = numpy_of(state), state["scale"]
+    variance = over(state["squares"], state["count"])
+    with np.errstate(over="ignore"):
+        return {
+            "mean": xp.where(state["count"] > 0, state["mean"] * scale, xp.nan),
+            "variance": variance * scale * scale,
+            "std": xp.sqrt(variance) * scale,
+        }

@@ -1,0 +1,279 @@
+"""One batch through the walk: the compiled step of an evaluation, and what it carries from batch to batch."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ._batches import COUNTS
+from ._dtypes import widened
+from ._fold import Partial, either
+from ._inside import of_batch, of_datum, over_data
+from ._points import Point, Points
+from ._source import Source
+from ._stage import as_input, is_array
+from ._walk import walk
+from .stats import Statistic
+
+SMALL = 64  # numbers in a state: fewer are merged after the backward pass, more inside it
+WHOLE = jnp.int32  # of the data of one group of batches: what is carried goes to the host after each
+
+
+class Rows(NamedTuple):
+    """Of each datum of a batch: loss, (data,); ℓ2 norms of δ, (data, points); what it counts as, (data,)."""
+
+    loss: jax.Array
+    norms: jax.Array
+    counts: jax.Array
+
+
+class Largest(NamedTuple):
+    """The data of largest loss, largest first: what they are ordered by (-inf where there are no more), their places
+    among the data of the group, and their rows."""
+
+    key: jax.Array
+    place: jax.Array
+    rows: Rows
+
+
+class Carry(NamedTuple):
+    """What is known of the data so far.
+
+    Attributes:
+        count, nonfinite: how many data; how many of them have a loss or a norm that is NaN or Inf.
+        loss: the mean loss of those that have a finite one, and whether there is one.
+        states: of the statistics; those of points whose states have one form are one, with a leading axis of points.
+        largest: the culprits.
+    """
+
+    count: jax.Array
+    nonfinite: jax.Array
+    loss: Partial
+    states: list[Partial]
+    largest: Largest
+
+
+class Step(NamedTuple):
+    """A batch through the walk.
+
+    Attributes:
+        advance: (params, carry, leaves, counts) -> (carry, rows). Compiled. The carry is given away.
+        start: the carry before the first.
+        names: of the points that norms are of.
+        alike: of the points of each of `Carry.states`, the names.
+    """
+
+    advance: Callable[..., tuple[Carry, Rows]]
+    start: Callable[[], Carry]
+    names: list[str]
+    alike: list[list[str]]
+
+
+def step_of(
+    fun: Callable,
+    chosen: Points,
+    by: str | None,
+    source: Source,
+    arguments: Callable[[Sequence[Any]], tuple],
+    statistic: Statistic | None,
+    top: int,
+    example: tuple[Any, Sequence[jax.ShapeDtypeStruct], int],
+    groups: int,
+    **jit_options: Any,
+) -> Step:
+    """Compiles nothing yet.
+
+    Arguments:
+        fun, by, source: as of `walk`; `chosen`: its points.
+        arguments: from the leaves of one datum to the arguments after `params`.
+        statistic: what to keep, or None for nothing but norms.
+        top: how many culprits.
+        example: the params, one row per leaf, and the number of rows of a batch.
+        groups: among how many devices a batch is divided.
+        jit_options: of `jax.jit`.
+    """
+    params, rows, size = example
+    arrays, closed = opened_params(params)
+    felt = [p for p in chosen.values() if p.has_delta and p.name not in chosen.same()]
+    kinds = {p.conditional for p in felt} if statistic else set()
+    one = functools.partial(_datum, fun, felt, by, source, arguments, _keeper(statistic, groups, kinds))
+
+    @jax.jit
+    def each(arrays: list[Any], leaves: Sequence[Any], counts: jax.Array) -> _Each:
+        over = jax.vmap(one, in_axes=(None, 0, 0), out_axes=(0, 0, 0, None))
+        losses, norms, apart, merged = over(closed(arrays), leaves, counts == COUNTS)
+        return _Each(Rows(losses, jnp.stack([norms[p.name] for p in felt], 1), counts), apart, merged)
+
+    leaves = [jax.ShapeDtypeStruct((size, *row.shape), row.dtype) for row in rows]
+    shapes = jax.eval_shape(each, arrays, leaves, jax.ShapeDtypeStruct((size,), jnp.int8))
+    alike = _alike(shapes.apart), _alike(shapes.merged)
+
+    def batch(*args: Any) -> tuple[Rows, list[Partial]]:
+        rows, apart, merged = each(*args)
+        union = functools.partial(over_data, statistic, groups=groups)
+        return rows, [*map(union, _stacked(apart, alike[0], 1)), *_stacked(merged, alike[1], 0)]
+
+    def advance(arrays: list[Any], carry: Carry, leaves: Sequence[Any], counts: jax.Array):
+        rows, states = batch(arrays, leaves, counts)
+        return _merged(statistic, carry, rows, states), rows
+
+    def start() -> Carry:
+        return _start(*jax.eval_shape(batch, arrays, leaves, jax.ShapeDtypeStruct((size,), jnp.int8)), top)
+
+    compiled = functools.partial(jax.jit, **jit_options)
+    names = [p.name for p in felt]
+    return Step(compiled(advance, donate_argnums=1), compiled(start), names, [*alike[0], *alike[1]])
+
+
+class _Each(NamedTuple):
+    """Of a batch: its rows; states by point, one per datum; states by point that are of the whole batch."""
+
+    rows: Rows
+    apart: dict[str, Partial]
+    merged: dict[str, Partial]
+
+
+def _stacked(states: dict[str, Partial], alike: list[list[str]], axis: int) -> list[Partial]:
+    """The states of alike points as one, with an axis of points."""
+    stack = lambda *leaves: jnp.stack(leaves, axis)
+    return [jax.tree.map(stack, *(states[name] for name in names)) for names in alike]
+
+
+def _alike(states: dict[str, Partial]) -> list[list[str]]:
+    """The names of points whose states have one form: for each form there is, merging is compiled once."""
+    forms: dict[Any, list[str]] = {}
+    for name, partial in states.items():
+        leaves, tree = jax.tree.flatten(partial)
+        forms.setdefault((tree, *((leaf.shape, leaf.dtype) for leaf in leaves)), []).append(name)
+    return list(forms.values())
+
+
+def opened_params(params: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
+    """The arrays among the leaves, and the way back; the other leaves (functions, names) are part of the program."""
+    leaves, tree = jax.tree.flatten(params)
+    places = [i for i, leaf in enumerate(leaves) if is_array(leaf)]
+
+    def closed(arrays: Sequence[Any]) -> Any:
+        whole = list(leaves)
+        for place, array in zip(places, arrays, strict=True):
+            whole[place] = array
+        return jax.tree.unflatten(tree, whole)
+
+    return [as_input(leaves[i]) for i in places], closed
+
+
+# One datum -----------------------------------------------------------------------------------------------
+
+
+def _datum(fun, felt: Sequence[Point], by, source, arguments, keeper: Callable, params, leaves, counts):
+    """(loss, norms by point, states by point that are of this datum, states by point that are of the whole batch).
+
+    A point in a branch has its states apart, to be merged afterwards: where each datum goes its own way, `jax.vmap`
+    runs both branches, and only the datum itself knows which one counts. So have points whose states are small:
+    those of many such points are merged at once.
+    """
+    names = [p.name for p in felt]
+    walked = walk(fun, names, by=by, source=source, keep=keeper(counts))(params, *arguments(leaves))
+    loss = walked.value.astype(widened(walked.value.dtype))
+    kept = {name: walked.kept[name] for name in names}
+    norms = {name: _over_steps(kept[name]["norm"]).astype(loss.dtype) for name in names}
+    where = {p.name: "apart" if p.conditional or "merged" not in kept[p.name] else "merged" for p in felt}
+    states = lambda kind: {name: kept[name][kind] for name in names if where[name] == kind and kind in kept[name]}
+    return loss, norms, states("apart"), states("merged")
+
+
+def _keeper(statistic: Statistic | None, groups: int, kinds: set[bool]) -> Callable:
+    """From whether a datum counts to the `keep` of its walk; `kinds`: whether points are conditional.
+
+    It does not know at which point it is. So it gives the states of all kinds of points there are: those that are not
+    looked at are not computed.
+    """
+    if statistic is None:
+        return lambda counts: lambda output, delta: {"norm": _norm(delta)}
+    apart, merged = of_datum(statistic), of_batch(statistic, groups)
+
+    def keep(counts: jax.Array, output: jax.Array, delta: jax.Array) -> dict[str, Any]:
+        kept: dict[str, Any] = {"norm": _norm(delta)}
+        is_small = _numbers(jax.eval_shape(statistic.of, output, delta)) <= SMALL
+        if True in kinds or is_small:
+            # In a branch not taken nothing runs, and what is kept is zeros: not seen.
+            kept["apart"] = apart(output, delta, counts)
+        if False in kinds and not is_small:
+            kept["merged"] = merged(output, delta, counts)
+        return kept
+
+    return lambda counts: functools.partial(keep, counts)
+
+
+def _numbers(state: Any) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(state))
+
+
+def _norm(delta: jax.Array) -> jax.Array:
+    """ℓ2, of numbers whose squares are no float32 too."""
+    size = jnp.abs(delta.astype(widened(delta.dtype)))
+    scale = jnp.max(size, initial=0)
+    unit = jnp.where((scale > 0) & jnp.isfinite(scale), scale, 1)
+    return unit * jnp.sqrt(jnp.sum((size / unit) ** 2))
+
+
+def _over_steps(norms: jax.Array) -> jax.Array:
+    """The norm over all the steps of loops, from that at each."""
+    return _norm(norms) if norms.ndim else norms
+
+
+# From batch to batch -------------------------------------------------------------------------------------
+
+
+def _merged(statistic, carry: Carry, rows: Rows, states: list[Partial]) -> Carry:
+    counts = rows.counts == COUNTS
+    bad = ~(jnp.isfinite(rows.loss) & jnp.all(jnp.isfinite(rows.norms), 1))
+    place = carry.count + jnp.cumsum(counts, dtype=WHOLE) - 1
+    merged = [either(statistic.merge, a, b) for a, b in zip(carry.states, states, strict=True)]
+    return Carry(
+        carry.count + jnp.sum(counts, dtype=WHOLE),
+        carry.nonfinite + jnp.sum(bad & counts, dtype=WHOLE),
+        either(merged_means, carry.loss, _mean(rows.loss, counts & jnp.isfinite(rows.loss))),
+        merged,
+        _larger(carry.largest, rows, bad, place, counts),
+    )
+
+
+def _mean(loss: jax.Array, counts: jax.Array) -> Partial:
+    count = jnp.sum(counts, dtype=WHOLE)
+    total = jnp.sum(jnp.where(counts, loss, 0))
+    return Partial({"count": count, "mean": total / jnp.maximum(count, 1).astype(total.dtype)}, count > 0)
+
+
+def merged_means(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
+    """The mean of a union, from counts and means (T. F. Chan, G. H. Golub, R. J. LeVeque, 1983)."""
+    count = a["count"] + b["count"]
+    share = b["count"] / count
+    return {"count": count, "mean": a["mean"] + (b["mean"] - a["mean"]) * share.astype(a["mean"].dtype)}
+
+
+def _larger(largest: Largest, rows: Rows, bad: jax.Array, place: jax.Array, counts: jax.Array) -> Largest:
+    """Of those and these rows, the ones of largest loss; those that are not finite are the largest."""
+    top = len(largest.key)
+    key = jnp.where(counts, jnp.where(bad, jnp.inf, rows.loss.astype(largest.key.dtype)), -jnp.inf)
+    both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), largest, Largest(key, place, rows))
+    key, among = jax.lax.top_k(both.key, top)
+    return Largest(key, *jax.tree.map(lambda leaf: leaf[among], both[1:]))
+
+
+def _start(rows: Rows, states: list[Partial], top: int) -> Carry:
+    zeros = lambda tree: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), tree)
+    none = jax.tree.map(lambda leaf: jnp.zeros((top, *leaf.shape[1:]), leaf.dtype), rows)
+    key = jnp.full(top, -jnp.inf, rows.loss.dtype)
+    mean = Partial({"count": jnp.zeros((), WHOLE), "mean": jnp.zeros((), rows.loss.dtype)}, jnp.bool_(False))
+    return Carry(
+        jnp.zeros((), WHOLE),
+        jnp.zeros((), WHOLE),
+        mean,
+        zeros(states),
+        Largest(key, jnp.zeros(top, WHOLE), none),
+    )

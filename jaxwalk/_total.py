@@ -1,0 +1,84 @@
+"""What is known of all the data so far, on the host: groups of batches added up in 64 bits, and kept on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from ._batches import COUNTS
+from ._blamed import Data, Datum, by_point
+from ._evaluation import Evaluation
+from ._fold import Partial, either_on_host, finished, on_host
+from ._points import Points
+from ._step import Carry, Largest, Rows, Step, merged_means
+from .stats import Statistic
+
+
+def on_host_from(carry: Carry, before: int) -> Carry:
+    """What a group of batches carried, as NumPy arrays of 64 bits; places are those among all data."""
+    wide: Any = on_host(carry)
+    return wide._replace(largest=wide.largest._replace(place=wide.largest.place + before))
+
+
+def added(statistic: Statistic | None, a: Carry | None, b: Carry) -> Carry:
+    """What is known of the data of both; `b` came after `a`."""
+    if a is None:
+        return b
+    pairs = zip(a.states, b.states, strict=True)
+    states = [] if statistic is None else [either_on_host(statistic.merge, mine, other) for mine, other in pairs]
+    loss = either_on_host(merged_means, a.loss, b.loss)
+    return Carry(a.count + b.count, a.nonfinite + b.nonfinite, loss, states, _largest(a.largest, b.largest))
+
+
+def _largest(a: Largest, b: Largest) -> Largest:
+    both = jax.tree.map(lambda x, y: np.concatenate([x, y]), a, b)
+    order = np.argsort(-both.key, kind="stable")[: len(a.key)]
+    return jax.tree.map(lambda leaf: leaf[order], both)
+
+
+def evaluation_of(total: Carry, statistic: Statistic | None, points: Points, step: Step) -> Evaluation:
+    """What a total says. Another name of a point that the step has says the same."""
+    loss = float(total.loss.state["mean"]) if total.loss.seen else float("nan")
+    kept = {}
+    if statistic is not None:
+        kept = {name: finished(statistic.finish, partial) for name, partial in _by_name(total.states, step.alike)}
+    culprits = Data(_data(total.largest, points, step.names))
+    nothing = "Nothing was kept: `evaluate` was called with `keep=None`." if statistic is None else None
+    return Evaluation(int(total.count), loss, int(total.nonfinite), points, by_point(kept, points, nothing), culprits)
+
+
+def _by_name(states: Sequence[Partial], alike: Sequence[Sequence[str]]) -> Iterator[tuple[str, Partial]]:
+    for partial, names in zip(states, alike, strict=True):
+        for i, name in enumerate(names):
+            yield name, jax.tree.map(lambda leaf, i=i: leaf[i], partial)
+
+
+def _data(largest: Largest, points: Points, names: Sequence[str]) -> list[Datum]:
+    there = np.flatnonzero(largest.key > -np.inf)
+    norms = [by_point(dict(zip(names, map(float, largest.rows.norms[i]), strict=True)), points) for i in there]
+    return [Datum(int(largest.place[i]), float(largest.rows.loss[i]), n) for i, n in zip(there, norms, strict=True)]
+
+
+# On disk -------------------------------------------------------------------------------------------------
+
+
+def packed(total: Carry) -> dict[str, np.ndarray]:
+    """The arrays of a group, by name."""
+    return {f"leaf {i}": leaf for i, leaf in enumerate(jax.tree.leaves(total))}
+
+
+def unpacked(arrays: Mapping[str, np.ndarray], like: Callable[[], Carry]) -> Carry:
+    """The group that they are of."""
+    leaves = [arrays[f"leaf {i}"] for i in range(len(arrays))]
+    return jax.tree.unflatten(jax.tree.structure(jax.eval_shape(like)), leaves)
+
+
+def columns(rows: Sequence[Rows], names: Sequence[str], before: int) -> dict[str, np.ndarray]:
+    """The rows of a group as columns: index, loss, and the norms by point."""
+    found = jax.tree.map(lambda *leaves: np.concatenate(leaves), *jax.device_get(list(rows)))
+    losses, norms = (values[found.counts == COUNTS] for values in (found.loss, found.norms))
+    index = np.arange(before, before + len(losses), dtype=np.int64)
+    return {"index": index, "loss": losses} | {f"delta_l2/{name}": norms[:, i] for i, name in enumerate(names)}
