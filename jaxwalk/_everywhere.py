@@ -37,7 +37,8 @@ def shared(begun: Begun, refusal: StoreError | None, like: Callable[[], Carry]) 
     """
     said = {"batches": list(begun.batches), "finished": begun.is_finished, "refusal": refusal and str(refusal)}
     file = io.BytesIO()
-    np.savez(file, said=np.array(json.dumps(said)), **({} if begun.total is None else packed(begun.total)))
+    arrays = {} if begun.total is None else packed(begun.total)
+    np.savez(file, allow_pickle=False, said=np.array(json.dumps(said)), **arrays)
     with np.load(io.BytesIO(_from_first(file.getvalue()))) as found:
         arrays = {name: found[name] for name in found.files}
     said = json.loads(str(arrays.pop("said")))
