@@ -83,15 +83,16 @@ class Batches:
             )
         if self.done is not None and sum(passed) != self.done:
             raise DataError(
-                f"`batches` has {sum(passed)} rows in the batches that are done already, which had {self.done}; give the"
-                " same data."
+                f"`batches` has {sum(passed)} rows in the batches that are done already, which had {self.done}; give"
+                " the same data."
             )
         for number, value in enumerate(came, skipped):
             yield self._batch(value, number)
 
     def nothing(self, counts: int = 0) -> Batch:
         """A batch without a datum, whose rows count as `counts`."""
-        rows = [np.zeros((self.size, *row.shape), row.dtype) for row in self.form.rows]
+        keys = [jnp.issubdtype(row.dtype, jax.dtypes.extended) for row in self.form.rows]  # of random numbers
+        rows = [(jnp if k else np).zeros((self.size, *r.shape), r.dtype) for r, k in zip(self.form.rows, keys)]
         return Batch(rows, np.full(self.size, counts, np.int8))
 
     def _batch(self, value: Any, number: int) -> Batch:
@@ -145,11 +146,11 @@ def opened(batches: Iterable[Any]) -> Batches:
 
 
 def _iterator(batches: Any) -> Iterator[Any]:
-    # By `iter`, which also takes what has items by number alone, as a `keras` Sequence.
-    if not isinstance(batches, (str, bytes)) and (hasattr(batches, "__iter__") or hasattr(batches, "__getitem__")):
-        if np.ndim(batches) if isinstance(batches, (np.ndarray, jax.Array)) else True:
-            return iter(batches)
-    raise ArgumentError(f"`batches` is {shown(batches)}, which cannot be iterated over; {FORM}.")
+    # Some have items by number alone, as a Sequence of Keras.
+    is_iterable = hasattr(batches, "__iter__") or hasattr(batches, "__getitem__")
+    if not is_iterable or isinstance(batches, (str, bytes)) or getattr(batches, "shape", None) == ():
+        raise ArgumentError(f"`batches` is {shown(batches)}, which cannot be iterated over; {FORM}.")
+    return iter(batches)
 
 
 def _total(batches: Any, size: int) -> int | None:
@@ -165,7 +166,7 @@ def _array(leaf: Any, path: str, number: int) -> Any:
         return _strong(leaf)
     if isinstance(leaf, np.ma.MaskedArray):
         raise ArgumentError(
-            f"Batch {number} of `batches` holds a masked array at `batch{path}`, whose mask would be lost; fill it first."
+            f"Batch {number} of `batches` holds a masked array at `batch{path}`, whose mask would be lost; fill it."
         )
     # NumPy's, and what turns into NumPy's, as a PyTorch tensor does.
     # A copy: the iterable may fill the same buffer again before the device has read it.

@@ -15,10 +15,10 @@ from ._statistic import State, numpy_of
 
 
 def real(x: Any) -> jax.Array:
-    """`x` as real numbers of at least float32."""
+    """`x` as real numbers of at least float32; of an integer, the default float."""
     x = jnp.asarray(x)
     x = jnp.abs(x) if jnp.issubdtype(x.dtype, jnp.complexfloating) else x
-    return x.astype(widened(x.dtype))
+    return x.astype(widened(x.dtype) if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.result_type(float))
 
 
 def bits_of(x: jax.Array) -> jax.Array:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from . import _compat
@@ -142,7 +143,7 @@ def _digest(parts: Iterable[Any]) -> str:
 def _contents(arrays: Iterable[Any]) -> Iterator[Any]:
     """Of each array its dtype, its shape and its numbers; of one divided among processes, those that are here."""
     for array in arrays:
-        if isinstance(array, jax.Array) and jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
+        if isinstance(array, jax.Array) and jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
             yield str(array.dtype).encode()
             array = jax.random.key_data(array)
         parts = array.addressable_shards if isinstance(array, jax.Array) and not array.is_fully_addressable else None
