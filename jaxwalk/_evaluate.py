@@ -82,8 +82,8 @@ def evaluate(
         Evaluation: count, loss, what was kept by point, culprits; shown as tables.
 
     Raises:
-        ArgumentError: an argument does not fit; a batch is not like the first, or has more rows; the mesh does not divide
-            a batch.
+        ArgumentError: an argument does not fit; a batch is not like the first, or has more rows; the mesh does not
+            divide a batch.
         PointError: as of `walk`.
         DataError: there is no batch, or no row in the first; fewer batches than are done already.
         StoreError: `out` is something else, holds another evaluation or one that is not to be resumed, or cannot be

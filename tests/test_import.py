@@ -8,7 +8,9 @@ import sys
 
 class Only:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"rich", "matplotlib", "sympy", "pyarrow", "pandas", "treescope", "flax", "equinox", "IPython"}:
+        if name.split(".")[0] in {
+            "rich", "matplotlib", "sympy", "pyarrow", "pandas", "treescope", "flax", "equinox", "IPython"
+        }:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Only())

@@ -54,5 +54,5 @@ def test_a_mesh_that_does_not_divide_a_batch():
 
 
 def test_what_is_no_mesh():
-    with pytest.raises(jw.ArgumentError, match="`mesh` is 4; give a `jax.sharding.Mesh`"):
+    with pytest.raises(jw.ArgumentError, match=r"`mesh` is 4; give a `jax\.sharding\.Mesh`"):
         evaluate(mesh=4)
