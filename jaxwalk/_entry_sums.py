@@ -88,4 +88,4 @@ def common_scale(a: State, b: State) -> tuple[Any, Any, Any]:
 def common_scale_of_all(states: State) -> tuple[jax.Array, jax.Array]:
     """The largest of many scales, and what the sums in each are multiplied with to be in it: of zeros, with 0."""
     scale = jnp.max(states["scale"], 0)
-    return scale, states["scale"] / jnp.where(scale > 0, scale, 1)
+    return scale, states["scale"] / jnp.where(scale > 0, scale, 1)[None]
