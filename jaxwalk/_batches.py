@@ -171,10 +171,17 @@ def _array(leaf: Any, path: str, number: int) -> Any:
     # NumPy's, and what turns into NumPy's, as a PyTorch tensor does.
     # A copy: the iterable may fill the same buffer again before the device has read it.
     array = np.array(leaf) if isinstance(leaf, (int, float, complex)) or hasattr(leaf, "__array__") else None
-    if array is None or (array.dtype.kind not in "biufc" and not jnp.issubdtype(array.dtype, jnp.number)):
+    if array is None or not _is_held(array.dtype):
         what = shown(leaf) if array is None else f"an array of dtype {array.dtype}"
         raise ArgumentError(f"Batch {number} of `batches` holds {what} at `batch{path}`; {FORM}.")
     return _narrowed(array, path, number)
+
+
+def _is_held(dtype: np.dtype) -> bool:
+    """Whether JAX has arrays of it, or of a narrower one of its kind. It has no long doubles."""
+    return (dtype.kind in "biufc" and dtype.char not in "gG") or (
+        jnp.issubdtype(dtype, jnp.number) and dtype.kind == "V"
+    )
 
 
 def _strong(array: jax.Array) -> jax.Array:

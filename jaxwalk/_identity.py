@@ -121,11 +121,14 @@ def _text(value: Any) -> str:
         return "program"
     if isinstance(value, (tuple, list)):
         return f"[{', '.join(map(_text, value))}]"
-    if isinstance(value, (set, frozenset)):
-        return f"{{{', '.join(sorted(map(_text, value)))}}}"
     if isinstance(value, (np.ndarray, jax.Array)):
         return _digest(_contents([value]))
-    return re.sub(PASSING, "", repr(value))
+    return re.sub(r"\{[^{}]*\}", _in_order, re.sub(PASSING, "", repr(value)))
+
+
+def _in_order(found: re.Match[str]) -> str:
+    """A set, which shows what it holds in any order."""
+    return ", ".join(sorted(found[0].strip("{}").split(", ")))
 
 
 # Digests -------------------------------------------------------------------------------------------------

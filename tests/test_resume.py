@@ -1,13 +1,9 @@
 """An evaluation on disk: its rows are those of the walk, and what ended early goes on as if it had not."""
 
-import contextlib
 import errno
 import os
 import random
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +11,8 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 from jax import lax
+from killed import finished as end
+from killed import killed, parts
 
 import jaxwalk as jw
 from jaxwalk import _disk
@@ -208,6 +206,30 @@ def test_there_was_nothing_to_go_on_with(tmp_path):
     check_rows(tmp_path / "out")
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """What an evaluation leaves that nobody killed; and a directory of compiled programs."""
+    place = tmp_path_factory.mktemp("whole")
+    end(place / "warm", place / "cache")
+    return end(place / "out", place / "cache"), place / "cache"
+
+
+@pytest.mark.parametrize("kills", [1, 3])
+def test_killed_at_any_moment_it_ends_the_same(tmp_path, whole, kills):
+    """`python tests/killed.py 20` kills more, at moments of the whole run."""
+    (found, files), cache = whole
+    out, moment = tmp_path / "out", random.Random(kills)
+    for kill in range(1, kills + 1):
+        there = moment.randrange(len(files) * (kill - 1) // kills, len(files) * kill // kills)
+        late = moment.uniform(0, 0.01)  # into the parts that follow
+
+        def may_go_on(there=there, late=late):
+            return parts(out) <= there or time.sleep(late)
+
+        assert killed(out, cache, may_go_on) in range(there, len(files) + 1)
+    assert end(out, cache) == (found, files)
+
+
 # What is another evaluation ------------------------------------------------------------------------------
 
 
@@ -331,7 +353,7 @@ def test_a_disk_that_is_full_at_the_end(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(jw._store.Store, "open", then_full)
         with pytest.raises(
-            jw.StoreError, match="The end cannot be written to .* the 5 parts there stay whole"
+            jw.StoreError, match=r"The end cannot be written to .* the 5 parts there stay whole"
         ) as caught:
             evaluate(tmp_path / "out")
     assert_same(caught.value.evaluation, whole, tmp_path)
