@@ -179,9 +179,8 @@ def _array(leaf: Any, path: str, number: int) -> Any:
 
 def _is_held(dtype: np.dtype) -> bool:
     """Whether JAX has arrays of it, or of a narrower one of its kind. It has no long doubles."""
-    return (dtype.kind in "biufc" and dtype.char not in "gG") or (
-        jnp.issubdtype(dtype, jnp.number) and dtype.kind == "V"
-    )
+    is_long = dtype.char in (np.dtype(np.longdouble).char, np.dtype(np.clongdouble).char)
+    return not is_long and (dtype.kind in "biufc" or jnp.issubdtype(dtype, jnp.number))
 
 
 def _strong(array: jax.Array) -> jax.Array:

@@ -12,7 +12,7 @@ import jax
 from ._at import At, choose
 from ._batches import Batches, opened
 from ._compat import trace
-from ._errors import ArgumentError, DataError, StoreError, shown
+from ._errors import ArgumentError, DataError, PointError, StoreError, shown
 from ._evaluation import Evaluation
 from ._everywhere import Begun, everyones, is_first, shared
 from ._find import find
@@ -139,7 +139,7 @@ def _job(fun, params, data: Batches, at, by, source, statistic, top, placed: Pla
     arrays = placed.params(given)
     params = closed(arrays)
     staged, points = find(fun, (params, *data.datum), {}, by, source, None, _loss_of_datum)
-    chosen = choose(points, at, by)
+    chosen = _with_delta(choose(points, at, by))
     step = step_of(
         fun, chosen, by, source, data.arguments, statistic, top, (params, data.form.rows, data.size),
         placed.groups, **placed.jit_options,
@@ -152,6 +152,14 @@ def _job(fun, params, data: Batches, at, by, source, statistic, top, placed: Pla
         return identity(staged.closed, walked, given, chosen, statistic, data.first, **others)
 
     return _Job(step, arrays, placed, chosen, statistic, same)
+
+
+def _with_delta(points: Points) -> Points:
+    """The same, if any of them has a δ."""
+    if not any(point.has_delta for point in points.values()):
+        name, point = next(iter(points.items()))
+        raise PointError(f"No point has a δ to evaluate, as `{name}`: {point.why_no_delta()} Choose others by `at`.")
+    return points
 
 
 def _deltas(fun: Callable, names: list[str], by: str | None, source: Source, closed: Callable) -> Callable:

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-ROWS, SIZE, PART = 6_000, 20, 40  # of the data, of a batch, of a part
+ROWS, SIZE, PART = 4_000, 20, 40  # of the data, of a batch, of a part
 
 
 def evaluated(directory):

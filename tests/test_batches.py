@@ -167,6 +167,7 @@ def test_the_first_that_does_not_fit_says_its_number():
 
 # What they may not be ------------------------------------------------------------------------------------
 
+LONG = np.ones(3, np.longdouble)
 GIVE = "; give pytrees of arrays, such as (x, y), with one row per datum."
 ONE_PROGRAM = "give all the same, since one program is compiled for all."
 exhausted = iter([X])
