@@ -88,9 +88,8 @@ class _Feed:
                 yield batch
         except Exception as error:
             self.error = error
-        nothing = self._data.nothing(0 if self.error is None else FAILED)
         while self._together and not (under_way.failed or under_way.idle):
-            yield nothing
+            yield self._data.nothing(0 if self.error is None else FAILED)
 
     def _left(self) -> Iterator[Batch]:
         """The batches that are not done. Of several processes, one may have fewer than were skipped."""
