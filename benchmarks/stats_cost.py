@@ -8,8 +8,11 @@ each round, the quartiles are shown. The bars are 1.03 in time (its median) and 
 
     step       `jax.value_and_grad`
     again      the same, compiled a second time: what the machine's noise makes of a ratio of 1
-    δ ...      `of_delta` of a statistic, at the output of every block
-    both ...   a statistic of output and δ, at three points inside each rematerialised block
+    δ ...      `of_delta` of a statistic, at the output of every layer
+    both ...   a statistic of output and δ, at the output of every layer, inside the rematerialised block
+    each ...   the same at three points inside every block: beyond the bars
+
+Wall time on a shared machine is that of its other users too; the time of its processors, summed, is less so.
 
 Statistics that need the output belong inside the rematerialised block: there the output is computed again in the
 backward pass anyway. At a point outside it, the output would be saved in the forward pass.
@@ -21,6 +24,7 @@ import argparse
 import functools
 import json
 import pathlib
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -35,8 +39,9 @@ BAR = 1.03
 INSIDE = ["attention", "mlp", "block"]
 SIZES = {"blocks": 12, "width": 256, "heads": 4, "length": 128, "batch": 8}
 QUICK = {"blocks": 2, "width": 16, "heads": 2, "length": 8, "batch": 2}
-OF_DELTA = ["norms", "moments", "zeros", "nonfinite", "magnitudes", "summary"]
-OF_BOTH = ["norms", "moments", "dead", "blocked", "magnitudes", "delta_output", "summary"]
+OF_DELTA = ["norms", "moments", "magnitudes", "summary"]
+OF_BOTH = ["norms", "moments", "blocked", "summary"]
+OF_EACH = ["norms", "summary"]
 
 
 def ways(model: walk_cost.Model) -> dict[str, Callable]:
@@ -44,8 +49,9 @@ def ways(model: walk_cost.Model) -> dict[str, Callable]:
     step = jax.value_and_grad(loss)
     watched = functools.partial(jw.walk, loss, by="tags", argnums=0)
     of_delta = {f"δ {name}": watched("block", keep=stats.of_delta(getattr(stats, name))) for name in OF_DELTA}
-    of_both = {f"both {name}": watched(INSIDE, keep=getattr(stats, name)) for name in OF_BOTH}
-    return {"step": step, "again": lambda *args: step(*args)} | of_delta | of_both
+    of_both = {f"both {name}": watched("block", keep=getattr(stats, name)) for name in OF_BOTH}
+    of_each = {f"each {name}": watched(INSIDE, keep=getattr(stats, name)) for name in OF_EACH}
+    return {"step": step, "again": lambda *args: step(*args)} | of_delta | of_both | of_each
 
 
 def check(results: dict[str, Any]) -> None:
@@ -60,23 +66,33 @@ def measure(model: walk_cost.Model, rounds: int, only: list[str] | None) -> dict
     chosen = {way: fun for way, fun in ways(model).items() if only is None or way in ["step", *only]}
     built = {way: walk_cost.build([fun], model.args) for way, fun in chosen.items()}
     check({way: jax.tree.map(np.asarray, walk_cost.results_of(one, model.args)[0]) for way, one in built.items()})
-    tasks = {way: functools.partial(walk_cost.seconds, one, model.args) for way, one in built.items()}
-    runs = walk_cost.interleaved(rounds, tasks)
-    figures: dict[str, dict[str, Any]] = {way: {"run_s": runs[way]} | walk_cost.memory(built[way]) for way in built}
+    runs = walk_cost.interleaved(rounds, {way: functools.partial(run, one, model.args) for way, one in built.items()})
+    times = {way: dict(zip(("wall_s", "cpu_s"), zip(*runs[way], strict=True), strict=True)) for way in built}
+    figures: dict[str, dict[str, Any]] = {way: times[way] | walk_cost.memory(built[way]) for way in built}
     for figure in figures.values():
-        figure["time_ratio"] = walk_cost.ratios(figure["run_s"], figures["step"]["run_s"])
+        figure["time_ratio"] = walk_cost.ratios(figure["wall_s"], figures["step"]["wall_s"])
+        figure["cpu_ratio"] = walk_cost.ratios(figure["cpu_s"], figures["step"]["cpu_s"])
         figure["temp_ratio"] = figure["temp_bytes"] / figures["step"]["temp_bytes"]
         figure["within"] = figure["time_ratio"][1] <= BAR and figure["temp_ratio"] <= BAR
     return figures
 
 
+def run(built: walk_cost.Built, args: tuple) -> tuple[float, float]:
+    """Seconds on the clock, and of all processors together."""
+    processors = time.process_time()
+    return walk_cost.seconds(built, args), time.process_time() - processors
+
+
 def show(figures: dict[str, dict[str, Any]]) -> None:
-    print(f"{'':20}{'ms':>9}{'× step':>9}{'quartiles':>15}{'temp MiB':>10}{'× step':>9}")
+    print(f"{'':16}{'ms':>8}{'× step':>8}{'quartiles':>14}{'cpu ms':>8}{'× step':>8}{'quartiles':>14}", end="")
+    print(f"{'temp MiB':>10}{'× step':>8}")
     for way, figure in figures.items():
-        lower, median, upper = figure["time_ratio"]
-        time = f"{1e3 * np.median(figure['run_s']):9.1f}{median:9.3f}{f'{lower:.3f}-{upper:.3f}':>15}"
-        temp = f"{figure['temp_bytes'] / 2**20:10.2f}{figure['temp_ratio']:9.3f}"
-        print(f"{way:20}{time}{temp}{'' if figure['within'] else '  over'}")
+        line = f"{way:16}"
+        for clock, ratio in (("wall_s", "time_ratio"), ("cpu_s", "cpu_ratio")):
+            lower, median, upper = figure[ratio]
+            line += f"{1e3 * np.median(figure[clock]):8.1f}{median:8.3f}{f'{lower:.3f}-{upper:.3f}':>14}"
+        line += f"{figure['temp_bytes'] / 2**20:10.2f}{figure['temp_ratio']:8.3f}"
+        print(line + ("" if figure["within"] else "  over"))
 
 
 def main() -> None:

@@ -19,6 +19,9 @@ from ._errors import StoreError as StoreError
 from ._evaluate import evaluate as evaluate
 from ._evaluation import Evaluation as Evaluation
 from ._exact import exact as exact
+from ._findings import Culprit as Culprit
+from ._findings import Culprits as Culprits
+from ._findings import Nonfinite as Nonfinite
 from ._formula import formula as formula
 from ._formulas import formulas as formulas
 from ._intervene import intervene as intervene
@@ -31,9 +34,6 @@ from ._named import Named as Named
 from ._points import Axis as Axis
 from ._points import Point as Point
 from ._points import Points as Points
-from ._result import Culprit as Culprit
-from ._result import Culprits as Culprits
-from ._result import Nonfinite as Nonfinite
 from ._result import Walk as Walk
 from ._scoped import scoped as scoped
 from ._walk import outputs as outputs

@@ -54,7 +54,7 @@ def averaged(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statis
 
     def merge_all(states: State, which: jax.Array) -> State:
         count, dtype = jnp.sum(states["count"], 0, dtype=jnp.int32), states["mean"].dtype
-        share = states["count"].astype(dtype) / jnp.maximum(count, 1).astype(dtype)
+        share = states["count"].astype(dtype) / jnp.maximum(count, 1).astype(dtype)[None]
         return {"count": count, "mean": jnp.sum(states["mean"] * share, 0)}
 
     return _of_each(keep, name, state, merge, finish, merge_all)

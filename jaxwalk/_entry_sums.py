@@ -15,10 +15,10 @@ from ._statistic import State, numpy_of
 
 
 def real(x: Any) -> jax.Array:
-    """`x` as real numbers of at least float32."""
+    """`x` as real numbers of at least float32; of an integer, the default float."""
     x = jnp.asarray(x)
     x = jnp.abs(x) if jnp.issubdtype(x.dtype, jnp.complexfloating) else x
-    return x.astype(widened(x.dtype))
+    return x.astype(widened(x.dtype) if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.result_type(float))
 
 
 def bits_of(x: jax.Array) -> jax.Array:
@@ -88,4 +88,4 @@ def common_scale(a: State, b: State) -> tuple[Any, Any, Any]:
 def common_scale_of_all(states: State) -> tuple[jax.Array, jax.Array]:
     """The largest of many scales, and what the sums in each are multiplied with to be in it: of zeros, with 0."""
     scale = jnp.max(states["scale"], 0)
-    return scale, states["scale"] / jnp.where(scale > 0, scale, 1)
+    return scale, states["scale"] / jnp.where(scale > 0, scale, 1)[None]

@@ -14,8 +14,9 @@ import numpy as np
 
 from ._at import At, choose
 from ._batches import Batches, opened
-from ._errors import ArgumentError, shown
+from ._errors import ArgumentError, StoreError, shown
 from ._evaluation import Evaluation
+from ._everywhere import Begun, everyones, is_first, shared
 from ._find import find
 from ._identity import identity
 from ._loop import groups, one_late
@@ -48,7 +49,60 @@ def evaluate(
     resume: bool = False,
     progress: bool = True,
 ) -> Evaluation:
-    """Walks `fun(params, x, y)` through every datum of a dataset: statistics by point, and the data most to blame."""
+    """Walks `fun(params, x, y)` through every datum of a dataset, in constant memory: statistics of output and δ by
+    point, and the data most to blame.
+
+    One program is compiled, for batches of the size of the first; shorter ones are filled up with what does not count.
+    While one is computed, the next is brought to the device. Statistics of a batch are merged on the device, inside the
+    backward pass where they are large; those of every few thousand data are added up on the host, in 64 bits.
+
+    Arguments:
+        fun: the loss of one datum, a real scalar: `fun(params, *datum)`.
+        params: its first argument, any pytree; what is no array in it is left as it is.
+        batches: an iterable of pytrees of arrays with a leading axis, one row per datum: NumPy's, JAX's, or what turns
+            into NumPy's, as PyTorch's tensors. The parts of a tuple or list, such as (x, y), are the arguments after
+            `params`; a dict or an array is one argument.
+        at, by, source: which points, as of `walk`.
+        keep: what to keep of them: a statistic of `jw.stats`; a function (output, δ) -> pytree of arrays, whose
+            results are averaged over the data; None for nothing but norms and losses.
+        top: how many data of largest loss to keep in `Evaluation.culprits`. Those with a NaN or Inf count as largest.
+        mesh: devices among which each batch is divided, along the first axis of the mesh. Params that are divided among
+            them already stay as they are; others are copied to all. Under `jax.distributed` each process gives its own
+            batches, of one size, which need not be as many; the result, in all of them, is that of all data. Their
+            indices are in the order of the steps, in each step first the rows of the first process. With several
+            processes and no mesh, all devices are used.
+        out: a directory to write to: a row per datum (index, loss, the ℓ2 norm of δ at each point) in Parquet files, a
+            part after every 8192 data or so, each there whole or not at all. Needs pyarrow, the extra `store`. Of
+            several processes, the first writes.
+        resume: go on with what is in `out`, after its last whole part, with the same function, params, points,
+            statistics and batches: those that are done are gone through and passed over. Where nothing is there, begin.
+        progress: show a bar on standard error, if that is a terminal or a notebook and rich is installed.
+
+    Returns:
+        Evaluation: count, loss, what was kept by point, culprits; shown as tables.
+
+    Raises:
+        ArgumentError: an argument does not fit; a batch is not like the first, or has more rows; the mesh does not
+            divide a batch.
+        PointError: as of `walk`.
+        DataError: there is no batch, or no row in the first; fewer batches than are done already.
+        StoreError: `out` is something else, holds another evaluation or one that is not to be resumed, or cannot be
+            written.
+        Whatever `batches` raises. What was done until then is in `out`, and in the attribute `evaluation` of the error.
+
+    >>> import jax, jax.numpy as jnp, numpy as np, jaxwalk as jw
+    >>> def fun(weights, x, y):
+    ...     return (jw.tag(jax.nn.relu(x @ weights), "unit") - y) ** 2
+    >>> x, y = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], np.float32), np.zeros(3, np.float32)
+    >>> batches = [(x[:2], y[:2]), (x[2:], y[2:])]
+    >>> found = jw.evaluate(fun, jnp.ones(2), batches, keep=jw.stats.dead, top=1)
+    >>> found.count, found.loss, found.kept["unit"]["dead_count"].item()
+    (3, 59.66666793823242, 0)
+    >>> found.culprits
+    The datum of largest loss
+      datum  loss  ‖δ‖ unit
+          2   121        22
+    """
     check_by(by, source)
     statistic = _statistic(keep)
     if not isinstance(top, int) or isinstance(top, bool) or top < 1:
@@ -59,8 +113,8 @@ def evaluate(
     placed = placement(mesh, data.size)
     with placed.context():
         job = _job(fun, params, data, at, by, source, statistic, top, placed)
-        with contextlib.nullcontext() if out is None else Store.open(out, job.identity, resume) as store:
-            return _run(job, data, store, progress)
+        with contextlib.ExitStack() as stack:
+            return _run(job, data, *_begun(stack, job, out, resume), progress)
 
 
 class _Job(NamedTuple):
@@ -104,9 +158,28 @@ def _statistic(keep: Any) -> Statistic | None:
     return averaged(keep)
 
 
-def _run(job: _Job, data: Batches, store: Store | None, progress: bool) -> Evaluation:
-    done, total = _restored(job, store)
-    if store is None or not store.finished:
+def _begun(
+    stack: contextlib.ExitStack, job: _Job, out: str | os.PathLike[str] | None, resume: bool
+) -> tuple[Store | None, Begun]:
+    """The store, held open by `stack`, and what it says is done. Of several processes, the first has it."""
+    if out is None:
+        return None, Begun()
+    if job.placed.processes == 1:
+        store = stack.enter_context(Store.open(out, job.identity, resume))
+        return store, _restored(job, store)
+    store, begun, refusal = None, Begun(), None
+    try:
+        if is_first():
+            store = stack.enter_context(Store.open(out, job.identity, resume))
+            begun = _restored(job, store)
+    except StoreError as error:
+        refusal = error
+    return store, shared(begun, refusal, job.step.start)
+
+
+def _run(job: _Job, data: Batches, store: Store | None, begun: Begun, progress: bool) -> Evaluation:
+    done, total = begun.batches[jax.process_index()] if begun.batches else 0, begun.total
+    if not begun.is_finished:
         with _Writer(store) as writer:
             total = _added(job, data, done, total, writer, progress)
             writer.finish({"data": int(total.count)})
@@ -114,13 +187,14 @@ def _run(job: _Job, data: Batches, store: Store | None, progress: bool) -> Evalu
     return job.evaluation(total)
 
 
-def _restored(job: _Job, store: Store | None) -> tuple[int, Carry | None]:
+def _restored(job: _Job, store: Store) -> Begun:
     """How many batches are done already, and what is known of their data."""
-    done, total = 0, None
-    for part in range(0 if store is None else store.parts):
+    done, total = [0] * job.placed.processes, None
+    for part in range(store.parts):
         header, arrays = store.read(part)
-        done, total = done + header["batches"], added(job.statistic, total, unpacked(arrays, job.step.start))
-    return done, total
+        done = [a + b for a, b in zip(done, header["batches"], strict=True)]
+        total = added(job.statistic, total, unpacked(arrays, job.step.start))
+    return Begun(done, total, store.finished)
 
 
 def _added(job: _Job, data: Batches, done: int, total: Carry | None, writer: _Writer, progress: bool) -> Carry | None:
@@ -132,8 +206,9 @@ def _added(job: _Job, data: Batches, done: int, total: Carry | None, writer: _Wr
             for group in one_late(sent):
                 part = on_host_from(group.carry, before)
                 total = added(job.statistic, total, part)
+                batches = everyones(group.batches)
                 if writer.is_open:
-                    writer.write(columns(group.rows, job.step.names, before), group.batches, part)
+                    writer.write(columns(group.rows, job.step.names, before), batches, part)
                 before = int(total.count)
         except Exception as error:
             writer.wait()
@@ -160,7 +235,7 @@ class _Writer:
     def is_open(self) -> bool:
         return self._store is not None
 
-    def write(self, rows: dict[str, np.ndarray], batches: int, part: Carry) -> None:
+    def write(self, rows: dict[str, np.ndarray], batches: list[int], part: Carry) -> None:
         self.wait()
         if self._store is not None:
             arguments = (self._store.parts, rows, {"batches": batches}, packed(part))

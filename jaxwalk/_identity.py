@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ._points import Points
@@ -37,7 +38,7 @@ def _digest(parts: Iterable[bytes]) -> str:
 def _contents(arrays: Iterable[Any]) -> Iterable[bytes]:
     """Of each array its dtype, its shape and its numbers; of one divided among processes, those that are here."""
     for array in arrays:
-        if isinstance(array, jax.Array) and jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
+        if isinstance(array, jax.Array) and jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
             array = jax.random.key_data(array)
         parts = array.addressable_shards if isinstance(array, jax.Array) and not array.is_fully_addressable else None
         for part in [array] if parts is None else [shard.data for shard in parts]:

@@ -41,8 +41,8 @@ def of_batch(statistic: Statistic, groups: int = 1) -> Kept:
 
     @kept.def_vmap
     def over_batch(size: int, batched: Any, *args: Any):
-        args = [a if b else jnp.broadcast_to(a, (size, *a.shape)) for a, b in zip(args, batched, strict=True)]
-        return (found := whole(*args)), jax.tree.map(lambda _: False, found)
+        each = [a if b else jnp.broadcast_to(a, (size, *a.shape)) for a, b in zip(args, batched, strict=True)]
+        return (found := whole(*each)), jax.tree.map(lambda _: False, found)
 
     return kept
 

@@ -19,10 +19,12 @@ AHEAD = 2  # batches that may be under way at once: one is computed while the ne
 
 
 class Group(NamedTuple):
-    """Some batches that are under way: what is carried of them, the rows of each if they are wanted, and how many."""
+    """Some batches that are under way: what is carried of them, the rows of each if they are wanted, how many steps,
+    and how many batches of this process."""
 
     carry: Carry
     rows: list[Rows]
+    steps: int
     batches: int
 
 
@@ -41,80 +43,89 @@ def groups(
     A group is given as soon as its last batch is under way; to look at its numbers is to wait for them. `advance` is
     told how many data are done.
     """
-    feed, under_way = _Feed(data.after(skipped), data.nothing, placed.processes), _UnderWay(advance)
+    feed, under_way = _Feed(data, skipped, placed.processes), _UnderWay(advance)
     sent = feed.of(under_way)
-    while (group := _group(step, params, itertools.islice(sent, size), placed, with_rows, under_way)).batches:
+    while (group := _group(step, params, itertools.islice(sent, size), placed, with_rows, under_way)).steps:
         yield group
-        if group.batches < size:
+        if group.steps < size:
             break
     under_way.wait()
     if feed.error is not None:
         raise feed.error
+    if under_way.failed:
+        raise DataError("`batches` failed in another process, which says why; what was done until then is kept.")
 
 
 def _group(step: Step, params, batches: Iterator[Batch], placed: Placement, with_rows: bool, under_way) -> Group:
-    carry, rows, sent = step.start(), [], 0
+    carry, rows, steps, sent = step.start(), [], 0, 0
     for batch in batches:
         *leaves, counts = placed.batch([*batch.leaves, batch.counts])
         carry, of_batch = step.advance(params, carry, leaves, counts)
         rows += [of_batch] if with_rows else []
         under_way.add(of_batch)
-        sent += 1
-    return Group(carry, rows, sent)
+        steps += 1
+        sent += placed.processes == 1 or bool((batch.counts == COUNTS).any())
+    return Group(carry, rows, steps, sent)
 
 
 class _Feed:
     """The batches to send, and the error with which they ended, if they did.
 
-    Several processes take every step together: one that has no more batches sends empty ones as long as any other has
-    some; one whose batches fail says so to the others, until all have heard it.
+    Several processes take every step together, and so must end at the same one. Each sends batches, empty ones if it
+    has no more, or such as say that it failed, until it hears of a step in which none had data or one had failed. All
+    hear of it `AHEAD` steps later.
     """
 
-    def __init__(self, batches: Iterator[Batch], empty: Callable[[int], Batch], processes: int):
-        self._batches, self._empty, self._processes = batches, empty, processes
+    def __init__(self, data: Batches, skipped: int, processes: int):
+        self._data, self._skipped, self._together = data, skipped, processes > 1
         self.error: Exception | None = None
 
     def of(self, under_way: _UnderWay) -> Iterator[Batch]:
         try:
-            yield from self._batches
+            for batch in self._left():
+                if self._together and (under_way.failed or under_way.idle):
+                    return
+                yield batch
         except Exception as error:
             self.error = error
-        if self._processes > 1:
-            yield from self._with_the_others(under_way)
+        while self._together and not (under_way.failed or under_way.idle):
+            yield self._data.nothing(0 if self.error is None else FAILED)
 
-    def _with_the_others(self, under_way: _UnderWay) -> Iterator[Batch]:
-        if self.error is not None:
-            yield from itertools.repeat(self._empty(FAILED), AHEAD + 1)
-            return
-        while under_way.wait() != 0:
-            yield self._empty(0)
+    def _left(self) -> Iterator[Batch]:
+        """The batches that are not done. Of several processes, one may have fewer than were skipped."""
+        if not self._together:
+            return self._data.after(self._skipped)
+        return itertools.islice((batch for batch in self._data.after(0) if batch.counts.any()), self._skipped, None)
 
 
 class _UnderWay:
-    """What has been sent to the device and not been waited for."""
+    """What has been sent to the device and not been waited for.
+
+    Attributes:
+        failed: a step was heard of in which a process had failed.
+        idle: one was heard of in which there were no data.
+    """
 
     def __init__(self, advance: Callable[[int], None]):
         self._steps: collections.deque[Rows] = collections.deque()
         self._advance = advance
-        self._last: int | None = None
+        self.failed = self.idle = False
 
     def add(self, rows: Rows) -> None:
         self._steps.append(rows)
         while len(self._steps) > AHEAD:
             self._done()
 
-    def wait(self) -> int | None:
-        """Until all is done. How many data there were in the last step, if there was one."""
+    def wait(self) -> None:
         while self._steps:
             self._done()
-        return self._last
 
     def _done(self) -> None:
         counts = np.asarray(jax.block_until_ready(self._steps.popleft()).counts)
-        if (counts == FAILED).any():
-            raise DataError("`batches` failed in another process, which says why; what was done until then is kept.")
-        self._last = int((counts == COUNTS).sum())
-        self._advance(self._last)
+        self.failed |= bool((counts == FAILED).any())
+        data = int((counts == COUNTS).sum())
+        self.idle |= data == 0
+        self._advance(data)
 
 
 def one_late(items: Iterator[Any]) -> Iterator[Any]:

@@ -100,7 +100,7 @@ def merge_all_moments(states: State, which: jax.Array) -> State:
     number = jnp.maximum(count, 1).astype(scale.dtype)
     means = states["mean"] * factor
     mean = jnp.sum(weights * means, 0) / number
-    steps = jnp.where(weights > 0, means - mean, 0)
+    steps = jnp.where(weights > 0, means - mean[None], 0)
     error = jnp.sum(weights * steps, 0) / number
     between = jnp.maximum(jnp.sum(weights * steps**2, 0) - number * error**2, 0)
     squares = jnp.sum(states["squares"] * factor**2, 0) + between

@@ -13,6 +13,7 @@ from jax.core import Tracer
 
 from ._dtypes import widened
 from ._errors import ArgumentError, PointError, counted, listed, shown
+from ._findings import Culprit, Culprits, Nonfinite, anywhere, concrete, sizes_of
 from ._kink import Kinks
 from ._named import Named
 from ._points import Point, Points
@@ -21,47 +22,6 @@ from ._table import Table, html, is_readable, number, summary, text
 
 SIZES = ("|output| mean", "|output| max", "|δ| mean", "|δ| max")
 COLUMNS = ("point", "shape", "dtype", *SIZES, "kept", "kinks", "note")
-
-
-@dataclasses.dataclass(frozen=True)
-class Culprit:
-    """One entry of one value: where it is, δ there, and the value there.
-
-    `index` counts from 0; the axes of `vmap`, then of scans, come first.
-    """
-
-    point: str
-    index: tuple[int, ...]
-    delta: Any
-    value: Any
-
-
-class Culprits(list[Culprit]):
-    """A list of `Culprit`, largest |δ| first, that shows itself as a table."""
-
-    def _table(self) -> Table:
-        rows = [(c.point, str(list(c.index)) if c.index else "", number(c.value), number(c.delta)) for c in self]
-        return Table(counted(len(self), "culprit"), ("point", "index", "value", "δ"), rows, right=("value", "δ"))
-
-    def __repr__(self) -> str:
-        return text(self._table())
-
-    def _repr_html_(self) -> str:
-        return html(self._table())
-
-
-@dataclasses.dataclass(frozen=True)
-class Nonfinite:
-    """Where a NaN or an Inf is first met.
-
-    `point` is its name; None in the loss and in the gradients. `array` is "output", "loss", "delta" or "grads". `index`
-    counts from 0; the axes of `vmap`, then of scans, come first.
-    """
-
-    point: str | None
-    array: str
-    index: tuple[int, ...]
-    value: Any
 
 
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
@@ -161,8 +121,8 @@ class Walk:
         return Culprits([culprit for _, culprit in sorted(found, key=lambda c: -c[0])][:k])
 
     def _largest(self, name: str, k: int) -> list[tuple[float, Culprit]]:
-        delta, output = _concrete(self.deltas[name], "culprits"), _concrete(self.outputs[name], "culprits")
-        size = _size(delta).ravel()
+        delta, output = concrete(self.deltas[name], "culprits"), concrete(self.outputs[name], "culprits")
+        size = sizes_of(delta).ravel()
         size = np.where(np.isnan(size), np.inf, size)
         among = np.argpartition(-size, k - 1)[:k] if size.size > k else np.arange(size.size)
         if size.size > k:  # of equal ones at the edge, the first
@@ -187,9 +147,9 @@ class Walk:
             raise PointError(f"The walk holds no outputs. {self.outputs.why_empty()}")
         return (
             self._first(self.outputs, "output", min)
-            or _anywhere(self.value, "loss")
+            or anywhere(self.value, "loss")
             or self._first(self.deltas, "delta", max)
-            or _anywhere(self.grads, "grads")
+            or anywhere(self.grads, "grads")
         )
 
     def _first(self, arrays: Named, array: str, extreme: Callable) -> Nonfinite | None:
@@ -198,8 +158,8 @@ class Walk:
         for name, values in arrays.items():
             if not jnp.issubdtype(values.dtype, jnp.inexact):
                 continue
-            values = _concrete(values, "first_nonfinite")
-            if (bad := ~np.isfinite(_size(values))).any():
+            values = concrete(values, "first_nonfinite")
+            if (bad := ~np.isfinite(sizes_of(values))).any():
                 steps, index = self._extreme_step(bad, self.points[name], extreme)
                 found.append((self.points[name].time(steps), Nonfinite(name, array, index, values[index])))
         return extreme(found, key=lambda f: f[0])[1] if found else None
@@ -291,32 +251,11 @@ def kink_notes(walk: Walk) -> Iterator[str]:
         yield from walk.kinks.notes
 
 
-def _concrete(values: Any, method: str) -> np.ndarray:
-    if isinstance(values, Tracer):
-        raise ArgumentError(f"`Walk.{method}` needs numbers, and the walk is being traced; return it from `jit` first.")
-    return np.asarray(values)
-
-
-def _anywhere(tree: Any, array: str) -> Nonfinite | None:
-    """The first bad entry of the loss or the gradients, which are at no point."""
-    for values in jax.tree.leaves(tree):
-        values = _concrete(values, "first_nonfinite")
-        if (bad := ~np.isfinite(_size(values))).any():
-            index = tuple(map(int, np.argwhere(bad)[0]))
-            return Nonfinite(None, array, index, values[index])
-    return None
-
-
-def _size(values: np.ndarray) -> np.ndarray:
-    """|values|, wide enough to compare and to sum."""
-    return np.abs(values.astype(widened(values.dtype)))
-
-
 def _sizes(values: Any) -> tuple[str, str]:
     """Mean and maximum of |values|, if they are numbers that can be read now."""
     if not is_readable(values) or values.size == 0 or values.dtype == jnp.bool_:
         return "", ""
-    size = _size(np.asarray(values))
+    size = sizes_of(np.asarray(values))
     digits = min(4, jnp.finfo(values.dtype).precision) if jnp.issubdtype(values.dtype, jnp.inexact) else 4
     return number(size.mean(), digits), number(size.max(), digits)
 

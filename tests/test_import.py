@@ -8,7 +8,9 @@ import sys
 
 class Only:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"rich", "matplotlib", "sympy", "pyarrow", "treescope", "flax", "equinox", "IPython"}:
+        if name.split(".")[0] in {
+            "rich", "matplotlib", "sympy", "pyarrow", "pandas", "treescope", "flax", "equinox", "IPython"
+        }:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Only())
@@ -20,6 +22,7 @@ fun = lambda x: jnp.sum(jw.chain(lambda x: 2 * x)({}, x))
 x = jnp.ones(3)
 walk = jax.jit(jw.walk(fun))(x)
 print(jw.points(fun, x), walk, walk._repr_html_(), walk.culprits(2), walk.deltas)
+jw.evaluate(lambda p, x: fun(x), {}, [jnp.ones((2, 3))], keep=jw.stats.dead)
 jw.outputs(fun)(x), jw.vjp(fun, x), jw.intervene(fun, {"L1": x})(x), jw.walk(fun, keep=lambda o, d: d.sum())(x)
 """
 

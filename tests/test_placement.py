@@ -1,0 +1,58 @@
+"""An evaluation over four (virtual) devices: the same figures, whatever is divided among them, and how."""
+
+import jax
+import numpy as np
+import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from test_evaluate import PARAMS, assert_same, batches, evaluate
+
+import jaxwalk as jw
+from jaxwalk._placement import placement
+
+KEEP = jw.stats.combine(jw.stats.of_delta(jw.stats.norms), jw.stats.dead)
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return evaluate(batches(8), keep=KEEP)
+
+
+@pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
+def test_a_batch_divided_among_four(alone, axis_type):
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(axis_type,))
+    assert_same(evaluate(batches(8), keep=KEEP, mesh=mesh), alone)
+
+
+@pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
+def test_params_that_are_divided_stay_so(alone, axis_type):
+    mesh = jax.make_mesh((2, 2), ("data", "model"), axis_types=(axis_type,) * 2)
+    place = lambda value, *spec: jax.device_put(value, NamedSharding(mesh, PartitionSpec(*spec)))
+    params = {"in": place(PARAMS["in"], None, "model"), "out": place(PARAMS["out"], "model")}
+    for leaf in placement(mesh, 8).params(jax.tree.leaves(params)):
+        assert not leaf.sharding.is_fully_replicated
+        assert leaf.addressable_shards[0].data.size == leaf.size // 2
+    assert_same(evaluate(batches(8), params=params, keep=KEEP, mesh=mesh), alone)
+
+
+def test_within_another_mesh(alone):
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Explicit,))
+    with jax.set_mesh(mesh):
+        assert_same(evaluate(batches(8), keep=KEEP, mesh=mesh), alone)
+
+
+def test_batches_are_really_divided():
+    placed = placement(jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,)), 8)
+    (leaf,) = placed.batch([np.arange(16.0).reshape(8, 2)])
+    assert [shard.data.shape for shard in leaf.addressable_shards] == [(2, 2)] * 4
+    np.testing.assert_array_equal(leaf, np.arange(16.0).reshape(8, 2))
+
+
+def test_a_mesh_that_does_not_divide_a_batch():
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
+    with pytest.raises(jw.ArgumentError, match="4 devices along its axis `data`, but batches have 5 rows"):
+        evaluate(batches(5), mesh=mesh)
+
+
+def test_what_is_no_mesh():
+    with pytest.raises(jw.ArgumentError, match=r"`mesh` is 4; give a `jax\.sharding\.Mesh`"):
+        evaluate(mesh=4)

@@ -1,0 +1,67 @@
+"""Where the statistics of a batch are merged does not matter to them, and matters to memory."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from test_evaluate import assert_same, batches, evaluate
+
+import jaxwalk as jw
+from jaxwalk._step import step_of
+
+random = np.random.default_rng(1)
+WEIGHTS = random.normal(size=(3, 3, 3)).astype(np.float32)
+KEEP = jw.stats.combine(jw.stats.moments, jw.stats.dead)
+
+
+def deep(weights, x, y):
+    step = lambda h, w: (jax.nn.relu(jw.tag(h @ w, "step")), None)
+    h, _ = lax.scan(jax.checkpoint(step), x, weights)
+    h = jax.jit(lambda h: jw.tag(h * 2, "jit"))(h)
+    h = jax.checkpoint(lambda h: jw.tag(jnp.sin(h), "checkpoint"))(h)
+    h = lax.cond(y > 0, lambda h: jw.tag(jnp.sin(h), "yes"), lambda h: jw.tag(-h, "no"), h)
+    fixed = jw.tag(weights[0, 0] * 2, "of params alone")
+    return jnp.sum(h**2) + jnp.sum(fixed)
+
+
+def test_inside_the_backward_pass_and_after_it(monkeypatch):
+    after = evaluate(fun=deep, params=WEIGHTS, keep=KEEP)
+    monkeypatch.setattr("jaxwalk._step.SMALL", 0)
+    assert_same(evaluate(fun=deep, params=WEIGHTS, keep=KEEP), after)
+
+
+def test_a_statistic_that_merges_two_by_two_alone(monkeypatch):
+    pairs = jw.stats.Statistic("dead", jw.stats.dead.of, jw.stats.dead.merge, jw.stats.dead.finish)
+    whole = evaluate(fun=deep, params=WEIGHTS, keep=jw.stats.dead)
+    assert_same(evaluate(fun=deep, params=WEIGHTS, keep=pairs), whole)
+    monkeypatch.setattr("jaxwalk._step.SMALL", 0)
+    assert_same(evaluate(fun=deep, params=WEIGHTS, keep=pairs), whole)
+
+
+def test_divided_among_devices_inside_the_backward_pass(monkeypatch):
+    monkeypatch.setattr("jaxwalk._step.SMALL", 0)
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    divided = evaluate(batches(8), fun=deep, params=WEIGHTS, keep=jw.stats.dead, mesh=mesh)
+    assert_same(divided, evaluate(batches(8), fun=deep, params=WEIGHTS, keep=jw.stats.dead))
+
+
+def temporary(small, monkeypatch):
+    """Bytes that the step takes beside its arguments and results, for a scan of 16 steps of 256 units, 64 data."""
+    monkeypatch.setattr("jaxwalk._step.SMALL", small)
+
+    def scanned(weights, x):
+        step = lambda h, w: (jw.tag(jnp.tanh(h * w), "step"), None)
+        return jnp.sum(lax.scan(jax.checkpoint(step), x, weights)[0])
+
+    weights, row = jnp.ones((16, 256)), jax.ShapeDtypeStruct((256,), jnp.float32)
+    chosen = jw.points(scanned, weights, row)
+    statistic = jw.stats.of_delta(jw.stats.moments)
+    step = step_of(scanned, chosen, None, None, tuple, statistic, 1, (weights, [row], 64), 1)
+    lowered = step.advance.lower([weights], step.start(), [jnp.ones((64, 256))], jnp.ones(64, jnp.int8))
+    return lowered.compile().memory_analysis().temp_size_in_bytes
+
+
+def test_what_is_merged_inside_is_never_stacked(monkeypatch):
+    # The forward pass itself stacks the carry of each step for the backward pass: 16 x 64 x 256 floats.
+    after, inside = (temporary(small, monkeypatch) for small in (10**9, 0))
+    assert inside < 0.5 * after
