@@ -70,6 +70,17 @@ def all_sums(states: State, which: Any) -> State:
 # Scaled sums: Σ x² of numbers of 1e-30 is not zero, and that of 1e30 not infinite -------------------------
 
 
+def plain_squares(x: jax.Array) -> jax.Array:
+    """Σ x², without a scale: `is_safe` says whether it is right."""
+    return jnp.sum(x * x)
+
+
+def is_safe(squares: jax.Array) -> jax.Array:
+    """Whether no square was too large for float32, and those too small are nothing beside their sum; even a million
+    such sums can be added. All entries are finite then. Of a sum of zeros it says no: they may be smaller numbers."""
+    return (squares > 1e-20) & (squares < 1e20)
+
+
 def scale_of(largest: jax.Array) -> jax.Array:
     """The power of two next below `largest`, of those whose inverse is a normal number too: scaling is exact."""
     info = jnp.finfo(largest.dtype)

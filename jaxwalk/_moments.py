@@ -9,12 +9,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._entry_sums import all_sums, common_scale, common_scale_of_all, counted, over, real, scale_of
+from ._entry_sums import (
+    all_sums,
+    common_scale,
+    common_scale_of_all,
+    counted,
+    is_safe,
+    is_zero,
+    over,
+    plain_squares,
+    real,
+    scale_of,
+)
+from ._safe import quick_or
 from ._statistic import State, numpy_of
 
 
 def norms_of(x: Any) -> State:
-    x = real(x)
+    return _norms_of(real(x))
+
+
+def _scaled_norms(x: jax.Array) -> State:
     finite = jnp.isfinite(x)
     count = counted(finite)
     sizes = jnp.where(finite, jnp.abs(x), 0)
@@ -32,6 +47,24 @@ def norms_of(x: Any) -> State:
         "l2": jnp.where(is_whole, jnp.sqrt(squares), 0),
         "squares": squares,
     }
+
+
+def _plain_norms(x: jax.Array) -> tuple[State, jax.Array]:
+    sizes, squares = jnp.abs(x), plain_squares(x)
+    largest = jnp.max(sizes, initial=0)
+    state = {
+        "data": jnp.ones((), jnp.int32),
+        "count": jnp.full((), x.size, jnp.int32),
+        "scale": jnp.where(largest > 0, 1, scale_of(jnp.zeros_like(largest))),  # zeros take part in no common scale
+        "max": largest,
+        "l1": jnp.sum(sizes),
+        "l2": jnp.sqrt(squares),
+        "squares": squares,
+    }
+    return state, is_safe(squares) | is_zero(largest)
+
+
+_norms_of = quick_or(_scaled_norms, _plain_norms)
 
 
 def merge_norms(a: State, b: State) -> State:

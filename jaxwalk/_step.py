@@ -11,9 +11,11 @@ import jax.numpy as jnp
 
 from ._batches import COUNTS
 from ._dtypes import widened
+from ._entry_sums import is_safe, plain_squares, real
 from ._fold import Partial, either
 from ._inside import of_batch, of_datum, over_data
 from ._points import Point, Points
+from ._safe import quick_or
 from ._source import Source
 from ._stage import as_input, is_array
 from ._walk import walk
@@ -213,12 +215,20 @@ def _numbers(state: Any) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(state))
 
 
-def _norm(delta: jax.Array) -> jax.Array:
-    """ℓ2, of numbers whose squares are no float32 too."""
-    size = jnp.abs(delta.astype(widened(delta.dtype)))
+def _scaled_norm(delta: jax.Array) -> jax.Array:
+    size = jnp.abs(real(delta))
     scale = jnp.max(size, initial=0)
     unit = jnp.where((scale > 0) & jnp.isfinite(scale), scale, 1)
     return unit * jnp.sqrt(jnp.sum((size / unit) ** 2))
+
+
+def _plain_norm(delta: jax.Array) -> tuple[jax.Array, jax.Array]:
+    squares = plain_squares(real(delta))
+    return jnp.sqrt(squares), is_safe(squares)
+
+
+_norm = quick_or(_scaled_norm, _plain_norm)
+"""ℓ2, of numbers whose squares are no float32 too."""
 
 
 def _over_steps(norms: jax.Array) -> jax.Array:
