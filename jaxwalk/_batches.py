@@ -45,7 +45,8 @@ class Batches:
     Attributes:
         size: how many data are in the first batch, and at most in any.
         form: what every batch is like.
-        total: how many data there are, if that can be known beforehand, not counting that the last batch may be short.
+        total: how many data there are, if that can be known beforehand: by an attribute `rows`, or by the length, not
+            counting that the last batch may be short.
         done: how many data are in the batches that are passed over, if that is known.
     """
 
@@ -154,6 +155,8 @@ def _iterator(batches: Any) -> Iterator[Any]:
 
 
 def _total(batches: Any, size: int) -> int | None:
+    if isinstance(rows := getattr(batches, "rows", None), int):
+        return rows
     try:
         return len(batches) * size
     except TypeError:
