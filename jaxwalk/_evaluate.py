@@ -251,7 +251,7 @@ def _added(job: _Job, data: Batches, begun: Begun, writer: Writer, progress: boo
                 batches = everyones(group.batches)
                 if writer.is_open:
                     writer.write(columns(group.rows, job.step.names, before), batches, part)
-                before = int(total.count)
+                before = int(total.data)
             writer.finish({"data": before, "total": data.total})
         except BaseException as error:
             _tell(error, job, total, writer)
@@ -269,4 +269,4 @@ def _tell(error: BaseException, job: _Job, total: Carry | None, writer: Writer) 
         error.evaluation = job.evaluation(total)  # type: ignore[attr-defined]
         stored = f"; {writer.data} of them are in `out`: with `resume=True` the same call goes on from there"
         more = stored if writer.is_open else ""
-        error.add_note(f"`evaluate` had done {int(total.count)} data: see `evaluation` of this error{more}.")
+        error.add_note(f"`evaluate` had done {int(total.data)} data: see `evaluation` of this error{more}.")

@@ -27,7 +27,7 @@ class Begun(NamedTuple):
     @property
     def data(self) -> int:
         """How many data are done."""
-        return 0 if self.total is None else int(self.total.count)
+        return 0 if self.total is None else int(self.total.data)
 
 
 def is_first() -> bool:

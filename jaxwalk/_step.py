@@ -46,13 +46,13 @@ class Carry(NamedTuple):
     """What is known of the data so far.
 
     Attributes:
-        count, nonfinite: how many data; how many of them have a loss or a norm that is NaN or Inf.
+        data, nonfinite: how many data; how many of them have a loss or a norm that is NaN or Inf.
         loss: the mean loss of those that have a finite one, and whether there is one.
         states: of the statistics; those of points whose states have one form are one, with a leading axis of points.
         largest: the culprits.
     """
 
-    count: jax.Array
+    data: jax.Array
     nonfinite: jax.Array
     loss: Partial
     states: list[Partial]
@@ -116,15 +116,18 @@ def step_of(
 
     def batch(*args: Any) -> tuple[Rows, list[Partial]]:
         rows, apart, merged = each(*args)
-        union = functools.partial(over_data, statistic, groups=groups)
-        return rows, [*map(union, _stacked(apart, alike[0], 1)), *_stacked(merged, alike[1], 0)]
+        if statistic is None:
+            return rows, []
+        after = [over_data(statistic, partial, groups) for partial in _stacked(apart, alike[0], 1)]
+        return rows, [*after, *_stacked(merged, alike[1], 0)]
 
     def advance(arrays: list[Any], carry: Carry, leaves: Sequence[Any], counts: jax.Array):
         rows, states = batch(arrays, leaves, counts)
         return _merged(statistic, carry, rows, states), rows
 
     def start() -> Carry:
-        return _start(*jax.eval_shape(batch, arrays, leaves, jax.ShapeDtypeStruct((size,), jnp.int8)), top)
+        rows, states = jax.eval_shape(batch, arrays, leaves, jax.ShapeDtypeStruct((size,), jnp.int8))
+        return _start(rows, states, top)
 
     compiled = functools.partial(jax.jit, **jit_options)
     names = [p.name for p in felt]
@@ -242,10 +245,10 @@ def _over_steps(norms: jax.Array) -> jax.Array:
 def _merged(statistic, carry: Carry, rows: Rows, states: list[Partial]) -> Carry:
     counts = rows.counts == COUNTS
     bad = ~(jnp.isfinite(rows.loss) & jnp.all(jnp.isfinite(rows.norms), 1))
-    place = carry.count + jnp.cumsum(counts, dtype=WHOLE) - 1
+    place = carry.data + jnp.cumsum(counts, dtype=WHOLE) - 1
     merged = [either(statistic.merge, a, b) for a, b in zip(carry.states, states, strict=True)]
     return Carry(
-        carry.count + jnp.sum(counts, dtype=WHOLE),
+        carry.data + jnp.sum(counts, dtype=WHOLE),
         carry.nonfinite + jnp.sum(bad & counts, dtype=WHOLE),
         either(merged_means, carry.loss, _mean(rows.loss, counts & jnp.isfinite(rows.loss))),
         merged,

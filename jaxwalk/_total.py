@@ -32,7 +32,7 @@ def added(statistic: Statistic | None, a: Carry | None, b: Carry) -> Carry:
     pairs = zip(a.states, b.states, strict=True)
     states = [] if statistic is None else [either_on_host(statistic.merge, mine, other) for mine, other in pairs]
     loss = either_on_host(merged_means, a.loss, b.loss)
-    return Carry(a.count + b.count, a.nonfinite + b.nonfinite, loss, states, _largest(a.largest, b.largest))
+    return Carry(a.data + b.data, a.nonfinite + b.nonfinite, loss, states, _largest(a.largest, b.largest))
 
 
 def _largest(a: Largest, b: Largest) -> Largest:
@@ -49,7 +49,7 @@ def evaluation_of(total: Carry, statistic: Statistic | None, points: Points, ste
         kept = {name: finished(statistic.finish, partial) for name, partial in _by_name(total.states, step.alike)}
     culprits = Data(_data(total.largest, points, step.names))
     nothing = "Nothing was kept: `evaluate` was called with `keep=None`." if statistic is None else None
-    return Evaluation(int(total.count), loss, int(total.nonfinite), points, by_point(kept, points, nothing), culprits)
+    return Evaluation(int(total.data), loss, int(total.nonfinite), points, by_point(kept, points, nothing), culprits)
 
 
 def _by_name(states: Sequence[Partial], alike: Sequence[Sequence[str]]) -> Iterator[tuple[str, Partial]]:
