@@ -74,7 +74,9 @@ def evaluate(
             part after every 8192 data or so, each there whole or not at all. Needs pyarrow, the extra `store`. Of
             several processes, the first writes.
         resume: go on with what is in `out`, after its last whole part, with the same function, params, points,
-            statistics and batches: those that are done are gone through and passed over. Where nothing is there, begin.
+            statistics, `top`, batches and version of jax: batches that are done are gone through and passed over. Each
+            part keeps `top` culprits, so that another `top` is refused; more of them are in the rows. What a callback
+            does on the host is not compared. Where nothing is there, begin.
         progress: show a bar on standard error, if that is a terminal or a notebook and rich is installed.
 
     Returns:
