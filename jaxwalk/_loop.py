@@ -45,7 +45,7 @@ def groups(
     """
     feed, under_way = _Feed(data, skipped, placed.processes), _UnderWay(advance)
     sent = feed.of(under_way)
-    while (group := _group(step, params, itertools.islice(sent, size), placed, with_rows, under_way)).steps:
+    while (group := _group(step, params, sent, size, placed, with_rows, under_way)).steps:
         yield group
         if group.steps < size:
             break
@@ -56,16 +56,18 @@ def groups(
         raise DataError("`batches` failed in another process, which says why; what was done until then is kept.")
 
 
-def _group(step: Step, params, batches: Iterator[Batch], placed: Placement, with_rows: bool, under_way) -> Group:
-    carry, rows, steps, sent = step.start(), [], 0, 0
-    for batch in batches:
+def _group(
+    step: Step, params, batches: Iterator[Batch], size: int, placed: Placement, with_rows: bool, under_way
+) -> Group:
+    group, rows, steps, sent = step.begin(size), [], 0, 0
+    for batch in itertools.islice(batches, size):
         *leaves, counts = placed.batch([*batch.leaves, batch.counts])
-        carry, of_batch = step.advance(params, carry, leaves, counts)
+        group, of_batch = step.advance(params, group, leaves, counts)
         rows += [of_batch] if with_rows else []
         under_way.add(of_batch)
         steps += 1
         sent += placed.processes == 1 or bool((batch.counts == COUNTS).any())
-    return Group(carry, rows, steps, sent)
+    return Group(step.end(group), rows, steps, sent)
 
 
 class _Feed:
