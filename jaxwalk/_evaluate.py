@@ -143,7 +143,7 @@ def _job(fun, params, data: Batches, at, by, source, statistic, top, placed: Pla
     staged, points = find(fun, (params, *data.datum), {}, by, source, None, _loss_of_datum)
     chosen = _with_delta(choose(points, at, by))
     step = step_of(
-        fun, chosen, by, source, data.arguments, statistic, top, (params, data.form.rows, data.size),
+        fun, chosen, by, source, data.arguments, statistic, top, (params, data.form.rows, data.size * placed.processes),
         placed.groups, **placed.jit_options,
     )  # fmt: skip
 
