@@ -15,7 +15,6 @@ from ._table import Table, number, text
 
 SHOWN = {"mean": "|{}| mean", "max": "|{}| max", "zeros": "{} 0s", "nonfinite_data": "{} NaN/Inf"}
 SIDES = {"output": "output", "delta": "δ"}
-AS_DATA = ("mean", "max", "zeros", "l2", "rms", "nan", "inf", "nonfinite_data")
 SPACES = 3  # between two columns of the printed table, where `text` has 2
 LARGEST = 3  # points of largest δ that a culprit has beside it
 
@@ -198,4 +197,4 @@ def _line_data(line: Line, with_kinks: bool) -> dict[str, Any]:
 
 
 def _side_data(kept: Kept | None) -> dict[str, Any] | None:
-    return None if kept is None else {key: np.asarray(kept[key]).tolist() for key in AS_DATA}
+    return None if kept is None else {key: np.asarray(kept[key]).tolist() for key in SHOWN}

@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from . import stats
 from ._at import choose
 from ._blamed import Datum
 from ._chunks import Dataset, Pair
@@ -22,9 +21,9 @@ from ._find import find
 from ._forward import kinks_over, outputs_over
 from ._points import Point, Points
 from ._result import Nonfinite
+from ._sizes import sizes
 from ._walk import loss_only, walk
-
-KEPT = stats.combine(stats.norms, stats.zeros, stats.nonfinite)
+from .stats import of_output
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,16 +98,12 @@ class Survey(NamedTuple):
     def _line(self, point: Point) -> Line:
         kept = self.evaluation.kept.get(point.name, self.outputs.get(point.name, {}))
         kinks = self.kinks.get(point.name, 0) if isinstance(self.kinks, Mapping) else 0
-        return Line(point, _side(kept, "output", point), _side(kept, "delta", point), kinks)
+        return Line(point, _side(kept, "output"), _side(kept, "delta"), kinks)
 
 
-def _side(kept: Kept, side: str, point: Point) -> Kept | None:
-    """What is kept of one side, and the mean of the sizes of its entries, from their sum."""
+def _side(kept: Kept, side: str) -> Kept | None:
     found = {key.removeprefix(f"{side}_"): value for key, value in kept.items() if key.startswith(f"{side}_")}
-    if not found:
-        return None
-    size = np.prod(point.shape[len(point.axes) :], dtype=np.int64)
-    return {"mean": found.pop("l1") / max(size, 1), **found}
+    return found or None
 
 
 def _is_finite(datum: Datum) -> bool:
@@ -157,7 +152,7 @@ def survey(fun: Callable, params: Any, data: Dataset, size: int, points: Points,
     batches = DataBatches(data, size)
     walkable = [name for name, point in points.items() if point.opaque is None]
     found = evaluate(
-        fun, params, batches, at=walkable if plan.at else None, by=plan.by, keep=KEPT, top=plan.top, mesh=plan.mesh,
+        fun, params, batches, at=walkable if plan.at else None, by=plan.by, keep=sizes, top=plan.top, mesh=plan.mesh,
         out=plan.out, resume=plan.resume, progress=plan.progress,
     )  # fmt: skip
     if found.count != data.rows:
@@ -167,7 +162,7 @@ def survey(fun: Callable, params: Any, data: Dataset, size: int, points: Points,
         )
     silent = [p for p in points.values() if p.opaque is None and not p.has_delta and _is_number(p)]
     again = (plan.by, plan.mesh, plan.progress)
-    outputs = outputs_over(fun, params, batches, silent, stats.of_output(KEPT), *again) if silent else {}
+    outputs = outputs_over(fun, params, batches, silent, of_output(sizes), *again) if silent else {}
     kinks = _kinks(fun, params, batches, *again) if plan.kinks else None
     surveyed = Survey(points, found, outputs, kinks, None)
     return surveyed._replace(first=_first(fun, params, data, surveyed, plan.by)) if surveyed.bad else surveyed

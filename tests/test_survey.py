@@ -65,7 +65,7 @@ def test_opaque_points_and_empty_values_and_what_is_stuck():
 
     found = surveyed(fun, X)
     empty, stuck, loop = found.lines
-    assert (empty.output["mean"], empty.output["max"]) == (0, 0)
+    assert np.isnan(empty.output["mean"])
     assert (loop.output, loop.delta, stuck.delta) == (None, None, None)
     np.testing.assert_allclose(stuck.output["max"], np.abs(X).max())
     notes = {row[1]: row[-1] for row in next(iter(survey_tables(found, [], 500))).rows}
@@ -90,3 +90,14 @@ def test_kinks_over_the_data_are_those_of_each_datum():
         expected[kink.point] = expected.get(kink.point, 0) + len(kink)
     assert {name: count for name, count in found.kinks.items() if count} == expected
     assert expected["act"] > 0
+
+
+def test_sizes_do_not_depend_on_the_batches():
+    x = np.float32([[0, 0, 2], [np.nan, 0, -4], [np.inf, np.nan, np.nan], [1, 1, 1], [0, 3, 0]])
+    found = surveyed(lambda params, x, y: jnp.sum(jw.tag(x, "x") ** 2), x, size=2)
+    (line,) = found.lines
+    fine = [row[np.isfinite(row)] for row in x if np.isfinite(row).any()]
+    np.testing.assert_allclose(line.output["mean"], np.mean([np.abs(row).mean() for row in fine]), rtol=1e-6)
+    np.testing.assert_allclose(line.output["zeros"], np.mean([(row == 0).mean() for row in fine]), rtol=1e-6)
+    assert (line.output["max"], line.output["nonfinite_data"]) == (4, 2)
+    np.testing.assert_allclose(line.delta["mean"], np.mean([np.abs(2 * row).mean() for row in fine]), rtol=1e-6)
