@@ -18,6 +18,8 @@ import jaxwalk as jw
 from jaxwalk._data import open_data
 from jaxwalk._files import read_model
 
+pytestmark = pytest.mark.once
+
 DIGITS = Path(__file__).parents[1] / "examples" / "digits"
 OWN = [path.stem for path in DIGITS.glob("*.py")]
 

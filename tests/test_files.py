@@ -8,6 +8,8 @@ import pytest
 import jaxwalk as jw
 from jaxwalk._files import read_csv, read_model
 
+pytestmark = pytest.mark.once
+
 COLUMNS = ("a", "b")
 
 

@@ -17,6 +17,8 @@ from killed import killed, parts
 import jaxwalk as jw
 from jaxwalk import _disk
 
+pytestmark = pytest.mark.once
+
 numbers = np.random.default_rng(0)
 PARAMS = {"in": numbers.normal(size=(3, 4)).astype(np.float32), "out": numbers.normal(size=(4,)).astype(np.float32)}
 X, Y = numbers.normal(size=(43, 3)).astype(np.float32), numbers.normal(size=43).astype(np.float32)
