@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -30,6 +31,7 @@ from ._total import Writer, added, columns, evaluation_of, on_host_from, unpacke
 from ._walk import loss_only, walk
 from .stats import Statistic, averaged, summary
 
+COUNTED = 2**31 - 1  # entries, at most, that are counted on the device
 GROUP = 8192  # data, about, whose statistics are merged on the device before they go to the host and on disk
 
 
@@ -241,7 +243,7 @@ def _restored(job: _Job, store: Store) -> Begun:
 
 
 def _added(job: _Job, data: Batches, begun: Begun, writer: Writer, progress: bool) -> Carry | None:
-    total, before, size = begun.total, begun.data, max(1, GROUP // (data.size * job.placed.processes))
+    total, before, size = begun.total, begun.data, _group_size(job, data)
     done = begun.batches[jax.process_index()] if begun.batches else 0
     data.done = before if job.placed.processes == 1 else None
     with shown_progress(data.total, progress, before) as bar:
@@ -259,6 +261,18 @@ def _added(job: _Job, data: Batches, begun: Begun, writer: Writer, progress: boo
             _tell(error, job, total, writer)
             raise
     return total
+
+
+def _group_size(job: _Job, data: Batches) -> int:
+    """How many batches make a group: on the device, entries are counted in 32 bits."""
+    rows = data.size * job.placed.processes
+    entries = max(math.prod(job.points[name].shape[len(job.points[name].axes) :]) for name in job.step.names)
+    if job.statistic is not None and rows * entries > COUNTED:
+        raise ArgumentError(
+            f"`batches` have {rows} rows, and a point has {entries} entries for each, which is more together than the"
+            f" {COUNTED} that can be counted; give smaller batches, or `keep=None`."
+        )
+    return max(1, min(GROUP // rows, COUNTED // (rows * max(entries, 1))))
 
 
 def _tell(error: BaseException, job: _Job, total: Carry | None, writer: Writer) -> None:
