@@ -45,6 +45,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import jaxwalk as jw
 from jaxwalk import stats
+from jaxwalk._evaluate import GROUP
 
 BAR, MEMORY_BAR = 0.95, 1.05
 SETTLED = 3  # batches of a block, at its start, that are not timed
@@ -290,7 +291,8 @@ class _Turns:
 
     def __iter__(self) -> Iterator[Batch]:
         data = rows(self.model)
-        yield from itertools.islice(data, 2 * SETTLED)  # with the first, all is compiled
+        # After a first group of batches all is compiled: the step with the first, what ends a group with the last.
+        yield from itertools.islice(data, GROUP // self.model.batch + SETTLED)
         for _ in range(self.rounds):
             self._settle()
             self.compilations.append(len(self.compiled))

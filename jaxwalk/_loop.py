@@ -43,9 +43,9 @@ def groups(
     A group is given as soon as its last batch is under way; to look at its numbers is to wait for them. `advance` is
     told how many data are done.
     """
-    feed, under_way = _Feed(data, skipped, placed.processes), _UnderWay(advance)
-    sent = feed.of(under_way)
-    while (group := _group(step, params, itertools.islice(sent, size), placed, with_rows, under_way)).steps:
+    feed, under_way, counts_of = _Feed(data, skipped, placed.processes), _UnderWay(advance), _Counts(placed)
+    sent, room = feed.of(under_way), (size, data.size * placed.processes)
+    while (group := _group(step, params, sent, room, placed, counts_of, with_rows, under_way)).steps:
         yield group
         if group.steps < size:
             break
@@ -56,16 +56,38 @@ def groups(
         raise DataError("`batches` failed in another process, which says why; what was done until then is kept.")
 
 
-def _group(step: Step, params, batches: Iterator[Batch], placed: Placement, with_rows: bool, under_way) -> Group:
-    carry, rows, steps, sent = step.start(), [], 0, 0
-    for batch in batches:
-        *leaves, counts = placed.batch([*batch.leaves, batch.counts])
-        carry, of_batch = step.advance(params, carry, leaves, counts)
+def _group(
+    step: Step,
+    params,
+    batches: Iterator[Batch],
+    room: tuple[int, int],
+    placed: Placement,
+    counts_of: _Counts,
+    with_rows: bool,
+    under_way,
+) -> Group:
+    group, rows, steps, sent = step.begin(*room), [], 0, 0
+    for batch in itertools.islice(batches, room[0]):
+        leaves, counts = placed.batch(batch.leaves), counts_of(batch.counts)
+        group, of_batch = step.advance(params, group, leaves, counts)
         rows += [of_batch] if with_rows else []
         under_way.add(of_batch)
         steps += 1
         sent += placed.processes == 1 or bool((batch.counts == COUNTS).any())
-    return Group(carry, rows, steps, sent)
+    return Group(step.end(group), rows, steps, sent)
+
+
+class _Counts:
+    """What the rows of a batch count as, on the devices: brought there again only if it is not what it was before."""
+
+    def __init__(self, placed: Placement):
+        self._placed = placed
+        self._host, self._there = np.empty(0), None
+
+    def __call__(self, counts: np.ndarray) -> Any:
+        if not np.array_equal(counts, self._host):
+            self._host, (self._there,) = counts, self._placed.batch([counts])
+        return self._there
 
 
 class _Feed:

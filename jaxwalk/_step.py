@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from ._batches import COUNTS
 from ._dtypes import widened
@@ -59,17 +60,38 @@ class Carry(NamedTuple):
     largest: Largest
 
 
-class Step(NamedTuple):
-    """A batch through the walk.
+class Sent(NamedTuple):
+    """What is known of a group of batches while it is under way.
+
+    Rows are looked at once a group is whole: after each batch, if it is of few data, that would cost as much as the
+    walk.
 
     Attributes:
-        advance: (params, carry, leaves, counts) -> (carry, rows). Compiled. The carry is given away.
-        start: the carry before the first.
+        batches: how many there are so far.
+        rows: theirs, along a leading axis.
+        states: as of `Carry`.
+    """
+
+    batches: jax.Array
+    rows: Rows
+    states: list[Partial]
+
+
+class Step(NamedTuple):
+    """A batch through the walk, and a group of batches. The functions are compiled.
+
+    Attributes:
+        begin: (how many batches a group has room for, how many data each has in all processes) -> a group without any.
+        advance: (params, group, leaves, counts) -> (group, rows). The group is given away.
+        end: the group -> what is carried of it.
+        start: what is carried of no data.
         names: of the points that norms are of.
         alike: of the points of each of `Carry.states`, the names.
     """
 
-    advance: Callable[..., tuple[Carry, Rows]]
+    begin: Callable[[int, int], Sent]
+    advance: Callable[..., tuple[Sent, Rows]]
+    end: Callable[[Sent], Carry]
     start: Callable[[], Carry]
     names: list[str]
     alike: list[list[str]]
@@ -119,16 +141,22 @@ def step_of(
         union = functools.partial(over_data, statistic, groups=groups)
         return rows, [*map(union, _stacked(apart, alike[0], 1)), *_stacked(merged, alike[1], 0)]
 
-    def advance(arrays: list[Any], carry: Carry, leaves: Sequence[Any], counts: jax.Array):
+    def advance(arrays: list[Any], group: Sent, leaves: Sequence[Any], counts: jax.Array):
         rows, states = batch(arrays, leaves, counts)
-        return _merged(statistic, carry, rows, states), rows
+        return _with(statistic, group, rows, states), rows
 
-    def start() -> Carry:
-        return _start(*jax.eval_shape(batch, arrays, leaves, jax.ShapeDtypeStruct((size,), jnp.int8)), top)
+    def of_none() -> tuple[Rows, list[Partial]]:
+        return jax.eval_shape(batch, arrays, leaves, jax.ShapeDtypeStruct((size,), jnp.int8))
 
     compiled = functools.partial(jax.jit, **jit_options)
-    names = [p.name for p in felt]
-    return Step(compiled(advance, donate_argnums=1), compiled(start), names, [*alike[0], *alike[1]])
+    return Step(
+        compiled(lambda batches, data: _begun(*of_none(), batches, data), static_argnums=(0, 1)),
+        compiled(advance, donate_argnums=1),
+        compiled(lambda group: _carried(group, top)),
+        compiled(lambda: _start(*of_none(), top)),
+        [p.name for p in felt],
+        [*alike[0], *alike[1]],
+    )
 
 
 class _Each(NamedTuple):
@@ -236,20 +264,31 @@ def _over_steps(norms: jax.Array) -> jax.Array:
     return _norm(norms) if norms.ndim else norms
 
 
-# From batch to batch -------------------------------------------------------------------------------------
+# From batch to batch, of a whole group -------------------------------------------------------------------
 
 
-def _merged(statistic, carry: Carry, rows: Rows, states: list[Partial]) -> Carry:
+def _begun(rows: Rows, states: list[Partial], batches: int, data: int) -> Sent:
+    room = jax.tree.map(lambda leaf: jnp.zeros((batches, data, *leaf.shape[1:]), leaf.dtype), rows)
+    return Sent(jnp.zeros((), WHOLE), room, _zeros(states))
+
+
+def _with(statistic, group: Sent, rows: Rows, states: list[Partial]) -> Sent:
+    put = lambda room, leaf: lax.dynamic_update_index_in_dim(room, leaf, group.batches, 0)
+    merged = [either(statistic.merge, a, b) for a, b in zip(group.states, states, strict=True)]
+    return Sent(group.batches + 1, jax.tree.map(put, group.rows, rows), merged)
+
+
+def _carried(group: Sent, top: int) -> Carry:
+    rows = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), group.rows)
     counts = rows.counts == COUNTS
     bad = ~(jnp.isfinite(rows.loss) & jnp.all(jnp.isfinite(rows.norms), 1))
-    place = carry.count + jnp.cumsum(counts, dtype=WHOLE) - 1
-    merged = [either(statistic.merge, a, b) for a, b in zip(carry.states, states, strict=True)]
+    place = jnp.cumsum(counts, dtype=WHOLE) - 1
     return Carry(
-        carry.count + jnp.sum(counts, dtype=WHOLE),
-        carry.nonfinite + jnp.sum(bad & counts, dtype=WHOLE),
-        either(merged_means, carry.loss, _mean(rows.loss, counts & jnp.isfinite(rows.loss))),
-        merged,
-        _larger(carry.largest, rows, bad, place, counts),
+        jnp.sum(counts, dtype=WHOLE),
+        jnp.sum(bad & counts, dtype=WHOLE),
+        _mean(rows.loss, counts & jnp.isfinite(rows.loss)),
+        group.states,
+        _larger(_none_of(rows, top), rows, bad, place, counts),
     )
 
 
@@ -275,15 +314,16 @@ def _larger(largest: Largest, rows: Rows, bad: jax.Array, place: jax.Array, coun
     return Largest(key, *jax.tree.map(lambda leaf: leaf[among], both[1:]))
 
 
-def _start(rows: Rows, states: list[Partial], top: int) -> Carry:
-    zeros = lambda tree: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), tree)
+def _none_of(rows: Rows, top: int) -> Largest:
     none = jax.tree.map(lambda leaf: jnp.zeros((top, *leaf.shape[1:]), leaf.dtype), rows)
-    key = jnp.full(top, -jnp.inf, rows.loss.dtype)
-    mean = Partial({"count": jnp.zeros((), WHOLE), "mean": jnp.zeros((), rows.loss.dtype)}, jnp.bool_(False))
-    return Carry(
-        jnp.zeros((), WHOLE),
-        jnp.zeros((), WHOLE),
-        mean,
-        zeros(states),
-        Largest(key, jnp.zeros(top, WHOLE), none),
-    )
+    return Largest(jnp.full(top, -jnp.inf, rows.loss.dtype), jnp.zeros(top, WHOLE), none)
+
+
+def _start(rows: Rows, states: list[Partial], top: int) -> Carry:
+    none = jnp.zeros((), WHOLE)
+    mean = Partial({"count": none, "mean": jnp.zeros((), rows.loss.dtype)}, jnp.bool_(False))
+    return Carry(none, none, mean, _zeros(states), _none_of(rows, top))
+
+
+def _zeros(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), tree)

@@ -20,13 +20,16 @@ BATCHES = {
     "one entry": numbers * np.array([1e-25, 1, 1, 1e-4, 1, 1, 0]),
 }
 
+states_of = jax.jit(jax.vmap(lambda x: stats.norms.of(x, x)))
+merge_all = jax.jit(stats.norms.merge_all)
+
 
 @pytest.mark.parametrize("rows", BATCHES.values(), ids=BATCHES)
 def test_norms_of_every_row(rows):
     rows = rows.astype(np.float32)
     wide = np.float64(rows)
     np.testing.assert_allclose(jax.jit(jax.vmap(_norm))(rows), np.linalg.norm(wide, axis=1), rtol=1e-6)
-    found = jax.jit(jax.vmap(lambda x: stats.norms(x, x)))(rows)
+    found = stats.norms.finish(states_of(rows))
     np.testing.assert_allclose(found["delta_l1"], np.abs(wide).sum(1), rtol=1e-6)
     np.testing.assert_allclose(found["delta_l2"], np.linalg.norm(wide, axis=1), rtol=1e-6)
     np.testing.assert_allclose(found["delta_rms"], np.linalg.norm(wide, axis=1) / 7**0.5, rtol=1e-6)
@@ -37,8 +40,7 @@ def test_norms_of_every_row(rows):
 @pytest.mark.parametrize("first", BATCHES)
 def test_states_of_both_ways_merge(first, second):
     batches = [BATCHES[name].astype(np.float32) for name in (first, second)]
-    of = jax.jit(jax.vmap(lambda x: stats.norms.of(x, x)))
-    states = [stats.norms.merge_all(of(rows), np.ones(4, bool)) for rows in batches]
+    states = [merge_all(states_of(rows), np.ones(4, bool)) for rows in batches]
     found = stats.norms.finish(stats.norms.merge(*states))
     wide = np.float64(np.concatenate(batches))
     largest = np.abs(wide).max() or 1
@@ -52,7 +54,7 @@ def test_a_row_that_is_not_finite(bad):
     rows = numbers.astype(np.float32)
     rows[2, 3] = bad
     assert np.isfinite(jax.vmap(_norm)(rows)).tolist() == [True, True, False, True]
-    state = jax.jit(jax.vmap(lambda x: stats.norms.of(x, x)))(rows)["delta_norms"]
+    state = states_of(rows)["delta_norms"]
     assert state["data"].tolist() == [1, 1, 0, 1]
     assert state["count"].tolist() == [7, 7, 6, 7]
     np.testing.assert_allclose(state["max"], np.abs(np.where(np.isfinite(rows), rows, 0)).max(1))
