@@ -32,13 +32,13 @@ POOLING = {
 }
 SLIDING = {
     r"[;,] stride \d": "stride s: windows start s apart",
-    r"[;,] padding \W?\d": "padding p: p zeros on either side (infinities, in the pool of max or min), (a,b): a before"
+    r"[;,] padding \W*\d": "padding p: p zeros on either side (infinities, in the pool of max or min), (a,b): a before"
     " and b behind, of a number below 0: taken away",
     r"\bpad[₀-₉]": "pad puts zeros, or the value given, on either side, (a,b): a before and b behind, of a number below"
     " 0: takes away",
     r"[;,] dilation \d": "dilation d: the places of a window are d apart",
     r"[;,] input dilation \d": "input dilation d: d − 1 entries of padding between those of the first operand",
-    r"(stride|padding|dilation) [^;)]*[\d)]×": "m×n: m along the first axis, n along the second",
+    r"×": "m×n: m along the first axis, n along the second",
 }
 
 
