@@ -9,6 +9,8 @@ import pytest
 from jaxwalk import _survey
 from jaxwalk.__main__ import main
 
+pytestmark = pytest.mark.once
+
 MODEL = """
 import jax, jax.numpy as jnp, jaxwalk as jw
 params = {"dense": jnp.ones((2, 3))}

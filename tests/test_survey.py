@@ -12,6 +12,8 @@ from jaxwalk._chunks import Dataset
 from jaxwalk._show_survey import survey_notes, survey_tables
 from jaxwalk._survey import Plan, points_of, survey
 
+pytestmark = pytest.mark.once
+
 X = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
 
 
