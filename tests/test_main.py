@@ -92,7 +92,8 @@ def lines_of(out):
     return [" ".join(line.split()) for line in out.splitlines()]
 
 
-def test_walk_prints_a_line_per_point(capsys, files):
+def test_walk_prints_a_line_per_point(capsys, files, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # else the table may be divided into two
     status, out, err = run(capsys, "walk", *files, "--top", "2", "--no-kinks")
     assert (status, err) == (0, "")
     lines = lines_of(out)
