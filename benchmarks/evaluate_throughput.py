@@ -131,7 +131,8 @@ def transformer(blocks: int = 3, width: int = 64, length: int = 32, batch: int =
 
     sides = [(width, 3 * width), (width, width), (width, 4 * width), (4 * width, width)]
     params = kernels(*((blocks, *side) for side in sides))
-    return Model(loss, params, ((length, width), (length, width)), dict.fromkeys(names, (blocks, length, width)), batch, 1)
+    points = dict.fromkeys(names, (blocks, length, width))
+    return Model(loss, params, ((length, width), (length, width)), points, batch, 1)
 
 
 def kernels(*shapes: tuple[int, ...]) -> list[jax.Array]:
