@@ -140,7 +140,7 @@ def _job(fun, params, data: Batches, at, by, source, statistic, top, placed: Pla
     chosen = choose(points, at, by)
     step = step_of(
         fun, chosen, by, source, data.arguments, statistic, top, (params, data.form.rows, data.size),
-        placed.groups, **placed.jit_options,
+        placed.groups, placed.whole,
     )  # fmt: skip
     named = "none" if statistic is None else statistic.name
     same = identity(staged, given, chosen, batch_size=data.size, statistics=named, top=top, processes=placed.processes)
