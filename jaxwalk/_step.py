@@ -164,9 +164,11 @@ def _shardings(whole: NamedSharding | None) -> tuple[Any, Any]:
     """Of a group and of rows. Rows stay where their data are; of several processes, each reads all."""
     if whole is None:
         return None, None
-    axis = whole.mesh.axis_names[0]
-    divided = lambda *axes: NamedSharding(whole.mesh, PartitionSpec(*axes))
-    return Sent(whole, divided(None, axis), whole), whole if jax.process_count() > 1 else divided(axis)
+    mesh, axis = whole.mesh, whole.mesh.axis_names[0]
+    room: Any = NamedSharding(mesh, PartitionSpec(None, axis))
+    each: Any = whole
+    rows = whole if jax.process_count() > 1 else NamedSharding(mesh, PartitionSpec(axis))
+    return Sent(each, room, each), rows
 
 
 class _Each(NamedTuple):
