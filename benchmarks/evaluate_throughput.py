@@ -131,7 +131,9 @@ def transformer(blocks: int = 3, width: int = 64, length: int = 32, batch: int =
 
     sides = [(width, 3 * width), (width, width), (width, 4 * width), (4 * width, width)]
     params = kernels(*((blocks, *side) for side in sides))
-    return Model(loss, params, ((length, width),) * 2, dict.fromkeys(names, (blocks, length, width)), batch, 1)
+    return Model(
+        loss, params, ((length, width), (length, width)), dict.fromkeys(names, (blocks, length, width)), batch, 1
+    )
 
 
 def kernels(*shapes: tuple[int, ...]) -> list[jax.Array]:
@@ -270,6 +272,7 @@ def throughput(model: Model, keep: str, mesh: Mesh | None, rounds: int, block: i
 
 def _block(model: Model, loop: Loop) -> int:
     """Batches that take about `SECONDS`."""
+    taken = 1.0
     for _ in range(2):
         start = time.perf_counter()
         loop(itertools.islice(rows(model), 20))
@@ -321,9 +324,9 @@ def _compilations() -> Iterator[list[tuple[str, float]]]:
     """The functions compiled meanwhile, and the seconds that each took."""
     found: list[tuple[str, float]] = []
 
-    def listen(event: str, seconds: float, **about: Any) -> None:
+    def listen(event: str, duration_secs: float, **about: str | int) -> None:
         if event == "/jax/core/compile/backend_compile_duration":
-            found.append((str(about.get("fun_name")), seconds))
+            found.append((str(about.get("fun_name")), duration_secs))
 
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:
@@ -336,7 +339,8 @@ def check(model: Model, keep: str, mesh: Mesh | None, hand: Loop) -> None:
     """Ends the program if the two disagree over a few batches."""
     if keep == "again":
         return
-    expected, found = (way(itertools.islice(rows(model), 5)) for way in (hand, evaluated(model, keep, mesh)))
+    expected: Any = hand(itertools.islice(rows(model), 5))
+    found: Any = evaluated(model, keep, mesh)(itertools.islice(rows(model), 5))
     walk_cost.agree("evaluate", {"loss": found.loss}, {"loss": expected["loss"]})
     for side, points in expected["kept"].items():
         for name, want in points.items():

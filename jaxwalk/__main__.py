@@ -1,9 +1,8 @@
-"""The command line: `jaxwalk` walks the worked example, `jaxwalk walk FILE.py --data FILE.npz` your model."""
+"""The command line: `jaxwalk` walks the worked example, `jaxwalk walk FILE.py --data PATH` your model."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
 import itertools
 import os
@@ -11,24 +10,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import __version__
-from ._errors import DataError, JaxwalkError
-from ._files import describe, read_csv, read_model, read_npz
-from ._show import as_json, survey_data, survey_tables, walkthrough_data, walkthrough_tables
-from ._survey import survey
+from . import __version__, _command
+from ._errors import JaxwalkError
+from ._files import read_csv
+from ._show import as_json, walkthrough_data, walkthrough_tables
 from ._terminal import show
 from ._textbook import exact_data, exact_tables, formula_tables
 from ._walkthrough import COLUMNS, PATIENTS, Cohort, walk_through
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command. Returns the exit status: 0, or 2 where something given does not fit."""
+    """Runs one command. Returns the exit status: 0; 2 where something given does not fit; 130 where it was stopped."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.run is _walk and options.csv is not None:
-        parser.error("--csv is for the worked example; `walk` takes its data by --data")
-    if options.run is _walk and options.exact:
-        parser.error("--exact is for the worked example; for a function of your own there is `jaxwalk.exact`")
+    if refused := _refused(options):
+        parser.error(refused)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal without δ shows a ? for it
             stream.reconfigure(errors="replace")
@@ -41,8 +37,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output, `head` say, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
+        if options.run is _command.run:
+            print(f"jaxwalk: {_command.interrupted(options)}", file=sys.stderr)
         return 130
     return 0
+
+
+def _refused(options: argparse.Namespace) -> str | None:
+    """Why these options do not go together, if they do not."""
+    if options.run is not _command.run:
+        return None
+    if options.csv is not None:
+        return "--csv is for the worked example; `walk` takes its data by --data"
+    if options.exact:
+        return "--exact is for the worked example; for a function of your own there is `jaxwalk.exact`"
+    if options.resume and options.out is None:
+        return "--resume goes on with what is in --out; name its directory"
+    return None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,18 +72,8 @@ def _parser() -> argparse.ArgumentParser:
         help="walk a model of your own through its data",
         description="Walks objective(params, x, y) through every datum: a line per point, then the largest losses.",
     )
-    model.set_defaults(run=_walk)
-    model.add_argument(
-        "file", type=Path, metavar="FILE.py", help="defines objective(params, x, y), of one datum, and params"
-    )
-    model.add_argument(
-        "--data", type=Path, required=True, metavar="FILE.npz", help="holds the arrays x and y, a row per datum"
-    )
-    model.add_argument(
-        "--top", type=_positive, default=10, metavar="K", help="how many data of largest loss (default 10)"
-    )
-    # Suppressed: else its default would undo a `--json` before the command.
-    model.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print data instead of tables")
+    model.set_defaults(run=_command.run)
+    _command.add_options(model)
     return parser
 
 
@@ -96,29 +97,6 @@ def _exact(cohort: Cohort, as_data: bool) -> None:
         print(as_json(exact_data(cohort)))
     else:
         show(exact_tables(cohort))
-
-
-def _walk(options: argparse.Namespace) -> None:
-    data = read_npz(options.data)
-    with contextlib.redirect_stdout(sys.stderr):  # what the user's file prints is not among our results
-        model = read_model(options.file)
-        try:
-            surveyed = survey(model.objective, model.params, data.x, data.y)
-        except JaxwalkError as error:
-            raise DataError(f"`objective` of `{options.file}`, of one datum: {error}") from error
-        except Exception as error:
-            why = describe(error, options.file)
-            raise DataError(f"`objective` of `{options.file}` fails on the first datum: {why}.") from error
-    if options.json:
-        print(as_json(survey_data(surveyed, options.top, data.unused)))
-    else:
-        show(survey_tables(surveyed, options.top, data.unused))
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least 1")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -64,13 +64,26 @@ def _divide(pen: Pen, t: Term) -> tuple[str, int]:
     return rf"\frac{{{pen.bare(a)}}}{{{pen.bare(b)}}}", ATOM
 
 
+def _told(pen: Pen, t: Term) -> tuple[str, int]:
+    below = "_{" + ",".join(map(str, t.detail.axes)) + "}" if t.detail.axes else ""
+    parts = [", ".join(map(pen.bare, t.args)), *map(_words, filter(None, t.detail.words()))]
+    inside = r";\ ".join(parts)
+    return rf"\mathrm{{{escaped(t.detail.name)}}}{below}\left({inside}\right)", ATOM
+
+
+def _words(text: str) -> str:
+    signs = {"×": r"{\times}", "→": r"{\to}", "−": "{-}", "∞": r"{\infty}", "…": r"{\ldots}", " ": r"\ "}
+    text = escaped(text.replace("{", "(").replace("}", ")"))
+    return rf"\mathrm{{{''.join(signs.get(c, c) for c in text)}}}"
+
+
 def _upright(rule: Callable) -> Callable:
     """A rule of the text, its words set upright."""
 
     def latex(pen: Pen, t: Term) -> tuple[str, int]:
         text, level = rule(pen, t)
-        text = re.sub(r"\b(reshape|broadcast|transpose)\b", r"\\mathrm{\1}", text)
-        return text.replace("None", r"\mathrm{None}").replace("ᵀ", r"^{\top}"), level
+        text = re.sub(r"(?<!\{)\b(reshape|broadcast|transpose|None)\b", r"\\mathrm{\1}", text)  # not those inside again
+        return text.replace("ᵀ", r"^{\top}"), level
 
     return latex
 
@@ -94,6 +107,8 @@ LATEX = Style(
         "transpose": _upright(transposed),
         "reshape": _upright(shaped("reshape")),
         "spread": _upright(spread),
+        "windows": _told,
+        "primitive": _told,
         "constant": lambda pen, t: (f"C_{{{t.detail}}}", ATOM),
     },
 )  # fmt: skip

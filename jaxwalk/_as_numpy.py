@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from ._pen import ATOM, PRODUCT, SUM, Pen, Style
+from ._run_windows import conv, padded, pool
 from ._signs import Name
 from ._term import Term
 
@@ -81,6 +82,7 @@ def numpy_style(steps: list[Any]) -> Style:
             "spread": _of("np.broadcast_to({0}, {shape})"),
             "constant": lambda pen, t: (f"constant[{t.detail - 1}]", ATOM),
             "reduce": _reduce,
+            "windows": lambda pen, t: (t.detail.numpy(list(map(pen.bare, t.args)), t.shape), ATOM),
             "primitive": _primitive,
         },
     )  # fmt: skip
@@ -95,6 +97,9 @@ NAMESPACE = {
     "np": np,
     "softmax": _softmax,
     "concat": np.concatenate,
+    "conv": conv,
+    "pool": pool,
+    "padded": padded,
     "logistic": lambda x: 1 / (1 + np.exp(-x)),
     "rsqrt": lambda x: 1 / np.sqrt(x),
     "power": lambda x, n: x**n if n >= 0 else 1 / x**-n,

@@ -96,6 +96,12 @@ def shaped(name: str) -> Callable:
     return lambda pen, t: (f"{name}({pen.bare(t.args[0])}, {t.shape})", ATOM)
 
 
+def told(pen: Pen, t: Term) -> tuple[str, int]:
+    """A name, the operands, and behind ";" how it is done."""
+    parts = [", ".join(map(pen.bare, t.args)), *filter(None, t.detail.words())]
+    return f"{t.detail.name}{_subscript(t.detail.axes)}({'; '.join(parts)})", ATOM
+
+
 _SIGNS = {s: s for s in "−·⊙=≠<≤>≥∧∨¬()"} | {"@": " ", "dot": " · ", "T": lambda x: x + "ᵀ"}
 TEXT = Style(
     name=Name.text,
@@ -111,6 +117,8 @@ TEXT = Style(
         "transpose": transposed,
         "reshape": shaped("reshape"),
         "spread": spread,
+        "windows": told,
+        "primitive": told,
         "constant": lambda pen, t: (constant_name(t.detail), ATOM),
     },
 )

@@ -45,7 +45,9 @@ class Batches:
     Attributes:
         size: how many data are in the first batch, and at most in any.
         form: what every batch is like.
-        total: how many data there are, if that can be known beforehand, not counting that the last batch may be short.
+        total: how many data there are, if that can be known beforehand: by an attribute `rows`, or by the length, not
+            counting that the last batch may be short.
+        done: how many data are in the batches that are passed over, if that is known.
     """
 
     size: int
@@ -53,6 +55,7 @@ class Batches:
     total: int | None
     rest: Iterator[Any]
     first: Any = None
+    done: int | None = None
 
     @property
     def datum(self) -> tuple:
@@ -68,31 +71,33 @@ class Batches:
         """The batches, less the first `skipped`; they can be gone through once.
 
         Raises:
-            DataError: there are fewer than `skipped`.
+            DataError: there are fewer than `skipped`, or there are other than `done` data in them.
             ArgumentError: a batch is not like the first.
         """
         came = itertools.chain([self.first], self.rest)
         self.first = None
-        left_out = sum(1 for _ in itertools.islice(came, skipped))
-        if left_out < skipped:
+        passed = [self._rows_in(value, number) for number, value in enumerate(itertools.islice(came, skipped))]
+        if len(passed) < skipped:
             raise DataError(
-                f"`batches` ended after {left_out} batches, and {skipped} are done already; give the same data."
+                f"`batches` ended after {len(passed)} of the {skipped} batches that are done already; give the same"
+                " data."
             )
-        return (self._batch(value, number) for number, value in enumerate(came, skipped))
+        if self.done is not None and sum(passed) != self.done:
+            raise DataError(
+                f"`batches` has {sum(passed)} rows in the batches that are done already, which had {self.done}; give"
+                " the same data."
+            )
+        for number, value in enumerate(came, skipped):
+            yield self._batch(value, number)
 
     def nothing(self, counts: int = 0) -> Batch:
         """A batch without a datum, whose rows count as `counts`."""
-        rows = [np.zeros((self.size, *row.shape), row.dtype) for row in self.form.rows]
+        keys = [jnp.issubdtype(row.dtype, jax.dtypes.extended) for row in self.form.rows]  # of random numbers
+        rows = [(jnp if k else np).zeros((self.size, *r.shape), r.dtype) for r, k in zip(self.form.rows, keys)]
         return Batch(rows, np.full(self.size, counts, np.int8))
 
     def _batch(self, value: Any, number: int) -> Batch:
-        leaves, tree = jax.tree.flatten(value)
-        if tree != self.form.tree:
-            raise ArgumentError(
-                f"Batch {number} of `batches` has the structure {tree}, and the first had {self.form.tree};"
-                " give all the same."
-            )
-        leaves = [_array(leaf, path, number) for leaf, path in zip(leaves, self.form.paths, strict=True)]
+        leaves = [_array(leaf, path, number) for leaf, path in zip(self._leaves(value, number), self.form.paths)]
         length = _length(leaves, self.form.paths, number)
         for leaf, path, row in zip(leaves, self.form.paths, self.form.rows, strict=True):
             _check_like(leaf, row, path, number)
@@ -103,6 +108,19 @@ class Batches:
             )
         return Batch([_padded(leaf, self.size) for leaf in leaves], (np.arange(self.size) < length).astype(np.int8))
 
+    def _rows_in(self, value: Any, number: int) -> int:
+        shape = np.shape(self._leaves(value, number)[0])
+        return shape[0] if shape else 0
+
+    def _leaves(self, value: Any, number: int) -> list[Any]:
+        leaves, tree = jax.tree.flatten(value)
+        if tree != self.form.tree:
+            raise ArgumentError(
+                f"Batch {number} of `batches` has the structure {tree}, and the first had {self.form.tree};"
+                " give all the same."
+            )
+        return leaves
+
 
 def opened(batches: Iterable[Any]) -> Batches:
     """Takes the first batch, and sees what it is like.
@@ -111,9 +129,7 @@ def opened(batches: Iterable[Any]) -> Batches:
         ArgumentError: `batches` is no iterable of pytrees of arrays with a leading axis of one length.
         DataError: there is no batch, or no datum in the first.
     """
-    if isinstance(batches, (str, bytes)) or not isinstance(batches, Iterable):
-        raise ArgumentError(f"`batches` is {shown(batches)}, which cannot be iterated over; {FORM}.")
-    rest = iter(batches)
+    rest = _iterator(batches)
     try:
         first = next(rest)
     except StopIteration:
@@ -130,7 +146,17 @@ def opened(batches: Iterable[Any]) -> Batches:
     return Batches(size, Form(tree, paths, rows), _total(batches, size), rest, first)
 
 
+def _iterator(batches: Any) -> Iterator[Any]:
+    # Some have items by number alone, as a Sequence of Keras.
+    is_iterable = hasattr(batches, "__iter__") or hasattr(batches, "__getitem__")
+    if not is_iterable or isinstance(batches, (str, bytes)) or getattr(batches, "shape", None) == ():
+        raise ArgumentError(f"`batches` is {shown(batches)}, which cannot be iterated over; {FORM}.")
+    return iter(batches)
+
+
 def _total(batches: Any, size: int) -> int | None:
+    if isinstance(rows := getattr(batches, "rows", None), int):
+        return rows
     try:
         return len(batches) * size
     except TypeError:
@@ -140,14 +166,30 @@ def _total(batches: Any, size: int) -> int | None:
 def _array(leaf: Any, path: str, number: int) -> Any:
     """A leaf as an array that nobody else will write to."""
     if isinstance(leaf, jax.Array):
-        return leaf
+        return _strong(leaf)
+    if isinstance(leaf, np.ma.MaskedArray):
+        raise ArgumentError(
+            f"Batch {number} of `batches` holds a masked array at `batch{path}`, whose mask would be lost; fill it."
+        )
     # NumPy's, and what turns into NumPy's, as a PyTorch tensor does.
     # A copy: the iterable may fill the same buffer again before the device has read it.
     array = np.array(leaf) if isinstance(leaf, (int, float, complex)) or hasattr(leaf, "__array__") else None
-    if array is None or (array.dtype.kind not in "biufc" and not jnp.issubdtype(array.dtype, jnp.number)):
+    if array is None or not _is_held(array.dtype):
         what = shown(leaf) if array is None else f"an array of dtype {array.dtype}"
         raise ArgumentError(f"Batch {number} of `batches` holds {what} at `batch{path}`; {FORM}.")
     return _narrowed(array, path, number)
+
+
+def _is_held(dtype: np.dtype) -> bool:
+    """Whether JAX has arrays of it, or of a narrower one of its kind. It has no long doubles."""
+    is_long = dtype.char in (np.dtype(np.longdouble).char, np.dtype(np.clongdouble).char)
+    return not is_long and (dtype.kind in "biufc" or jnp.issubdtype(dtype, jnp.number))
+
+
+def _strong(array: jax.Array) -> jax.Array:
+    """Without the mark that Python's numbers leave on an array: its dtype would give way to others, and that of the
+    next batch might not."""
+    return jax.lax.convert_element_type(array, array.dtype) if getattr(array, "weak_type", False) else array
 
 
 def _narrowed(array: np.ndarray, path: str, number: int) -> np.ndarray:

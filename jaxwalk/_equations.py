@@ -11,6 +11,7 @@ import numpy as np
 
 from ._as_numpy import NAMESPACE
 from ._errors import ArgumentError
+from ._legend import legend
 from ._signs import constant_name
 
 
@@ -118,16 +119,7 @@ def _upright(text: str) -> str:
 def _notes(equations: Sequence[Equation], constants: Sequence[Any]) -> list[str]:
     """What a reader of the signs must know."""
     everything = " ".join(t for e in equations for t in (e.text, *(w[1] for w in e.where)))
-    notes = []
-    if "⊙" in everything:
-        notes.append("⊙ multiplies entry by entry")
-    if "ᵀ" in everything:
-        notes.append("ᵀ swaps the last two axes")
-    if "1[" in everything:
-        notes.append("1[…] is 1 where it holds and 0 elsewhere")
-    if any(s in everything for s in ("Σ₀", "Σ₁", "Σ₂", "Σ₃", "max₀", "max₁", "softmax", "einsum", "concat")):
-        notes.append("axes are counted from 0")
-    lines = ["; ".join(notes) + "."] if notes else []
+    lines = list(legend(everything))
     for i, c in enumerate(constants, 1):
         lines.append(f"{constant_name(i)} is a constant of the function: {c.dtype} of shape {tuple(c.shape)}.")
     return lines

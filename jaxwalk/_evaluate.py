@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import functools
+import math
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from ._at import At, choose
 from ._batches import Batches, opened
-from ._errors import ArgumentError, StoreError, shown
+from ._compat import trace
+from ._errors import ArgumentError, DataError, PointError, StoreError, shown
 from ._evaluation import Evaluation
 from ._everywhere import Begun, everyones, is_first, shared
 from ._find import find
@@ -25,12 +24,14 @@ from ._points import Points
 from ._progress import progress as shown_progress
 from ._read import check_by
 from ._source import Source
+from ._stage import Staged
 from ._step import Carry, Step, opened_params, step_of
 from ._store import Store
-from ._total import added, columns, evaluation_of, on_host_from, packed, unpacked
-from ._walk import loss_only
+from ._total import Writer, added, columns, evaluation_of, on_host_from, unpacked
+from ._walk import loss_only, walk
 from .stats import Statistic, averaged, summary
 
+COUNTED = 2**31 - 1  # entries, at most, that are counted on the device
 GROUP = 8192  # data, about, whose statistics are merged on the device before they go to the host and on disk
 
 
@@ -75,7 +76,9 @@ def evaluate(
             part after every 8192 data or so, each there whole or not at all. Needs pyarrow, the extra `store`. Of
             several processes, the first writes.
         resume: go on with what is in `out`, after its last whole part, with the same function, params, points,
-            statistics and batches: those that are done are gone through and passed over. Where nothing is there, begin.
+            statistics, `top`, batches and version of jax: batches that are done are gone through and passed over. Each
+            part keeps `top` culprits, so that another `top` is refused; more of them are in the rows. What a callback
+            does on the host is not compared. Where nothing is there, begin.
         progress: show a bar on standard error, if that is a terminal or a notebook and rich is installed.
 
     Returns:
@@ -114,37 +117,68 @@ def evaluate(
     with placed.context():
         job = _job(fun, params, data, at, by, source, statistic, top, placed)
         with contextlib.ExitStack() as stack:
-            return _run(job, data, *_begun(stack, job, out, resume), progress)
+            return _run(job, data, *_begun(stack, job, data, out, resume), progress)
 
 
 class _Job(NamedTuple):
-    """What is done with every batch, and what must be the same for a run to go on with what another began."""
+    """What is done with every batch.
+
+    Attributes:
+        identity: what must be the same for a run to go on with what another began.
+    """
 
     step: Step
     params: list[Any]
     placed: Placement
     points: Points
     statistic: Statistic | None
-    identity: dict[str, str]
+    identity: Callable[[], dict[str, str]]
 
     def evaluation(self, total: Carry) -> Evaluation:
         return evaluation_of(total, self.statistic, self.points, self.step)
 
 
 def _job(fun, params, data: Batches, at, by, source, statistic, top, placed: Placement) -> _Job:
-    check = functools.partial(loss_only, has_aux=False)
     given, closed = opened_params(params)
     arrays = placed.params(given)
     params = closed(arrays)
-    staged, points = find(fun, (params, *data.datum), {}, by, source, None, check)
-    chosen = choose(points, at, by)
+    staged, points = find(fun, (params, *data.datum), {}, by, source, None, _loss_of_datum)
+    chosen = _with_delta(choose(points, at, by))
     step = step_of(
-        fun, chosen, by, source, data.arguments, statistic, top, (params, data.form.rows, data.size),
+        fun, chosen, by, source, data.arguments, statistic, top, (params, data.form.rows, data.size * placed.processes),
         placed.groups, placed.whole,
     )  # fmt: skip
-    named = "none" if statistic is None else statistic.name
-    same = identity(staged, given, chosen, batch_size=data.size, statistics=named, top=top, processes=placed.processes)
+
+    def same() -> dict[str, str]:
+        deltas = _deltas(fun, step.names, by, source, closed)
+        walked, _ = trace(deltas, arrays, *data.datum)
+        others = {"batch_size": data.size, "top": top, "processes": placed.processes}
+        return identity(staged.closed, walked, given, chosen, statistic, data.first, **others)
+
     return _Job(step, arrays, placed, chosen, statistic, same)
+
+
+def _with_delta(points: Points) -> Points:
+    """The same, if any of them has a δ."""
+    if not any(point.has_delta for point in points.values()):
+        name, point = next(iter(points.items()))
+        raise PointError(f"No point has a δ to evaluate, as `{name}`: {point.why_no_delta()} Choose others by `at`.")
+    return points
+
+
+def _deltas(fun: Callable, names: list[str], by: str | None, source: Source, closed: Callable) -> Callable:
+    """(the arrays among params, *datum) -> δ by point."""
+    walked = walk(fun, names, by=by, source=source, keep=lambda output, delta: delta)
+    return lambda arrays, *datum: list(walked(closed(arrays), *datum).kept.values())
+
+
+def _loss_of_datum(staged: Staged) -> list[bool]:
+    try:
+        return loss_only(staged, has_aux=False)
+    except ArgumentError as error:
+        said = str(error).partition(";")[0].replace("The loss", "The loss of one datum", 1)
+        fix = "`evaluate` gives `fun` one datum at a time, without the axis of the batch: return one float for it"
+        raise ArgumentError(f"{said}; {fix}.") from None
 
 
 def _statistic(keep: Any) -> Statistic | None:
@@ -159,30 +193,41 @@ def _statistic(keep: Any) -> Statistic | None:
 
 
 def _begun(
-    stack: contextlib.ExitStack, job: _Job, out: str | os.PathLike[str] | None, resume: bool
+    stack: contextlib.ExitStack, job: _Job, data: Batches, out: str | os.PathLike[str] | None, resume: bool
 ) -> tuple[Store | None, Begun]:
     """The store, held open by `stack`, and what it says is done. Of several processes, the first has it."""
     if out is None:
         return None, Begun()
     if job.placed.processes == 1:
-        store = stack.enter_context(Store.open(out, job.identity, resume))
+        store = stack.enter_context(Store.open(out, job.identity(), resume))
+        _check_as_many(store, data)
         return store, _restored(job, store)
     store, begun, refusal = None, Begun(), None
     try:
         if is_first():
-            store = stack.enter_context(Store.open(out, job.identity, resume))
+            store = stack.enter_context(Store.open(out, job.identity(), resume))
             begun = _restored(job, store)
     except StoreError as error:
         refusal = error
     return store, shared(begun, refusal, job.step.start)
 
 
+def _check_as_many(store: Store, data: Batches) -> None:
+    """Nothing is walked of what has come to its end, so that what was added to the data since would not be seen."""
+    before = (store.header or {}).get("total")
+    if before and data.total and before != data.total:
+        now, then = data.total // data.size, before // data.size
+        fix = "give the same data, or another directory"
+        raise DataError(
+            f"`batches` has length {now}, and had {then} when the evaluation in `out` came to its end; {fix}."
+        )
+
+
 def _run(job: _Job, data: Batches, store: Store | None, begun: Begun, progress: bool) -> Evaluation:
-    done, total = begun.batches[jax.process_index()] if begun.batches else 0, begun.total
+    total = begun.total
     if not begun.is_finished:
-        with _Writer(store) as writer:
-            total = _added(job, data, done, total, writer, progress)
-            writer.finish({"data": int(total.count)})
+        with Writer(store, begun.data) as writer:
+            total = _added(job, data, begun, writer, progress)
     assert total is not None
     return job.evaluation(total)
 
@@ -197,9 +242,10 @@ def _restored(job: _Job, store: Store) -> Begun:
     return Begun(done, total, store.finished)
 
 
-def _added(job: _Job, data: Batches, done: int, total: Carry | None, writer: _Writer, progress: bool) -> Carry | None:
-    before = 0 if total is None else int(total.count)
-    size = max(1, GROUP // (data.size * job.placed.processes))
+def _added(job: _Job, data: Batches, begun: Begun, writer: Writer, progress: bool) -> Carry | None:
+    total, before, size = begun.total, begun.data, _group_size(job, data)
+    done = begun.batches[jax.process_index()] if begun.batches else 0
+    data.done = before if job.placed.processes == 1 else None
     with shown_progress(data.total, progress, before) as bar:
         sent = groups(job.step, job.params, data, done, job.placed, size, writer.is_open, bar.advance)
         try:
@@ -209,51 +255,34 @@ def _added(job: _Job, data: Batches, done: int, total: Carry | None, writer: _Wr
                 batches = everyones(group.batches)
                 if writer.is_open:
                     writer.write(columns(group.rows, job.step.names, before), batches, part)
-                before = int(total.count)
-        except Exception as error:
-            writer.wait()
-            _tell(error, None if total is None else job.evaluation(total), writer.is_open)
+                before = int(total.data)
+            writer.finish({"data": before, "total": data.total})
+        except BaseException as error:
+            _tell(error, job, total, writer)
             raise
     return total
 
 
-def _tell(error: Exception, found: Evaluation | None, is_stored: bool) -> None:
-    """Adds to an error what was done before it."""
-    if found is not None:
-        error.evaluation = found  # type: ignore[attr-defined]
-        more = "; with `resume=True` the same call goes on from there" if is_stored else ""
-        error.add_note(f"`evaluate` had done {found.count} data: see `evaluation` of this error{more}.")
+def _group_size(job: _Job, data: Batches) -> int:
+    """How many batches make a group: on the device, entries are counted in 32 bits."""
+    rows = data.size * job.placed.processes
+    entries = max(math.prod(job.points[name].shape[len(job.points[name].axes) :]) for name in job.step.names)
+    if job.statistic is not None and rows * entries > COUNTED:
+        raise ArgumentError(
+            f"`batches` have {rows} rows, and a point has {entries} entries for each, which is more together than the"
+            f" {COUNTED} that can be counted; give smaller batches, or `keep=None`."
+        )
+    return max(1, min(GROUP // rows, COUNTED // (rows * max(entries, 1))))
 
 
-class _Writer:
-    """Writes parts while the next are computed; with no store, nothing."""
-
-    def __init__(self, store: Store | None):
-        self._store, self._pool, self._pending = store, ThreadPoolExecutor(1), None
-
-    @property
-    def is_open(self) -> bool:
-        return self._store is not None
-
-    def write(self, rows: dict[str, np.ndarray], batches: list[int], part: Carry) -> None:
-        self.wait()
-        if self._store is not None:
-            arguments = (self._store.parts, rows, {"batches": batches}, packed(part))
-            self._pending = self._pool.submit(self._store.write, *arguments)
-
-    def wait(self) -> None:
-        """Until what was given is on disk."""
-        pending, self._pending = self._pending, None
-        if pending is not None:
-            pending.result()
-
-    def finish(self, header: dict[str, Any]) -> None:
-        self.wait()
-        if self._store is not None:
-            self._store.finish(header)
-
-    def __enter__(self) -> _Writer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown()
+def _tell(error: BaseException, job: _Job, total: Carry | None, writer: Writer) -> None:
+    """Adds to an error what was done before it, once that is on disk."""
+    try:
+        writer.wait()
+    except StoreError as unwritten:
+        error.add_note(str(unwritten))
+    if total is not None:
+        error.evaluation = job.evaluation(total)  # type: ignore[attr-defined]
+        stored = f"; {writer.data} of them are in `out`: with `resume=True` the same call goes on from there"
+        more = stored if writer.is_open else ""
+        error.add_note(f"`evaluate` had done {int(total.data)} data: see `evaluation` of this error{more}.")

@@ -24,6 +24,11 @@ class Begun(NamedTuple):
     total: Carry | None = None
     is_finished: bool = False
 
+    @property
+    def data(self) -> int:
+        """How many data are done."""
+        return 0 if self.total is None else int(self.total.data)
+
 
 def is_first() -> bool:
     return jax.process_index() == 0

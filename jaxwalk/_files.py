@@ -1,4 +1,4 @@
-"""Reading what users bring: patients in a csv, data in an npz, an objective in a Python file."""
+"""Reading what users bring: patients in a csv, an objective in a Python file."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import csv
 import importlib.util
 import sys
 import traceback
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from ._errors import DataError, counted, listed
@@ -68,68 +66,6 @@ def _number(path: Path, line: int, column: str, cell: str) -> float:
             f"`{path}`, line {line}: `{column}` is {cell.strip()}; give a number that is finite in float32."
         )
     return value
-
-
-class Data(NamedTuple):
-    """Inputs and expectations along a leading axis, and the names of arrays in the file that were not used."""
-
-    x: np.ndarray
-    y: np.ndarray
-    unused: list[str]
-
-
-def read_npz(path: Path) -> Data:
-    """The arrays `x` and `y` of an npz file.
-
-    Raises:
-        DataError: the file or an array is missing; an array holds a pickle, text or non-finite numbers, or has no
-            rows; the two have different lengths.
-    """
-    try:
-        with path.open("rb") as file:
-            arrays = np.load(file, allow_pickle=False)
-            if not hasattr(arrays, "files"):
-                raise DataError(f"`{path}` holds a single array; save both with `np.savez(file, x=..., y=...)`.")
-            x, y = (_array(path, arrays, name) for name in ("x", "y"))
-            unused = [name for name in arrays.files if name not in ("x", "y")]
-    except DataError:
-        raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        why = "it is no npz" if "pickle" in str(error) else _first_line(error)  # NumPy would advise to load it unsafely
-        raise DataError(f"`{path}` cannot be read as npz: {why}; make it with `np.savez`.") from error
-    if len(x) != len(y):
-        raise DataError(f"`{path}`: `x` has {counted(len(x), 'row')} and `y` has {len(y)}; they must be as many.")
-    return Data(x, y, unused)
-
-
-def _array(path: Path, arrays: Any, name: str) -> np.ndarray:
-    if name not in arrays.files:
-        raise DataError(f"`{path}` lacks the array `{name}`; it holds {listed(arrays.files) or 'none'}.")
-    try:
-        array = arrays[name]
-    except ValueError as error:
-        if "pickle" not in str(error):
-            raise
-        why = "is a pickle, which could run code when read, and is refused"
-        raise DataError(f"`{path}`: `{name}` {why}; save it as an array of numbers.") from error
-    _check_array(path, name, array)
-    return array
-
-
-def _check_array(path: Path, name: str, array: Any) -> None:
-    if not isinstance(array, np.ndarray):
-        raise DataError(f"`{path}`: `{name}` is not an array; make the file with `np.savez`.")
-    if array.ndim == 0 or len(array) == 0:
-        raise DataError(f"`{path}`: `{name}` has shape {array.shape}: no rows; give at least one along the first axis.")
-    if array.dtype.kind not in "biufc":
-        raise DataError(f"`{path}`: `{name}` has dtype {array.dtype}; give numbers.")
-    if array.dtype.kind in "fc" and not (finite := np.isfinite(array)).all():
-        row = int(np.argwhere(~finite)[0][0])
-        raise DataError(f"`{path}`: `{name}` has a NaN or an Inf in row {row} (from 0); mend it or leave the row out.")
-    with np.errstate(over="ignore"):
-        held = array.astype(jax.dtypes.canonicalize_dtype(array.dtype))
-    if (held != array).any() if array.dtype.kind in "iu" else not np.isfinite(held).all():
-        raise DataError(f"`{path}`: `{name}` holds numbers too large for JAX's 32 bits; set JAX_ENABLE_X64=1.")
 
 
 class Model(NamedTuple):

@@ -59,7 +59,7 @@ def where(condition: Any, a: State, b: State) -> State:
 
 
 def on_host(tree: Any) -> Any:
-    """Its arrays as NumPy's, wide enough to add up any number of data: float64, int64."""
+    """Its arrays as NumPy's, wide enough to add up any number of data: float64, int64, complex128."""
     return jax.tree.map(_wide, jax.device_get(tree))
 
 
@@ -67,6 +67,8 @@ def _wide(leaf: np.ndarray) -> np.ndarray:
     leaf = np.asarray(leaf)
     if leaf.dtype == np.bool_:
         return leaf
+    if np.issubdtype(leaf.dtype, np.complexfloating):
+        return leaf.astype(np.complex128)
     return leaf.astype(np.int64 if np.issubdtype(leaf.dtype, np.integer) else np.float64)
 
 

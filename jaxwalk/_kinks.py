@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -21,7 +21,6 @@ from ._kink import Kink, Kinks
 from ._points import Points
 from ._read import check_by
 from ._source import Source
-from ._stage import as_input, is_array
 
 
 def kinks(fun: Callable, *args: Any, inputs: str = "rounded", by: str | None = None, source: Source = None) -> Kinks:
@@ -74,28 +73,16 @@ def kinks(fun: Callable, *args: Any, inputs: str = "rounded", by: str | None = N
     return _gathered(analysis, points, choices, jax.device_get(flags))
 
 
-def counted_over(fun: Callable, params: Any, x: Any, y: Any, batch: int) -> dict[str | None, int]:
-    """How many entries over the data, per point, are kinks of `fun(params, x, y)`, of one datum.
-
-    Compiled once, run batch by batch; what is left over in a last batch is compiled again.
-    """
-    whole = lambda params, x, y: jax.vmap(lambda x, y: fun(params, x, y))(x, y)
-    counts: dict[str | None, int] = {}
-    analysis = points = run = None
-    for start in range(0, len(x), batch):
-        rows = [jnp.asarray(data[start : start + batch]) for data in (x, y)]
-        if analysis is None or points is None or run is None or len(rows[0]) < batch:
-            analysis, _, points = analysis_of(whole, params, *rows)
-            run = jax.jit(lambda values, analysis=analysis: judged(analysis, values, "rounded"))
-        choices, flags = run([*_values(params), *rows])
-        for kink in _gathered(analysis, points, choices, jax.device_get(flags)):
-            counts[kink.point] = counts.get(kink.point, 0) + len(kink)
-    return counts
+def kinks_by_key(analysis: Analysis, values: Sequence[Any]) -> dict[str, jax.Array]:
+    """How many entries of each choice are kinks, the inputs rounded; for `jit` and `vmap`."""
+    choices, _ = judged(analysis, values, "rounded")
+    return {key: jnp.sum(_is_kink(choice, jnp), dtype=jnp.int32) for key, choice in choices.items()}
 
 
-def _values(params: Any) -> list[Any]:
-    """What `stage` makes inputs of."""
-    return [as_input(leaf) for leaf in jax.tree.leaves(params) if is_array(leaf)]
+def points_of_keys(analysis: Analysis, keys: Iterable[str]) -> dict[str, str | None]:
+    """The point that each choice feeds, or None."""
+    points = {decided.key: decided.point for decided in analysis.decided}
+    return {key: points[key.partition(":")[0]] for key in keys}
 
 
 def analysis_of(

@@ -44,8 +44,8 @@ def groups(
     told how many data are done.
     """
     feed, under_way, counts_of = _Feed(data, skipped, placed.processes), _UnderWay(advance), _Counts(placed)
-    sent, room = feed.of(under_way), (size, data.size * placed.processes)
-    while (group := _group(step, params, sent, room, placed, counts_of, with_rows, under_way)).steps:
+    sent = feed.of(under_way)
+    while (group := _group(step, params, sent, size, placed, counts_of, with_rows, under_way)).steps:
         yield group
         if group.steps < size:
             break
@@ -60,14 +60,14 @@ def _group(
     step: Step,
     params,
     batches: Iterator[Batch],
-    room: tuple[int, int],
+    size: int,
     placed: Placement,
     counts_of: _Counts,
     with_rows: bool,
     under_way,
 ) -> Group:
-    group, rows, steps, sent = step.begin(*room), [], 0, 0
-    for batch in itertools.islice(batches, room[0]):
+    group, rows, steps, sent = step.begin(size), [], 0, 0
+    for batch in itertools.islice(batches, size):
         leaves, counts = placed.batch(batch.leaves), counts_of(batch.counts)
         group, of_batch = step.advance(params, group, leaves, counts)
         rows += [of_batch] if with_rows else []

@@ -163,7 +163,6 @@ _RULES: dict[str, Callable[[Pen, Term], tuple[str, int]]] = {
     "not": _not,
     "einsum": _einsum,
     "function": _function,
-    "primitive": lambda pen, t: pen.call(t.detail.name, t, t.detail),
     "softmax": _named_call("softmax"),
     "concatenate": _named_call("concat"),
     "along": lambda pen, t: pen.call(t.detail[0], t, t.detail[1]),

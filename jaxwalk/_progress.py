@@ -30,7 +30,7 @@ class Progress:
 
 
 @contextmanager
-def progress(total: int | None, enabled: bool = True, done: int = 0) -> Iterator[Progress]:
+def progress(total: int | None, enabled: bool = True, done: int = 0, what: str = "walk") -> Iterator[Progress]:
     """A bar on standard error: count, data per second, time left; when all is done, the time it took.
 
     It is silent where nobody would see it: `enabled` is False, standard error is no terminal and this no notebook, or
@@ -40,6 +40,7 @@ def progress(total: int | None, enabled: bool = True, done: int = 0) -> Iterator
         total: how many data there are, or None where that is not known.
         enabled: whether to show it.
         done: how many of them were done before, in a run that is resumed; the rate leaves them out.
+        what: is done with them, in a word.
 
     >>> with progress(3, enabled=False) as bar:
     ...     bar.advance(2)
@@ -48,7 +49,7 @@ def progress(total: int | None, enabled: bool = True, done: int = 0) -> Iterator
     if console is None:
         yield Progress(lambda count: None, done)
         return
-    with _bar(console, total, done) as draw:
+    with _bar(console, total, done, what) as draw:
         bar = Progress(draw, done)
         try:
             yield bar
@@ -67,10 +68,10 @@ def _console() -> Any:
 
 
 @contextmanager
-def _bar(console: Any, total: int | None, done: int) -> Iterator[Callable[[int], None]]:
+def _bar(console: Any, total: int | None, done: int, what: str) -> Iterator[Callable[[int], None]]:
     from rich import progress as rich
 
-    columns: list[rich.ProgressColumn] = [rich.TextColumn(" walk"), rich.TextColumn("{task.fields[state]}")]
+    columns: list[rich.ProgressColumn] = [rich.TextColumn(f" {what}"), rich.TextColumn("{task.fields[state]}")]
     if total is not None and console.width >= NUMBERS + 8:
         width = min(40, console.width - NUMBERS)
         columns.insert(1, rich.BarColumn(width, complete_style="cyan", finished_style="cyan"))

@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from . import _compat, _primitives
+from . import _compat, _primitives, _read_windows
 from ._compat import Closed, is_literal
+from ._parameters import Primitive
 from ._term import Term, is_number
 from ._terms import Terms
 
@@ -81,32 +82,6 @@ class _Reader:
         return None
 
 
-class Primitive:
-    """A step without notation, and which of its results is meant. Two are equal if they are of one equation."""
-
-    def __init__(self, eqn: Any, index: int):
-        self.eqn, self.index = eqn, index
-
-    @property
-    def name(self) -> str:
-        several = f"[{self.index}]" if len(self.eqn.outvars) > 1 else ""
-        return f"{self.eqn.primitive}{several}"
-
-    def __hash__(self) -> int:
-        return hash((id(self.eqn), self.index))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Primitive) and self.eqn is other.eqn and self.index == other.index
-
-    def __call__(self, *arrays: Any) -> Any:
-        """The result, by JAX."""
-        args = [
-            jnp.broadcast_to(jnp.asarray(a, v.aval.dtype), v.aval.shape)
-            for a, v in zip(arrays, self.eqn.invars, strict=True)
-        ]
-        return np.asarray(_compat.apply(self.eqn, args)[self.index])
-
-
 def _is_complex(eqn: Any) -> bool:
     return any(jnp.issubdtype(v.aval.dtype, jnp.complexfloating) for v in (*eqn.invars, *eqn.outvars))
 
@@ -140,7 +115,10 @@ def _logical(name: str) -> Rule:
 
 
 def _div(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
-    return t.divided(args[0], args[1], shape) if _is_float(eqn) else None
+    if not _is_float(eqn):
+        return None
+    mean = _read_windows.mean_of_windows(t, args[0], args[1]) if args[0].shape == shape else None
+    return t.divided(args[0], args[1], shape) if mean is None else mean
 
 
 def _max(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
@@ -196,7 +174,8 @@ def _broadcast_in_dim(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int
 
 
 def _reshape(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
-    return t.reshaped(args[0], shape)
+    order = eqn.params.get("dimensions") if eqn.primitive is _primitives.primitive("reshape") else None
+    return t.reshaped(t.transposed(args[0], tuple(map(int, order))) if order else args[0], shape)
 
 
 def _transpose(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
@@ -211,7 +190,7 @@ def _slice(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> 
     p = eqn.params
     strides = p["strides"] or (1,) * len(shape)
     parts = tuple(map(tuple, np.array([p["start_indices"], p["limit_indices"], strides]).T.tolist()))
-    return t.make("slice", args, shape, parts)
+    return args[0] if args[0].shape == shape else t.make("slice", args, shape, parts)
 
 
 def _concatenate(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
@@ -290,4 +269,11 @@ _RULES: dict[str, Rule] = {
     "cumsum": _cumulative("cumsum"),
     "cumprod": _cumulative("cumprod"),
     "dot_general": _dot_general,
+    "conv": _read_windows.convolution,
+    "reduce_window_sum": _read_windows.pooling("sum"),
+    "reduce_window_max": _read_windows.pooling("max"),
+    "reduce_window_min": _read_windows.pooling("min"),
+    "select_and_scatter_add": _read_windows.pooling_back,
+    "pad": _read_windows.padding,
+    "rev": _read_windows.flip,
 }

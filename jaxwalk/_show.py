@@ -1,4 +1,4 @@
-"""What the two commands show: as tables, and as data."""
+"""What the worked example shows: as tables, and as data."""
 
 from __future__ import annotations
 
@@ -9,15 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._errors import counted
-from ._survey import Line, Sizes, Survey
 from ._table import Table, number, numbers
 from ._walkthrough import WEIGHTS, Walkthrough
-
-SIZES = ("|output| mean", "|output| max", "output 0s", "|δ| mean", "|δ| max", "δ 0s")
-
-
-# The walkthrough ------------------------------------------------------------------------------------------
 
 
 def walkthrough_tables(w: Walkthrough) -> Iterator[Table | str]:
@@ -144,62 +137,7 @@ def _column(values: Any, bound: Any) -> list[str]:
     return [numbers(value) for value in settled]
 
 
-# The survey -----------------------------------------------------------------------------------------------
-
-
-def survey_tables(s: Survey, top: int, unused: Sequence[str]) -> Iterator[Table | str]:
-    """A line per point, and the data of largest loss."""
-    rows = [_row(line) for line in s.lines]
-    columns = ("X", "point", "shape", *SIZES, "kinks", "first non-finite", "note")
-    yield Table(f"{counted(len(s.lines), 'point')}, over {_data(len(s.loss))}", columns, rows, ("X", *SIZES, "kinks"))
-    rows = [(str(i), number(np.float32(loss))) for i, loss in s.largest(top)]
-    mean = number(np.float32(s.loss.mean()))
-    yield Table(f"Data of largest loss (mean loss {mean})", ("datum", "loss"), rows, ("datum", "loss"))
-    yield from survey_notes(unused)
-    yield from kink_notes(s)
-
-
-def survey_notes(unused: Sequence[str]) -> Iterator[str]:
-    if unused:
-        yield f"Not used of the data file: {', '.join(unused)}."
-
-
-def kink_notes(s: Survey) -> Iterator[str]:
-    """What the column `kinks` counts; nothing if there are none."""
-    if total := s.kinks + sum(line.kinks for line in s.lines):
-        elsewhere = f", {s.kinks} of them at no point" if s.kinks else ""
-        yield (
-            f"Kinks: {total} entries of a relu, a max, a `where` ... stand on its threshold or within rounding of"
-            f" it{elsewhere}; there δ is one of two. `jw.kinks` lists them."
-        )
-
-
-def survey_data(s: Survey, top: int, unused: Sequence[str]) -> dict[str, Any]:
-    """The same as data."""
-    return {
-        "data": len(s.loss),
-        "mean_loss": float(s.loss.mean()),
-        "points": [_line_data(line) for line in s.lines],
-        "largest_loss": [{"datum": i, "loss": loss} for i, loss in s.largest(top)],
-        "notes": [*survey_notes(unused), *kink_notes(s)],
-    }
-
-
-def _line_data(line: Line) -> dict[str, Any]:
-    p = line.point
-    return {
-        "X": p.number, "point": p.name, "shape": list(p.shape), "dtype": str(p.dtype),
-        "axes": [axis._asdict() for axis in p.axes], "unused": p.unused, "conditional": p.conditional,
-        "opaque": p.opaque, "output": _sizes_data(line.output), "delta": _sizes_data(line.delta),
-        "kinks": line.kinks,
-    }  # fmt: skip
-
-
-def _sizes_data(sizes: Sizes | None) -> dict[str, Any] | None:
-    if sizes is None:
-        return None
-    return {"mean": sizes.mean, "max": sizes.max, "zeros": sizes.zeros,
-            "first_nonfinite": sizes.nonfinite}  # fmt: skip
+# As data --------------------------------------------------------------------------------------------------
 
 
 def as_json(data: dict[str, Any]) -> str:
@@ -213,25 +151,3 @@ def _writable(data: Any) -> Any:
     if isinstance(data, list):
         return [_writable(value) for value in data]
     return str(data) if isinstance(data, float) and not math.isfinite(data) else data
-
-
-def _row(line: Line) -> tuple[str, ...]:
-    point, output, delta, kinks = line
-    first = (str(point.number), point.name, str(point.shape))
-    return (*first, *_cells(output), *_cells(delta), str(kinks or ""), _first_nonfinite(line), point.note())
-
-
-def _cells(sizes: Sizes | None) -> tuple[str, str, str]:
-    if sizes is None:
-        return ("", "", "")
-    return number(np.float32(sizes.mean)), number(np.float32(sizes.max)), f"{100 * sizes.zeros:.3g} %"
-
-
-def _first_nonfinite(line: Line) -> str:
-    sizes = {"output": line.output, "δ": line.delta}
-    found = [(s.nonfinite, array) for array, s in sizes.items() if s is not None and s.nonfinite is not None]
-    return "{1}, datum {0}".format(*min(found)) if found else ""
-
-
-def _data(count: int) -> str:
-    return "1 datum" if count == 1 else f"{count} data"

@@ -48,13 +48,13 @@ class Carry(NamedTuple):
     """What is known of the data so far.
 
     Attributes:
-        count, nonfinite: how many data; how many of them have a loss or a norm that is NaN or Inf.
+        data, nonfinite: how many data; how many of them have a loss or a norm that is NaN or Inf.
         loss: the mean loss of those that have a finite one, and whether there is one.
         states: of the statistics; those of points whose states have one form are one, with a leading axis of points.
         largest: the culprits.
     """
 
-    count: jax.Array
+    data: jax.Array
     nonfinite: jax.Array
     loss: Partial
     states: list[Partial]
@@ -82,7 +82,7 @@ class Step(NamedTuple):
     """A batch through the walk, and a group of batches. The functions are compiled.
 
     Attributes:
-        begin: (how many batches a group has room for, how many data each has in all processes) -> a group without any.
+        begin: the number of batches in a group -> a group without any.
         advance: (params, group, leaves, counts) -> (group, rows). The group is given away.
         end: the group -> what is carried of it.
         start: what is carried of no data.
@@ -90,7 +90,7 @@ class Step(NamedTuple):
         alike: of the points of each of `Carry.states`, the names.
     """
 
-    begin: Callable[[int, int], Sent]
+    begin: Callable[[int], Sent]
     advance: Callable[..., tuple[Sent, Rows]]
     end: Callable[[Sent], Carry]
     start: Callable[[], Carry]
@@ -139,8 +139,10 @@ def step_of(
 
     def batch(*args: Any) -> tuple[Rows, list[Partial]]:
         rows, apart, merged = each(*args)
-        union = functools.partial(over_data, statistic, groups=groups)
-        return rows, [*map(union, _stacked(apart, alike[0], 1)), *_stacked(merged, alike[1], 0)]
+        if statistic is None:
+            return rows, []
+        after = [over_data(statistic, partial, groups) for partial in _stacked(apart, alike[0], 1)]
+        return rows, [*after, *_stacked(merged, alike[1], 0)]
 
     def advance(arrays: list[Any], group: Sent, leaves: Sequence[Any], counts: jax.Array):
         rows, states = batch(arrays, leaves, counts)
@@ -151,7 +153,7 @@ def step_of(
 
     of_group, of_rows = _shardings(whole)
     return Step(
-        jax.jit(lambda *room: _begun(*of_none(), *room), static_argnums=(0, 1), out_shardings=of_group),
+        jax.jit(lambda batches: _begun(*of_none(), batches), static_argnums=0, out_shardings=of_group),
         jax.jit(advance, donate_argnums=1, out_shardings=None if whole is None else (of_group, of_rows)),
         jax.jit(lambda group: _carried(group, top), out_shardings=whole),
         jax.jit(lambda: _start(*of_none(), top), out_shardings=whole),
@@ -279,8 +281,8 @@ def _over_steps(norms: jax.Array) -> jax.Array:
 # From batch to batch, of a whole group -------------------------------------------------------------------
 
 
-def _begun(rows: Rows, states: list[Partial], batches: int, data: int) -> Sent:
-    room = jax.tree.map(lambda leaf: jnp.zeros((batches, data, *leaf.shape[1:]), leaf.dtype), rows)
+def _begun(rows: Rows, states: list[Partial], batches: int) -> Sent:
+    room = jax.tree.map(lambda leaf: jnp.zeros((batches, *leaf.shape), leaf.dtype), rows)
     return Sent(jnp.zeros((), WHOLE), room, _zeros(states))
 
 

@@ -41,7 +41,7 @@ class Store:
         self._lock = _claim.lock(directory)
 
     @classmethod
-    def open(cls, directory: Path | str, identity: Mapping[str, str], resume: bool = False) -> Store:
+    def open(cls, directory: str | os.PathLike[str], identity: Mapping[str, str], resume: bool = False) -> Store:
         """Makes the directory, or goes on with the evaluation in it, and holds it until the end of the `with` block.
 
         Arguments:

@@ -1,85 +1,171 @@
-"""The survey of a model over data: per point the size of output and δ, and the data of largest loss."""
+"""The survey of a model over data on disk: per point the size of output and δ, and the data most to blame."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._dtypes import widened
+from ._at import choose
+from ._blamed import Datum
+from ._chunks import Dataset, Pair
+from ._errors import DataError, PointError
+from ._evaluate import evaluate
+from ._evaluation import Evaluation
 from ._find import find
-from ._kinks import counted_over
+from ._forward import kinks_over, outputs_over
 from ._points import Point, Points
-from ._walk import walk
+from ._result import Nonfinite
+from ._sizes import sizes
+from ._walk import loss_only, walk
+from .stats import of_output
 
-BATCH = 256  # data walked at once: bounds the memory
+
+@dataclasses.dataclass(frozen=True)
+class DataBatches:
+    """The data in batches of `size`, to be gone through any number of times."""
+
+    data: Dataset
+    size: int
+
+    @property
+    def rows(self) -> int:
+        """How many data there are, for `evaluate`'s bar."""
+        return self.data.rows
+
+    def __iter__(self) -> Iterator[Pair]:
+        return self.data.batches(self.size)
 
 
-class Sizes(NamedTuple):
-    """Of one array over the data: mean and maximum of |.|, share of zeros, and the first datum with a NaN or Inf."""
+class Plan(NamedTuple):
+    """How data are gone through; all but `kinks`, whether to count them, as of `evaluate`."""
 
-    mean: float
-    max: float
-    zeros: float
-    nonfinite: int | None
+    at: Sequence[str] | None = None
+    by: str | None = None
+    top: int = 10
+    mesh: jax.sharding.Mesh | None = None
+    out: Path | None = None
+    resume: bool = False
+    kinks: bool = True
+    progress: bool = False
+
+
+Kept = Mapping[str, np.ndarray]
 
 
 class Line(NamedTuple):
-    """A point and the sizes there; None where there is no such array. `kinks`: the entries, over the data, of choices
-    that feed it and are ties or rounding's."""
+    """A point and what is known of its output and of its δ, None if nothing is; entries of choices that feed it and are
+    ties or rounding's."""
 
     point: Point
-    output: Sizes | None
-    delta: Sizes | None
-    kinks: int = 0
+    output: Kept | None
+    delta: Kept | None
+    kinks: int
 
 
 class Survey(NamedTuple):
-    """The loss of each datum, and a line per point in forward order; `kinks`: those at no point."""
+    """What was found.
 
-    loss: np.ndarray
-    lines: list[Line]
-    kinks: int = 0
+    Attributes:
+        points: those walked, and those asked for that cannot be.
+        evaluation: of the data.
+        outputs: of points that have no δ, what is kept of their outputs.
+        kinks: by point; None: at no point. Or why they were not counted; or None, if they were not to be.
+        first: where the first datum that is not finite has its first NaN or Inf, if there is one.
+    """
 
-    def largest(self, k: int) -> list[tuple[int, float]]:
-        """The `k` data of largest loss, NaN first: (index, loss)."""
-        order = np.argsort(-np.where(np.isnan(self.loss), np.inf, self.loss), kind="stable")[:k]
-        return [(int(i), float(self.loss[i])) for i in order]
+    points: Points
+    evaluation: Evaluation
+    outputs: Mapping[str, Kept]
+    kinks: Mapping[str | None, int] | str | None
+    first: Nonfinite | None
+
+    @property
+    def lines(self) -> list[Line]:
+        """One per point, in forward order."""
+        return [self._line(point) for point in self.points.values()]
+
+    @property
+    def bad(self) -> list[int]:
+        """Of the data with a NaN or Inf, those that are among the culprits."""
+        return [datum.index for datum in self.evaluation.culprits if not _is_finite(datum)]
+
+    def _line(self, point: Point) -> Line:
+        kept = self.evaluation.kept.get(point.name, self.outputs.get(point.name, {}))
+        kinks = self.kinks.get(point.name, 0) if isinstance(self.kinks, Mapping) else 0
+        return Line(point, _side(kept, "output"), _side(kept, "delta"), kinks)
 
 
-def survey(fun: Callable, params: Any, x: Any, y: Any) -> Survey:
-    """Walks `fun(params, x, y)` through every datum, keeping only statistics, in one compiled pass.
+def _side(kept: Kept, side: str) -> Kept | None:
+    found = {key.removeprefix(f"{side}_"): value for key, value in kept.items() if key.startswith(f"{side}_")}
+    return found or None
+
+
+def _is_finite(datum: Datum) -> bool:
+    return bool(np.isfinite([datum.loss, *datum.norms.values()]).all())
+
+
+def points_of(fun: Callable, params: Any, data: Dataset, at: Sequence[str] | None, by: str | None) -> Points:
+    """The points of `fun(params, x, y)` that `at` asks for. Whatever `fun` raises of the first datum comes through.
+
+    Raises:
+        PointError: there are none, or none that has a δ.
+        ArgumentError: the loss is not a real scalar.
+    """
+    args = (params, *map(_like, data.first))
+    points = choose(found := find(fun, args, {}, by, None, None, _loss)[1], _split(at, found), by)
+    if not any(point.has_delta for point in points.values()):
+        name, point = next(iter(points.items()))
+        why = point.why_no_delta().rstrip(".")
+        raise PointError(f"No point that is asked for has a δ; `{name}`: {why[0].lower()}{why[1:]}; ask for others.")
+    return points
+
+
+def _loss(staged: Any) -> Sequence[bool]:
+    return loss_only(staged, has_aux=False)
+
+
+def _like(array: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(np.shape(array), array.dtype)
+
+
+def _split(at: Sequence[str] | None, points: Points) -> list[str] | None:
+    """Each name as it is, if a point has it (some have a comma), else what is between commas."""
+    if at is None:
+        return None
+    return [name for given in at for name in ([given] if given in points else given.split(","))]
+
+
+def survey(fun: Callable, params: Any, data: Dataset, size: int, points: Points, plan: Plan) -> Survey:
+    """Walks `fun(params, x, y)` through every datum, in batches of `size`.
 
     Arguments:
         fun: the objective of one datum.
         params: its weights.
-        x, y: arrays with one row per datum.
+        points: of `points_of`.
     """
-    found = _points_of(fun, params, x, y)
-    silent = [p.name for p in found.values() if p.opaque is None and not p.has_delta and _is_number(p)]
-    felt = [p.name for p in found.values() if p.has_delta]
-
-    def one(datum: tuple[Any, Any]):
-        whole = walk(fun, silent)(params, *datum) if silent else None
-        said = {} if whole is None else {name: (_measure(value), None) for name, value in whole.outputs.items()}
-        if whole is not None and not felt:
-            return whole.value, said
-        walked = walk(fun, felt or None, keep=lambda o, d: (_measure(o), _measure(d)))(params, *datum)
-        return walked.value, said | dict(walked.kept)
-
-    batch = min(BATCH, len(x))
-    losses, measured = jax.jit(lambda data: jax.lax.map(one, data, batch_size=batch))((jnp.asarray(x), jnp.asarray(y)))
-    kinks = counted_over(fun, params, x, y, batch)
-    sizes = {name: [_sizes(m) for m in pair] for name, pair in measured.items()}
-    lines = [Line(p, *sizes.get(p.name, [None, None]), kinks=kinks.get(p.name, 0)) for p in found.values()]
-    return Survey(np.asarray(losses), lines, sum(kinks.values()) - sum(line.kinks for line in lines))
-
-
-def _points_of(fun: Callable, params: Any, x: Any, y: Any) -> Points:
-    return find(fun, (params, x[0], y[0]), {}, by=None, source=None)[1]
+    batches = DataBatches(data, size)
+    walkable = [name for name, point in points.items() if point.opaque is None]
+    found = evaluate(
+        fun, params, batches, at=walkable if plan.at else None, by=plan.by, keep=sizes, top=plan.top, mesh=plan.mesh,
+        out=plan.out, resume=plan.resume, progress=plan.progress,
+    )  # fmt: skip
+    if found.count != data.rows:
+        raise DataError(
+            f"`--out` holds an evaluation of {found.count} data, and `--data` has {data.rows}; give the same data, or"
+            " another directory."
+        )
+    silent = [p for p in points.values() if p.opaque is None and not p.has_delta and _is_number(p)]
+    again = (plan.by, plan.mesh, plan.progress)
+    outputs = outputs_over(fun, params, batches, silent, of_output(sizes), *again) if silent else {}
+    kinks = _kinks(fun, params, batches, *again) if plan.kinks else None
+    surveyed = Survey(points, found, outputs, kinks, None)
+    return surveyed._replace(first=_first(fun, params, data, surveyed, plan.by)) if surveyed.bad else surveyed
 
 
 def _is_number(point: Point) -> bool:
@@ -87,23 +173,15 @@ def _is_number(point: Point) -> bool:
     return point.dtype == jnp.bool_ or jnp.issubdtype(point.dtype, jnp.number)
 
 
-def _measure(values: jax.Array) -> dict[str, jax.Array]:
-    size = jnp.abs(values.astype(widened(values.dtype)))
-    return {
-        "ran": jnp.bool_(True),  # in a branch not taken nothing runs, and all of this is zero
-        "mean": jnp.sum(size) / max(size.size, 1),
-        "max": jnp.max(size, initial=0),
-        "zeros": jnp.sum(size == 0, dtype=jnp.float32) / max(size.size, 1),
-        "nonfinite": ~jnp.all(jnp.isfinite(size)),
-    }
+def _kinks(fun: Callable, params: Any, batches: DataBatches, *again: Any) -> dict[str | None, int] | str:
+    try:
+        return kinks_over(fun, params, batches, *again)
+    except Exception as error:  # what the walk found is worth showing without them
+        return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0].rstrip('.')}"
 
 
-def _sizes(measured: dict[str, Any] | None) -> Sizes | None:
-    """Over the data (and over the steps of loops), from the measures of each."""
-    if measured is None:
-        return None
-    m: dict[str, np.ndarray] = {name: np.asarray(v) for name, v in measured.items()}
-    zeros = np.where(m["ran"], m["zeros"], 1)  # there output and δ are zeros
-    bad = m["nonfinite"].reshape(len(m["nonfinite"]), -1).any(1)
-    first = int(np.argmax(bad)) if bad.any() else None
-    return Sizes(float(m["mean"].mean()), float(m["max"].max()), float(zeros.mean()), first)
+def _first(fun: Callable, params: Any, data: Dataset, surveyed: Survey, by: str | None) -> Nonfinite | None:
+    """Where the first of the data that are not finite goes wrong: it is walked again, alone."""
+    names = [name for name, point in surveyed.points.items() if point.opaque is None]
+    x, y = next(data.batches(1, surveyed.bad[0]))
+    return jax.jit(walk(fun, names, by=by))(params, x[0], y[0]).first_nonfinite()

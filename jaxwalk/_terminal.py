@@ -10,30 +10,31 @@ from typing import Any
 from ._errors import JaxwalkError
 from ._table import Table
 
-# No table is folded to fit: a number cut in two is a wrong number. Sentences are.
-TABLE_WIDTH = 500
+# No number is folded to fit: cut in two it is a wrong number. Sentences are, and what stands in these columns.
+FOLDED = ("point", "note", "largest ‖δ‖")
+NARROWEST = 12  # of a column that is folded
+UNBOUNDED = 500
+SPACES = 3  # between two columns
 
 
 def show(parts: Iterable[Table | str]) -> None:
     """Prints tables and sentences to standard output."""
-    try:
-        from rich import box
-        from rich.console import Console
-        from rich.padding import Padding
-        from rich.table import Table as RichTable
-        from rich.text import Text
-    except ImportError as error:
-        raise JaxwalkError("Printing tables needs the package `rich`; install it, or ask for `--json`.") from error
+    check_rich()
+    from rich import box
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.table import Table as RichTable
+    from rich.text import Text
 
-    console = Console(width=TABLE_WIDTH, highlight=False)
+    console = Console(width=UNBOUNDED, highlight=False)
 
-    def put(part: Any) -> None:
+    def put(part: Any, width: int = UNBOUNDED) -> None:
         with console.capture() as capture:
-            console.print(Padding(part, (0, 0, 0, 1), expand=False))
+            console.print(Padding(part, (0, 0, 0, 1), expand=False), width=width)
         print("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
     def say(sentence: str) -> None:
-        print(textwrap.fill(sentence, _width(), initial_indent=" ", subsequent_indent=" "))
+        print(textwrap.fill(sentence, max(40, min(_columns(100) - 1, 100)), initial_indent=" ", subsequent_indent=" "))
 
     for part in parts:
         print()
@@ -42,16 +43,36 @@ def show(parts: Iterable[Table | str]) -> None:
             continue
         table = part.without_empty_columns()
         grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        for name in table.columns:
-            grid.add_column(name, justify="right" if name in table.right else "left")
+        for name, fixed in zip(table.columns, _fixed(table), strict=True):
+            side = "right" if name in table.right else "left"
+            grid.add_column(name, justify=side, no_wrap=name not in FOLDED, min_width=fixed, overflow="fold")
         for row in table.rows:
             grid.add_row(*map(Text, row))
         put(Text(table.title, style="bold"))  # a title of the grid's own would wrap at the grid's width
-        put(grid)
+        put(grid, max(width() - 1, sum(_fixed(table)) + SPACES * len(table.columns)))
         for note in table.notes:
             say(note)
     print()
 
 
-def _width() -> int:
-    return max(40, min(shutil.get_terminal_size((100, 24)).columns - 1, 100))
+def check_rich() -> None:
+    """Raises a JaxwalkError where tables cannot be printed."""
+    try:
+        import rich  # noqa: F401
+    except ImportError as error:
+        raise JaxwalkError("Printing tables needs the package `rich`; install it, or ask for `--json`.") from error
+
+
+def width() -> int:
+    """How wide a table may be: as the terminal is, and where there is none as wide as it likes."""
+    return _columns(UNBOUNDED)
+
+
+def _columns(without: int) -> int:
+    return shutil.get_terminal_size((without, 24)).columns
+
+
+def _fixed(table: Table) -> list[int]:
+    """How wide each column must be."""
+    longest = [max(map(len, (name, *(row[i] for row in table.rows)))) for i, name in enumerate(table.columns)]
+    return [min(n, NARROWEST) if name in FOLDED else n for n, name in zip(longest, table.columns, strict=True)]

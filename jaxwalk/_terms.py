@@ -18,6 +18,7 @@ import numpy as np
 from ._fractions import is_short, simplest
 from ._recognise import conjugates, softmax_axes, softmax_back, softmax_in
 from ._term import Term, is_number
+from ._windows import Convolution
 
 
 class Terms:
@@ -106,6 +107,8 @@ class Terms:
         if x.op == "einsum":
             a, b, out = x.detail
             return self.make("einsum", x.args, shape, _relabelled(a, b, "".join(out[i] for i in permutation)))
+        if x.op == "windows" and isinstance(x.detail, Convolution):
+            return self.make("windows", x.args, shape, x.detail.transposed(permutation))
         return self.make("transpose", (x,), shape, permutation)
 
     def product(self, x: Term, y: Term, letters: tuple[str, str, str], shape: Sequence[int]) -> Term:

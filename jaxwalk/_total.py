@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ from ._evaluation import Evaluation
 from ._fold import Partial, either_on_host, finished, on_host
 from ._points import Points
 from ._step import Carry, Largest, Rows, Step, merged_means
+from ._store import Store
 from .stats import Statistic
 
 
@@ -30,7 +32,7 @@ def added(statistic: Statistic | None, a: Carry | None, b: Carry) -> Carry:
     pairs = zip(a.states, b.states, strict=True)
     states = [] if statistic is None else [either_on_host(statistic.merge, mine, other) for mine, other in pairs]
     loss = either_on_host(merged_means, a.loss, b.loss)
-    return Carry(a.count + b.count, a.nonfinite + b.nonfinite, loss, states, _largest(a.largest, b.largest))
+    return Carry(a.data + b.data, a.nonfinite + b.nonfinite, loss, states, _largest(a.largest, b.largest))
 
 
 def _largest(a: Largest, b: Largest) -> Largest:
@@ -47,7 +49,7 @@ def evaluation_of(total: Carry, statistic: Statistic | None, points: Points, ste
         kept = {name: finished(statistic.finish, partial) for name, partial in _by_name(total.states, step.alike)}
     culprits = Data(_data(total.largest, points, step.names))
     nothing = "Nothing was kept: `evaluate` was called with `keep=None`." if statistic is None else None
-    return Evaluation(int(total.count), loss, int(total.nonfinite), points, by_point(kept, points, nothing), culprits)
+    return Evaluation(int(total.data), loss, int(total.nonfinite), points, by_point(kept, points, nothing), culprits)
 
 
 def _by_name(states: Sequence[Partial], alike: Sequence[Sequence[str]]) -> Iterator[tuple[str, Partial]]:
@@ -82,3 +84,50 @@ def columns(rows: Sequence[Rows], names: Sequence[str], before: int) -> dict[str
     losses, norms = (values[found.counts == COUNTS] for values in (found.loss, found.norms))
     index = np.arange(before, before + len(losses), dtype=np.int64)
     return {"index": index, "loss": losses} | {f"delta_l2/{name}": norms[:, i] for i, name in enumerate(names)}
+
+
+class Writer:
+    """Writes parts to a store, one at a time; with no store, nothing. An error comes with the next call.
+
+    Attributes:
+        data: how many data are in the store.
+    """
+
+    def __init__(self, store: Store | None, data: int):
+        self.data = data
+        self._store, self._pool = store, ThreadPoolExecutor(1)
+        self._pending: tuple[Future[None], int] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._store is not None
+
+    def write(self, rows: Mapping[str, np.ndarray], batches: list[int], part: Carry) -> None:
+        """Begins to, once the part before is there."""
+        self.wait()
+        if self._store is not None:
+            arguments = (self._store.parts, rows, {"batches": batches}, packed(part))
+            self._pending = self._pool.submit(self._store.write, *arguments), len(rows["index"])
+
+    def wait(self) -> None:
+        """Until what was given is on disk.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending[0].result()
+            self.data += pending[1]
+
+    def finish(self, header: Mapping[str, Any]) -> None:
+        """Marks the evaluation as complete, once all is there."""
+        self.wait()
+        if self._store is not None:
+            self._store.finish(header)
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()

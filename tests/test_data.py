@@ -12,6 +12,8 @@ import pytest
 import jaxwalk as jw
 from jaxwalk._data import open_data
 
+pytestmark = pytest.mark.once
+
 ROWS = 11
 X = np.random.default_rng(0).normal(size=(ROWS, 3)).astype(np.float32)
 Y = np.arange(ROWS) % 4

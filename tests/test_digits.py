@@ -18,6 +18,8 @@ import jaxwalk as jw
 from jaxwalk._data import open_data
 from jaxwalk._files import read_model
 
+pytestmark = pytest.mark.once
+
 DIGITS = Path(__file__).parents[1] / "examples" / "digits"
 OWN = [path.stem for path in DIGITS.glob("*.py")]
 
@@ -102,12 +104,12 @@ def test_the_picture(room, trained, tmp_path):
     picture = room("picture")
     x, y = room("data").digits(held_out=True)
     params = room("network").load(trained[0])
-    rows = picture.culprits(params, x, y, 3)
+    found = picture.culprits(params, x, y, 3)
     losses = np.array(jax.vmap(picture.objective, (None, 0, 0))(params, x, y))
     largest = np.argsort(losses)[::-1][:3]
-    assert [index for index, _ in rows] == largest.tolist()
-    np.testing.assert_allclose([loss for _, loss in rows], losses[largest], rtol=1e-4)
-    picture.draw(tmp_path / "culprits.png", params, x, y, rows)
+    assert [datum.index for datum in found] == largest.tolist()
+    np.testing.assert_allclose([datum.loss for datum in found], losses[largest], rtol=1e-4)
+    picture.draw(tmp_path / "culprits.png", params, x, y, found)
     image = matplotlib.image.imread(tmp_path / "culprits.png")
     assert image.shape[1] == 3 * 1.5 * 150
     assert image[..., :3].std() > 0.1

@@ -342,6 +342,15 @@ def test_nothing_is_held_on_to():
     assert max(alive) <= 4
 
 
+def test_no_more_entries_to_a_group_than_can_be_counted(monkeypatch):
+    whole = evaluate(keep=jw.stats.zeros)
+    monkeypatch.setattr("jaxwalk._evaluate.COUNTED", 40)  # batches of 5 data, a point of 4 entries: two batches
+    assert_same(evaluate(keep=jw.stats.zeros), whole)
+    with pytest.raises(jw.ArgumentError, match="`batches` have 23 rows, and a point has 4 entries for each"):
+        evaluate(batches(23), keep=jw.stats.zeros)
+    assert evaluate(batches(23), keep=None).count == 23
+
+
 # Saving --------------------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from jax import lax
 
 import jaxwalk as jw
+from helpers import examples
 from jaxwalk._fractions import is_short, shortest_decimal, simplest
 from jaxwalk._walkthrough import PATIENTS, params, patient_loss
 
@@ -69,7 +70,7 @@ def test_floats_of_no_simple_fraction_are_not_short():
     assert sum(is_short(simplest(float(v), v.dtype), float(v), v.dtype) for v in values) < 6
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(fractions, min_size=3, max_size=3), st.lists(fractions, min_size=3, max_size=3))
 def test_against_python_s_fractions(a, b):
     fun = lambda a, b: (a @ b, a * b - a, jnp.max(a), jnp.where(a > b, a, b), jnp.cumsum(a), a**3, jnp.floor(b))

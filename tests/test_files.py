@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import jaxwalk as jw
-from jaxwalk._files import read_csv, read_model, read_npz
+from jaxwalk._files import read_csv, read_model
+
+pytestmark = pytest.mark.once
 
 COLUMNS = ("a", "b")
 
@@ -51,65 +53,6 @@ def test_csv_that_cannot_be_read(tmp_path):
     for path in (tmp_path / "absent.csv", tmp_path, csv(tmp_path, "a,bä\n", "latin-1")):
         with pytest.raises(jw.DataError, match="cannot be read as csv"):
             read_csv(path, COLUMNS)
-
-
-def npz(tmp_path, **arrays):
-    path = tmp_path / "data.npz"
-    np.savez(path, **arrays)
-    return path
-
-
-def test_npz(tmp_path):
-    data = read_npz(npz(tmp_path, x=np.eye(3), y=np.arange(3), ids=np.arange(3)))
-    np.testing.assert_array_equal(data.x, np.eye(3))
-    np.testing.assert_array_equal(data.y, [0, 1, 2])
-    assert data.unused == ["ids"]
-
-
-@pytest.mark.parametrize(
-    ("arrays", "message"),
-    [
-        ({"x": np.eye(3)}, "lacks the array `y`; it holds `x`"),
-        ({"x": np.eye(3), "y": np.arange(2)}, "`x` has 3 rows and `y` has 2; they must be as many"),
-        ({"x": np.zeros((0, 3)), "y": np.zeros(0)}, "`x` has shape (0, 3): no rows"),
-        ({"x": np.float32(1), "y": np.zeros(1)}, "`x` has shape (): no rows"),
-        ({"x": np.array(["a"]), "y": np.zeros(1)}, "`x` has dtype <U1; give numbers"),
-        ({"x": np.array([[1, 2], [3, np.nan]]), "y": np.zeros(2)}, "`x` has a NaN or an Inf in row 1 (from 0)"),
-        ({"x": np.ones(2), "y": np.array([np.inf, 1])}, "`y` has a NaN or an Inf in row 0"),
-        ({"x": np.ones(1), "y": np.array([2**40])}, "`y` holds numbers too large for JAX's 32 bits"),
-        (
-            {"x": np.array([{}], object), "y": np.ones(1)},
-            "`x` is a pickle, which could run code when read, and is refused",
-        ),
-        ({}, "lacks the array `x`; it holds none"),
-    ],
-)
-def test_npz_that_does_not_fit(tmp_path, arrays, message):
-    with pytest.raises(jw.DataError, match=re.escape(message)):
-        read_npz(npz(tmp_path, **arrays))
-
-
-def test_npz_that_cannot_be_read(tmp_path):
-    (tmp_path / "text.npz").write_text("x, y")
-    (tmp_path / "cut.npz").write_bytes(npz(tmp_path, x=np.ones(9), y=np.ones(9)).read_bytes()[:200])
-    for name in ("absent.npz", "text.npz", "cut.npz", "."):
-        with pytest.raises(jw.DataError, match="cannot be read as npz"):
-            read_npz(tmp_path / name)
-    np.save(tmp_path / "single.npy", np.ones(3))
-    with pytest.raises(jw.DataError, match="holds a single array; save both with"):
-        read_npz(tmp_path / "single.npy")
-
-
-def test_a_pickle_is_never_run(tmp_path):
-    class Bomb:
-        def __reduce__(self):
-            return (print, ("BOOM",))
-
-    array = np.empty(1, object)
-    array[0] = Bomb()
-    np.savez(tmp_path / "bomb.npz", x=array, y=np.ones(1))
-    with pytest.raises(jw.DataError, match="refused"):
-        read_npz(tmp_path / "bomb.npz")
 
 
 def test_a_model_file(tmp_path):

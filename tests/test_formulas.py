@@ -193,7 +193,17 @@ def test_what_is_printed():
     ):
         assert line in text
     text = repr(jw.formulas(*(MODELS["cnn"][i] for i in (0, 4, 1, 2, 3))))
-    for line in ("δ³ = select_and_scatter_add(δ⁴, X³)", "δ² = δ³ ⊙ 1[X² > 0]", "δc¹ = Σ₁,₂(δ²)", "δw⁵ = δ⁶ ⊗ X⁵"):
+    for line in (
+        "X² = reshape(conv(X¹[None, None], k¹; nchw,ochw→nohw; padding 1), (2, 4, 4)) + c¹[:, None, None]",
+        "X⁴ = maxpool₁,₂(X³; 2×2)",
+        "δ³ = maxunpool₁,₂(δ⁴, X³; 2×2)",
+        "δk¹ = conv(X¹[None, None], δ²[None]; nchw,nohw→ochw; padding 1)",
+        "conv(A, B; a,b→c) slides B as it is",
+        "padding p: p zeros on either side",
+        "δ² = δ³ ⊙ 1[X² > 0]",
+        "δc¹ = Σ₁,₂(δ²)",
+        "δw⁵ = δ⁶ ⊗ X⁵",
+    ):
         assert line in text
 
 

@@ -1,9 +1,15 @@
 import json
+import subprocess
+import sys
 
+import jax
 import numpy as np
 import pytest
 
+from jaxwalk import _survey
 from jaxwalk.__main__ import main
+
+pytestmark = pytest.mark.once
 
 MODEL = """
 import jax, jax.numpy as jnp, jaxwalk as jw
@@ -15,6 +21,8 @@ def objective(params, x, y):
     jw.tag(jnp.log(x), "dropped")
     return jnp.sum((out - y) ** 2)
 """
+
+QUICK = ["--at", "act", "--no-kinks"]  # compiled in a second
 
 
 @pytest.fixture
@@ -80,32 +88,65 @@ def test_patients_who_are_all_right(capsys, tmp_path):
     assert "No loss, no culprits" in out
 
 
-def test_walk_prints_a_line_per_point(capsys, files):
-    status, out, err = run(capsys, "walk", *files, "--top", "2")
+def lines_of(out):
+    return [" ".join(line.split()) for line in out.splitlines()]
+
+
+def test_walk_prints_a_line_per_point(capsys, files, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # else the table may be divided into two
+    status, out, err = run(capsys, "walk", *files, "--top", "2", "--no-kinks")
     assert (status, err) == (0, "")
-    lines = [" ".join(line.split()) for line in out.splitlines()]
+    lines = lines_of(out)
     assert "5 points, over 4 data" in lines
     assert "2 dense (3,) 3.188 7 0 % 3.375 6 25 %" in lines
     assert "3 act (3,) 2.688 7 25 % 3.375 6 25 %" in lines
-    assert any(line.startswith("4 guess () 0 0 100 % unused; int32: no delta") for line in lines)
-    assert any("output, datum 1" in line and "unused" in line for line in lines if "dropped" in line)
-    assert lines[lines.index("datum loss") + 2 :][:2] == ["0 27", "2 27"]
-    assert "Not used of the data file: ids." in lines
+    assert "4 guess () 0 0 100 % unused; int32: no delta" in lines
+    assert "5 dropped (2,) 0.6572 1.386 37.5 % 1 0 0 100 % unused" in lines
+    assert lines[lines.index("datum loss largest ‖δ‖") + 2 :][:2] == [
+        "0 27 input 25.46, dense 10.39, act 10.39",
+        "2 27 input 25.46, dense 10.39, act 10.39",
+    ]
+    assert "Not used of `--data`: `ids`." in lines
+    assert "NaN/Inf: how many data have one there. The other columns leave these numbers out." in lines
 
 
 def test_walk_as_data(capsys, files):
     status, out, _ = run(capsys, "walk", *files, "--json")
     data = json.loads(out)
-    assert (status, data["data"]) == (0, 4)
+    assert (status, data["data"], data["nonfinite"]["data"]) == (0, 4, 0)
     points = {p["point"]: p for p in data["points"]}
     assert list(points) == ["input", "dense", "act", "guess", "dropped"]
     assert points["guess"]["delta"] is None
+    assert points["guess"]["note"] == "unused; int32: no delta"
     assert points["guess"]["output"]["max"] == 0
-    assert points["dropped"]["output"]["first_nonfinite"] == 1
-    assert points["dropped"]["output"]["mean"] == "nan"
+    assert points["dropped"]["output"]["nonfinite_data"] == 1
     assert points["dropped"]["delta"]["max"] == 0
     assert points["act"]["output"]["zeros"] == 0.25
+    assert points["act"]["kinks"] == 0
     assert [row["datum"] for row in data["largest_loss"]] == [0, 2, 3, 1]
+    np.testing.assert_allclose(data["largest_loss"][0]["norms"]["act"], np.sqrt(3 * 6**2), rtol=1e-6)
+
+
+def test_tables_fit_eighty_columns(capsys, files, tmp_path, monkeypatch):
+    """With points in a scan, a long name, points without δ, NaN."""
+    (tmp_path / "model.py").write_text(
+        "import jax, jax.numpy as jnp, jaxwalk as jw\nparams = jnp.ones(15)\n"
+        "def objective(params, x, y):\n"
+        "    step = lambda c, w: (jw.tag(w * c, 'encoder/a_block_of_a_rather_long_name/attention/output'), None)\n"
+        "    out = jax.lax.scan(step, x, params)[0]\n"
+        "    jw.tag(jnp.argmax(x), 'index')\n"
+        "    return jnp.sum(jw.tag(jnp.log(out), 'log')) + y\n"
+    )
+    monkeypatch.setenv("COLUMNS", "80")
+    status, out, err = run(capsys, "walk", *files, "--no-kinks")
+    assert (status, err) == (0, "")
+    assert max(map(len, out.splitlines())) <= 80
+    lines = lines_of(out)
+    assert lines.count("… 3 more steps") == 2
+    assert any("axis 0: scan of 15" in line for line in lines)
+    assert any(
+        line.startswith("1 datum with a NaN or Inf: 1. Of datum 1 the first is in the output of") for line in lines
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,6 +158,7 @@ def test_walk_as_data(capsys, files):
         ),
         ("params = 1\ndef objective(params, x, y): return x @ x.shape", "`objective` of"),
         ("params = 1\ndef objective(params, x): return x", "fails on the first datum: TypeError"),
+        ("params = 1\ndef objective(params, x, y): return 1.0", "has no points"),
     ],
 )
 def test_a_model_that_does_not_fit(capsys, files, tmp_path, model, message):
@@ -143,11 +185,11 @@ def test_top_must_be_positive(files, top):
 def test_more_data_than_one_batch(capsys, files, tmp_path):
     x = np.random.default_rng(0).normal(size=(600, 2)).astype(np.float32)
     np.savez(tmp_path / "data.npz", x=x, y=np.zeros(600, np.float32))
-    data = json.loads(run(capsys, "walk", *files, "--json")[1])
+    data = json.loads(run(capsys, "walk", *files, *QUICK, "--json")[1])
     assert data["data"] == 600
     out = np.maximum(x.sum(1), 0)
     np.testing.assert_allclose(data["mean_loss"], 3 * np.mean(out**2), rtol=1e-5)
-    np.testing.assert_allclose(data["points"][2]["output"]["max"], out.max(), rtol=1e-6)
+    np.testing.assert_allclose(data["points"][0]["output"]["max"], out.max(), rtol=1e-6)
 
 
 def test_the_main_job_fits_eighty_columns(capsys, monkeypatch):
@@ -164,12 +206,12 @@ def test_csv_does_not_go_with_walk(files, capsys):
 
 
 def test_json_may_stand_before_the_command(capsys, files):
-    assert json.loads(run(capsys, "--json", "walk", *files)[1])["data"] == 4
+    assert json.loads(run(capsys, "--json", "walk", *files, *QUICK)[1])["data"] == 4
 
 
 def test_what_the_model_prints_is_not_among_the_results(capsys, files, tmp_path):
     (tmp_path / "model.py").write_text("print('hello')\n" + MODEL)
-    _, out, err = run(capsys, "walk", *files, "--json")
+    _, out, err = run(capsys, "walk", *files, *QUICK, "--json")
     assert json.loads(out)["data"] == 4
     assert "hello" in err
 
@@ -188,15 +230,17 @@ def test_one_patient_does_not_blur_the_others(capsys, tmp_path):
     assert data["patients"][2]["loss"] == "inf"
 
 
-def test_branches_not_taken_count_as_zeros(capsys, files, tmp_path):
+def test_a_branch_is_of_the_data_that_took_it(capsys, files, tmp_path):
     (tmp_path / "model.py").write_text(
         "import jax, jax.numpy as jnp, jaxwalk as jw\nparams = 1.0\n"
         "def objective(params, x, y):\n"
-        "    return jax.lax.cond(y > 1, lambda x: jw.tag(2 * x, 'p'), lambda x: jw.tag(3 * x, 'q'), x).sum()\n"
+        "    x = jax.lax.cond(y > 1, lambda x: jw.tag(2 * x, 'p'), lambda x: jw.tag(3 * x, 'q'), x)\n"
+        "    return jax.lax.cond(y > 99, lambda x: jw.tag(2 * x, 'never'), lambda x: x, x).sum()\n"
     )
-    points = {p["point"]: p for p in json.loads(run(capsys, "walk", *files, "--json")[1])["points"]}
-    assert points["p"]["delta"]["zeros"] == points["p"]["output"]["zeros"] == 0.75
-    assert points["q"]["delta"]["zeros"] == 0.25
+    points = {p["point"]: p for p in json.loads(run(capsys, "walk", *files, "--json", "--no-kinks")[1])["points"]}
+    assert (points["p"]["output"]["max"], points["p"]["output"]["mean"], points["p"]["delta"]["zeros"]) == (8, 7, 0)
+    assert (points["q"]["output"]["max"], points["q"]["delta"]["mean"]) == (9, 1)
+    assert points["never"]["note"] == "conditional; no datum came here"
 
 
 def test_a_random_key_has_no_size(capsys, files, tmp_path):
@@ -215,7 +259,7 @@ def test_a_model_that_names_nothing_is_walked_by_its_lines(capsys, files, tmp_pa
     (tmp_path / "model.py").write_text(
         "params = 3.0\ndef objective(params, x, y):\n    h = params * x\n    return h.sum()\n"
     )
-    points = json.loads(run(capsys, "walk", *files, "--json")[1])["points"]
+    points = json.loads(run(capsys, "walk", *files, "--json", "--no-kinks")[1])["points"]
     assert [p["point"] for p in points] == ["objective/h", "objective/return"]
     assert points[0]["output"]["max"] == 12
     assert points[0]["delta"]["max"] == 1
@@ -268,3 +312,152 @@ def test_fractions_do_not_go_with_walk(files, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["--exact", "walk", *files])
     assert "--exact is for the worked example" in capsys.readouterr().err
+
+
+# Data, and how they are gone through ----------------------------------------------------------------------
+
+
+def test_columns_of_a_table(capsys, files, tmp_path):
+    rows = "1,2,0.0,7\n1,-3,0.0,8\n3,4,10.0,9\n0.5,0.25,0.0,10\n"
+    (tmp_path / "data.csv").write_text("a,b,c,id\n" + rows)
+    arguments = ["walk", files[0], "--data", str(tmp_path / "data.csv"), *QUICK]
+    data = json.loads(run(capsys, *arguments, "--x", "a,b", "--y", "c", "--json")[1])
+    assert data["notes"][0] == "Not used of `--data`: `id`."
+    np.testing.assert_allclose(data["largest_loss"][0]["loss"], 27)
+    status, _, err = run(capsys, *arguments, "--x", "a,b")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "lacks the column `y`" in err
+    assert "choose others by `--y`" in err
+
+
+def test_rows_are_kept_and_gone_on_with(capsys, files, tmp_path, monkeypatch):
+    pq = pytest.importorskip("pyarrow.parquet")
+    out = str(tmp_path / "out")
+    arguments = ["walk", *files, *QUICK, "--out", out, "--batch-size", "1", "--json"]
+    monkeypatch.setattr("jaxwalk._evaluate.GROUP", 1)
+    batches, fail = _survey.DataBatches.__iter__, [KeyboardInterrupt]
+
+    def cut_short(self):
+        for number, batch in enumerate(batches(self)):
+            if number == 3 and fail:
+                raise fail.pop()
+            yield batch
+
+    monkeypatch.setattr(_survey.DataBatches, "__iter__", cut_short)
+    status, printed, err = run(capsys, *arguments)
+    assert (status, printed) == (130, "")
+    assert err.startswith(f"jaxwalk: stopped; `{out}` holds ")
+    assert 0 < len(pq.read_table(f"{out}/rows")) < 4
+
+    status, _, err = run(capsys, *arguments)
+    assert status == 2
+    assert err == (
+        f"jaxwalk: `--out` is `{out}`, which holds an evaluation; give `--resume` to go on with it, or another"
+        " directory.\n"
+    )
+    fail.append(RuntimeError("the disk is gone"))
+    status, _, err = run(capsys, *arguments, "--resume")
+    assert status == 2
+    assert "in a batch: RuntimeError: the disk is gone" in err
+    assert err.endswith(f"The 3 data before that are kept in `{out}`.\n")
+
+    status, printed, _ = run(capsys, *arguments, "--resume")
+    assert status == 0
+    assert json.loads(printed)["data"] == 4
+    rows = pq.read_table(f"{out}/rows")
+    assert rows["index"].to_pylist() == [0, 1, 2, 3]
+    np.testing.assert_allclose(rows["loss"], [27, 0, 27, 1.6875])
+    assert "delta_l2/act" in rows.column_names
+
+    status, _, err = run(capsys, *arguments, "--resume", "--top", "2")
+    assert status == 2
+    assert "since `top` was 10 and is 2" in err
+    data = np.load(tmp_path / "data.npz")
+    np.savez(tmp_path / "data.npz", **{name: np.concatenate([data[name], data[name][:1]]) for name in data})
+    status, _, err = run(capsys, *arguments, "--resume")
+    assert status == 2
+    assert "`--data` has length 5, and had 4 when the evaluation in `--out` came to its end; give the same data" in err
+
+
+def test_devices(capsys, files):
+    assert len(jax.devices()) >= 2
+    data = json.loads(run(capsys, "walk", *files, "--json", "--at", "act,guess", "--devices", "2")[1])
+    act, guess = data["points"]
+    assert (act["point"], act["output"]["max"], act["output"]["zeros"], act["kinks"]) == ("act", 7, 0.25, 0)
+    assert (guess["point"], guess["output"]["zeros"]) == ("guess", 1)
+    assert [row["datum"] for row in data["largest_loss"]] == [0, 2, 3, 1]
+
+
+def test_virtual_devices(files):
+    """In a process of its own: they are asked for before JAX starts."""
+    arguments = ["walk", *files, "--devices", "3", "--json", *QUICK]
+    code = f"import sys\nfrom jaxwalk.__main__ import main\nstatus = main({arguments})\n"
+    code += "import jax\nprint(jax.device_count(), file=sys.stderr)\nsys.exit(status)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip()) == (0, "3"), done.stderr
+    assert json.loads(done.stdout)["data"] == 4
+
+
+def test_points_by_line_and_by_name(capsys, files):
+    options = ["--no-kinks", "--json", "--by", "lines"]
+    status, out, _ = run(capsys, "walk", *files, *options, "--at", "objective/o*", "--at", "objective/return")
+    assert status == 0
+    assert [p["point"] for p in json.loads(out)["points"]] == ["objective/out", "objective/return"]
+    assert "kinks" not in json.loads(out)["points"][0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--at", "nope"], "`--at='nope'` matches no point. Near it: `dropped`."),
+        (
+            ["--at", "guess"],
+            "No point that is asked for has a δ; `guess`: its dtype is int32: it has an output and no δ",
+        ),
+        (["--by", "scopes"], 'The function has no points by="scopes"'),
+        (["--x", "a"], "lacks the array `a`; it holds `x`, `y`, `ids`"),
+        (["--x", "x,ids"], "holds arrays, not columns; give one name by `--x`"),
+        (["--data", "absent.npz"], "`absent.npz` cannot be read as npz: No such file or directory"),
+        (["--data", "data.txt"], "`data.txt` is no npz, csv, parquet or folder by its name"),
+        (["--devices", "3", "--batch-size", "4"], "`--batch-size` is 4, which 3 devices do not divide"),
+        (["--devices", "5"], "`--devices` is 5, and `--data` has 4 rows; give no more than that"),
+        (["--out", "/dev/null/out"], "`--out` is `/dev/null/out`, which"),
+    ],
+)
+def test_options_that_do_not_fit(capsys, files, options, message):
+    status, out, err = run(capsys, "walk", *files, *options)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("jaxwalk: ")
+    assert message in err
+
+
+def test_more_devices_than_there_are(capsys, files, tmp_path):
+    there = len(jax.devices())
+    np.savez(tmp_path / "data.npz", x=np.ones((there + 1, 2)), y=np.ones(there + 1))
+    status, _, err = run(capsys, "walk", *files, "--devices", str(there + 1))
+    assert status == 2
+    assert f"`--devices` is {there + 1}, and JAX has {there} devices (cpu); give no more than that." in err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--resume"], "--resume goes on with what is in --out; name its directory"),
+        (["--x", "a,,b"], "'a,,b' has an empty name; divide names by commas"),
+        (["--by", "modules"], "invalid choice: 'modules'"),
+        (["--batch-size", "0"], "'0' is not an integer of at least 1"),
+    ],
+)
+def test_options_that_are_none(capsys, files, options, message):
+    with pytest.raises(SystemExit, match="2"):
+        main(["walk", *files, *options])
+    assert message in capsys.readouterr().err
+
+
+def test_what_cannot_be_judged_says_so(capsys, files, monkeypatch):
+    def broken(*_):
+        raise NotImplementedError("no rule")
+
+    monkeypatch.setattr(_survey, "kinks_over", broken)
+    data = json.loads(run(capsys, "walk", *files, "--json", "--at", "act")[1])
+    assert data["notes"][-1] == "Kinks are not counted: NotImplementedError: no rule."

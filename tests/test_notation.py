@@ -193,3 +193,116 @@ def test_signs():
         "v0 ⊙ v0", "2 · v0", "−3 · v0", "v0 + v0", "v0 / 2", "v0² ⊙ (v0 + 1)"]  # fmt: skip
     assert texts(lambda v: (jnp.where(v > 0, v, 0), v.sum() * v, jax.nn.softmax(v)), v) == [
         "v0 ⊙ 1[v0 > 0]", "Σ(v0) · v0", "softmax₀(v0)"]  # fmt: skip
+
+
+NHWC, NCHW = ("NHWC", "HWIO", "NHWC"), ("NCHW", "OIHW", "NCHW")
+ODD = lax.ConvDimensionNumbers((0, 3, 2, 1), (1, 3, 2, 0), (3, 0, 2, 1))  # h behind w
+
+
+def conv(layout=NHWC, stride=(1, 1), padding="SAME", **options):
+    return lambda x, w: lax.conv_general_dilated(x, w, stride, padding, dimension_numbers=layout, **options)
+
+
+def pooled(reduce, start, sizes, stride, padding="VALID", **options):
+    return lambda x: lax.reduce_window(x, np.float64(start), reduce, sizes, stride, padding, **options)
+
+
+def mean_pooled(x):
+    return pooled(lax.add, 0, (1, 2, 2, 1), (1, 2, 2, 1))(x) / 4
+
+
+image, kernel = drawn(2, 7, 6, 4), drawn(3, 2, 4, 6)
+channels_first = np.moveaxis(image, 3, 1), kernel.transpose(3, 2, 0, 1)
+ties = np.round(image)
+side, square = (1, 2, 2, 1), (1, 3, 3, 1)
+# what is computed, at what, what is written for it and for its derivatives
+WINDOWS = [
+    (conv(), (image, kernel), "conv(v0, v1; nhwc,hwco→nhwo; padding 1×(0,1))",
+     "conv(v2, flip₀,₁(v1); nhwo,hwco→nhwc; padding 1×(1,0))", "conv(v0, v2; nhwc,nhwo→hwco; padding 1×(0,1))"),
+    (conv(NCHW, (2, 2), "VALID"), channels_first, "conv(v0, v1; nchw,ochw→nohw; stride 2)",
+     "conv(v2, flip₂,₃(v1); nohw,ochw→nchw; padding 2×1, input dilation 2)",
+     "conv(v0, v2; nchw,nohw→ochw; dilation 2)"),
+    (conv(stride=(2, 1), padding=((1, 0), (2, 2))), (image, kernel),
+     "conv(v0, v1; nhwc,hwco→nhwo; stride 2×1, padding (1,0)×2)",
+     "conv(v2, flip₀,₁(v1); nhwo,hwco→nhwc; padding (1,3)×−1, input dilation 2×1)",
+     "conv(v0, v2; nhwc,nhwo→hwco; padding (1,−1)×2, dilation 2×1)"),
+    (conv(padding="VALID", rhs_dilation=(2, 1)), (image, kernel), "conv(v0, v1; nhwc,hwco→nhwo; dilation 2×1)",
+     "conv(v2, flip₀,₁(v1); nhwo,hwco→nhwc; padding 4×1, dilation 2×1)",
+     "conv(v0, v2; nhwc,nhwo→hwco; stride 2×1)"),
+    (conv(NCHW, padding=((0, 1), (-1, 3)), lhs_dilation=(1, 2)), channels_first,
+     "conv(v0, v1; nchw,ochw→nohw; padding (0,1)×(−1,3), input dilation 1×2)",
+     "conv(v2, flip₂,₃(v1); nohw,ochw→nchw; stride 1×2, padding (2,1)×(2,−2))",
+     "conv(v0, v2; nchw,nohw→ochw; padding (0,1)×(−1,3), input dilation 1×2)"),
+    (conv(stride=(3, 2), feature_group_count=2), (image, kernel[:, :, :2]),
+     "conv(v0, v1; nhwc,hwco→nhwo; stride 3×2, padding 1×0, 2 groups of c and o)",
+     "conv(v2, flip₀,₁(v1); nhwo,hwco→nhwc; padding 1, input dilation 3×2, 2 groups of o)",
+     "conv(v0, v2; nhwc,nhwo→hwco; padding 1×0, dilation 3×2, 2 groups of c and o)"),
+    (conv(NCHW, feature_group_count=4), (channels_first[0], drawn(4, 1, 3, 3)),
+     "conv(v0, v1; nchw,ochw→nohw; padding 1, 4 groups of c and o)",
+     "conv(v2, flip₂,₃(v1); nohw,ochw→nchw; padding 1, 4 groups of o)",
+     "conv(v0, v2; nchw,nohw→ochw; padding 1, 4 groups of c and o)"),
+    (conv(NCHW, batch_group_count=2), channels_first,
+     "conv(v0, v1; nchw,ochw→nohw; padding 1×(0,1), 2 groups of n and o)", None,
+     "conv(v0, v2; nchw,nohw→ochw; padding 1×(0,1), 2 groups of n and o)"),
+    (conv(ODD, (1, 2)), (image, drawn(3, 5, 2, 4)), "conv(v0, v1; nwhc,wohc→owhn; stride 1×2, padding (0,1)×1)",
+     None, None),
+    (lambda x, w: conv(NCHW)(x.transpose(0, 3, 1, 2), w.transpose(3, 2, 0, 1)).transpose(0, 2, 3, 1), (image, kernel),
+     "conv(v0, v1; nhwc,hwco→nhwo; padding 1×(0,1))", "conv(v2, flip₀,₁(v1); nhwo,hwco→nhwc; padding 1×(1,0))", None),
+    (lambda x, w: lax.conv_general_dilated(x, w, (2,), "SAME"), (drawn(2, 3, 5), drawn(4, 3, 3)),
+     "conv(v0, v1; ncw,ocw→now; stride 2, padding 1)",
+     "conv(v2, flip₂(v1); now,ocw→ncw; padding 1, input dilation 2)",
+     "conv(v0, v2; ncw,now→ocw; padding 1, dilation 2)"),
+    (lambda x, w: lax.conv_general_dilated(x, w, (1, 2, 1), "VALID"), (drawn(1, 2, 3, 4, 3), drawn(3, 2, 1, 2, 2)),
+     "conv(v0, v1; ncdhw,ocdhw→nodhw; stride 1×2×1)", None, None),
+    (pooled(lax.max, -np.inf, side, side), (ties,), "maxpool₁,₂(v0; 2×2)", "maxunpool₁,₂(v1, v0; 2×2)"),
+    (pooled(lax.max, -np.inf, square, side, "SAME"), (ties,), "maxpool₁,₂(v0; 3×3, stride 2, padding 1×(0,1))",
+     "maxunpool₁,₂(v1, v0; 3×3, stride 2, padding 1×(0,1))"),
+    (pooled(lax.min, np.inf, (1, 1, 3, 2), (1, 1, 1, 2)), (ties,), "minpool₂,₃(v0; 3×2, stride 1×2)",
+     "minunpool₂,₃(v1, v0; 3×2, stride 1×2)"),
+    (pooled(lax.add, 0, side, side), (image,), "sumpool₁,₂(v0; 2×2)", "sumunpool₁,₂(v1; 2×2, padding (0,−1)×0)"),
+    (pooled(lax.add, 0, square, side, "SAME"), (image,), "sumpool₁,₂(v0; 3×3, stride 2, padding 1×(0,1))",
+     "sumunpool₁,₂(v1; 3×3, stride 2, padding 1×(0,1))"),
+    (pooled(lax.add, 0, square, (1, 1, 1, 1), "SAME", window_dilation=(1, 2, 1, 1)), (image,),
+     "sumpool₁,₂(v0; 3×3, stride 1, padding 2×1, dilation 2×1)",
+     "sumpool₁,₂(v1; 3×3, stride 1, padding 2×1, dilation 2×1)"),
+    (pooled(lax.add, 0, (1, 7, 6, 1), (1, 1, 1, 1)), (image,), "sumpool₁,₂(v0; 7×6)", "sumunpool₁,₂(v1; 7×6)"),
+    (mean_pooled, (image,), "avgpool₁,₂(v0; 2×2)", "avgunpool₁,₂(v1; 2×2, padding (0,−1)×0)"),
+    (jax.vmap(lambda x: mean_pooled(x.transpose(1, 2, 0)[None])[0].transpose(2, 0, 1)), (image,),
+     "avgpool₂,₃(v0; 2×2)", "avgunpool₂,₃(v1; 2×2)"),
+    (pooled(lax.max, -np.inf, (9, 9), (1, 1)), (drawn(3, 4),), "maxpool₀,₁(v0; 9×9, stride 1)", None),
+    (lambda x: lax.pad(x, 2.5, ((1, 0, 1), (-1, 2, 0))), (drawn(3, 4),),
+     "pad₀,₁(v0; (1,0)×(−1,2), input dilation 2×1, value 5/2)", None),
+    (lambda x: lax.pad(x, -np.inf, ((1, 1, 0), (0, 0, 0))), (drawn(3, 4),), "pad₀(v0; 1, value −∞)", "pad₀(v1; −1)"),
+    (lambda x: lax.rev(x, (0, 1)), (drawn(3, 4),), "flip₀,₁(v0)", "flip₀,₁(v1)"),
+    (lambda x: lax.reshape(x, (4, 3), (1, 0)), (drawn(3, 4),), "v0ᵀ", "v1ᵀ"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", range(len(WINDOWS)))
+def test_windows(case):
+    """Convolutions and pools, and what flows back through them."""
+    fun, args, forward, *backward = WINDOWS[case]
+    assert check_terms(fun, *args) == [forward]
+    back = check_terms(lambda *a: jax.vjp(fun, *a[:-1])[1](a[-1]), *args, drawn(*np.shape(fun(*args))))
+    assert len(back) == len(backward)
+    assert all(text == expected for text, expected in zip(back, backward) if expected is not None)
+
+
+@pytest.mark.parametrize("x", [[np.nan, 1, 2, 3], [1, np.nan, 2, np.nan], [-np.inf] * 4, [1, 1, 1, 1]])
+def test_where_the_largest_entry_is_not_a_number(x):
+    pool = lambda x: lax.reduce_window(x, -np.inf, lax.max, (2,), (2,), ((1, 1),))
+    check_terms(lambda x, d: jax.vjp(pool, x)[1](d), np.array(x, float), drawn(3))
+
+
+def test_other_layouts_are_written_differently():
+    x, w = drawn(4, 4, 4, 4), drawn(4, 4, 4, 4)
+    layouts = [NHWC, NCHW, ("NHWC", "OIHW", "NHWC"), ("NHWC", "HWOI", "NHWC"), ("CHWN", "HWIO", "NHWC")]
+    layouts += [("NHWC", "HWIO", "NCHW"), ("NHWC", "WHIO", "NHWC"), ("NHWC", "HWIO", "CHWN")]
+    assert len({check_terms(conv(layout), x, w)[0] for layout in layouts}) == len(layouts)
+
+
+def test_what_has_no_notation_has_its_parameters():
+    x, w = np.arange(9).reshape(1, 1, 3, 3), np.ones((1, 1, 2, 2), int)
+    texts = check_terms(lambda x, w: lax.conv(x, w, (2, 1), "VALID"), x, w)  # of integers
+    assert texts[0].startswith("conv_general_dilated(v0, v1; window_strides=(2,1), padding=((0,0),(0,0)), ")
+    assert check_terms(lambda x: lax.sort(x, dimension=0), x)[0].startswith("sort(v0; dimension=0, ")

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
+pytestmark = pytest.mark.once
+
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 
 # Not PYTHONWARNINGS in the kernel's environment: ipykernel itself warns as it stops, and would die of it.

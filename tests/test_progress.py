@@ -10,6 +10,8 @@ from rich.console import Console
 import jaxwalk._progress as room
 from jaxwalk._progress import progress
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def screen(monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 import jaxwalk as jw
+from helpers import examples
 from jaxwalk import _compat
 from jaxwalk._read import read
 from jaxwalk._rewire import plan
@@ -25,7 +26,7 @@ unhurried = {
 
 
 @given(programs)
-@settings(max_examples=25, **unhurried)
+@settings(max_examples=examples(25), **unhurried)
 def test_deltas_equal_those_of_epsilons(program):
     deltas = list(jax.jit(jw.walk(tagged(program)))(X).deltas.values())
     expected = jax.tree.leaves(jax.jit(jax.grad(with_epsilons(program), 1))(X, slots(program)))
@@ -35,7 +36,7 @@ def test_deltas_equal_those_of_epsilons(program):
 
 
 @given(programs)
-@settings(max_examples=10, **unhurried)
+@settings(max_examples=examples(10), **unhurried)
 def test_deltas_of_what_leaves_scopes_do_too(program):
     deltas = list(jax.jit(jw.walk(scoped(program), by="scopes"))(X).deltas.values())
     expected = jax.tree.leaves(jax.jit(jax.grad(with_epsilons(program), 1))(X, slots(program)))
@@ -44,7 +45,7 @@ def test_deltas_of_what_leaves_scopes_do_too(program):
 
 
 @given(programs)
-@settings(max_examples=10, **unhurried)
+@settings(max_examples=examples(10), **unhurried)
 def test_value_and_gradient_keep_their_bits(program):
     walk = jw.walk(tagged(program), argnums=0)(X)
     value, gradient = jax.value_and_grad(tagged(program))(X)
@@ -53,7 +54,7 @@ def test_value_and_gradient_keep_their_bits(program):
 
 
 @given(programs)
-@settings(max_examples=10, **unhurried)
+@settings(max_examples=examples(10), **unhurried)
 def test_what_intervene_returns_has_the_same_points(program):
     fun = tagged(program)
     edited = jw.intervene(fun, {name: lambda v: v for name, p in jw.points(fun, X).items()})

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from jax import lax
 
 import jaxwalk as jw
+from helpers import examples
 from jaxwalk import _compat
 from jaxwalk._analyse import Analysis
 from jaxwalk._bounds import Rounded, bound, rounded_input
@@ -162,7 +163,7 @@ def test_division_by_what_may_be_zero_has_no_bound():
     assert np.isinf(error)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(programs, st.lists(st.floats(-2, 2, width=32), min_size=3, max_size=3))
 def test_random_programs(program, x):
     x = np.array(x, np.float32)

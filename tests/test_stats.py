@@ -11,6 +11,8 @@ from jax import lax
 import jaxwalk as jw
 from jaxwalk import stats
 
+pytestmark = pytest.mark.once
+
 BOTH = [stats.norms, stats.moments, stats.zeros, stats.nonfinite, stats.magnitudes, stats.cosine, stats.summary]
 JOINT = [stats.dead, stats.blocked, stats.delta_output]
 SHAPE = (3, 4, 5)  # of a datum: 12 entries of each of 5 units

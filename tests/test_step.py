@@ -57,7 +57,7 @@ def temporary(small, monkeypatch):
     chosen = jw.points(scanned, weights, row)
     statistic = jw.stats.of_delta(jw.stats.moments)
     step = step_of(scanned, chosen, None, None, tuple, statistic, 1, (weights, [row], 64), 1)
-    lowered = step.advance.lower([weights], step.begin(1, 64), [jnp.ones((64, 256))], jnp.ones(64, jnp.int8))
+    lowered = step.advance.lower([weights], step.begin(1), [jnp.ones((64, 256))], jnp.ones(64, jnp.int8))
     return lowered.compile().memory_analysis().temp_size_in_bytes
 
 

@@ -22,6 +22,8 @@ from jaxwalk import _disk
 from jaxwalk._errors import ArgumentError, JaxwalkError, StoreError
 from jaxwalk._store import Store
 
+pytestmark = pytest.mark.once
+
 IDENTITY = {"function": "0" * 64, "points": "a, b", "batch size": "256"}
 NAMES = ("index", "loss", "a", "a.b", "enc/b", "enc/b#2", "δ 'x' \"y\"", "part=1")
 

@@ -1,50 +1,105 @@
 """The survey's figures, against NumPy."""
 
+from pathlib import Path
+
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jax import lax
 
 import jaxwalk as jw
-from jaxwalk._survey import survey
+from jaxwalk._chunks import Dataset
+from jaxwalk._show_survey import survey_notes, survey_tables
+from jaxwalk._survey import Plan, points_of, survey
+
+pytestmark = pytest.mark.once
 
 X = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
 
 
-def test_sizes_over_the_data_and_the_steps():
+def surveyed(fun, x, params=None, size=2, **plan):
+    blocks = lambda start, size: ((x[i : i + size], x[i : i + size]) for i in range(start, len(x), size))
+    data = Dataset(Path("data"), len(x), [], blocks)
+    return survey(fun, params, data, size, points_of(fun, params, data, None, None), Plan(**{"kinks": False, **plan}))
+
+
+def test_sizes_over_the_data_step_by_step():
     def fun(params, x, y):
-        step = lambda c, _: (jw.tag(c * 2, "step"), None)
+        step = lambda c, _: (jw.tag(jw.tag(c * 2, "step").astype(jnp.int32), "whole").astype(c.dtype) * 0 + c * 2, None)
         return jnp.sum(lax.scan(step, x, None, length=4)[0])
 
-    (line,) = survey(fun, None, X, X).lines
+    step, whole = surveyed(fun, X).lines
     outputs = np.stack([X * 2**i for i in range(1, 5)])
-    np.testing.assert_allclose(line.output.mean, np.abs(outputs).mean(), rtol=1e-5)
-    np.testing.assert_allclose(line.output.max, np.abs(outputs).max(), rtol=1e-6)
-    np.testing.assert_allclose((line.delta.mean, line.delta.max), (15 / 4, 8))
-    assert line.output.nonfinite is None
+    np.testing.assert_allclose(step.output["mean"], np.abs(outputs).mean((1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(step.output["max"], np.abs(outputs).max((1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(step.delta["max"], 0)
+    assert whole.delta is None
+    np.testing.assert_allclose(whole.output["mean"], np.abs(outputs.astype(np.int32)).mean((1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(whole.output["zeros"], (outputs.astype(np.int32) == 0).mean((1, 2)), rtol=1e-6)
 
 
-def test_only_integers():
+def test_no_delta_at_all():
     fun = lambda params, x, y: jnp.sum(x) + 0 * jw.tag(jnp.argmax(x), "i").astype(jnp.float32)
-    (line,) = survey(fun, None, X, X).lines
-    assert line.delta is None
-    np.testing.assert_allclose(line.output.mean, X.argmax(1).mean())
+    with pytest.raises(jw.PointError, match="No point that is asked for has a δ; `i`: its dtype is int32"):
+        surveyed(fun, X)
 
 
-def test_the_first_datum_that_is_not_finite_and_the_largest_losses():
-    x = np.float32([[1.0], [0.0], [-1.0], [4.0]])
-    surveyed = survey(lambda params, x, y: jnp.sum(jw.tag(jnp.log(jw.tag(x, "x")), "log")), None, x, x)
-    lines = {line.point.name: line for line in surveyed.lines}
-    assert lines["log"].output.nonfinite == 1
-    assert lines["x"].output.nonfinite is None
-    assert lines["x"].delta.nonfinite == 1
-    assert [i for i, _ in surveyed.largest(2)] == [2, 3]  # NaN first
+def test_data_that_are_not_finite_are_counted_and_named():
+    x = np.float32([[1.0], [0.0], [-1.0], [4.0], [-2.0]])
+    fun = lambda params, x, y: jnp.sum(jw.tag(jnp.log(jw.tag(x, "x")), "log"))
+    found = surveyed(fun, x, top=2)
+    lines = {line.point.name: line for line in found.lines}
+    assert lines["log"].output["nonfinite_data"] == 3
+    assert lines["x"].output["nonfinite_data"] == 0
+    assert lines["x"].delta["nonfinite_data"] == 1
+    np.testing.assert_allclose(lines["log"].output["max"], np.log(4), rtol=1e-6)
+    assert next(iter(survey_notes(found, []))) == (
+        "3 data with a NaN or Inf: 1, 2, and 1 more (`--top` names more). Of datum 1 the first is in the output of"
+        " `log`. The mean loss is of finite ones."
+    )
 
 
-def test_opaque_points_and_empty_values():
+def test_opaque_points_and_empty_values_and_what_is_stuck():
     def fun(params, x, y):
         jw.tag(x[:0], "empty")
-        return jnp.sum(lax.while_loop(lambda c: c[0] < 0, lambda c: jw.tag(c + 1, "loop"), lax.stop_gradient(x)))
+        doubled = lax.while_loop(lambda c: jnp.sum(c) < 9, lambda c: jw.tag(c * 2, "loop"), jw.tag(jnp.abs(x), "stuck"))
+        return jnp.sum(doubled) + jnp.sum(x)
 
-    empty, loop = survey(fun, None, X, X).lines
-    assert (empty.output.mean, empty.output.max) == (0, 0)
-    assert (loop.output, loop.delta) == (None, None)
+    found = surveyed(fun, X)
+    empty, stuck, loop = found.lines
+    assert np.isnan(empty.output["mean"])
+    assert (loop.output, loop.delta, stuck.delta) == (None, None, None)
+    np.testing.assert_allclose(stuck.output["max"], np.abs(X).max())
+    notes = {row[1]: row[-1] for row in next(iter(survey_tables(found, [], 500))).rows}
+    assert notes == {
+        "empty": "unused; no entries",
+        "stuck": "no delta: behind a while_loop or a callback",
+        "loop": "opaque: inside a `while_loop`",
+    }
+
+
+def test_kinks_over_the_data_are_those_of_each_datum():
+    x = np.float32([[0, 1], [0, 0], [1, 2], [3, 0], [-1, 0]])
+
+    def fun(params, x, y):
+        step = lambda c, _: (jw.tag(jnp.maximum(c, 0), "act"), None)
+        return jnp.sum(lax.scan(step, x, None, length=3)[0]) + jnp.sum(jnp.abs(x)) * params
+
+    found = surveyed(fun, x, np.float32(1), kinks=True)
+    alone = [kink for row in x for kink in jw.kinks(fun, np.float32(1), row, row)]
+    expected = {}
+    for kink in alone:
+        expected[kink.point] = expected.get(kink.point, 0) + len(kink)
+    assert {name: count for name, count in found.kinks.items() if count} == expected
+    assert expected["act"] > 0
+
+
+def test_sizes_do_not_depend_on_the_batches():
+    x = np.float32([[0, 0, 2], [np.nan, 0, -4], [np.inf, np.nan, np.nan], [1, 1, 1], [0, 3, 0]])
+    found = surveyed(lambda params, x, y: jnp.sum(jw.tag(x, "x") ** 2), x, size=2)
+    (line,) = found.lines
+    fine = [row[np.isfinite(row)] for row in x if np.isfinite(row).any()]
+    np.testing.assert_allclose(line.output["mean"], np.mean([np.abs(row).mean() for row in fine]), rtol=1e-6)
+    np.testing.assert_allclose(line.output["zeros"], np.mean([(row == 0).mean() for row in fine]), rtol=1e-6)
+    assert (line.output["max"], line.output["nonfinite_data"]) == (4, 2)
+    np.testing.assert_allclose(line.delta["mean"], np.mean([np.abs(2 * row).mean() for row in fine]), rtol=1e-6)

@@ -14,6 +14,8 @@ import pytest
 import jaxwalk as jw
 from jaxwalk._walkthrough import L1, L2, PATIENTS, WEIGHTS, Cohort, loss, model, params, patient_loss, walk_through
 
+pytestmark = pytest.mark.once
+
 W2 = np.array([1 / 200, -3000 / 11600000, 1 / 5800])
 ROUNDING = 4e-7  # what a float32 sum of terms of about 1 may be off
 

@@ -7,7 +7,6 @@ loss larger, blue where smaller.
 import sys
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from data import digits
 from matplotlib.figure import Figure
@@ -16,22 +15,24 @@ from model import objective, params
 import jaxwalk as jw
 
 COUNT = 6
+BATCH = 200
 
 
 def culprits(params, x, y, count):
-    """(index, loss) of the data of largest loss, the largest first."""
-    losses = jax.jit(jax.vmap(objective, (None, 0, 0)))(params, x, y)
-    return [(int(i), float(losses[i])) for i in jnp.argsort(-losses)[:count]]
+    """The data of largest loss, the largest first."""
+    batches = [(x[i : i + BATCH], y[i : i + BATCH]) for i in range(0, len(x), BATCH)]
+    return jw.evaluate(objective, params, batches, at="input", keep=None, top=count, progress=False).culprits
 
 
-def draw(path, params, x, y, rows):
-    """A picture of the digits in `rows`, (index, loss) each, and of δ at their pixels."""
+def draw(path, params, x, y, found):
+    """A picture of the digits that are culprits, and of δ at their pixels."""
     walk = jax.jit(jw.walk(objective, ["input", "logits"]))
-    figure = Figure(figsize=(1.5 * len(rows), 3.9), layout="constrained")
-    for cells, (index, loss) in zip(figure.subplots(2, len(rows), squeeze=False).T, rows, strict=True):
-        seen = walk(params, x[index], y[index])
+    figure = Figure(figsize=(1.5 * len(found), 3.9), layout="constrained")
+    for cells, datum in zip(figure.subplots(2, len(found), squeeze=False).T, found, strict=True):
+        image, label = x[datum.index], y[datum.index]
+        seen = walk(params, image, label)
         chances = jax.nn.softmax(seen.outputs["logits"])
-        _draw_digit(cells[0], x[index], int(y[index]), loss, np.asarray(chances))
+        _draw_digit(cells[0], image, int(label), datum.loss, np.asarray(chances))
         _draw_delta(cells[1], np.asarray(seen.deltas["input"]))
     figure.savefig(path, dpi=150)
 

@@ -1,0 +1,401 @@
+"""An evaluation on disk: its rows are those of the walk, and what ended early goes on as if it had not."""
+
+import errno
+import os
+import random
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pyarrow.parquet
+import pytest
+from jax import lax
+from killed import finished as end
+from killed import killed, parts
+
+import jaxwalk as jw
+from jaxwalk import _disk
+
+pytestmark = pytest.mark.once
+
+numbers = np.random.default_rng(0)
+PARAMS = {"in": numbers.normal(size=(3, 4)).astype(np.float32), "out": numbers.normal(size=(4,)).astype(np.float32)}
+X, Y = numbers.normal(size=(43, 3)).astype(np.float32), numbers.normal(size=43).astype(np.float32)
+SIZE, PART = 5, 10  # data in a batch, in a part
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_parts():
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("jaxwalk._evaluate.GROUP", PART)
+        patched.setattr(os, "fsync", lambda descriptor: None)  # only a power cut needs what is synced
+        yield
+
+
+def fun(params, x, y):
+    hidden = jw.tag(x @ params["in"], "enc/π.1")
+    return 0.5 * (jw.tag(jax.nn.relu(hidden), "act") @ params["out"] - y) ** 2
+
+
+def batches(size=SIZE, x=X, y=Y):
+    return [(x[i : i + size], y[i : i + size]) for i in range(0, len(x), size)]
+
+
+def failing(after, error):
+    yield from batches()[:after]
+    raise error
+
+
+class Counted:
+    """Batches, and how many of them have been taken."""
+
+    def __init__(self, of):
+        self.of, self.taken = of, 0
+
+    def __iter__(self):
+        for batch in self.of:
+            self.taken += 1
+            yield batch
+
+
+def evaluate(out, data=None, fun=fun, params=PARAMS, keep=None, resume=False, **options):
+    data = batches() if data is None else data
+    return jw.evaluate(fun, params, data, keep=keep, out=out, resume=resume, progress=False, **options)
+
+
+def product(output, delta):
+    return jnp.sum(output * delta)
+
+
+def rows(out):
+    return pyarrow.parquet.read_table(out / "rows")
+
+
+def begun(out, **options):
+    """20 data in two parts, and the error that ended it."""
+    with pytest.raises(RuntimeError, match="gone") as caught:
+        evaluate(out, failing(4, RuntimeError("gone")), **options)
+    return caught.value
+
+
+def check_rows(out, x=X, y=Y, fun=fun, params=PARAMS, rtol=1e-5):
+    walks = jax.jit(jax.vmap(jw.walk(fun), (None, 0, 0)))(params, x, y)
+    table = rows(out)
+    names = [name for name in walks.deltas if name not in walks.points.same()]
+    assert table.column_names == ["index", "loss", *(f"delta_l2/{name}" for name in names)]
+    np.testing.assert_array_equal(table["index"], np.arange(len(x)))
+    np.testing.assert_allclose(table["loss"], np.asarray(walks.value, np.float64), rtol=rtol)
+    for name in names:
+        delta = np.asarray(walks.deltas[name], np.float64).reshape(len(x), -1)
+        np.testing.assert_allclose(table[f"delta_l2/{name}"], np.sqrt((delta**2).sum(1)), rtol=rtol)
+
+
+def assert_same(a, b, tmp_path):
+    """To the last bit."""
+    for name, found in (("a", a), ("b", b)):
+        found.save(tmp_path / f"{name}.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """What is there of an evaluation that came to its end."""
+    out = tmp_path_factory.mktemp("finished")
+    evaluate(out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def whole(finished):
+    """What it found."""
+    return evaluate(finished, resume=True)
+
+
+# Rows ----------------------------------------------------------------------------------------------------
+
+
+def test_rows_are_losses_and_norms_of_the_walk(tmp_path):
+    found = evaluate(tmp_path / "out")
+    check_rows(tmp_path / "out")
+    assert found.count == 43
+    assert len(os.listdir(tmp_path / "out" / "rows")) == 5
+
+
+def test_a_scan_a_branch_and_names_of_all_kinds(tmp_path):
+    def deep(params, x, y):
+        names = iter(("a/b", "a/b", "a#2.c", "index", "loss", "δ 'x' \"y\", z"))
+        tagged = lambda v: jw.tag(v, next(names))
+        h, _ = lax.scan(lambda h, w: (tagged(jnp.tanh(h * w)), None), x, params["out"])
+        h = lax.cond(y > 0, lambda h: tagged(h * 2), lambda h: tagged(-h), h)
+        for _ in range(3):
+            h = tagged(jnp.sin(h))
+        return jnp.sum(h * x)
+
+    evaluate(tmp_path / "out", fun=deep, keep=jw.stats.norms)
+    check_rows(tmp_path / "out", fun=deep)
+
+
+def test_a_nan_is_a_row_too(tmp_path):
+    x = X.copy()
+    x[[3, 17], 0] = np.nan, np.inf
+    assert evaluate(tmp_path / "out", batches(x=x)).nonfinite == 2
+    check_rows(tmp_path / "out", x)
+    assert np.isnan(rows(tmp_path / "out")["loss"].to_numpy()[3])
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
+def test_dtypes(tmp_path, dtype):
+    with jax.enable_x64(dtype == "float64"):
+        params, x, y = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), (PARAMS, X, Y))
+        options = {"params": params, "keep": product}
+        kept = evaluate(tmp_path / "whole", batches(x=x, y=y), **options)
+        check_rows(tmp_path / "whole", x, y, params=params, rtol=1e-12 if dtype == "float64" else 0.05)
+        data = [*batches(x=x, y=y)[:4], (x[:6], y[:6])]
+        with pytest.raises(jw.ArgumentError, match="Batch 4"):
+            evaluate(tmp_path / "out", data, **options)
+        again = evaluate(tmp_path / "out", batches(x=x, y=y), **options, resume=True)
+    assert rows(tmp_path / "out").equals(rows(tmp_path / "whole"))
+    assert rows(tmp_path / "out").schema.field("loss").type == ("double" if dtype == "float64" else "float")
+    assert_same(kept, again, tmp_path)
+
+
+# Going on ------------------------------------------------------------------------------------------------
+
+
+def test_what_is_finished_is_read_and_nothing_is_walked(tmp_path):
+    keep = jw.stats.combine(jw.stats.norms, jw.stats.moments)
+    found = evaluate(tmp_path / "out", keep=keep)
+    data = Counted(batches())
+    assert_same(evaluate(tmp_path / "out", data, keep=keep, resume=True), found, tmp_path)
+    assert data.taken == 1
+
+
+@pytest.mark.parametrize("after", [3, 8])
+def test_after_an_error_it_goes_on_from_there(tmp_path, after):
+    with pytest.raises(ZeroDivisionError) as caught:
+        evaluate(tmp_path / "out", failing(after, ZeroDivisionError()), keep=product)
+    assert caught.value.evaluation.count == SIZE * after
+    assert len(rows(tmp_path / "out")) == SIZE * after
+    note = f"`evaluate` had done {5 * after} data: see `evaluation` of this error; {5 * after} of them are in `out`"
+    assert caught.value.__notes__ == [note + ": with `resume=True` the same call goes on from there."]
+    found = evaluate(tmp_path / "out", (batch for batch in batches()), keep=product, resume=True)
+    check_rows(tmp_path / "out")
+    whole = evaluate(None, keep=product)
+    assert [datum.index for datum in found.culprits] == [datum.index for datum in whole.culprits]
+    for name, kept in whole.kept.items():
+        for key, value in kept.items():
+            np.testing.assert_allclose(found.kept[name][key], value, rtol=1e-5)
+
+
+def test_after_errors_again_and_again_no_datum_is_lost_or_counted_twice(tmp_path):
+    for after in (1, 1, 3, 6, 9):
+        with pytest.raises(ZeroDivisionError) as caught:
+            evaluate(tmp_path, failing(after, ZeroDivisionError()), resume=True)
+        assert caught.value.evaluation.count == min(SIZE * after, len(X))
+    assert evaluate(tmp_path, resume=True).count == len(X)
+    check_rows(tmp_path)
+
+
+def test_short_and_empty_batches(tmp_path):
+    short = [(X[:5], Y[:5]), (X[5:5], Y[5:5]), (X[5:7], Y[5:7]), *batches(5, X[7:], Y[7:]), *[(X[:0], Y[:0])] * 5]
+    with pytest.raises(StopAsyncIteration):
+        evaluate(tmp_path / "out", failed(short[:3], StopAsyncIteration()))
+    assert evaluate(tmp_path / "out", short, resume=True).count == 43
+    check_rows(tmp_path / "out")
+    assert evaluate(tmp_path / "out", short, resume=True).count == 43
+
+
+def failed(first, error):
+    yield from first
+    raise error
+
+
+def test_an_interrupt_comes_through_and_what_was_done_is_on_disk(tmp_path, whole):
+    with pytest.raises(KeyboardInterrupt) as caught:
+        evaluate(tmp_path / "out", failing(8, KeyboardInterrupt()))
+    done = caught.value.evaluation.count
+    assert done in (20, 30)  # the last part may still be under way
+    assert len(rows(tmp_path / "out")) == done
+    assert_same(evaluate(tmp_path / "out", resume=True), whole, tmp_path)
+    check_rows(tmp_path / "out")
+
+
+def test_there_was_nothing_to_go_on_with(tmp_path):
+    assert evaluate(tmp_path / "out", resume=True).count == 43
+    check_rows(tmp_path / "out")
+
+
+def test_killed_at_any_moment_it_ends_the_same(tmp_path):
+    """`python tests/killed.py 20` kills more, at moments of the whole run."""
+    cache, out, moment = tmp_path / "cache", tmp_path / "out", random.Random(0)
+    whole = end(tmp_path / "whole", cache)
+    count = len(whole[1])
+    for kill in range(3):
+        there, late = moment.randrange(count * kill // 3, count * (kill + 1) // 3), moment.uniform(0, 0.01)
+
+        def may_go_on(there=there, late=late):
+            return parts(out) <= there or time.sleep(late)
+
+        assert killed(out, cache, may_go_on) in range(there, count + 1)
+    assert end(out, cache) == whole
+
+
+# What is another evaluation ------------------------------------------------------------------------------
+
+
+def refused(out, match, error=jw.StoreError, **changed):
+    before = sorted(path.name for path in out.rglob("*"))
+    with pytest.raises(error, match=match) as caught:
+        evaluate(out, resume=True, **changed)
+    assert sorted(path.name for path in out.rglob("*")) == before
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+CHANGES = {
+    "function` has changed": {"fun": lambda params, x, y: fun(params, x, y) + 1},
+    "params` has changed": {"params": PARAMS | {"out": np.nextafter(PARAMS["out"], np.float32(9))}},
+    "points` was enc/π.1, act and is act": {"at": "act"},
+    "points` was enc/π.1, act and is fun/": {"by": "lines"},
+    "batch size` was 5 and is 4": {"data": batches(4)},
+    "first batch` has changed": {"data": batches(x=X[::-1])},
+    "statistics` was none and is dead \\(": {"keep": jw.stats.dead},
+    "top` was 20 and is 21": {"top": 21},
+}
+
+
+@pytest.mark.parametrize("said", CHANGES, ids=lambda said: said.partition("`")[0])
+def test_what_has_changed_is_said(finished, said):
+    found = refused(finished, f"cannot be resumed, since .*`{said}", **CHANGES[said])
+    assert found.endswith("give what it began with, or another directory.")
+
+
+def test_the_same_function_written_again_goes_on(finished):
+    def fun(params, x, y):
+        # On other lines, with other names for what is within.
+        u = jw.tag(x @ params["in"], "enc/π.1")
+        error = jw.tag(jax.nn.relu(u), "act") @ params["out"] - y
+        return 0.5 * error**2
+
+    assert evaluate(finished, fun=fun, resume=True).count == 43
+
+
+def test_data_that_have_become_fewer(tmp_path):
+    begun(tmp_path)
+    said = "`batches` ended after 3 of the 4 batches that are done already; give the same data."
+    refused(tmp_path, said, jw.DataError, data=batches()[:3])
+    with pytest.raises(jw.DataError) as caught:
+        evaluate(tmp_path, batches()[:3], resume=True)
+    assert caught.value.evaluation.count == 20
+    assert evaluate(tmp_path, batches()[:4], resume=True).count == 20
+
+
+def test_data_that_are_cut_otherwise(tmp_path):
+    """Else two data would be lost."""
+    data = [*batches()[:2], (X[10:13], Y[10:13])]
+    with pytest.raises(RuntimeError):
+        evaluate(tmp_path, failed(data, RuntimeError()))
+    refused(tmp_path, "`batches` has 15 rows in the batches that are done already, which had 13", jw.DataError)
+    evaluate(tmp_path, [*data, *batches(5, X[13:], Y[13:])], resume=True)
+    check_rows(tmp_path)
+
+
+def test_data_that_have_become_more_after_the_end(finished):
+    more = batches(x=np.concatenate([X, X]), y=np.concatenate([Y, Y]))
+    refused(
+        finished,
+        "`batches` has length 18, and had 9 when the evaluation in `out` came to its end",
+        jw.DataError,
+        data=more,
+    )
+    assert evaluate(finished, iter(batches()), resume=True).count == 43
+
+
+# Where it cannot be written ------------------------------------------------------------------------------
+
+
+def full_at(monkeypatch, name):
+    """No space is left when a file of this name is written."""
+
+    def write(path, data):
+        if path.name == name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(path, data)
+
+    real = _disk.write
+    monkeypatch.setattr(_disk, "write", write)
+
+
+@pytest.mark.parametrize("part", [0, 2, 4])
+def test_a_full_disk(tmp_path, monkeypatch, whole, part):
+    with monkeypatch.context() as patched:
+        full_at(patched, f"part-{part:05d}.parquet")
+        intact = ["no part is there yet", "", "the 2 parts there stay whole", "", "the 4 parts there stay whole"][part]
+        said = f"Part {part} cannot be written to `.*`: No space left on device; {intact}: free space there and go on"
+        with pytest.raises(jw.StoreError, match=said) as caught:
+            evaluate(tmp_path / "out")
+    found = caught.value.evaluation
+    assert found.count >= min(PART * (part + 1), 43)  # it is computed, though not written
+    assert f"{found.count} data: see `evaluation` of this error; {PART * part} of them" in caught.value.__notes__[-1]
+    if part:
+        assert len(rows(tmp_path / "out")) == PART * part
+    assert_same(evaluate(tmp_path / "out", resume=True), whole, tmp_path)
+    check_rows(tmp_path / "out")
+
+
+def test_a_disk_that_is_full_at_the_end(tmp_path, monkeypatch, whole):
+    opened = jw._store.Store.open
+
+    def then_full(*args):
+        store = opened(*args)
+        full_at(monkeypatch, "manifest.json")
+        return store
+
+    with monkeypatch.context() as patched:
+        patched.setattr(jw._store.Store, "open", then_full)
+        with pytest.raises(
+            jw.StoreError, match=r"The end cannot be written to .* the 5 parts there stay whole"
+        ) as caught:
+            evaluate(tmp_path / "out")
+    assert_same(caught.value.evaluation, whole, tmp_path)
+
+
+def test_both_the_data_and_the_disk_fail(tmp_path, monkeypatch):
+    """What the data raise comes through, with what the disk said."""
+    full_at(monkeypatch, "part-00001.npz")
+    error = begun(tmp_path)
+    assert error.evaluation.count == 20
+    assert error.__notes__[0].startswith("Part 1 cannot be written to ")
+    assert "see `evaluation` of this error; 10 of them are in `out`" in error.__notes__[1]
+    assert len(rows(tmp_path)) == 10
+
+
+def test_sentences(tmp_path):
+    def counting(params, x, y):
+        jw.tag(jnp.argmax(x), "i")
+        return y
+
+    (tmp_path / "file").write_text("")
+    cases = [
+        (
+            jw.ArgumentError,
+            "`resume=True` goes on with what is in `out`, but no `out` is given",
+            None,
+            {"resume": True},
+        ),
+        (jw.StoreError, "`out` is `.*/file`, which is a file; give a directory.", tmp_path / "file", {}),
+        (jw.ArgumentError, "`out` is 3; give the path of a directory.", 3, {}),
+        (jw.ArgumentError, "`top` is 0; it must be an integer of at least 1.", None, {"top": 0}),
+        (jw.ArgumentError, "`top` is True; it must be", None, {"top": True}),
+        (jw.ArgumentError, "`keep` is 3; give one of `jw.stats`", None, {"keep": 3}),
+        (
+            jw.PointError,
+            "No point has a δ to evaluate, as `i`: Its dtype is int32: .* by `at`.",
+            None,
+            {"fun": counting},
+        ),
+    ]
+    for kind, said, out, options in cases:
+        with pytest.raises(kind, match=said):
+            evaluate(out, **options)
