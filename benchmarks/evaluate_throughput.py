@@ -295,6 +295,7 @@ class _Turns:
         data = rows(self.model)
         # After a first group of batches all is compiled: the step with the first, what ends a group with the last.
         yield from itertools.islice(data, GROUP // self.model.batch + SETTLED)
+        self.by_hand(itertools.islice(data, SETTLED))  # compiled again where a mesh is set around it
         for _ in range(self.rounds):
             self._settle()
             self.compilations.append(len(self.compiled))

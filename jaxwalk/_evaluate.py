@@ -146,7 +146,7 @@ def _job(fun, params, data: Batches, at, by, source, statistic, top, placed: Pla
     chosen = _with_delta(choose(points, at, by))
     step = step_of(
         fun, chosen, by, source, data.arguments, statistic, top, (params, data.form.rows, data.size * placed.processes),
-        placed.groups, **placed.jit_options,
+        placed.groups, placed.whole,
     )  # fmt: skip
 
     def same() -> dict[str, str]:

@@ -30,11 +30,6 @@ class Placement(NamedTuple):
     groups: int = 1
     processes: int = 1
 
-    @property
-    def jit_options(self) -> dict[str, Any]:
-        """Of `jax.jit`: what it returns is whole, so that every process can read it."""
-        return {} if self.mesh is None else {"out_shardings": self.whole}
-
     def context(self) -> contextlib.AbstractContextManager:
         """In which the mesh is the one that JAX goes by, whatever was set around it."""
         return contextlib.nullcontext() if self.mesh is None else jax.set_mesh(self.mesh)

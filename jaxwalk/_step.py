@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
 
 from ._batches import COUNTS
 from ._dtypes import widened
@@ -107,7 +108,7 @@ def step_of(
     top: int,
     example: tuple[Any, Sequence[jax.ShapeDtypeStruct], int],
     groups: int,
-    **jit_options: Any,
+    whole: NamedSharding | None = None,
 ) -> Step:
     """Compiles nothing yet.
 
@@ -118,7 +119,7 @@ def step_of(
         top: how many culprits.
         example: the params, one row per leaf, and the number of rows of a batch.
         groups: among how many devices a batch is divided.
-        jit_options: of `jax.jit`.
+        whole: how what is not divided among devices is placed on them, if there are several.
     """
     params, rows, size = example
     arrays, closed = opened_params(params)
@@ -150,15 +151,26 @@ def step_of(
     def of_none() -> tuple[Rows, list[Partial]]:
         return jax.eval_shape(batch, arrays, leaves, jax.ShapeDtypeStruct((size,), jnp.int8))
 
-    compiled = functools.partial(jax.jit, **jit_options)
+    of_group, of_rows = _shardings(whole)
     return Step(
-        compiled(lambda batches: _begun(*of_none(), batches), static_argnums=0),
-        compiled(advance, donate_argnums=1),
-        compiled(lambda group: _carried(group, top)),
-        compiled(lambda: _start(*of_none(), top)),
+        jax.jit(lambda batches: _begun(*of_none(), batches), static_argnums=0, out_shardings=of_group),
+        jax.jit(advance, donate_argnums=1, out_shardings=None if whole is None else (of_group, of_rows)),
+        jax.jit(lambda group: _carried(group, top), out_shardings=whole),
+        jax.jit(lambda: _start(*of_none(), top), out_shardings=whole),
         [p.name for p in felt],
         [*alike[0], *alike[1]],
     )
+
+
+def _shardings(whole: NamedSharding | None) -> tuple[Any, Any]:
+    """Of a group and of rows. Rows stay where their data are; of several processes, each reads all."""
+    if whole is None:
+        return None, None
+    mesh, axis = whole.mesh, whole.mesh.axis_names[0]
+    room: Any = NamedSharding(mesh, PartitionSpec(None, axis))
+    each: Any = whole
+    rows = whole if jax.process_count() > 1 else NamedSharding(mesh, PartitionSpec(axis))
+    return Sent(each, room, each), rows
 
 
 class _Each(NamedTuple):
