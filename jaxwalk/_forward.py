@@ -89,7 +89,7 @@ def _over(data: Batches, params: list[Any], step: Callable, add: Callable, mesh:
     """What `step(params, leaves, counts)` finds in all batches, added up on the host in 64 bits."""
     placed = placement(mesh, data.size)
     with placed.context(), shown_progress(data.total, progress, what=what) as bar:
-        compiled, arrays = jax.jit(step, **placed.jit_options), placed.params(params)
+        compiled, arrays = jax.jit(step, out_shardings=placed.whole), placed.params(params)
 
         def sent() -> Iterator[Any]:
             for batch in data.after(0):
