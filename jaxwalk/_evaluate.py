@@ -17,6 +17,7 @@ from ._errors import ArgumentError, DataError, PointError, StoreError, shown
 from ._evaluation import Evaluation
 from ._everywhere import Begun, everyones, is_first, shared
 from ._find import find
+from ._group import Carry
 from ._identity import identity
 from ._loop import groups, one_late
 from ._placement import Placement, placement
@@ -24,8 +25,8 @@ from ._points import Points
 from ._progress import progress as shown_progress
 from ._read import check_by
 from ._source import Source
-from ._stage import Staged
-from ._step import Carry, Step, opened_params, step_of
+from ._stage import Staged, opened_leaves
+from ._step import Step, step_of
 from ._store import Store
 from ._total import Writer, added, columns, evaluation_of, on_host_from, unpacked
 from ._walk import loss_only, walk
@@ -139,7 +140,7 @@ class _Job(NamedTuple):
 
 
 def _job(fun, params, data: Batches, at, by, source, statistic, top, placed: Placement) -> _Job:
-    given, closed = opened_params(params)
+    given, closed = opened_leaves(params)
     arrays = placed.params(given)
     params = closed(arrays)
     staged, points = find(fun, (params, *data.datum), {}, by, source, None, _loss_of_datum)
@@ -247,7 +248,7 @@ def _added(job: _Job, data: Batches, begun: Begun, writer: Writer, progress: boo
     done = begun.batches[jax.process_index()] if begun.batches else 0
     data.done = before if job.placed.processes == 1 else None
     with shown_progress(data.total, progress, before) as bar:
-        sent = groups(job.step, job.params, data, done, job.placed, size, writer.is_open, bar.advance)
+        sent = groups(job.step, job.params, data, done, job.placed, size, bar.advance)
         try:
             for group in one_late(sent):
                 part = on_host_from(group.carry, before)

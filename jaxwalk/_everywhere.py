@@ -12,7 +12,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from ._errors import StoreError
-from ._step import Carry
+from ._group import Carry
 from ._total import packed, unpacked
 
 

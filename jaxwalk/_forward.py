@@ -18,7 +18,7 @@ from ._loop import one_late
 from ._placement import placement
 from ._points import Point
 from ._progress import progress as shown_progress
-from ._step import opened_params
+from ._stage import opened_leaves
 from ._walk import outputs
 from .stats import Statistic
 
@@ -38,7 +38,7 @@ def kinks_over(
         return {key: jnp.where(counts == COUNTS, count, 0).sum() for key, count in found.items()}
 
     add = lambda a, b: jax.tree.map(operator.add, a, b)
-    total = _over(data, opened_params(params)[0], step, add, mesh, progress, "kinks")
+    total = _over(data, opened_leaves(params)[0], step, add, mesh, progress, "kinks")
     kinks: dict[str | None, int] = {}
     for key, point in points_of_keys(analysis, total).items():
         kinks[point] = kinks.get(point, 0) + int(total[key])
@@ -59,7 +59,7 @@ def outputs_over(
 
     Arguments as of `evaluate`; `statistic` is one of the output.
     """
-    data, (given, closed) = opened(batches), opened_params(params)
+    data, (given, closed) = opened(batches), opened_leaves(params)
     loops = {point.name: len(point.axes) for point in points}
 
     def one(arrays: list[Any], leaves: Sequence[Any], counts: jax.Array) -> dict[str, Partial]:

@@ -12,18 +12,19 @@ import numpy as np
 
 from ._batches import COUNTS, FAILED, Batch, Batches
 from ._errors import DataError
+from ._group import Carry, Rows
 from ._placement import Placement
-from ._step import Carry, Rows, Step
+from ._step import Step
 
 AHEAD = 2  # batches that may be under way at once: one is computed while the next is brought
 
 
 class Group(NamedTuple):
-    """Some batches that are under way: what is carried of them, the rows of each if they are wanted, how many steps,
-    and how many batches of this process."""
+    """Some batches that are under way: what is carried of them, their rows, how many steps, and how many batches of
+    this process."""
 
     carry: Carry
-    rows: list[Rows]
+    rows: Rows
     steps: int
     batches: int
 
@@ -35,7 +36,6 @@ def groups(
     skipped: int,
     placed: Placement,
     size: int,
-    with_rows: bool,
     advance: Callable[[int], None],
 ) -> Iterator[Group]:
     """Sends the batches after those to skip through the step, `size` to a group. What they raise comes at the end.
@@ -45,7 +45,7 @@ def groups(
     """
     feed, under_way, counts_of = _Feed(data, skipped, placed.processes), _UnderWay(advance), _Counts(placed)
     sent = feed.of(under_way)
-    while (group := _group(step, params, sent, size, placed, counts_of, with_rows, under_way)).steps:
+    while (group := _group(step, params, sent, size, placed, counts_of, under_way)).steps:
         yield group
         if group.steps < size:
             break
@@ -63,18 +63,16 @@ def _group(
     size: int,
     placed: Placement,
     counts_of: _Counts,
-    with_rows: bool,
     under_way,
 ) -> Group:
-    group, rows, steps, sent = step.begin(size), [], 0, 0
+    group, steps, sent = step.begin(size), 0, 0
     for batch in itertools.islice(batches, size):
         leaves, counts = placed.batch(batch.leaves), counts_of(batch.counts)
         group, of_batch = step.advance(params, group, leaves, counts)
-        rows += [of_batch] if with_rows else []
         under_way.add(of_batch)
         steps += 1
         sent += placed.processes == 1 or bool((batch.counts == COUNTS).any())
-    return Group(step.end(group), rows, steps, sent)
+    return Group(*step.end(group), steps, sent)
 
 
 class _Counts:

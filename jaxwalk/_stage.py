@@ -38,10 +38,7 @@ class Staged(NamedTuple):
 
     def with_chosen(self, values: Sequence[Any]) -> list[Any]:
         """The inputs, with those of `chosen` replaced."""
-        args = list(self.args)
-        for index, value in zip(self.chosen, values, strict=True):
-            args[index] = value
-        return args
+        return _with(self.args, self.chosen, values)
 
     def results(self, leaves: Sequence[Any]) -> Any:
         """The results as the function returns them."""
@@ -61,16 +58,29 @@ def stage(fun: Callable, args: tuple, kwargs: dict[str, Any], argnums: int | Seq
     traced = [i for i, leaf in enumerate(leaves) if i in named or is_array(leaf)]
 
     def flat(*values):
-        merged = list(leaves)
-        for index, value in zip(traced, values, strict=True):
-            merged[index] = value
-        args, kwargs = jax.tree.unflatten(tree, merged)
+        args, kwargs = jax.tree.unflatten(tree, _with(leaves, traced, values))
         return _checked(fun(*args, **kwargs))
 
     values = [as_input(leaves[i]) for i in traced]
     closed, shapes = _compat.trace(flat, *values)
     chosen = [traced.index(i) for i in named]
     return Staged(closed, values, shapes, chosen, _rebuilder(args, argnums))
+
+
+def opened_leaves(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
+    """The arrays among the leaves, and the way back; the other leaves (functions, names) stay where they are."""
+    leaves, structure = jax.tree.flatten(tree)
+    places = [i for i, leaf in enumerate(leaves) if is_array(leaf)]
+    closed = lambda arrays: jax.tree.unflatten(structure, _with(leaves, places, arrays))
+    return [as_input(leaves[i]) for i in places], closed
+
+
+def _with(values: Sequence[Any], places: Sequence[int], others: Sequence[Any]) -> list[Any]:
+    """`values`, with `others` at these places."""
+    found = list(values)
+    for place, other in zip(places, others, strict=True):
+        found[place] = other
+    return found
 
 
 def is_array(leaf: Any) -> bool:

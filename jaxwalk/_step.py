@@ -1,4 +1,4 @@
-"""One batch through the walk: the compiled step of an evaluation, and what it carries from batch to batch."""
+"""One batch through the walk: the compiled step of an evaluation."""
 
 from __future__ import annotations
 
@@ -8,74 +8,22 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from ._batches import COUNTS
 from ._dtypes import widened
 from ._entry_sums import is_safe, plain_squares, real
-from ._fold import Partial, either
+from ._fold import Partial
+from ._group import Carry, Rows, Sent, begun, ended, grown, start
 from ._inside import of_batch, of_datum, over_data
 from ._points import Point, Points
 from ._safe import quick_or
 from ._source import Source
-from ._stage import as_input, is_array
+from ._stage import opened_leaves
 from ._walk import walk
 from .stats import Statistic
 
 SMALL = 64  # numbers in a state: fewer are merged after the backward pass, more inside it
-WHOLE = jnp.int32  # of the data of one group of batches: what is carried goes to the host after each
-
-
-class Rows(NamedTuple):
-    """Of each datum of a batch: loss, (data,); ℓ2 norms of δ, (data, points); what it counts as, (data,)."""
-
-    loss: jax.Array
-    norms: jax.Array
-    counts: jax.Array
-
-
-class Largest(NamedTuple):
-    """The data of largest loss, largest first: what they are ordered by (-inf where there are no more), their places
-    among the data of the group, and their rows."""
-
-    key: jax.Array
-    place: jax.Array
-    rows: Rows
-
-
-class Carry(NamedTuple):
-    """What is known of the data so far.
-
-    Attributes:
-        data, nonfinite: how many data; how many of them have a loss or a norm that is NaN or Inf.
-        loss: the mean loss of those that have a finite one, and whether there is one.
-        states: of the statistics; those of points whose states have one form are one, with a leading axis of points.
-        largest: the culprits.
-    """
-
-    data: jax.Array
-    nonfinite: jax.Array
-    loss: Partial
-    states: list[Partial]
-    largest: Largest
-
-
-class Sent(NamedTuple):
-    """What is known of a group of batches while it is under way.
-
-    Rows are looked at once a group is whole: after each batch, if it is of few data, that would cost as much as the
-    walk.
-
-    Attributes:
-        batches: how many there are so far.
-        rows: theirs, along a leading axis.
-        states: as of `Carry`.
-    """
-
-    batches: jax.Array
-    rows: Rows
-    states: list[Partial]
 
 
 class Step(NamedTuple):
@@ -84,7 +32,7 @@ class Step(NamedTuple):
     Attributes:
         begin: the number of batches in a group -> a group without any.
         advance: (params, group, leaves, counts) -> (group, rows). The group is given away.
-        end: the group -> what is carried of it.
+        end: the group -> (what is carried of it, the rows of all its batches).
         start: what is carried of no data.
         names: of the points that norms are of.
         alike: of the points of each of `Carry.states`, the names.
@@ -92,7 +40,7 @@ class Step(NamedTuple):
 
     begin: Callable[[int], Sent]
     advance: Callable[..., tuple[Sent, Rows]]
-    end: Callable[[Sent], Carry]
+    end: Callable[[Sent], tuple[Carry, Rows]]
     start: Callable[[], Carry]
     names: list[str]
     alike: list[list[str]]
@@ -122,7 +70,7 @@ def step_of(
         whole: how what is not divided among devices is placed on them, if there are several.
     """
     params, rows, size = example
-    arrays, closed = opened_params(params)
+    arrays, closed = opened_leaves(params)
     felt = [p for p in chosen.values() if p.has_delta and p.name not in chosen.same()]
     kinds = {p.conditional for p in felt} if statistic else set()
     one = functools.partial(_datum, fun, felt, by, source, arguments, _keeper(statistic, groups, kinds))
@@ -146,17 +94,17 @@ def step_of(
 
     def advance(arrays: list[Any], group: Sent, leaves: Sequence[Any], counts: jax.Array):
         rows, states = batch(arrays, leaves, counts)
-        return _with(statistic, group, rows, states), rows
+        return grown(statistic, group, rows, states), rows
 
     def of_none() -> tuple[Rows, list[Partial]]:
         return jax.eval_shape(batch, arrays, leaves, jax.ShapeDtypeStruct((size,), jnp.int8))
 
     of_group, of_rows = _shardings(whole)
     return Step(
-        jax.jit(lambda batches: _begun(*of_none(), batches), static_argnums=0, out_shardings=of_group),
+        jax.jit(lambda batches: begun(*of_none(), batches), static_argnums=0, out_shardings=of_group),
         jax.jit(advance, donate_argnums=1, out_shardings=None if whole is None else (of_group, of_rows)),
-        jax.jit(lambda group: _carried(group, top), out_shardings=whole),
-        jax.jit(lambda: _start(*of_none(), top), out_shardings=whole),
+        jax.jit(lambda group: ended(group, top), out_shardings=whole),
+        jax.jit(lambda: start(*of_none(), top), out_shardings=whole),
         [p.name for p in felt],
         [*alike[0], *alike[1]],
     )
@@ -194,20 +142,6 @@ def _alike(states: dict[str, Partial]) -> list[list[str]]:
         leaves, tree = jax.tree.flatten(partial)
         forms.setdefault((tree, *((leaf.shape, leaf.dtype) for leaf in leaves)), []).append(name)
     return list(forms.values())
-
-
-def opened_params(params: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
-    """The arrays among the leaves, and the way back; the other leaves (functions, names) are part of the program."""
-    leaves, tree = jax.tree.flatten(params)
-    places = [i for i, leaf in enumerate(leaves) if is_array(leaf)]
-
-    def closed(arrays: Sequence[Any]) -> Any:
-        whole = list(leaves)
-        for place, array in zip(places, arrays, strict=True):
-            whole[place] = array
-        return jax.tree.unflatten(tree, whole)
-
-    return [as_input(leaves[i]) for i in places], closed
 
 
 # One datum -----------------------------------------------------------------------------------------------
@@ -276,68 +210,3 @@ _norm = quick_or(_scaled_norm, _plain_norm)
 def _over_steps(norms: jax.Array) -> jax.Array:
     """The norm over all the steps of loops, from that at each."""
     return _norm(norms) if norms.ndim else norms
-
-
-# From batch to batch, of a whole group -------------------------------------------------------------------
-
-
-def _begun(rows: Rows, states: list[Partial], batches: int) -> Sent:
-    room = jax.tree.map(lambda leaf: jnp.zeros((batches, *leaf.shape), leaf.dtype), rows)
-    return Sent(jnp.zeros((), WHOLE), room, _zeros(states))
-
-
-def _with(statistic, group: Sent, rows: Rows, states: list[Partial]) -> Sent:
-    put = lambda room, leaf: lax.dynamic_update_index_in_dim(room, leaf, group.batches, 0)
-    merged = [either(statistic.merge, a, b) for a, b in zip(group.states, states, strict=True)]
-    return Sent(group.batches + 1, jax.tree.map(put, group.rows, rows), merged)
-
-
-def _carried(group: Sent, top: int) -> Carry:
-    rows = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), group.rows)
-    counts = rows.counts == COUNTS
-    bad = ~(jnp.isfinite(rows.loss) & jnp.all(jnp.isfinite(rows.norms), 1))
-    place = jnp.cumsum(counts, dtype=WHOLE) - 1
-    return Carry(
-        jnp.sum(counts, dtype=WHOLE),
-        jnp.sum(bad & counts, dtype=WHOLE),
-        _mean(rows.loss, counts & jnp.isfinite(rows.loss)),
-        group.states,
-        _larger(_none_of(rows, top), rows, bad, place, counts),
-    )
-
-
-def _mean(loss: jax.Array, counts: jax.Array) -> Partial:
-    count = jnp.sum(counts, dtype=WHOLE)
-    total = jnp.sum(jnp.where(counts, loss, 0))
-    return Partial({"count": count, "mean": total / jnp.maximum(count, 1).astype(total.dtype)}, count > 0)
-
-
-def merged_means(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
-    """The mean of a union, from counts and means (T. F. Chan, G. H. Golub, R. J. LeVeque, 1983)."""
-    count = a["count"] + b["count"]
-    share = b["count"] / count
-    return {"count": count, "mean": a["mean"] + (b["mean"] - a["mean"]) * share.astype(a["mean"].dtype)}
-
-
-def _larger(largest: Largest, rows: Rows, bad: jax.Array, place: jax.Array, counts: jax.Array) -> Largest:
-    """Of those and these rows, the ones of largest loss; those that are not finite are the largest."""
-    top = len(largest.key)
-    key = jnp.where(counts, jnp.where(bad, jnp.inf, rows.loss.astype(largest.key.dtype)), -jnp.inf)
-    both = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), largest, Largest(key, place, rows))
-    key, among = jax.lax.top_k(both.key, top)
-    return Largest(key, *jax.tree.map(lambda leaf: leaf[among], both[1:]))
-
-
-def _none_of(rows: Rows, top: int) -> Largest:
-    none = jax.tree.map(lambda leaf: jnp.zeros((top, *leaf.shape[1:]), leaf.dtype), rows)
-    return Largest(jnp.full(top, -jnp.inf, rows.loss.dtype), jnp.zeros(top, WHOLE), none)
-
-
-def _start(rows: Rows, states: list[Partial], top: int) -> Carry:
-    none = jnp.zeros((), WHOLE)
-    mean = Partial({"count": none, "mean": jnp.zeros((), rows.loss.dtype)}, jnp.bool_(False))
-    return Carry(none, none, mean, _zeros(states), _none_of(rows, top))
-
-
-def _zeros(tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), tree)

@@ -13,8 +13,9 @@ from ._batches import COUNTS
 from ._blamed import Data, Datum, by_point
 from ._evaluation import Evaluation
 from ._fold import Partial, either_on_host, finished, on_host
+from ._group import Carry, Largest, Rows, merged_means
 from ._points import Points
-from ._step import Carry, Largest, Rows, Step, merged_means
+from ._step import Step
 from ._store import Store
 from .stats import Statistic
 
@@ -78,9 +79,9 @@ def unpacked(arrays: Mapping[str, np.ndarray], like: Callable[[], Carry]) -> Car
     return jax.tree.unflatten(jax.tree.structure(jax.eval_shape(like)), leaves)
 
 
-def columns(rows: Sequence[Rows], names: Sequence[str], before: int) -> dict[str, np.ndarray]:
+def columns(rows: Rows, names: Sequence[str], before: int) -> dict[str, np.ndarray]:
     """The rows of a group as columns: index, loss, and the norms by point."""
-    found = jax.tree.map(lambda *leaves: np.concatenate(leaves), *jax.device_get(list(rows)))
+    found = jax.device_get(rows)
     losses, norms = (values[found.counts == COUNTS] for values in (found.loss, found.norms))
     index = np.arange(before, before + len(losses), dtype=np.int64)
     return {"index": index, "loss": losses} | {f"delta_l2/{name}": norms[:, i] for i, name in enumerate(names)}
