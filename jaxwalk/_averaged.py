@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._entry_sums import all_sums, real, sums
+from ._entry_sums import all_sums, merge_means, real, sums
 from ._errors import ArgumentError, shown
 from ._statistic import State, Statistic, numpy_of
 
@@ -44,11 +44,6 @@ def averaged(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statis
         finite = jnp.isfinite(x)
         return {"count": finite.astype(jnp.int32), "mean": jnp.where(finite, x, 0)}
 
-    def merge(a: State, b: State) -> State:
-        count, dtype = a["count"] + b["count"], a["mean"].dtype
-        share = b["count"].astype(dtype) / numpy_of((a, b)).maximum(count, 1).astype(dtype)
-        return {"count": count, "mean": a["mean"] + (b["mean"] - a["mean"]) * share}
-
     def finish(state: State) -> Any:
         return numpy_of(state).where(state["count"] > 0, state["mean"], np.nan)
 
@@ -57,7 +52,7 @@ def averaged(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statis
         share = states["count"].astype(dtype) / jnp.maximum(count, 1).astype(dtype)[None]
         return {"count": count, "mean": jnp.sum(states["mean"] * share, 0)}
 
-    return _of_each(keep, name, state, merge, finish, merge_all)
+    return _of_each(keep, name, state, merge_means, finish, merge_all)
 
 
 def summed(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statistic:

@@ -67,6 +67,13 @@ def all_sums(states: State, which: Any) -> State:
     return {key: jnp.sum(value, 0, dtype=value.dtype) for key, value in states.items()}
 
 
+def merge_means(a: State, b: State) -> State:
+    """Of `count` and `mean` (T. F. Chan, G. H. Golub, R. J. LeVeque, 1983)."""
+    count, dtype = a["count"] + b["count"], a["mean"].dtype
+    share = b["count"].astype(dtype) / numpy_of((a, b)).maximum(count, 1).astype(dtype)
+    return {"count": count, "mean": a["mean"] + (b["mean"] - a["mean"]) * share}
+
+
 # Scaled sums: Σ x² of numbers of 1e-30 is not zero, and that of 1e30 not infinite -------------------------
 
 

@@ -98,13 +98,6 @@ def _mean(loss: jax.Array, counts: jax.Array) -> Partial:
     return Partial({"count": count, "mean": total / jnp.maximum(count, 1).astype(total.dtype)}, count > 0)
 
 
-def merged_means(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
-    """The mean of a union, from counts and means (T. F. Chan, G. H. Golub, R. J. LeVeque, 1983)."""
-    count = a["count"] + b["count"]
-    share = b["count"] / count
-    return {"count": count, "mean": a["mean"] + (b["mean"] - a["mean"]) * share.astype(a["mean"].dtype)}
-
-
 def _larger(largest: Largest, rows: Rows, bad: jax.Array, place: jax.Array, counts: jax.Array) -> Largest:
     """Of those and these rows, the ones of largest loss; those that are not finite are the largest."""
     top = len(largest.key)

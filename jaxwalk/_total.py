@@ -11,9 +11,10 @@ import numpy as np
 
 from ._batches import COUNTS
 from ._blamed import Data, Datum, by_point
+from ._entry_sums import merge_means
 from ._evaluation import Evaluation
 from ._fold import Partial, either_on_host, finished, on_host
-from ._group import Carry, Largest, Rows, merged_means
+from ._group import Carry, Largest, Rows
 from ._points import Points
 from ._step import Step
 from ._store import Store
@@ -32,7 +33,7 @@ def added(statistic: Statistic | None, a: Carry | None, b: Carry) -> Carry:
         return b
     pairs = zip(a.states, b.states, strict=True)
     states = [] if statistic is None else [either_on_host(statistic.merge, mine, other) for mine, other in pairs]
-    loss = either_on_host(merged_means, a.loss, b.loss)
+    loss = either_on_host(merge_means, a.loss, b.loss)
     return Carry(a.data + b.data, a.nonfinite + b.nonfinite, loss, states, _largest(a.largest, b.largest))
 
 
