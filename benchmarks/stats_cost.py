@@ -14,8 +14,9 @@ each round, the quartiles are shown. The bars are 1.03 in time (its median) and 
 
 Wall time on a shared machine is that of its other users too; the time of its processors, summed, is less so.
 
-Statistics that need the output belong inside the rematerialised block: there the output is computed again in the
-backward pass anyway. At a point outside it, the output would be saved in the forward pass.
+What a statistic makes of the output alone is computed in the forward pass. What looks at output and δ together, as
+`blocked`, needs the output in the backward pass: at the end of a rematerialised block that is one more product of
+matrices, which nothing else there needs; at a point outside the block, it would be saved.
 """
 
 from __future__ import annotations

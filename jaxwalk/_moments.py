@@ -11,9 +11,11 @@ import numpy as np
 
 from ._entry_sums import (
     all_sums,
+    by_unit,
     common_scale,
     common_scale_of_all,
     counted,
+    entry_axes,
     is_safe,
     is_zero,
     over,
@@ -21,15 +23,12 @@ from ._entry_sums import (
     real,
     scale_of,
 )
-from ._safe import quick_or
+from ._measure import Measure
 from ._statistic import State, numpy_of
 
 
-def norms_of(x: Any) -> State:
-    return _norms_of(real(x))
-
-
 def _scaled_norms(x: jax.Array) -> State:
+    x = real(x)
     finite = jnp.isfinite(x)
     count = counted(finite)
     sizes = jnp.where(finite, jnp.abs(x), 0)
@@ -50,12 +49,13 @@ def _scaled_norms(x: jax.Array) -> State:
 
 
 def _plain_norms(x: jax.Array) -> tuple[State, jax.Array]:
+    x = real(x)
     sizes, squares = jnp.abs(x), plain_squares(x)
     largest = jnp.max(sizes, initial=0)
     state = {
         "data": jnp.ones((), jnp.int32),
         "count": jnp.full((), x.size, jnp.int32),
-        "scale": jnp.where(largest > 0, 1, scale_of(jnp.zeros_like(largest))),  # zeros take part in no common scale
+        "scale": _plain_scale(largest),
         "max": largest,
         "l1": jnp.sum(sizes),
         "l2": jnp.sqrt(squares),
@@ -64,10 +64,12 @@ def _plain_norms(x: jax.Array) -> tuple[State, jax.Array]:
     return state, is_safe(squares) | is_zero(largest)
 
 
-_norms_of = quick_or(_scaled_norms, _plain_norms)
+def _plain_scale(largest: jax.Array) -> jax.Array:
+    """1; of nothing but zeros the smallest there is: they take part in no common scale."""
+    return jnp.where(largest > 0, 1, scale_of(jnp.zeros_like(largest)))
 
 
-def merge_norms(a: State, b: State) -> State:
+def _merge_norms(a: State, b: State) -> State:
     scale, of_a, of_b = common_scale(a, b)
     return {
         "data": a["data"] + b["data"],
@@ -80,14 +82,14 @@ def merge_norms(a: State, b: State) -> State:
     }
 
 
-def merge_all_norms(states: State, which: jax.Array) -> State:
+def _merge_all_norms(states: State, which: jax.Array) -> State:
     scale, factor = common_scale_of_all(states)
     factors = {"l1": factor, "l2": factor, "squares": factor**2}
     sums = all_sums({key: states[key] * factors[key] if key in factors else states[key] for key in states}, which)
     return {**sums, "scale": scale, "max": jnp.max(states["max"], 0)}
 
 
-def finish_norms(state: State) -> dict[str, Any]:
+def _finish_norms(state: State) -> dict[str, Any]:
     xp, scale = numpy_of(state), state["scale"]
     with np.errstate(over="ignore"):
         return {
@@ -98,7 +100,13 @@ def finish_norms(state: State) -> dict[str, Any]:
         }
 
 
-def moments_of(x: jax.Array, axes: Sequence[int] | None) -> State:
+NORMS = Measure(_scaled_norms, _merge_norms, _finish_norms, _merge_all_norms, _plain_norms)
+
+
+# Mean and variance -----------------------------------------------------------------------------------------
+
+
+def _scaled_moments(x: jax.Array, axes: Sequence[int] | None) -> State:
     finite = jnp.isfinite(x)
     count = counted(finite, axes, keepdims=True)
     scale = scale_of(jnp.max(jnp.where(finite, jnp.abs(x), 0), axis=axes, initial=0, keepdims=True))
@@ -109,7 +117,21 @@ def moments_of(x: jax.Array, axes: Sequence[int] | None) -> State:
     return {key: jnp.squeeze(value, axes) for key, value in state.items()}
 
 
-def merge_moments(a: State, b: State) -> State:
+def _plain_moments(x: jax.Array) -> tuple[State, jax.Array]:
+    """Σ(x - mean)² as Σx² - mean·Σx, which is right to rounding if the second is no more than half of the first."""
+    x = real(x)
+    largest, squares, total = jnp.max(jnp.abs(x), initial=0), plain_squares(x), jnp.sum(x)
+    mean = total / max(x.size, 1)
+    state = {
+        "count": jnp.full((), x.size, jnp.int32),
+        "scale": _plain_scale(largest),
+        "mean": mean,
+        "squares": squares - mean * total,
+    }
+    return state, (is_safe(squares) & (mean * total <= squares / 2)) | is_zero(largest)
+
+
+def _merge_moments(a: State, b: State) -> State:
     """Chan, Golub, LeVeque: Updating formulae and a pairwise algorithm for computing sample variances (1979)."""
     scale, of_a, of_b = common_scale(a, b)
     count = a["count"] + b["count"]
@@ -125,8 +147,8 @@ def merge_moments(a: State, b: State) -> State:
     }
 
 
-def merge_all_moments(states: State, which: jax.Array) -> State:
-    """As `merge_moments`, about the mean of all; its own rounding error is taken out again."""
+def _merge_all_moments(states: State, which: jax.Array) -> State:
+    """As `_merge_moments`, about the mean of all; its own rounding error is taken out again."""
     scale, factor = common_scale_of_all(states)
     count = jnp.sum(states["count"], 0, dtype=jnp.int32)
     weights = states["count"].astype(scale.dtype)
@@ -140,7 +162,7 @@ def merge_all_moments(states: State, which: jax.Array) -> State:
     return {"count": count, "scale": scale, "mean": mean + error, "squares": squares}
 
 
-def finish_moments(state: State) -> dict[str, Any]:
+def _finish_moments(state: State) -> dict[str, Any]:
     xp, scale = numpy_of(state), state["scale"]
     variance = over(state["squares"], state["count"])
     with np.errstate(over="ignore"):
@@ -149,3 +171,18 @@ def finish_moments(state: State) -> dict[str, Any]:
             "variance": variance * scale * scale,
             "std": xp.sqrt(variance) * scale,
         }
+
+
+def _finish_unit_moments(state: State) -> dict[str, Any]:
+    return {f"unit_{name}": value for name, value in _finish_moments(state).items()}
+
+
+def _unit_moments_of(x: jax.Array) -> State:
+    x = by_unit(x)
+    return _scaled_moments(x, entry_axes(x))
+
+
+ENTRY_MOMENTS = Measure(
+    lambda x: _scaled_moments(real(x), None), _merge_moments, _finish_moments, _merge_all_moments, _plain_moments
+)
+UNIT_MOMENTS = Measure(_unit_moments_of, _merge_moments, _finish_unit_moments, _merge_all_moments)

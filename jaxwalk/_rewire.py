@@ -25,12 +25,12 @@ class Visitor(NamedTuple):
     Attributes:
         visit: (name, value, payload) -> (the value that goes on, a note). The note is what is recorded of the visit;
             None for the value itself.
-        recorded: from the shape and dtype of the value to those of what is recorded; None if nothing is.
+        recorded: (name, shape and dtype of the value) -> those of what is recorded, a pytree; None if nothing is.
         as_there: whether what `visit` computes is to be found where the value is: in its scopes, on its line.
     """
 
     visit: Callable[[str, Any, Any], tuple[Any, Any]]
-    recorded: Callable[[jax.ShapeDtypeStruct], jax.ShapeDtypeStruct] | None
+    recorded: Callable[[str, jax.ShapeDtypeStruct], Any] | None
     as_there: bool = False
 
 
@@ -177,11 +177,11 @@ def _body(plan: Plan, visitor: Visitor) -> Body:
     return Body(run_body, list(plan.points), _record_shapes(plan, visitor))
 
 
-def _record_shapes(plan: Plan, visitor: Visitor) -> dict[str, jax.ShapeDtypeStruct]:
+def _record_shapes(plan: Plan, visitor: Visitor) -> Records:
     if visitor.recorded is None:
         return {}
-    at_a_step = {name: (met.lead, visitor.recorded(met.value)) for name, met in plan.points.items()}
-    return {name: _compat.struct(shape, lead) for name, (lead, shape) in at_a_step.items()}
+    stacked = lambda name, met: jax.tree.map(lambda s: _compat.struct(s, met.lead), visitor.recorded(name, met.value))
+    return {name: stacked(name, met) for name, met in plan.points.items()}
 
 
 def _read(env: Mapping[Key, Any], v: Any) -> Any:

@@ -20,11 +20,12 @@ Result = tuple[list[Any], Records]
 
 
 class Body(NamedTuple):
-    """A jaxpr inside an equation, ready to run: its points, and what each of them records (maybe nothing)."""
+    """A jaxpr inside an equation, ready to run: its points, and what each of them records (maybe nothing), as shapes
+    and dtypes."""
 
     run: Callable[[Payload, Sequence[Any]], Result]
     names: Sequence[str]
-    records: dict[str, jax.ShapeDtypeStruct]
+    records: Records
 
     def own(self, payload: Payload) -> Payload:
         return {name: payload[name] for name in self.names if name in payload}
@@ -80,8 +81,8 @@ def _cond(eqn: Any, bodies: Sequence[Body], args: Sequence[Any], payload: Payloa
     def branch(body: Body) -> Callable:
         def inner(payload, *operands):
             outs, records = body.run(body.own(payload), operands)
-            others = {name: _compat.zeros(record) for name, record in zeros.items() if name not in records}
-            return outs, records | others
+            others = {name: record for name, record in zeros.items() if name not in records}
+            return outs, records | jax.tree.map(_compat.zeros, others)
 
         return inner
 

@@ -1,4 +1,4 @@
-"""A quick way to a result, taken where a whole batch of data allows it, and the careful one where it does not."""
+"""A quick way to a result, taken where the numbers allow it, and the careful one where they do not."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 
 Way = Callable[[jax.Array], Any]
+Quick = Callable[[jax.Array], tuple[Any, jax.Array]]
 
 
-def quick_or(careful: Way, quick: Callable[[jax.Array], tuple[Any, jax.Array]]) -> Way:
-    """`careful`, which under `jax.vmap` is done the quick way if that is right for every row.
+def quick_or(careful: Way, quick: Quick) -> Way:
+    """`careful`, done the quick way if that is right; under `jax.vmap`, if it is right for every row.
 
     `lax.cond` alone would do both under `jax.vmap`, and choose. Only on CPUs: there every pass over an array is paid
     for, while a GPU would wait, at every point, until its host has seen which way to go.
@@ -23,22 +24,27 @@ def quick_or(careful: Way, quick: Callable[[jax.Array], tuple[Any, jax.Array]]) 
         careful: of an array.
         quick: array -> (the same result, whether it is right). It may be wrong only where it says so.
     """
-    way = custom_vmap(careful)
+
+    def either(x: jax.Array) -> Any:
+        found, is_right = quick(x)
+        return lax.cond(is_right, lambda x, found: found, lambda x, _: careful(x), x, found)
+
+    way = custom_vmap(lambda x: lax.platform_dependent(x, cpu=either, default=careful))
 
     @way.def_vmap
     def over_rows(size: int, batched: Any, rows: jax.Array):
-        careful_rows = jax.vmap(careful)
-
-        def either(rows: jax.Array) -> Any:
-            found, is_right = jax.vmap(quick)(rows)
-            return lax.cond(
-                jnp.all(is_right), lambda rows, found: found, lambda rows, _: careful_rows(rows), rows, found
-            )
-
-        found = lax.platform_dependent(rows, cpu=either, default=careful_rows)
+        found = quick_or(jax.vmap(careful), _of_all(quick))(rows)
         return found, jax.tree.map(lambda _: True, found)
 
     # What is batched by a rule of its own has no transpose; a derivative is that of the careful way.
     derived = jax.custom_jvp(way)
     derived.defjvp(lambda primals, tangents: jax.jvp(careful, primals, tangents))
     return derived
+
+
+def _of_all(quick: Quick) -> Quick:
+    def of_all(rows: jax.Array) -> tuple[Any, jax.Array]:
+        found, is_right = jax.vmap(quick)(rows)
+        return found, jnp.all(is_right)
+
+    return of_all

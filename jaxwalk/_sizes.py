@@ -7,7 +7,8 @@ from typing import Any
 import jax.numpy as jnp
 
 from ._entry_sums import all_sums, counted, is_zero, over, real, sums
-from ._statistic import State, numpy_of, two_sided
+from ._measure import Measure, two_sided
+from ._statistic import State, numpy_of
 
 
 def _of(x: Any) -> State:
@@ -37,6 +38,6 @@ def _finish(state: State) -> dict[str, Any]:
     return {**means, "max": state["max"], "nonfinite_data": state["nonfinite_data"]}
 
 
-sizes = two_sided("sizes", _of, _merge, _finish, _merge_all)
+sizes = two_sided("sizes", Measure(_of, _merge, _finish, _merge_all))
 """Of the output and of δ, over its entries that are finite: `mean` and `max` of |x|, `zeros`, the share that is exactly
 zero; each a mean over the data but for the largest. `nonfinite_data`: how many data have an entry that is not."""

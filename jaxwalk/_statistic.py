@@ -97,10 +97,12 @@ def combine(*statistics: Statistic, name: str | None = None) -> Statistic:
         raise ArgumentError("`statistics` is empty; give at least one to combine.")
     if repeated := _repeated(names):
         raise ArgumentError(f"`statistics` has {listed(repeated)} more than once; leave the others out.")
-    return _union("+".join(names) if name is None else name, statistics)
+    return union("+".join(names) if name is None else name, statistics)
 
 
-def _union(name: str, parts: Sequence[Statistic]) -> Statistic:
+def union(name: str, parts: Sequence[Statistic]) -> Statistic:
+    """The union of statistics that have names of their own."""
+
     def of(output: Any, delta: Any) -> State:
         state = {part.name: part.of(output, delta) for part in parts}
         # Seen here, before the first datum, and not after the last.
@@ -142,16 +144,6 @@ def _repeated(names: Iterable[str]) -> list[str]:
 # Sides --------------------------------------------------------------------------------------------------
 
 
-def two_sided(name: str, of: Callable, merge: Callable, finish: Callable, merge_all: Callable) -> Statistic:
-    """The same measure of the output and of δ. `of` takes one array; the names of results get the side in front."""
-
-    def on(side: str, chosen: Callable) -> Statistic:
-        named = lambda state: {f"{side}_{key}": value for key, value in finish(state).items()}
-        return Statistic(f"{side}_{name}", lambda *sides: of(chosen(*sides)), merge, named, side, (), merge_all)
-
-    return _union(name, [on("output", lambda output, delta: output), on("delta", lambda output, delta: delta)])
-
-
 def of_output(statistic: Statistic) -> Statistic:
     """The part of a statistic that looks at the output alone; as `of_delta`."""
     return _side(statistic, "output")
@@ -184,7 +176,7 @@ def _side(statistic: Statistic, side: str) -> Statistic:
     chosen = _parts_of(statistic, side)
     if not chosen:
         raise ArgumentError(f"`{statistic.name}` has no part that looks at the {side} alone; choose another statistic.")
-    return chosen[0] if len(chosen) == 1 else _union(f"{side}_{statistic.name}", chosen)
+    return chosen[0] if len(chosen) == 1 else union(f"{side}_{statistic.name}", chosen)
 
 
 def _parts_of(statistic: Statistic, side: str) -> list[Statistic]:

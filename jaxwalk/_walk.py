@@ -12,15 +12,17 @@ import jax.numpy as jnp
 from ._at import At, choose
 from ._errors import ArgumentError, PointError, listed, shown
 from ._find import find
+from ._keep import keep_tap
 from ._memory import warn_if_large
 from ._named import Named
 from ._points import Point, Points
 from ._read import check_by
 from ._result import Walk
 from ._rewire import Visitor, plan, run
+from ._rules import Records
 from ._source import Source
 from ._stage import Staged, as_arrays, renamed_after
-from ._tap import WITNESS, Tap, delta_tap, keep_tap
+from ._tap import Tap, delta_tap
 
 
 def points(fun: Callable, *args: Any, by: str | None = None, source: Source = None, **kwargs: Any) -> Points:
@@ -80,10 +82,11 @@ def walk(
             ("*/optax/*"), a module, or a list of these.
         argnums: as of `jax.grad`: the arguments whose gradients to give as `Walk.grads`. None for none.
         has_aux: whether `fun` returns a pair, the loss and auxiliary data.
-        keep: a function (output, δ) -> pytree of small arrays, run at every point inside the backward pass, at every
-            step of a scan. What it returns is `Walk.kept`, and the full arrays never leave: `Walk.outputs` and
-            `Walk.deltas` are empty. A `keep` that looks at δ alone costs no memory in the forward pass. In a branch
-            that is not taken it does not run, and what is kept is zeros.
+        keep: a function (output, δ) -> pytree of small arrays, run at every point, at every step of a scan. What it
+            returns is `Walk.kept`, and the full arrays never leave: `Walk.outputs` and `Walk.deltas` are empty. What
+            does not depend on δ is computed in the forward pass, the rest inside the backward pass; an output is
+            saved for it only where the two are looked at together. In a branch that is not taken `keep` does not run,
+            and what is kept is zeros.
 
     Returns:
         A function of the arguments of `fun` that returns a `Walk`.
@@ -115,19 +118,19 @@ def walk(
             warn_if_large(chosen.nbytes)
         taps = _taps(chosen, keep)
         met = [p for p in _values(chosen) if p.name in taps or keep is None]
-        planned, visitor = plan(staged.closed, met), _tapping(taps, _itself if keep is None else _witness)
+        planned, visitor = plan(staged.closed, met), _tapping(taps)
 
         def forward(slots, values):
             outs, records = run(planned, staged.with_chosen(values), slots, visitor)
             loss, aux = staged.results(outs) if has_aux else (*outs, None)
-            witnesses, records = ({}, records) if keep is None else (records, {})
+            witnesses = {} if keep is None else {name: noted.witness for name, noted in records.items()}
             return (loss, witnesses), (aux, records)
 
         # The slots are made here, inside whatever is being traced, so that XLA sees that they are zeros.
         values = [staged.args[i] for i in staged.chosen]
         (value, witnesses), pullback, (aux, records) = jax.vjp(forward, _slots(taps), values, has_aux=True)
         cotangents, grads = pullback((jnp.ones_like(value), jax.tree.map(jnp.zeros_like, witnesses)))
-        found = _collected(chosen, taps, cotangents)
+        found = _collected(chosen, taps, cotangents, records)
         if keep is not None:
             gone = _nothing("With `keep`, the arrays do not leave the backward pass; they are there without it.")
             return Walk(value, aux, staged.rebuild(grads), chosen, gone, gone, found)
@@ -164,7 +167,7 @@ def outputs(
         staged, points = find(fun, args, kwargs, by, source)
         chosen = choose(points, at, by)
         planned = plan(staged.closed, _values(chosen))
-        outs, records = run(planned, staged.args, {}, Visitor(lambda name, x, _: (x, None), _itself))
+        outs, records = run(planned, staged.args, {}, Visitor(lambda name, x, _: (x, None), lambda name, value: value))
         return staged.results(outs), _in_order(chosen, records)
 
     return with_outputs
@@ -199,7 +202,7 @@ def vjp(
     chosen = choose(points, at, by)
     taps = _taps(chosen, None)
     planned = plan(staged.closed, _values(chosen))
-    visitor = _tapping(taps, _itself)
+    visitor = _tapping(taps)
 
     def forward(slots, *args):
         outs, records = run(planned, jax.tree.leaves(args), slots, visitor)
@@ -209,7 +212,7 @@ def vjp(
 
     def pullback(ct: Any) -> tuple[Named, tuple]:
         cotangents, *cts = pull(ct)
-        return _collected(chosen, taps, cotangents), tuple(cts)
+        return _collected(chosen, taps, cotangents, records), tuple(cts)
 
     return value, _in_order(chosen, records), pullback
 
@@ -230,25 +233,20 @@ def _taps(points: Points, keep: Callable | None) -> dict[str, Tap]:
     return taps
 
 
-def _tapping(taps: Mapping[str, Tap], recorded: Callable) -> Visitor:
+def _tapping(taps: Mapping[str, Tap]) -> Visitor:
     """What sends the values at the points through their taps; those that have no δ pass as they are."""
-    return Visitor(lambda name, x, slots: taps[name].through(x, slots) if name in taps else (x, None), recorded)
-
-
-def _itself(value: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
-    return value
-
-
-def _witness(value: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct((), WITNESS)
+    return Visitor(
+        lambda name, x, slots: taps[name].through(x, slots) if name in taps else (x, None),
+        lambda name, value: (taps[name].noted or value) if name in taps else value,
+    )
 
 
 def _slots(taps: Mapping[str, Tap]) -> dict[str, Any]:
     return {name: tap.slots for name, tap in taps.items()}
 
 
-def _collected(chosen: Points, taps: Mapping[str, Tap], cotangents: Mapping[str, Any]) -> Named:
-    return _in_order(chosen, {name: taps[name].collect(ct) for name, ct in cotangents.items()})
+def _collected(chosen: Points, taps: Mapping[str, Tap], cotangents: Mapping[str, Any], noted: Records) -> Named:
+    return _in_order(chosen, {name: taps[name].collect(ct, noted[name]) for name, ct in cotangents.items()})
 
 
 def _in_order(chosen: Points, values: Mapping[str, Any]) -> Named:

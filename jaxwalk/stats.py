@@ -58,27 +58,31 @@ from ._averaged import averaged as averaged
 from ._averaged import largest as largest
 from ._averaged import summed as summed
 from ._dtypes import widened
-from ._entry_sums import all_sums, bits_of, by_unit, counted, entry_axes, is_zero, over, real, scale_of, share, sums
-from ._moments import (
-    finish_moments,
-    finish_norms,
-    merge_all_moments,
-    merge_all_norms,
-    merge_moments,
-    merge_norms,
-    moments_of,
-    norms_of,
+from ._entry_sums import (
+    all_sums,
+    bits_of,
+    by_unit,
+    counted,
+    entry_axes,
+    is_zero,
+    over,
+    plain_squares,
+    real,
+    scale_of,
+    share,
+    sums,
 )
+from ._measure import Measure, joined, two_sided
+from ._moments import ENTRY_MOMENTS, NORMS, UNIT_MOMENTS
 from ._statistic import State as State
 from ._statistic import Statistic as Statistic
 from ._statistic import combine as combine
 from ._statistic import numpy_of as numpy_of
 from ._statistic import of_delta as of_delta
 from ._statistic import of_output as of_output
-from ._statistic import two_sided
 from ._statistic import with_units as with_units
 
-norms = two_sided("norms", norms_of, merge_norms, finish_norms, merge_all_norms)
+norms = two_sided("norms", NORMS)
 """The size of the output and of δ: scalars, never lost to under- or overflow of a square.
 
 `output_l1`, `output_l2`: Σ|x|, √Σx² of a datum; over data, their mean (over the data without a non-finite entry).
@@ -86,29 +90,12 @@ norms = two_sided("norms", norms_of, merge_norms, finish_norms, merge_all_norms)
 `delta_l1`, `delta_l2`, `delta_max`, `delta_rms`: the same of δ.
 """
 
-
-def _finish_unit_moments(state: State) -> dict[str, Any]:
-    return {f"unit_{name}": value for name, value in finish_moments(state).items()}
-
-
-def _unit_moments_of(x: Any) -> State:
-    x = by_unit(x)
-    return moments_of(x, entry_axes(x))
-
-
-def _all_moments_of(x: Any) -> State:
-    return moments_of(real(x), None)
-
-
-moments = two_sided("moments", _unit_moments_of, merge_moments, _finish_unit_moments, merge_all_moments)
+moments = two_sided("moments", UNIT_MOMENTS)
 """Mean and variance per unit, over the entries of all data: vectors of the length of the last axis.
 
 `output_unit_mean`, `output_unit_variance` (divided by the number of entries), `output_unit_std`, its root, which holds
 where the variance of small numbers is too small for its dtype; the same of δ as `delta_unit_mean` and so on.
 """
-
-_entry_moments = two_sided("moments", _all_moments_of, merge_moments, finish_moments, merge_all_moments)
-
 
 # Zeros, dead units, blocked flow ------------------------------------------------------------------------
 
@@ -118,11 +105,18 @@ def _zeros_of(x: Any) -> State:
     return {"count": counted(jnp.isfinite(x)), "zeros": counted(is_zero(x))}
 
 
+def _quick_zeros_of(x: Any) -> tuple[State, jax.Array]:
+    x = real(x)
+    state = {"count": jnp.full((), x.size, jnp.int32), "zeros": counted(is_zero(x))}
+    return state, jnp.isfinite(plain_squares(x))
+
+
 def _finish_zeros(state: State) -> dict[str, Any]:
     return {"zeros": share(state["zeros"], state["count"])}
 
 
-zeros = two_sided("zeros", _zeros_of, sums, _finish_zeros, all_sums)
+_zeros = Measure(_zeros_of, sums, _finish_zeros, all_sums, _quick_zeros_of)
+zeros = two_sided("zeros", _zeros)
 """The share of entries that are exactly zero: `output_zeros`, `delta_zeros`. 0.0 and -0.0 are, a subnormal is not."""
 
 
@@ -190,11 +184,17 @@ def _nonfinite_of(x: Any) -> State:
     return {"nan": nan, "inf": x.size - finite - nan, "nonfinite_data": (finite < x.size).astype(jnp.int32)}
 
 
+def _no_nonfinite_of(x: Any) -> tuple[State, jax.Array]:
+    none = jnp.zeros((), jnp.int32)
+    return {"nan": none, "inf": none, "nonfinite_data": none}, jnp.isfinite(plain_squares(real(x)))
+
+
 def _finish_nonfinite(state: State) -> dict[str, Any]:
     return {name: state[name] for name in ("nan", "inf", "nonfinite_data")}
 
 
-nonfinite = two_sided("nonfinite", _nonfinite_of, sums, _finish_nonfinite, all_sums)
+_nonfinite = Measure(_nonfinite_of, sums, _finish_nonfinite, all_sums, _no_nonfinite_of)
+nonfinite = two_sided("nonfinite", _nonfinite)
 """Counts of what no other statistic takes in: `output_nan`, `output_inf` (both signs), and `output_nonfinite_data`, the
 number of data with at least one of them; `delta_nan`, `delta_inf`, `delta_nonfinite_data`. Scalars, int32."""
 
@@ -218,7 +218,7 @@ def _magnitudes_of(x: Any) -> State:
     return {"magnitudes": jnp.zeros(len(MAGNITUDES), jnp.int32).at[number].add(1)}
 
 
-magnitudes = two_sided("magnitudes", _magnitudes_of, sums, dict, all_sums)
+magnitudes = two_sided("magnitudes", Measure(_magnitudes_of, sums, dict, all_sums))
 """Histograms of |output| and |δ| by powers of two: `output_magnitudes`, `delta_magnitudes`, int32 of 279 bins.
 
 Bin 0 counts zeros; bin k, of 1 to 277, what is at least 2**(k - 150) and less than twice that, from the smallest
@@ -273,7 +273,7 @@ def _finish_cosine(state: State) -> dict[str, Any]:
     }
 
 
-cosine = two_sided("cosine", _cosine_of, sums, _finish_cosine, all_sums)
+cosine = two_sided("cosine", Measure(_cosine_of, sums, _finish_cosine, all_sums))
 """How far the data pull in one direction. With uᵢ the δ of datum i, as one vector, divided by its ℓ2 norm, and ū their
 mean over the data:
 
@@ -284,6 +284,6 @@ left out. A complex number is a vector of two. The state is as large as the valu
 """
 
 
-summary = combine(norms, _entry_moments, zeros, nonfinite, name="summary")
+summary = two_sided("summary", joined(norms=NORMS, moments=ENTRY_MOMENTS, zeros=_zeros, nonfinite=_nonfinite))
 """What `jw.evaluate` keeps by default, all scalars: `norms`, the mean, variance and std over all entries of all data
 (`output_mean`, `output_variance`, `output_std`, `delta_mean`, ...), `zeros` and `nonfinite`."""

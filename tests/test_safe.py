@@ -1,4 +1,4 @@
-"""The quick way to norms and the careful one: rows of one batch that need either, against NumPy in float64."""
+"""The quick way to norms, moments and counts, and the careful one: rows that need either, against NumPy in float64."""
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +36,26 @@ def test_norms_of_every_row(rows):
     np.testing.assert_array_equal(found["delta_max"], np.abs(rows).max(1))
 
 
+OFFSETS = {"none": 0.0, "small": 0.5, "large": 1e3}
+
+
+@pytest.mark.parametrize("vmapped", [True, False], ids=["rows", "one by one"])
+@pytest.mark.parametrize("offset", OFFSETS.values(), ids=OFFSETS)
+@pytest.mark.parametrize("rows", BATCHES.values(), ids=BATCHES)
+def test_moments_and_zeros_of_every_row(rows, offset, vmapped):
+    rows = np.where(rows == 0, 0, rows + offset * np.abs(rows).max()).astype(np.float32)
+    wide = np.float64(rows)
+    of = jax.jit(lambda x: stats.summary(x, x))
+    each = [of(row) for row in rows]
+    found = jax.vmap(of)(rows) if vmapped else jax.tree.map(lambda *leaves: np.stack(leaves), *each)
+    largest = np.abs(wide).max(1)
+    np.testing.assert_allclose(found["output_mean"], wide.mean(1), rtol=1e-6, atol=1e-7 * largest.max())
+    np.testing.assert_allclose(found["delta_std"], wide.std(1), rtol=2e-6, atol=1e-7 * largest.max())
+    np.testing.assert_array_equal(found["output_zeros"], np.float32(np.mean(rows == 0, axis=1)))
+    for name in ("nan", "inf", "nonfinite_data"):
+        assert not found[f"delta_{name}"].any()
+
+
 @pytest.mark.parametrize("second", BATCHES)
 @pytest.mark.parametrize("first", BATCHES)
 def test_states_of_both_ways_merge(first, second):
@@ -58,6 +78,11 @@ def test_a_row_that_is_not_finite(bad):
     assert state["data"].tolist() == [1, 1, 0, 1]
     assert state["count"].tolist() == [7, 7, 6, 7]
     np.testing.assert_allclose(state["max"], np.abs(np.where(np.isfinite(rows), rows, 0)).max(1))
+    found = jax.vmap(lambda x: stats.summary(x, x))(rows)
+    assert found["output_nonfinite_data"].tolist() == [0, 0, 1, 0]
+    assert (found["output_nan"] + found["output_inf"]).tolist() == [0, 0, 1, 0]
+    means = [np.float64(row[np.isfinite(row)]).mean() for row in rows]
+    np.testing.assert_allclose(found["delta_mean"], means, rtol=1e-6)
 
 
 def test_which_way():
@@ -66,8 +91,10 @@ def test_which_way():
     sign = -1 if jax.default_backend() == "cpu" else 1
     np.testing.assert_array_equal(jax.vmap(way)(rows), [sign * 3, sign * 7])
     np.testing.assert_array_equal(jax.vmap(way)(rows.at[0, 0].set(0)), [2, 7])
-    np.testing.assert_array_equal(jax.vmap(jax.vmap(way))(jnp.stack([rows, -rows])), [[sign * 3, sign * 7], [-3, -7]])
-    np.testing.assert_array_equal(way(rows[0]), 3)
+    twice = jax.vmap(jax.vmap(way))
+    np.testing.assert_array_equal(twice(jnp.stack([rows, 2 * rows])), sign * np.array([[3, 7], [6, 14]]))
+    np.testing.assert_array_equal(twice(jnp.stack([rows, -rows])), [[3, 7], [-3, -7]])
+    np.testing.assert_array_equal([way(rows[0]), way(-rows[0])], [sign * 3, -3])
 
 
 def test_derivatives_pass():

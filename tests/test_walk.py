@@ -185,20 +185,26 @@ def test_keep_per_datum():
         np.testing.assert_allclose(kept["step"]["dot"][i], alone["step"]["dot"], rtol=1e-4, atol=1e-6)
 
 
+def with_delta(info, delta):
+    """The same, but not without δ."""
+    return jnp.where(jnp.isfinite(jnp.sum(delta)), info, jnp.zeros_like(info))
+
+
 @pytest.mark.parametrize("dtype", ["int8", "uint16", "int32", "uint32", "bool"])
 def test_kept_integers_are_exact(dtype):
     """A cotangent is a float; 2³¹ − 1 and −2³¹ do not fit one of 32 bits."""
     info = (
         jnp.array([True, False]) if dtype == "bool" else jnp.array([jnp.iinfo(dtype).max, jnp.iinfo(dtype).min], dtype)
     )
-    kept = jw.walk(squares, keep=lambda o, d: info)(X).kept["hidden"]
-    assert_trees_equal(kept, info)
+    kept = jw.walk(squares, keep=lambda o, d: (info, with_delta(info, d)))(X).kept["hidden"]
+    assert_trees_equal(kept, (info, info))
 
 
 def test_kept_integers_are_exact_in_64_bits():
     with jax.enable_x64(True):
         info = jnp.array([2**63 - 1, -(2**63), 12345678901234567], jnp.int64)
-        assert_trees_equal(jw.walk(squares, keep=lambda o, d: info)(X).kept["hidden"], info)
+        kept = jw.walk(squares, keep=lambda o, d: (info, with_delta(info, d)))(X).kept["hidden"]
+        assert_trees_equal(kept, (info, info))
 
 
 def test_keep_may_close_over_what_is_being_traced():
