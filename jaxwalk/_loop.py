@@ -43,7 +43,11 @@ def groups(
     A group is given as soon as its last batch is under way; to look at its numbers is to wait for them. `advance` is
     told how many data are done.
     """
-    feed, under_way, counts_of = _Feed(data, skipped, placed.processes), _UnderWay(advance), _Counts(placed)
+    feed, under_way, counts_of = (
+        _Feed(data, skipped, placed.processes),
+        _UnderWay(advance, placed.processes),
+        _Counts(placed),
+    )
     sent = feed.of(under_way)
     while (group := _group(step, params, sent, size, placed, counts_of, under_way)).steps:
         yield group
@@ -69,7 +73,7 @@ def _group(
     for batch in itertools.islice(batches, size):
         leaves, counts = placed.batch(batch.leaves), counts_of(batch.counts)
         group, of_batch = step.advance(params, group, leaves, counts)
-        under_way.add(of_batch)
+        under_way.add(of_batch, batch.counts)
         steps += 1
         sent += placed.processes == 1 or bool((batch.counts == COUNTS).any())
     return Group(*step.end(group), steps, sent)
@@ -126,13 +130,14 @@ class _UnderWay:
         idle: one was heard of in which there were no data.
     """
 
-    def __init__(self, advance: Callable[[int], None]):
-        self._steps: collections.deque[Rows] = collections.deque()
-        self._advance = advance
+    def __init__(self, advance: Callable[[int], None], processes: int):
+        self._steps: collections.deque[tuple[Rows, np.ndarray]] = collections.deque()
+        self._advance, self._together = advance, processes > 1
         self.failed = self.idle = False
 
-    def add(self, rows: Rows) -> None:
-        self._steps.append(rows)
+    def add(self, rows: Rows, counts: np.ndarray) -> None:
+        """A step; `counts` is what the rows that this process sent count as."""
+        self._steps.append((rows, counts))
         while len(self._steps) > AHEAD:
             self._done()
 
@@ -141,7 +146,10 @@ class _UnderWay:
             self._done()
 
     def _done(self) -> None:
-        counts = np.asarray(jax.block_until_ready(self._steps.popleft()).counts)
+        rows, counts = self._steps.popleft()
+        jax.block_until_ready(rows)
+        if self._together:
+            counts = np.asarray(rows.counts)
         self.failed |= bool((counts == FAILED).any())
         data = int((counts == COUNTS).sum())
         self.idle |= data == 0

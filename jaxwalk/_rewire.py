@@ -178,9 +178,10 @@ def _body(plan: Plan, visitor: Visitor) -> Body:
 
 
 def _record_shapes(plan: Plan, visitor: Visitor) -> Records:
-    if visitor.recorded is None:
+    recorded = visitor.recorded
+    if recorded is None:
         return {}
-    stacked = lambda name, met: jax.tree.map(lambda s: _compat.struct(s, met.lead), visitor.recorded(name, met.value))
+    stacked = lambda name, met: jax.tree.map(lambda s: _compat.struct(s, met.lead), recorded(name, met.value))
     return {name: stacked(name, met) for name, met in plan.points.items()}
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.custom_batching import custom_vmap
+from jax.sharding import NamedSharding
 
 Way = Callable[[jax.Array], Any]
 Quick = Callable[[jax.Array], tuple[Any, jax.Array]]
@@ -33,7 +36,7 @@ def quick_or(careful: Way, quick: Quick) -> Way:
 
     @way.def_vmap
     def over_rows(size: int, batched: Any, rows: jax.Array):
-        found = quick_or(jax.vmap(careful), _of_all(quick))(rows)
+        found = _on_each_device(quick_or(jax.vmap(careful), _of_all(quick)), size)(rows)
         return found, jax.tree.map(lambda _: True, found)
 
     # What is batched by a rule of its own has no transpose; a derivative is that of the careful way.
@@ -48,3 +51,33 @@ def _of_all(quick: Quick) -> Quick:
         return found, jnp.all(is_right)
 
     return of_all
+
+
+# Rows that are divided among devices ---------------------------------------------------------------------
+
+_divided: contextvars.ContextVar[tuple[NamedSharding, int] | None] = contextvars.ContextVar("_divided", default=None)
+
+
+@contextlib.contextmanager
+def divided(sharding: NamedSharding | None, size: int) -> Iterator[None]:
+    """While it is traced: `size` rows are divided along their first axis as `sharding` says, and each device goes its
+    own way. Else they would have to agree, and wait for one another at every point."""
+    token = _divided.set(None if sharding is None else (sharding, size))
+    try:
+        yield
+    finally:
+        _divided.reset(token)
+
+
+def _on_each_device(way: Way, size: int) -> Way:
+    sharding, of = _divided.get() or (None, 0)
+    if sharding is None or size != of:
+        return way
+
+    def own(rows: jax.Array) -> Any:
+        with divided(None, 0):
+            return way(rows)
+
+    (axis,) = sharding.spec
+    options = {"mesh": sharding.mesh, "in_specs": sharding.spec, "out_specs": sharding.spec, "axis_names": {axis}}
+    return jax.shard_map(own, **options, check_vma=False)

@@ -17,7 +17,7 @@ from ._fold import Partial
 from ._group import Carry, Rows, Sent, begun, ended, grown, start
 from ._inside import of_batch, of_datum, over_data
 from ._points import Point, Points
-from ._safe import quick_or
+from ._safe import divided, quick_or
 from ._source import Source
 from ._stage import opened_leaves
 from ._walk import walk
@@ -75,10 +75,14 @@ def step_of(
     kinds = {p.conditional for p in felt} if statistic else set()
     one = functools.partial(_datum, fun, felt, by, source, arguments, _keeper(statistic, groups, kinds))
 
+    of_group, of_rows = _shardings(whole)
+    rows_of = None if whole is None else NamedSharding(whole.mesh, PartitionSpec(whole.mesh.axis_names[0]))
+
     @jax.jit
     def each(arrays: list[Any], leaves: Sequence[Any], counts: jax.Array) -> _Each:
         over = jax.vmap(one, in_axes=(None, 0, 0), out_axes=(0, 0, 0, None))
-        losses, norms, apart, merged = over(closed(arrays), leaves, counts == COUNTS)
+        with divided(rows_of, size):
+            losses, norms, apart, merged = over(closed(arrays), leaves, counts == COUNTS)
         return _Each(Rows(losses, jnp.stack([norms[p.name] for p in felt], 1), counts), apart, merged)
 
     leaves = [jax.ShapeDtypeStruct((size, *row.shape), row.dtype) for row in rows]
@@ -99,7 +103,6 @@ def step_of(
     def of_none() -> tuple[Rows, list[Partial]]:
         return jax.eval_shape(batch, arrays, leaves, jax.ShapeDtypeStruct((size,), jnp.int8))
 
-    of_group, of_rows = _shardings(whole)
     return Step(
         jax.jit(lambda batches: begun(*of_none(), batches), static_argnums=0, out_shardings=of_group),
         jax.jit(advance, donate_argnums=1, out_shardings=None if whole is None else (of_group, of_rows)),

@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxwalk import stats
-from jaxwalk._safe import quick_or
+from jaxwalk._safe import divided, quick_or
 from jaxwalk._step import _norm
 
 numbers = np.random.default_rng(0).normal(size=(4, 7))
@@ -101,3 +102,25 @@ def test_derivatives_pass():
     rows = jnp.asarray(numbers, jnp.float32)
     found = jax.vmap(jax.grad(lambda x: stats.norms(x, x)["delta_l1"]))(rows)
     np.testing.assert_array_equal(found, np.sign(rows))
+
+
+@pytest.mark.parametrize("axes", [("data",), ("data", "model")])
+def test_each_device_goes_its_own_way(axes):
+    mesh = Mesh(np.array(jax.devices()[:4]).reshape((4,) if len(axes) == 1 else (2, 2)), axes)
+    rows_of = NamedSharding(mesh, PartitionSpec("data"))
+    way = quick_or(lambda x: jnp.sum(x), lambda x: (-jnp.sum(x), x[0] > 0))
+
+    def sums(rows):
+        with divided(rows_of, len(rows)):
+            of_parts = jax.vmap(lambda row: jnp.sum(jax.vmap(way)(row.reshape(3, 1))))
+            return jax.vmap(way)(rows), of_parts(rows), jax.vmap(way)(rows[:3])  # the last are not divided
+
+    rows = jax.device_put(np.arange(24.0, dtype=np.float32).reshape(8, 3), rows_of)  # the first entry is 0
+    found, of_parts, of_three = jax.jit(sums)(rows)
+    own = 2 if len(axes) == 1 else 4  # data of the first device
+    sign = -1 if jax.default_backend() == "cpu" else 1
+    signs = np.where(np.arange(8) < own, 1, sign)
+    np.testing.assert_array_equal(found, signs * np.asarray(rows).sum(1))
+    np.testing.assert_array_equal(of_parts, signs * np.asarray(rows).sum(1))
+    np.testing.assert_array_equal(of_three, np.asarray(rows)[:3].sum(1))
+    assert str(jax.make_jaxpr(sums)(rows)).count(" shard_map[") == 2
