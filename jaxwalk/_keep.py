@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -45,8 +45,8 @@ class _Split(NamedTuple):
     needs_output: bool
 
 
-def keep_tap(point: Point, keep: Callable[[Any, Any], Any]) -> Tap:
-    """A tap that notes, and whose slots' cotangents are, what `keep(output, δ)` returns.
+def keep_taps(points: Iterable[Point], keep: Callable[[Any, Any], Any]) -> dict[str, Tap]:
+    """By name, taps that note, and whose slots' cotangents are, what `keep(output, δ)` returns.
 
     Results that do not depend on δ are computed in the forward pass, where the output is at hand. So no output is
     saved for them, nor computed again under `jax.checkpoint`. The others are computed by the rule of the tap in the
@@ -59,24 +59,39 @@ def keep_tap(point: Point, keep: Callable[[Any, Any], Any]) -> Tap:
     there for its own sake: with none, and nothing before the point differentiated, the rule would be left to who
     differentiates the walk.
     """
-    arrays = lambda x, ct: jax.tree.map(lambda leaf: _as_kept(leaf, point), keep(x, ct))
-    closed, shapes = _compat.trace(arrays, *[point.type] * 2)
+    made: dict[jax.ShapeDtypeStruct, Callable[[Point], Tap]] = {}  # values of one type have one trace of `keep`
+    taps = {}
+    for point in points:
+        if point.type not in made:
+            made[point.type] = _tap_of(point, keep)
+        taps[point.name] = made[point.type](point)
+    return taps
+
+
+def _tap_of(first: Point, keep: Callable[[Any, Any], Any]) -> Callable[[Point], Tap]:
+    """For points of the type of the first."""
+    arrays = lambda x, ct: jax.tree.map(lambda leaf: _as_kept(leaf, first), keep(x, ct))
+    closed, shapes = _compat.trace(arrays, *[first.type] * 2)
     leaves, tree = jax.tree.flatten(shapes)
     if not leaves:
-        raise ArgumentError(f"`keep` returned no array at `{point.name}`; return what to keep of (output, delta).")
+        raise ArgumentError(f"`keep` returned no array at `{first.name}`; return what to keep of (output, delta).")
     split = _split(closed)
-    carried, _ = _compat.trace(lambda *sides: list(map(_carry, _compat.evaluate(split.late, sides))), *[point.type] * 2)
+    carried, _ = _compat.trace(lambda *sides: list(map(_carry, _compat.evaluate(split.late, sides))), *[first.type] * 2)
     through = _keeping(split._replace(late=carried))
     consts = list(split.early.consts), list(carried.consts)
     shape = lambda closed: [_compat.struct(v.aval) for v in closed.jaxpr.outvars]
-    slots = [_compat.zeros(_compat.struct(a, loops(point))) for a in [_SCALAR, *shape(carried)]]
+    slots, noted = [_SCALAR, *shape(carried)], Noted(_SCALAR, shape(split.early))
 
     def collect(cotangents: Any, noted: Noted) -> Any:
         late = [leaf.dtype for leaf, is_early in zip(leaves, split.is_early, strict=True) if not is_early]
         found = {True: iter(noted.early), False: map(_uncarry, cotangents[1:], late)}
         return jax.tree.unflatten(tree, [next(found[is_early]) for is_early in split.is_early])
 
-    return Tap(slots, lambda x, slots: through(x, slots, consts), Noted(_SCALAR, shape(split.early)), collect)
+    def tap(point: Point) -> Tap:
+        zeros = [_compat.zeros(_compat.struct(slot, loops(point))) for slot in slots]
+        return Tap(zeros, lambda x, slots: through(x, slots, consts), noted, collect)
+
+    return tap
 
 
 def _as_kept(leaf: Any, point: Point) -> jax.Array:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from ._at import At, choose
 from ._errors import ArgumentError, PointError, listed, shown
 from ._find import find
-from ._keep import keep_tap
+from ._keep import keep_taps
 from ._memory import warn_if_large
 from ._named import Named
 from ._points import Point, Points
@@ -227,7 +227,8 @@ def _values(points: Points) -> list[Point]:
 
 
 def _taps(points: Points, keep: Callable | None) -> dict[str, Tap]:
-    taps = {p.name: delta_tap(p) if keep is None else keep_tap(p, keep) for p in _values(points) if p.has_delta}
+    felt = [p for p in _values(points) if p.has_delta]
+    taps = {p.name: delta_tap(p) for p in felt} if keep is None else keep_taps(felt, keep)
     if keep is not None and not taps:
         raise PointError(f"`keep` was given, but no value at {listed(points)} has a δ to keep; choose others by `at`.")
     return taps

@@ -9,7 +9,7 @@ from structures import X as START
 
 import jaxwalk as jw
 from helpers import finite_differences
-from jaxwalk._keep import keep_tap
+from jaxwalk._keep import keep_taps
 
 X = np.array([0.3, -0.7, 1.1], np.float32)
 POINT = jw.points(lambda x: jw.tag(x, "x"), X)["x"]
@@ -25,7 +25,7 @@ SIDES = {
 
 @pytest.mark.parametrize(("keep", "saved"), SIDES.values(), ids=SIDES)
 def test_the_output_is_saved_only_for_what_needs_it_beside_delta(keep, saved):
-    tap = keep_tap(POINT, keep)
+    tap = keep_taps([POINT], keep)["x"]
     _, pull = jax.vjp(lambda slots: tap.through(jnp.asarray(X), slots)[0], tap.slots)
     assert len([leaf for leaf in jax.tree.leaves(pull) if np.array_equal(leaf, X)]) == saved
     kept = jw.walk(lambda x: jnp.sum(jw.tag(x, "x") ** 2), keep=keep)(X).kept["x"]
@@ -53,6 +53,26 @@ def test_nothing_is_computed_again_for_a_statistic_of_the_output():
     assert multiplications(watched) == multiplications(step)
     # The value at the end of a block is of no use to its backward pass: what needs it there pays for its product.
     assert sum(multiplications(looked_at)) == sum(multiplications(step)) + 1
+
+
+def test_values_of_one_type_have_one_trace():
+    traced = []
+
+    def keep(output, delta):
+        traced.append(output.shape)
+        return jnp.sum(output), jnp.sum(delta)
+
+    def fun(x):
+        for name in ("a", "b", "c"):
+            x = jw.tag(2 * x, name)
+        return jw.tag(jnp.sum(x), "sum")
+
+    kept = jw.walk(fun, keep=keep)(X).kept
+    assert traced == [(3,), ()]
+    for name, (output, delta) in kept.items():
+        factor = {"a": 2, "b": 4, "c": 8, "sum": 8}[name]
+        np.testing.assert_allclose(output, factor * X.sum(), rtol=1e-6)
+        np.testing.assert_allclose(delta, 1 if name == "sum" else 3 * 8 / factor, rtol=1e-6)
 
 
 KEEPS = {
