@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -30,19 +31,38 @@ def of_batch(statistic: Statistic, groups: int = 1) -> Kept:
     """`of_datum`, which under `jax.vmap` gives the `Partial` of the whole batch, unbatched.
 
     So what is kept of each datum is merged where it arises, at every step of a scan, and the states of a whole batch
-    are never stacked. `groups` as of `over_data`.
+    are never stacked. The parts of a union are each on their own: one that looks at the output alone is then seen not
+    to need δ. `groups` as of `over_data`.
     """
+    if not statistic.parts:
+        return _of_one(statistic, groups)
+    each = {part.name: of_batch(part, groups) for part in statistic.parts}
+
+    def kept(output: Any, delta: Any, counts: Any) -> Partial:
+        found = {name: part(output, delta, counts) for name, part in each.items()}
+        seen = functools.reduce(jnp.logical_or, [partial.seen for partial in found.values()])
+        return Partial({name: partial.state for name, partial in found.items()}, seen)
+
+    return kept
+
+
+def _of_one(statistic: Statistic, groups: int) -> Kept:
     datum = of_datum(statistic)
-    kept = custom_vmap(datum)
+    one = custom_vmap(datum)
 
     @jax.jit
     def whole(*args: Any) -> Partial:
         return over_data(statistic, jax.vmap(datum)(*args), groups)
 
-    @kept.def_vmap
+    @one.def_vmap
     def over_batch(size: int, batched: Any, *args: Any):
         each = [a if b else jnp.broadcast_to(a, (size, *a.shape)) for a, b in zip(args, batched, strict=True)]
         return (found := whole(*each)), jax.tree.map(lambda _: False, found)
+
+    def kept(output: Any, delta: Any, counts: Any) -> Partial:
+        # A call of `one` looks at all that it is given.
+        output, delta = {"output": (output, output), "delta": (delta, delta)}.get(statistic.side, (output, delta))
+        return one(output, delta, counts)
 
     return kept
 

@@ -7,6 +7,7 @@ from jax import lax
 from test_evaluate import assert_same, batches, evaluate
 
 import jaxwalk as jw
+from jaxwalk._inside import of_batch
 from jaxwalk._step import step_of
 
 random = np.random.default_rng(1)
@@ -43,6 +44,24 @@ def test_divided_among_devices_inside_the_backward_pass(monkeypatch):
     mesh = jax.make_mesh((4,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     divided = evaluate(batches(8), fun=deep, params=WEIGHTS, keep=jw.stats.dead, mesh=mesh)
     assert_same(divided, evaluate(batches(8), fun=deep, params=WEIGHTS, keep=jw.stats.dead))
+
+
+def test_nothing_is_computed_again_for_what_looks_at_the_output_alone():
+    """Of a batch, at the end of a rematerialised block: its last product is of no other use to the backward pass."""
+
+    def loss(weights, x):
+        block = jax.checkpoint(lambda x, w: (jw.tag(x + jnp.tanh(w @ x) @ w, "block"), None))
+        return jnp.sum(lax.scan(block, x, weights)[0] ** 2)
+
+    def products(keep):
+        walk = jax.vmap(jw.walk(loss, keep=keep), in_axes=(None, 0))
+        text = jax.jit(lambda *args: walk(*args).kept).lower(jnp.ones((3, 16, 16)), jnp.ones((4, 16))).compile()
+        return text.as_text().count(" dot(") + text.as_text().count("custom-call(")
+
+    plain = products(lambda output, delta: jnp.sum(delta))
+    of_batch_of = lambda statistic: lambda output, delta: of_batch(statistic)(output, delta, jnp.bool_(True))
+    assert products(of_batch_of(jw.stats.moments)) == plain
+    assert products(of_batch_of(jw.stats.delta_output)) == plain + 1
 
 
 def temporary(small, monkeypatch):
