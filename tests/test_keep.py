@@ -77,8 +77,7 @@ def test_values_of_one_type_have_one_trace():
 
 KEEPS = {
     "output": lambda o, d: jnp.sum(o**3),
-    "each": lambda o, d: {"o": jnp.sum(o**3), "d": jnp.sum(d**3)},
-    "both": lambda o, d: jnp.sum(o * d**2),
+    "all": lambda o, d: {"o": jnp.sum(o**3), "d": jnp.sum(d**3), "both": jnp.sum(o * d**2)},
 }
 
 

@@ -37,6 +37,8 @@ def test_norms_of_every_row(rows):
     np.testing.assert_array_equal(found["delta_max"], np.abs(rows).max(1))
 
 
+summary_of = jax.jit(lambda x: stats.summary(x, x))
+summaries_of = jax.jit(jax.vmap(summary_of))
 OFFSETS = {"none": 0.0, "small": 0.5, "large": 1e3}
 
 
@@ -46,9 +48,8 @@ OFFSETS = {"none": 0.0, "small": 0.5, "large": 1e3}
 def test_moments_and_zeros_of_every_row(rows, offset, vmapped):
     rows = np.where(rows == 0, 0, rows + offset * np.abs(rows).max()).astype(np.float32)
     wide = np.float64(rows)
-    of = jax.jit(lambda x: stats.summary(x, x))
-    each = [of(row) for row in rows]
-    found = jax.vmap(of)(rows) if vmapped else jax.tree.map(lambda *leaves: np.stack(leaves), *each)
+    each = lambda: jax.tree.map(lambda *leaves: np.stack(leaves), *map(summary_of, rows))
+    found = summaries_of(rows) if vmapped else each()
     largest = np.abs(wide).max(1)
     np.testing.assert_allclose(found["output_mean"], wide.mean(1), rtol=1e-6, atol=1e-7 * largest.max())
     np.testing.assert_allclose(found["delta_std"], wide.std(1), rtol=2e-6, atol=1e-7 * largest.max())
@@ -79,7 +80,7 @@ def test_a_row_that_is_not_finite(bad):
     assert state["data"].tolist() == [1, 1, 0, 1]
     assert state["count"].tolist() == [7, 7, 6, 7]
     np.testing.assert_allclose(state["max"], np.abs(np.where(np.isfinite(rows), rows, 0)).max(1))
-    found = jax.vmap(lambda x: stats.summary(x, x))(rows)
+    found = summaries_of(rows)
     assert found["output_nonfinite_data"].tolist() == [0, 0, 1, 0]
     assert (found["output_nan"] + found["output_inf"]).tolist() == [0, 0, 1, 0]
     means = [np.float64(row[np.isfinite(row)]).mean() for row in rows]
