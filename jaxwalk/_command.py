@@ -26,7 +26,11 @@ BATCH = 256  # data walked at once, if nothing else is asked for
 
 OPTIONS: dict[type[JaxwalkError], dict[str, str]] = {
     PointError: {r"^((?:Every point that )?`)at(?=[=`])": r"\1--at"},
-    StoreError: {r"^`out`": "`--out`", r"`resume=True`(?= to go on|\.$)": "`--resume`"},
+    StoreError: {
+        r"^`out`": "`--out`",
+        r"`resume=True`(?= to go on|\.$)": "`--resume`",
+        r"`top`(?= was \d+ and is \d)": "`--top`",
+    },
     DataError: {r"^`batches`(?= has| ended)": "`--data`", r"(?<=evaluation in )`out`(?= came to its end)": "`--out`"},
 }
 """What arguments of the API are called here, where its sentences have them: the names of a user's points stay."""

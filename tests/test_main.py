@@ -380,7 +380,7 @@ def test_rows_are_kept_and_gone_on_with(capsys, files, tmp_path, monkeypatch):
 
     status, _, err = run(capsys, *arguments, "--resume", "--top", "2")
     assert status == 2
-    assert "since `top` was 10 and is 2" in err
+    assert "since `--top` was 10 and is 2" in err
     data = np.load(tmp_path / "data.npz")
     np.savez(tmp_path / "data.npz", **{name: np.concatenate([data[name], data[name][:1]]) for name in data})
     status, _, err = run(capsys, *arguments, "--resume")
