@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import itertools
 import os
+import signal
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+import threading
+from collections.abc import Iterator, Sequence
 
 from . import __version__, _command
 from ._errors import JaxwalkError
@@ -20,31 +22,56 @@ from ._walkthrough import COLUMNS, PATIENTS, Cohort, walk_through
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command. Returns the exit status: 0; 2 where something given does not fit; 130 where it was stopped."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    if refused := _refused(options):
-        parser.error(refused)
+    """Runs one command.
+
+    Returns the exit status: 0; 2 where something given does not fit; 130 where Ctrl-C stopped it, and 143 SIGTERM.
+    """
+    options, unknown = _parser().parse_known_args(arguments)
+    if refused := _refused(options, unknown):
+        options.parser.error(refused)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal without δ shows a ? for it
             stream.reconfigure(errors="replace")
     try:
-        options.run(options)
-        sys.stdout.flush()
+        with _terminable():
+            options.run(options)
+            sys.stdout.flush()
     except JaxwalkError as error:
         print(f"jaxwalk: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of our output, `head` say, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         if options.run is _command.run:
             print(f"jaxwalk: {_command.interrupted(options)}", file=sys.stderr)
-        return 130
+        return 128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
     return 0
 
 
-def _refused(options: argparse.Namespace) -> str | None:
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, as a cluster sends it before it takes the machine away: what Ctrl-C does is to be done."""
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # only there may a signal be handled
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _refused(options: argparse.Namespace, unknown: Sequence[str]) -> str | None:
     """Why these options do not go together, if they do not."""
+    if unknown:
+        return f"unrecognized arguments: {' '.join(unknown)}"
     if options.run is not _command.run:
         return None
     if options.csv is not None:
@@ -61,18 +88,20 @@ def _parser() -> argparse.ArgumentParser:
         prog="jaxwalk",
         description="Walk through a JAX model, forward and backward. Without a command: the worked example.",
     )
-    parser.set_defaults(run=_walkthrough)
+    parser.set_defaults(run=_walkthrough, parser=parser)
     parser.add_argument("--version", action="version", version=f"jaxwalk {__version__}")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help=f"other patients; columns: {', '.join(COLUMNS)}")
+    parser.add_argument(
+        "--csv", type=_command.path, metavar="FILE", help=f"other patients; columns: {', '.join(COLUMNS)}"
+    )
     parser.add_argument("--exact", action="store_true", help="the worked example in fractions, nothing rounded")
     parser.add_argument("--json", action="store_true", help="print data instead of tables")
-    commands = parser.add_subparsers(title="commands", metavar="")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     model = commands.add_parser(
         "walk",
         help="walk a model of your own through its data",
         description="Walks objective(params, x, y) through every datum: a line per point, then the largest losses.",
     )
-    model.set_defaults(run=_command.run)
+    model.set_defaults(run=_command.run, parser=model)
     _command.add_options(model)
     return parser
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ._errors import lacking
 from ._named import Named
 from ._points import Points
 from ._table import Table, html, number, text
@@ -96,5 +97,5 @@ def pandas() -> Any:
     try:
         import pandas
     except ImportError as error:
-        raise ImportError("`topandas` needs pandas; install jaxwalk with the extra `store`.") from error
+        raise ImportError(lacking("`to_pandas` needs", "pandas", "store")) from error
     return pandas

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from ._errors import ArgumentError, DataError
+from ._errors import ArgumentError, DataError, listed
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -25,6 +25,7 @@ class Dataset:
         path: the file or folder.
         rows: how many data there are.
         unused: names of arrays or columns that are neither x nor y.
+        joined: names of the columns that are x because they hold numbers, and no others were asked for.
         blocks: `blocks(start, size)` gives x and y as they are stored, from row `start` on, in blocks of at most
             `size` rows. `batches` is what to call.
     """
@@ -33,6 +34,14 @@ class Dataset:
     rows: int
     unused: list[str]
     blocks: Callable[[int, int], Iterator[Pair]]
+    joined: Sequence[str] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences: which columns were taken, where nobody chose them, and what was left."""
+        taken = [f"x is {_columns(self.joined)}; choose others by `--x`."] * bool(self.joined)
+        why = "Not numbers, and not used" if self.joined else "Not used"
+        return taken + [f"{why} of `--data`: {listed(self.unused)}."] * bool(self.unused)
 
     def batches(self, size: int, start: int = 0) -> Iterator[Pair]:
         """x (size, ...) and y (size, ...), from row `start` on, in the dtypes that JAX has for them.
@@ -64,6 +73,10 @@ class Dataset:
         for x, y in self.blocks(start, size):
             yield _held(self.path, "x", x, row), _held(self.path, "y", y, row)
             row += len(x)
+
+
+def _columns(names: Sequence[str]) -> str:
+    return f"the column{'s' * (len(names) > 1)} {listed(names)}"
 
 
 @contextmanager

@@ -17,13 +17,17 @@ CHUNK = 1024  # rows of a csv that are looked at together
 
 
 class Columns(NamedTuple):
-    """Names of the columns of x and of y, whether each is a single one (a scalar per datum), and those left over."""
+    """Names of the columns of x and of y, whether each is a single one (a scalar per datum), and those left over.
+
+    `joined`: those of x, if nobody named them.
+    """
 
     x: list[str]
     y: list[str]
     x_is_one: bool
     y_is_one: bool
     unused: list[str]
+    joined: list[str]
 
 
 def choose(path: Path, numeric: Mapping[str, bool], x: Sequence[str] | None, y: Sequence[str] | None) -> Columns:
@@ -40,7 +44,8 @@ def choose(path: Path, numeric: Mapping[str, bool], x: Sequence[str] | None, y: 
     if not xs:
         raise DataError(f"`{path}` has no columns of numbers for x beside {listed(ys)}; add some, or choose by `--x`.")
     unused = [name for name in numeric if name not in (*xs, *ys)]
-    return Columns(xs, ys, len(xs) == 1 and (x is not None or xs == ["x"]), len(ys) == 1, unused)
+    is_named = x is not None or xs == ["x"]
+    return Columns(xs, ys, len(xs) == 1 and is_named, len(ys) == 1, unused, [] if is_named else xs)
 
 
 def stacked(columns: Sequence[np.ndarray], is_one: bool) -> np.ndarray:
@@ -52,15 +57,16 @@ def open_csv(path: Path, x: Sequence[str] | None, y: Sequence[str] | None) -> Da
     """A csv, read to the end once to count and to check, and then again as batches are taken.
 
     A column is of numbers if its first cell is one or is empty; then all cells must. It is of integers if all are.
-    An empty cell is NaN.
+    An empty cell is NaN. A column of True and False (or TRUE, true) is one of booleans: 1 and 0 beside numbers.
     """
     with reading(path):
         header = _header(path)
         first = next(_chunks(path, len(header), 0, 1), None)
         if first is None:
             raise DataError(f"`{path}` has a header and no rows; give at least one.")
-        columns = choose(path, {name: _reads_as(float, cell) for name, cell in zip(header, first[0][1])}, x, y)
-        kinds: dict[str, type] = dict.fromkeys((*columns.x, *columns.y), int)
+        cells = dict(zip(header, first[0][1]))
+        columns = choose(path, {name: _is_number(cell) for name, cell in cells.items()}, x, y)
+        kinds = {name: bool if _reads_as(bool, cells[name]) else int for name in (*columns.x, *columns.y)}
         rows = sum(_checked(path, chunk, header, kinds) for chunk in _chunks(path, len(header), 0, CHUNK))
 
     def blocks(start: int, size: int) -> Iterator[Pair]:
@@ -72,7 +78,7 @@ def open_csv(path: Path, x: Sequence[str] | None, y: Sequence[str] | None) -> Da
                 stacked([arrays[name] for name in columns.y], columns.y_is_one),
             )
 
-    return Dataset(path, rows, columns.unused, blocks)
+    return Dataset(path, rows, columns.unused, blocks, columns.joined)
 
 
 Chunk = list[tuple[int, list[str]]]
@@ -115,13 +121,18 @@ def _checked(path: Path, chunk: Chunk, header: Sequence[str], kinds: dict[str, t
     for name, kind in kinds.items():
         if kind is int and not _reads_as(int, *cells[name]):
             kinds[name] = float
-        if kinds[name] is float and not _reads_as(float, *cells[name]):
-            line, cell = next((n, c) for (n, _), c in zip(chunk, cells[name]) if not _reads_as(float, c))
+        if not _reads_as(kinds[name], *cells[name]):
+            line, cell = next((n, c) for (n, _), c in zip(chunk, cells[name]) if not _reads_as(kinds[name], c))
+            what = "neither True nor False, as those before it are" if kind is bool else "not a number"
             raise DataError(
-                f"`{path}`, line {line}: `{name}` is {cell!r}, which is not a number; mend it, or choose other columns"
+                f"`{path}`, line {line}: `{name}` is {cell!r}, which is {what}; mend it, or choose other columns"
                 " by `--x` and `--y`."
             )
     return len(chunk)
+
+
+def _is_number(cell: str) -> bool:
+    return _reads_as(float, cell) or _reads_as(bool, cell)
 
 
 def _reads_as(kind: type, *cells: str) -> bool:
@@ -133,6 +144,8 @@ def _reads_as(kind: type, *cells: str) -> bool:
 
 
 def _parsed(cells: Sequence[str], kind: type) -> np.ndarray:
+    if kind is bool:
+        return np.array([["false", "true"].index(cell.strip().lower()) for cell in cells], bool)
     if "_" in "".join(cells):
         raise ValueError("Python would read 1_000")
     if kind is float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +15,8 @@ import numpy as np
 
 from ._chunks import Dataset
 from ._data import open_data
-from ._errors import ArgumentError, DataError, JaxwalkError, counted
-from ._files import Model, describe, read_model
-from ._points import Points
+from ._errors import DataError, JaxwalkError, PointError, StoreError, counted
+from ._files import describe, place, read_model
 from ._show import as_json
 from ._show_survey import survey_data, survey_tables
 from ._survey import Plan, Survey, points_of, survey
@@ -24,21 +24,29 @@ from ._terminal import check_rich, show, width
 
 BATCH = 256  # data walked at once, if nothing else is asked for
 
-OPTIONS = {"`out`": "`--out`", "`resume=True`": "`--resume`", "`at=": "`--at=", "`batches`": "`--data`"}
-"""What an argument of `evaluate` is called here."""
+OPTIONS: dict[type[JaxwalkError], dict[str, str]] = {
+    PointError: {r"^((?:Every point that )?`)at(?=[=`])": r"\1--at"},
+    StoreError: {
+        r"^`out`": "`--out`",
+        r"`resume=True`(?= to go on|\.$)": "`--resume`",
+        r"`top`(?= was \d+ and is \d)": "`--top`",
+    },
+    DataError: {r"^`batches`(?= has| ended)": "`--data`", r"(?<=evaluation in )`out`(?= came to its end)": "`--out`"},
+}
+"""What arguments of the API are called here, where its sentences have them: the names of a user's points stay."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("file", type=Path, metavar="FILE.py", help="defines objective(params, x, y), of one datum, and params")
-    add("--data", type=Path, required=True, metavar="PATH", help="x and y: npz, folder of npy, csv, Parquet")
+    add("file", type=path, metavar="FILE.py", help="defines objective(params, x, y), of one datum, and params")
+    add("--data", type=path, required=True, metavar="PATH", help="x and y: npz, folder of npy, csv, Parquet")
     add("--x", type=_names, metavar="NAMES", help="the columns of a table, or the array, to take as x")
     add("--y", type=_names, metavar="NAMES", help="... as y")
     add("--by", choices=("tags", "scopes", "lines"), help="where points come from (default: tags and scopes, or lines)")
     add("--at", action="append", metavar="NAME", help="walk these points alone; a name or a glob, may be repeated")
     add("--batch-size", type=positive, metavar="N", help=f"how many data are walked at once (default {BATCH})")
     add("--devices", type=positive, metavar="N", help="divide each batch among N devices; on a CPU, N virtual ones")
-    add("--out", type=Path, metavar="DIR", help="write loss and norms of every datum there, as Parquet (extra `store`)")
+    add("--out", type=path, metavar="DIR", help="write loss and norms of every datum there, as Parquet (extra `store`)")
     add("--resume", action="store_true", help="go on with what is in --out")
     add("--top", type=positive, default=10, metavar="K", help="how many data of largest loss (default 10)")
     add("--no-kinks", action="store_true", help="do not count kinks, which takes about three forward passes")
@@ -59,9 +67,9 @@ def run(options: argparse.Namespace) -> None:
     with contextlib.redirect_stdout(sys.stderr):  # what the user's file prints is not among our results
         surveyed = _surveyed(options, data)
     if options.json:
-        print(as_json(survey_data(surveyed, data.unused)))
+        print(as_json(survey_data(surveyed, data.notes)))
     else:
-        show(survey_tables(surveyed, data.unused, width()))
+        show(survey_tables(surveyed, data.notes, width()))
 
 
 def interrupted(options: argparse.Namespace) -> str:
@@ -81,41 +89,36 @@ def _surveyed(options: argparse.Namespace, data: Dataset) -> Survey:
         not options.no_kinks, not options.no_progress,
     )  # fmt: skip
     try:
-        with _blaming(options.file, "on the first datum"):
-            points = _points(model, data, plan, options.file)
-        with _blaming(options.file, "in a batch"):
+        with _blaming(options.file, "on the first datum", data):
+            points = points_of(model.objective, model.params, data, plan.at, plan.by)
+        with _blaming(options.file, "in a batch", data):
             return survey(model.objective, model.params, data, size, points, plan)
     except JaxwalkError as error:
-        raise type(error)(_in_options(str(error)) + _kept(error, options.out)) from error
-
-
-def _points(model: Model, data: Dataset, plan: Plan, file: Path) -> Points:
-    try:
-        return points_of(model.objective, model.params, data, plan.at, plan.by)
-    except ArgumentError as error:  # of what the objective returns
-        raise DataError(f"`objective` of `{file}`, of one datum: {error}") from error
+        raise type(error)(str(error) + _kept(error, options.out)) from error
 
 
 @contextlib.contextmanager
-def _blaming(file: Path, when: str) -> Iterator[None]:
-    """What the user's function raises, as a sentence."""
+def _blaming(file: Path, when: str, data: Dataset) -> Iterator[None]:
+    """What the user's function raises, as a sentence; and what we refuse, in the words of the command line."""
     try:
         yield
-    except JaxwalkError:
-        raise
     except Exception as error:
-        raise DataError(f"`objective` of `{file}` fails {when}: {describe(error, file)}.") from error
+        if isinstance(error, JaxwalkError) and not place(error):
+            raise type(error)(_in_options(error)) from error
+        about = "".join(f" {note}" for note in data.notes if data.joined)
+        raise DataError(f"`objective` of `{file}` fails {when}: {describe(error)}.{about}") from error
 
 
-def _in_options(message: str) -> str:
-    for word, option in OPTIONS.items():
-        message = message.replace(word, option)
+def _in_options(error: JaxwalkError) -> str:
+    message = str(error)
+    for argument, option in OPTIONS.get(type(error), {}).items():
+        message = re.sub(argument, option, message)
     return message
 
 
 def _kept(error: JaxwalkError, out: Path | None) -> str:
     """What to say of data that were done before an error."""
-    done = getattr(error, "evaluation", None) or getattr(error.__cause__, "evaluation", None)
+    done = getattr(error.__cause__, "evaluation", None)
     return "" if done is None or out is None else f" The {done.count} data before that are kept in `{out}`."
 
 
@@ -156,6 +159,12 @@ def _mesh(count: int | None) -> jax.sharding.Mesh | None:
 
 
 # Values of options ----------------------------------------------------------------------------------------
+
+
+def path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; give a path")  # by itself, `Path` would take the current folder
+    return Path(text)
 
 
 def positive(text: str) -> int:

@@ -40,6 +40,8 @@ def open_data(path: Path, x: Sequence[str] | None = None, y: Sequence[str] | Non
     path = Path(path)
     if path.is_dir():
         return _open_folder(path, x, y)
+    if not path.exists():
+        raise DataError(f"`{path}` is not there; give the path of an npz, a csv, a Parquet file or a folder.")
     match path.suffix.lower():
         case ".npz":
             return open_npz(path, _alone(path, "x", x), _alone(path, "y", y))

@@ -46,6 +46,14 @@ def near(name: str, names: Iterable[str]) -> str:
     return f"Near it: {listed(close)}." if close else f"There are: {listed(names)}."
 
 
+def lacking(what: str, package: str, extra: str) -> str:
+    """A sentence: what cannot be done without a package, and how to install it."""
+    return (
+        f"{what} {package}, the extra `{extra}`: `uv sync --extra {extra}`, or `pip install 'PATH[{extra}]'` with the"
+        " path of the clone."
+    )
+
+
 def counted(number: int, noun: str) -> str:
     """ "1 point", "2 points"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._errors import DataError, counted, listed
+from ._source import is_users, written
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> np.ndarray:
@@ -21,6 +22,8 @@ def read_csv(path: Path, columns: Sequence[str]) -> np.ndarray:
     Raises:
         DataError: the file or a column is missing or one too many; a row is ragged; a cell is no finite number.
     """
+    if not path.exists():
+        raise DataError(f"`{path}` is not there; give the path of a csv.")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = [(number, row) for number, row in enumerate(csv.reader(file), 1) if row]
@@ -89,7 +92,7 @@ def read_model(path: Path) -> Model:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise DataError(f"`{path}` cannot be run: {describe(error, path)}.") from error
+        raise DataError(f"`{path}` cannot be run: {describe(error)}.") from error
     finally:
         sys.path.pop(0)
     for name, what in (
@@ -103,11 +106,18 @@ def read_model(path: Path) -> Model:
     return Model(module.objective, module.params)
 
 
-def describe(error: BaseException, path: Path) -> str:
-    """An exception in one line: its kind, the first line of its text, and the last line of the file it came through."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
-    where = f" (line {frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {_first_line(error)}{where}"
+def describe(error: BaseException) -> str:
+    """An exception in one line: its kind, the first line of its text, and where in the user's source it arose."""
+    where = place(error)
+    text = ": ".join(filter(None, (type(error).__name__, _first_line(error))))
+    return f"{text} ({where})" if where and not isinstance(error, SyntaxError) else text  # which says it itself
+
+
+def place(error: BaseException) -> str:
+    """The last line of the user's source that an exception came through, as "file.py:12"; "" if there is none."""
+    has = is_users(None).has
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if has(frame.filename)]
+    return written(frames[-1].filename, frames[-1].lineno or 0) if frames else ""
 
 
 def _first_line(error: BaseException) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 
 from ._errors import ArgumentError, PointError, shown
 from ._points import Point
 from ._result import COLUMNS, SIZES, Walk, kink_notes, row_of
-from ._source import Function, function_at, lines_of, text_of
+from ._source import Function, function_at, has_source, lines_of, text_of
 from ._table import Table, html, text
 
 LIMIT = 5  # rows for one line, beyond which those in the middle are folded
@@ -36,7 +36,8 @@ def listing(walk: Walk) -> Listing:
 
     Like a debugger that has stepped through the run, forward and then backward. A line that ran several times has a
     row for each pass; those in the middle are folded where there are more than five. Lines that no point stands on are
-    there, with nothing beside them. Where the source cannot be read, the numbers of the lines stand alone.
+    there, with nothing beside them. Where the source cannot be read, as of the plain Python prompt before 3.13, the
+    numbers of the lines stand alone, and a note says so.
     With `Walk.with_kinks` there is a column `kinks`.
 
     Arguments:
@@ -51,24 +52,29 @@ def listing(walk: Walk) -> Listing:
     """
     if not isinstance(walk, Walk):
         raise ArgumentError(f"`walk` is {shown(walk)}, which is no `Walk`; give what `jw.walk(fun)(...)` returns.")
-    places: dict[tuple[str, Function | int], dict[int, list[Point]]] = {}
+    places: dict[tuple[str, Function | None], dict[int, list[Point]]] = {}
     for point in walk.points.values():
         if point.file:
-            function = function_at(point.file, point.line)
-            lines = places.setdefault((point.file, function or point.line), {})
+            lines = places.setdefault((point.file, function_at(point.file, point.line)), {})
             lines.setdefault(point.line, []).append(point)
     if not places:
         raise PointError("No point of this walk says where in the source it is; there is nothing to list.")
     tables = [_table(walk, file, place, lines) for (file, place), lines in places.items()]
-    return Listing(tables, list(kink_notes(walk)))
+    return Listing(tables, [*_without_source(places), *kink_notes(walk)])
 
 
-def _table(walk: Walk, file: str, place: Function | int, points: Mapping[int, Sequence[Point]]) -> Table:
-    if isinstance(place, Function):
-        title = f"{place.name}, {os.path.basename(file)}"
-        source = dict(enumerate(lines_of(file, place), place.first))
+def _without_source(places: Iterable[tuple[str, Function | None]]) -> Iterator[str]:
+    for file in dict.fromkeys(file for file, _ in places if not has_source(file)):
+        name = os.path.basename(file)
+        yield f"There is no source of `{name}` to show; put the function into a file or a notebook, which keep it."
+
+
+def _table(walk: Walk, file: str, function: Function | None, points: Mapping[int, Sequence[Point]]) -> Table:
+    if function is not None:
+        title = f"{function.name}, {os.path.basename(file)}"
+        source = dict(enumerate(lines_of(file, function), function.first))
     else:  # in no function, or there is no source
-        title, source = os.path.basename(file), {place: text_of(file, place)}
+        title, source = os.path.basename(file), {line: text_of(file, line) for line in sorted(points)}
     rows = [row for line, code in source.items() for row in _rows(walk, line, code, points.get(line, ()))]
     return Table(title, ("line", "source", *COLUMNS), rows, right=("line", *SIZES), code=("source",))
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ._chunks import Dataset, Pair, reading
 from ._columns import Columns, choose, stacked
-from ._errors import DataError, JaxwalkError, counted, listed
+from ._errors import DataError, JaxwalkError, counted, lacking, listed
 
 BUFFER = 2**18  # bytes of each column that are read together
 
@@ -48,7 +48,7 @@ def open_parquet(path: Path, x: Sequence[str] | None, y: Sequence[str] | None) -
             )
             row += batch.num_rows
 
-    return Dataset(path, sum(table.counts), table.columns.unused, blocks)
+    return Dataset(path, sum(table.counts), table.columns.unused, blocks, table.columns.joined)
 
 
 def _pyarrow() -> Any:
@@ -57,7 +57,7 @@ def _pyarrow() -> Any:
         import pyarrow.compute
         import pyarrow.parquet
     except ImportError as error:
-        raise JaxwalkError("Reading Parquet needs pyarrow; install it: pip install 'jaxwalk[store]'.") from error
+        raise JaxwalkError(lacking("Reading Parquet needs", "pyarrow", "store")) from error
     return pyarrow
 
 

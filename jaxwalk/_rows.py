@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._errors import StoreError
+from ._errors import StoreError, lacking
 
 DTYPES = ("int64", "float32", "float64")
 
@@ -17,7 +17,7 @@ def parquet() -> Any:
     try:
         import pyarrow.parquet
     except ImportError as error:
-        raise StoreError("`out` needs pyarrow; install it: pip install 'jaxwalk[store]'.") from error
+        raise StoreError(lacking("`out` needs", "pyarrow", "store")) from error
     return pyarrow.parquet
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ._blamed import Datum
-from ._errors import counted, listed
+from ._errors import counted
 from ._evaluation import STEPS
 from ._survey import Kept, Line, Survey
 from ._table import Table, number, text
@@ -24,11 +24,11 @@ Row = dict[str, str]
 # As tables ------------------------------------------------------------------------------------------------
 
 
-def survey_tables(s: Survey, unused: Sequence[str], width: int) -> Iterator[Table | str]:
+def survey_tables(s: Survey, notes: Sequence[str], width: int) -> Iterator[Table | str]:
     """A line per point, in several tables where one is wider than `width`; the data most to blame; what to know."""
     yield from _points_tables(s, width)
     yield _culprits(s)
-    yield from survey_notes(s, unused)
+    yield from survey_notes(s, notes)
 
 
 def _points_tables(s: Survey, width: int) -> Iterator[Table]:
@@ -126,11 +126,10 @@ def _data(count: int) -> str:
 # What to know of it ---------------------------------------------------------------------------------------
 
 
-def survey_notes(s: Survey, unused: Sequence[str]) -> Iterator[str]:
-    """Sentences."""
+def survey_notes(s: Survey, notes: Sequence[str]) -> Iterator[str]:
+    """Sentences; `notes`: those about the data."""
     yield from _bad(s)
-    if unused:
-        yield f"Not used of `--data`: {listed(unused)}."
+    yield from notes
     yield from _kinks(s)
 
 
@@ -168,7 +167,7 @@ def _kinks(s: Survey) -> Iterator[str]:
 # As data --------------------------------------------------------------------------------------------------
 
 
-def survey_data(s: Survey, unused: Sequence[str]) -> dict[str, Any]:
+def survey_data(s: Survey, notes: Sequence[str]) -> dict[str, Any]:
     """The same as data. At a point in a loop each number is a list, of one per step."""
     found = s.evaluation
     culprits = [{"datum": d.index, "loss": d.loss, "norms": _norms(d)} for d in found.culprits]
@@ -179,7 +178,7 @@ def survey_data(s: Survey, unused: Sequence[str]) -> dict[str, Any]:
         "nonfinite": {"data": found.nonfinite, "named": s.bad, "first": first},
         "points": [_line_data(line, isinstance(s.kinks, Mapping)) for line in s.lines],
         "largest_loss": culprits,
-        "notes": list(survey_notes(s, unused)),
+        "notes": list(survey_notes(s, notes)),
     }
 
 

@@ -224,6 +224,11 @@ def source_of(eqn: Any) -> str:
     return written(*place_of(eqn) or ("", 0))
 
 
+def has_source(file: str) -> bool:
+    """Whether any line of a file can be read."""
+    return bool(linecache.getlines(file))
+
+
 def text_of(file: str, line: int) -> str:
     """A line of a file, without the space around it; "" if it cannot be read."""
     return linecache.getline(file, line).strip()

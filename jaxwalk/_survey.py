@@ -14,7 +14,7 @@ import numpy as np
 from ._at import choose
 from ._blamed import Datum
 from ._chunks import Dataset, Pair
-from ._errors import DataError, PointError
+from ._errors import ArgumentError, DataError, PointError
 from ._evaluate import evaluate
 from ._evaluation import Evaluation
 from ._find import find
@@ -118,7 +118,10 @@ def points_of(fun: Callable, params: Any, data: Dataset, at: Sequence[str] | Non
         ArgumentError: the loss is not a real scalar.
     """
     args = (params, *map(_like, data.first))
-    points = choose(found := find(fun, args, {}, by, None, None, _loss)[1], _split(at, found), by)
+    found = find(fun, args, {}, by, None, None, _loss)[1]
+    if not found:
+        raise PointError(NONE[by])
+    points = choose(found, _split(at, found), by)
     if not any(point.has_delta for point in points.values()):
         name, point = next(iter(points.items()))
         why = point.why_no_delta().rstrip(".")
@@ -126,8 +129,26 @@ def points_of(fun: Callable, params: Any, data: Dataset, at: Sequence[str] | Non
     return points
 
 
+NONE = {
+    "tags": "`--by tags` finds no `jw.tag` in `objective`; tag values, or use `--by lines`.",
+    "scopes": "`--by scopes` finds no `jax.named_scope` in `objective`; use `--by lines`, or tag values with `jw.tag`.",
+    "lines": "`--by lines` finds no line of your own in `objective` that computes a value of its arguments; tag one.",
+    None: "`objective` has no points: neither tags nor scopes, nor lines of your own that compute a value; tag one.",
+}
+"""What to say, by what was asked for, where there is no point."""
+
+
 def _loss(staged: Any) -> Sequence[bool]:
-    return loss_only(staged, has_aux=False)
+    loss = staged.shapes
+    if not isinstance(loss, jax.ShapeDtypeStruct):
+        returned = f"a {type(loss).__name__}"
+    elif loss.shape:
+        returned = f"an array of shape {loss.shape}"
+    elif not jnp.issubdtype(loss.dtype, jnp.floating):
+        returned = f"a number of dtype {loss.dtype}"
+    else:
+        return loss_only(staged, has_aux=False)
+    raise ArgumentError(f"`objective` returns {returned} for one datum; return one float for it.")
 
 
 def _like(array: Any) -> jax.ShapeDtypeStruct:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from ._errors import FormulaError
+from ._errors import FormulaError, lacking
 
 PRINTABLE = 20_000  # parts of a formula
 
@@ -15,7 +15,7 @@ def sympy() -> ModuleType:
     try:
         import sympy
     except ImportError as error:
-        raise FormulaError("Formulas need SymPy; install it: pip install 'jaxwalk[formula]'.") from error
+        raise FormulaError(lacking("Formulas need", "SymPy", "formula")) from error
     return sympy
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ._errors import JaxwalkError
@@ -47,12 +48,53 @@ def show(parts: Iterable[Table | str]) -> None:
             side = "right" if name in table.right else "left"
             grid.add_column(name, justify=side, no_wrap=name not in FOLDED, min_width=fixed, overflow="fold")
         for row in table.rows:
-            grid.add_row(*map(Text, row))
+            grid.add_row(*(_Folded(cell) if name in FOLDED else Text(cell) for name, cell in zip(table.columns, row)))
         put(Text(table.title, style="bold"))  # a title of the grid's own would wrap at the grid's width
         put(grid, max(width() - 1, sum(_fixed(table)) + SPACES * len(table.columns)))
         for note in table.notes:
             say(note)
     print()
+
+
+class _Folded:
+    """Text that rich may fold: between words, and a name that is too long for a line after a `/` of it."""
+
+    def __init__(self, text: str):
+        self._text = text
+
+    def __rich_measure__(self, console: Any, options: Any) -> Any:
+        from rich.measure import Measurement
+
+        return Measurement(min(NARROWEST, len(self._text)), len(self._text)).with_maximum(options.max_width)
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        from rich.text import Text
+
+        yield Text("\n".join(folded(self._text, options.max_width)))
+
+
+def folded(text: str, width: int) -> list[str]:
+    """Lines of at most `width`.
+
+    >>> folded("convolution/return 2.5, conv/relu 1", 14)
+    ['convolution/', 'return 2.5,', 'conv/relu 1']
+    """
+    lines = [""]
+    for word in text.split():
+        joint = " " if lines[-1] else ""
+        for piece in _pieces(word, max(width, 1)):
+            if len(lines[-1] + joint + piece) <= width:
+                lines[-1] += joint + piece
+            else:
+                lines.append(piece)
+            joint = ""
+    return lines
+
+
+def _pieces(word: str, width: int) -> list[str]:
+    """A word, or if it is longer than `width` what lies between its slashes, cut where even that is longer."""
+    pieces = [word] if len(word) <= width else re.split("(?<=/)", word)
+    return [piece[i : i + width] for piece in pieces for i in range(0, len(piece), width)]
 
 
 def check_rich() -> None:

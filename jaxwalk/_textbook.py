@@ -59,12 +59,23 @@ def exact_tables(cohort: Cohort) -> Iterator[Table | str]:
     columns = ("patient", "δw² = ∂Loss/∂W²")
     rows = [(n, shown(w.grads["L2"])) for n, w in zip(names, walks, strict=True)]
     yield Table("Backward pass, down to the weights", columns, rows, columns[1:])
+    yield from _notes(walks, names)
+
+
+def _notes(walks: Sequence[Walk], names: Sequence[str]) -> Iterator[str]:
+    """Of patients who stand on the kink of L3, while there is something to learn."""
+    for name, w in zip(names, walks, strict=True):
+        if w.outputs["L2"] == 0 and w.deltas["L3"] != 0:
+            yield (
+                f"{name} stands on the kink of L3: o2 is exactly 0. L3 takes 0 to its side of X³ ≥ 0, which lets all of"
+                " δ4 through to δ3; the other side lets nothing through."
+            )
 
 
 def exact_data(cohort: Cohort) -> dict[str, Any]:
     """The same as data: a fraction is text, "-3/11600"."""
-    patients = []
-    for name, w, y in zip(_names(cohort), exact_walks(cohort), _expected(cohort), strict=True):
+    patients, walks, names = [], exact_walks(cohort), _names(cohort)
+    for name, w, y in zip(names, walks, _expected(cohort), strict=True):
         o, d = w.outputs, w.deltas
         columns = {
             "x": o["input"], "y": y, "o1": o["L1"], "o2": o["L2"], "o3": o["L3"], "loss": w.value, "delta4": d["L3"],
@@ -72,7 +83,7 @@ def exact_data(cohort: Cohort) -> dict[str, Any]:
         }  # fmt: skip
         texts = {key: [str(v) for v in value] if np.ndim(value) else str(value) for key, value in columns.items()}
         patients.append({"patient": name, **texts, "correct": is_correct(w, y)})
-    return {"patients": patients}
+    return {"patients": patients, "notes": list(_notes(walks, names))}
 
 
 def is_correct(walked: Walk, expected: Fraction) -> bool:

@@ -10,6 +10,7 @@ import pyarrow.parquet
 import pytest
 
 import jaxwalk as jw
+from jaxwalk._blamed import pandas
 from jaxwalk._data import open_data
 
 pytestmark = pytest.mark.once
@@ -198,7 +199,7 @@ def test_a_pickle_is_never_run(tmp_path):
 def test_npz_that_cannot_be_read(tmp_path):
     (tmp_path / "text.npz").write_text("x, y")
     (tmp_path / "cut.npz").write_bytes(npz(tmp_path, x=X, y=Y).read_bytes()[:200])
-    for name in ("absent.npz", "text.npz", "cut.npz"):
+    for name in ("text.npz", "cut.npz"):
         with pytest.raises(jw.DataError, match=r"cannot be read as npz.*; make it"):
             open_data(tmp_path / name)
     with open(tmp_path / "single.npz", "wb") as file:
@@ -251,10 +252,11 @@ def test_shards_that_do_not_fit(tmp_path, change, message):
 
 def test_what_is_no_data(tmp_path):
     np.save(tmp_path / "x.npy", X)
+    (tmp_path / "notes.txt").write_text("x, y")
     (tmp_path / "empty").mkdir()
     for name, message in (
         ("x.npy", "holds a single array; give its folder"),
-        ("data.txt", "is no npz, csv, parquet or folder by its name"),
+        ("notes.txt", "is no npz, csv, parquet or folder by its name"),
         ("empty", "is a folder without npy or parquet files"),
     ):
         with pytest.raises(jw.DataError, match=message):
@@ -312,6 +314,29 @@ def test_cells_of_csv(tmp_path):
     assert (y.tolist(), y.dtype) == ([3, -4, 5], np.int32)
 
 
+TRUTHS = {"a": [1.5, 2.5], "b": [True, False], "y": [False, True]}
+
+
+@pytest.mark.parametrize(
+    "make", [lambda path: csv(path, "a,b,y\n1.5,True,FALSE\n2.5,False, true\n"), lambda path: parquet(path, TRUTHS)]
+)
+def test_booleans_are_numbers(tmp_path, make):
+    x, y, _ = whole(make(tmp_path))
+    np.testing.assert_array_equal(x, np.float32([[1.5, 1], [2.5, 0]]))
+    assert (y.tolist(), y.dtype) == ([False, True], np.bool_)
+
+
+def test_which_columns_were_put_together(tmp_path):
+    path = csv(tmp_path, ',a,y2,price,y\n0,1,2,"1,000",3\n')
+    assert open_data(path).notes == [
+        "x is the columns ``, `a`, `y2`; choose others by `--x`.",
+        "Not numbers, and not used of `--data`: `price`.",
+    ]
+    assert open_data(path, x=["a"]).notes == ["Not used of `--data`: ``, `y2`, `price`."]
+    assert open_data(csv(tmp_path, "a,y\n1,2\n")).notes == ["x is the column `a`; choose others by `--x`."]
+    assert open_data(csv(tmp_path, "x,y\n1,2\n")).notes == []
+
+
 def test_integers_of_csv_are_told_over_all_rows(tmp_path):
     path = csv(tmp_path, "a,y\n" + "1,1\n" * 5000 + "1,1.5\n")
     assert {y.dtype for _, y in open_data(path).batches(100)} == {np.dtype(np.float32)}
@@ -328,6 +353,7 @@ def test_integers_of_csv_are_told_over_all_rows(tmp_path):
         ("a,y\n1,2,3\n", "line 2: the row has 3 cells"),
         ("a,y\n1,2\n\n1,two\n", "line 4: `y` is 'two', which is not a number"),
         ("a,y\n1,p\n", "line 2: `y` is 'p', which is not a number"),
+        ("a,y\nTrue,2\n\n0,2\n", "line 4: `a` is '0', which is neither True nor False, as those before it are"),
         ("a,y\n1_000,2\n", "has no columns of numbers for x beside `y`"),
         ("a,y\n1,1_000\n", "line 2: `y` is '1_000', which is not a number"),
         ('a,y\n"' + "1" * 200_000 + '",2', "cannot be read as csv: field larger than field limit"),
@@ -340,8 +366,13 @@ def test_csv_that_does_not_fit(tmp_path, text, message):
 
 def test_csv_that_cannot_be_read(tmp_path):
     (tmp_path / "latin.csv").write_bytes("a,bä\n1,2".encode("latin-1"))
-    for name in ("absent.csv", "latin.csv"):
-        with pytest.raises(jw.DataError, match="cannot be read as csv"):
+    with pytest.raises(jw.DataError, match=r"latin\.csv` cannot be read as csv"):
+        open_data(tmp_path / "latin.csv")
+
+
+def test_what_is_not_there_says_so(tmp_path):
+    for name in ("absent.npz", "absent.csv", "absent.parquet", "absent"):
+        with pytest.raises(jw.DataError, match=f"/{name}` is not there; give the path of an npz, a csv"):
             open_data(tmp_path / name)
 
 
@@ -404,15 +435,18 @@ def test_lists_beside_other_columns(tmp_path):
 
 def test_parquet_that_cannot_be_read(tmp_path):
     (tmp_path / "text.parquet").write_text("x, y and a few more letters")
-    for name in ("absent.parquet", "text.parquet"):
-        with pytest.raises(jw.DataError, match="cannot be read as parquet"):
-            open_data(tmp_path / name)
+    with pytest.raises(jw.DataError, match="cannot be read as parquet"):
+        open_data(tmp_path / "text.parquet")
 
 
 def test_parquet_without_pyarrow(tmp_path, monkeypatch):
     path = parquet(tmp_path, TABLE)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(
-        jw.JaxwalkError, match=r"Reading Parquet needs pyarrow; install it: pip install 'jaxwalk\[store\]'."
-    ):
+    with pytest.raises(jw.JaxwalkError, match="Reading Parquet needs pyarrow, the extra `store`: `uv sync"):
         open_data(path)
+
+
+def test_rows_without_pandas(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match="`to_pandas` needs pandas, the extra `store`: `uv sync --extra store`"):
+        pandas()

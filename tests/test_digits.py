@@ -83,9 +83,10 @@ def test_a_moved_image_keeps_its_ink(room):
     assert 0.2 < abs(centres - 3.5).max() < 0.75
 
 
-def test_the_model_and_its_data_are_what_the_command_line_takes(room, trained, tmp_path, monkeypatch):
+def test_the_model_and_its_data_are_what_the_command_line_takes(room, trained, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["data.py", str(tmp_path / "digits.npz")])
     runpy.run_path(str(DIGITS / "data.py"), run_name="__main__")
+    assert capsys.readouterr().out == f"599 digits held out: {tmp_path / 'digits.npz'}\n"
     data = open_data(tmp_path / "digits.npz")
     (x, y), *_ = data.batches(4)
     assert (data.rows, x.shape, x.dtype, y.dtype) == (599, (4, 8, 8), np.float32, np.int32)

@@ -1,6 +1,7 @@
 """What users bring: every way in which a file can be wrong is one sentence."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,7 +51,9 @@ def test_csv_that_does_not_fit(tmp_path, text, message):
 
 
 def test_csv_that_cannot_be_read(tmp_path):
-    for path in (tmp_path / "absent.csv", tmp_path, csv(tmp_path, "a,bä\n", "latin-1")):
+    with pytest.raises(jw.DataError, match=r"absent\.csv` is not there; give the path of a csv"):
+        read_csv(tmp_path / "absent.csv", COLUMNS)
+    for path in (tmp_path, csv(tmp_path, "a,bä\n", "latin-1")):
         with pytest.raises(jw.DataError, match="cannot be read as csv"):
             read_csv(path, COLUMNS)
 
@@ -69,9 +72,10 @@ def test_a_model_file(tmp_path):
         ("params = 1", "does not define `objective`; define objective(params, x, y), the loss of one datum"),
         ("def objective(params, x, y): return 0", "does not define `params`; define params, the weights"),
         ("params, objective = 1, 2", "`objective` is not a function"),
-        ("a = 1\n1 / 0", "cannot be run: ZeroDivisionError: division by zero (line 2)"),
+        ("a = 1\n1 / 0", "cannot be run: ZeroDivisionError: division by zero (model.py:2)."),
+        ("a = 1\nassert a == 2", "cannot be run: AssertionError (model.py:2)."),
         ("import sys\nsys.exit()", "cannot be run: SystemExit"),
-        ("def", "cannot be run: SyntaxError"),
+        ("def", "cannot be run: SyntaxError: invalid syntax (model.py, line 1)."),
         ("import a_module_that_is_not_there", "cannot be run: ModuleNotFoundError"),
     ],
 )
@@ -79,6 +83,15 @@ def test_a_model_file_that_does_not_fit(tmp_path, text, message):
     (tmp_path / "model.py").write_text(text)
     with pytest.raises(jw.DataError, match=re.escape(message)):
         read_model(tmp_path / "model.py")
+
+
+def test_a_model_file_that_is_named_from_its_folder(tmp_path, monkeypatch):
+    """The line is that of the user's deepest file."""
+    (tmp_path / "below.py").write_text("a = 1\n\nnp = 1 / 0")
+    (tmp_path / "model.py").write_text("import below")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(jw.DataError, match=r"`model.py` cannot be run: ZeroDivisionError: .* \(below\.py:3\)\."):
+        read_model(Path("model.py"))
 
 
 def test_a_model_file_that_is_not_there(tmp_path):

@@ -64,7 +64,7 @@ def test_without_sympy_the_main_job_says_what_to_install():
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     out = " ".join(done.stdout.split())
-    assert "The formulas are not shown. Formulas need SymPy; install it: pip install 'jaxwalk[formula]'." in out
+    assert "Formulas need SymPy, the extra `formula`: `uv sync --extra formula`, or `pip install 'PATH[" in out
     assert "The data: patients, per year" in done.stdout
 
 
@@ -77,7 +77,7 @@ assert jw.exact(jnp.sum)(jnp.ones(3)) == 3
 try:
     jw.formula(jnp.sin, jnp.ones(()))
 except jw.FormulaError as error:
-    assert "pip install 'jaxwalk[formula]'" in str(error)
+    assert "pip install 'PATH[formula]'" in str(error)
 else:
     raise AssertionError
 """

@@ -87,3 +87,23 @@ def test_nothing_to_list():
     bare = type(walk)(walk.value, None, None, nowhere, walk.outputs, walk.deltas, walk.kept)
     with pytest.raises(jw.PointError, match="says where in the source it is"):
         jw.listing(bare)
+
+
+def test_without_source_there_is_one_table_and_a_note():
+    """As at the plain prompt of Python before 3.13."""
+    text = "def net(x):\n    a = x * 2\n    b = half(a)\n    return (a * b).sum()\ndef half(x):\n    return x / 2\n"
+    names = {}
+    exec(compile(text, "<prompt>", "exec"), names)
+    walk = jw.walk(names["net"], by="lines")(X)
+    listed = jw.listing(walk)
+    lines = [" ".join(line.split()) for line in repr(listed).splitlines()]
+    assert lines[:2] == ["<prompt>", "line point shape dtype |output| mean |output| max |δ| mean |δ| max"]
+    assert [line.split()[:2] for line in lines[2:-2]] == [
+        ["2", "net:2"],
+        ["3", "net:3"],
+        ["4", "net:4"],
+        ["6", "net:3/half:6"],
+    ]
+    assert lines[-1].startswith("There is no source of `<prompt>` to show; put the function into a file")
+    assert listed._repr_html_().count("<table>") == 1
+    assert "no source" not in repr(jw.listing(jw.walk(net, by="lines")(X)))

@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -8,6 +10,8 @@ import pytest
 
 from jaxwalk import _survey
 from jaxwalk.__main__ import main
+from jaxwalk._table import Table
+from jaxwalk._terminal import show
 
 pytestmark = pytest.mark.once
 
@@ -154,7 +158,7 @@ def test_tables_fit_eighty_columns(capsys, files, tmp_path, monkeypatch):
     [
         (
             "import jaxwalk as jw\nparams = 1\ndef objective(params, x, y): return jw.tag(x, 'x')",
-            "must be a real scalar",
+            "`objective` returns an array of shape (2,) for one datum; return one float for it.",
         ),
         ("params = 1\ndef objective(params, x, y): return x @ x.shape", "`objective` of"),
         ("params = 1\ndef objective(params, x): return x", "fails on the first datum: TypeError"),
@@ -173,7 +177,7 @@ def test_a_model_that_does_not_fit(capsys, files, tmp_path, model, message):
 def test_a_file_that_does_not_fit(capsys, tmp_path):
     status, out, err = run(capsys, "--csv", str(tmp_path / "absent.csv"))
     assert (status, out) == (2, "")
-    assert "cannot be read as csv" in err
+    assert "absent.csv` is not there; give the path of a csv." in err
 
 
 @pytest.mark.parametrize("top", ["0", "-1", "many"])
@@ -281,7 +285,8 @@ def test_the_formulas_of_the_worked_example(capsys):
         assert line in lines
 
 
-def test_the_worked_example_in_fractions(capsys):
+def test_the_worked_example_in_fractions(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     status, out, err = run(capsys, "--exact")
     assert (status, err) == (0, "")
     lines = [" ".join(line.split()) for line in out.splitlines()]
@@ -296,13 +301,17 @@ def test_the_worked_example_in_fractions(capsys):
         "x³ −(0, 2000, 3000)",
     ):
         assert line in lines
+    assert "x³ stands on the kink of L3: o2 is exactly 0. L3 takes 0 to its side of X³ ≥ 0" in " ".join(lines)
+    assert "x² stands" not in out
     assert max(map(len, out.splitlines())) <= 80
 
 
 def test_fractions_as_data(capsys, tmp_path):
     path = tmp_path / "patients.csv"
     path.write_text("broccoli,strawberries,workout,expectation\n0,2000,3000,1\n100.1,0,0,0.5\n")
-    first, second = json.loads(run(capsys, "--exact", "--json", "--csv", str(path))[1])["patients"]
+    data = json.loads(run(capsys, "--exact", "--json", "--csv", str(path))[1])
+    assert [note[:40] for note in data["notes"]] == ["x¹ stands on the kink of L3: o2 is exact"]
+    first, second = data["patients"]
     assert (first["o2"], first["loss"], first["delta3"]) == ("0", "1/2", "-1")
     assert first["delta2"] == ["-1/200", "3/11600", "-1/5800"]
     assert (second["o3"], second["delta4"], second["correct"]) == ("1001/2000", "1/2000", True)
@@ -371,7 +380,7 @@ def test_rows_are_kept_and_gone_on_with(capsys, files, tmp_path, monkeypatch):
 
     status, _, err = run(capsys, *arguments, "--resume", "--top", "2")
     assert status == 2
-    assert "since `top` was 10 and is 2" in err
+    assert "since `--top` was 10 and is 2" in err
     data = np.load(tmp_path / "data.npz")
     np.savez(tmp_path / "data.npz", **{name: np.concatenate([data[name], data[name][:1]]) for name in data})
     status, _, err = run(capsys, *arguments, "--resume")
@@ -414,11 +423,14 @@ def test_points_by_line_and_by_name(capsys, files):
             ["--at", "guess"],
             "No point that is asked for has a δ; `guess`: its dtype is int32: it has an output and no δ",
         ),
-        (["--by", "scopes"], 'The function has no points by="scopes"'),
+        (
+            ["--by", "scopes"],
+            "`--by scopes` finds no `jax.named_scope` in `objective`; use `--by lines`, or tag values",
+        ),
         (["--x", "a"], "lacks the array `a`; it holds `x`, `y`, `ids`"),
         (["--x", "x,ids"], "holds arrays, not columns; give one name by `--x`"),
-        (["--data", "absent.npz"], "`absent.npz` cannot be read as npz: No such file or directory"),
-        (["--data", "data.txt"], "`data.txt` is no npz, csv, parquet or folder by its name"),
+        (["--data", "absent.npz"], "`absent.npz` is not there; give the path of an npz"),
+        (["--data", __file__], "test_main.py` is no npz, csv, parquet or folder by its name"),
         (["--devices", "3", "--batch-size", "4"], "`--batch-size` is 4, which 3 devices do not divide"),
         (["--devices", "5"], "`--devices` is 5, and `--data` has 4 rows; give no more than that"),
         (["--out", "/dev/null/out"], "`--out` is `/dev/null/out`, which"),
@@ -443,6 +455,10 @@ def test_more_devices_than_there_are(capsys, files, tmp_path):
     ("options", "message"),
     [
         (["--resume"], "--resume goes on with what is in --out; name its directory"),
+        (["--frob"], "unrecognized arguments: --frob"),
+        (["more"], "unrecognized arguments: more"),
+        (["--data", ""], "argument --data: it is empty; give a path"),
+        (["--out", ""], "argument --out: it is empty; give a path"),
         (["--x", "a,,b"], "'a,,b' has an empty name; divide names by commas"),
         (["--by", "modules"], "invalid choice: 'modules'"),
         (["--batch-size", "0"], "'0' is not an integer of at least 1"),
@@ -451,7 +467,80 @@ def test_more_devices_than_there_are(capsys, files, tmp_path):
 def test_options_that_are_none(capsys, files, options, message):
     with pytest.raises(SystemExit, match="2"):
         main(["walk", *files, *options])
-    assert message in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert err.startswith("usage: jaxwalk walk [-h]")
+    assert message in err
+
+
+def test_a_command_that_is_none(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["frob"])
+    err = capsys.readouterr().err
+    assert "[--json] COMMAND ..." in err
+    assert "argument COMMAND: invalid choice: 'frob'" in err
+
+
+WORDS = """
+import jaxwalk as jw
+params = 1.0
+def objective(params, x, y):
+    jw.tag(x, "h")
+    out = jw.tag(x.sum() * params, "out")
+    {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "message"),
+    [
+        ("return out", "`--at='z*'` matches no point. There are: `h`, `out`.\n"),
+        (
+            "raise ValueError('give `out` and `batches` a value; `resume=True`')",
+            "fails on the first datum: ValueError: give `out` and `batches` a value; `resume=True` (model.py:7).\n",
+        ),
+        (
+            "return jw.walk(lambda x: jw.tag(x, 'out'), at='z')(out).value",
+            "fails on the first datum: PointError: `at='z'` matches no point. There are: `out` (model.py:7).\n",
+        ),
+    ],
+)
+def test_what_a_user_has_named_is_not_translated(capsys, files, tmp_path, last, message):
+    (tmp_path / "model.py").write_text(WORDS.format(last))
+    status, _, err = run(capsys, "walk", *files, "--at", "z*")
+    assert status == 2
+    assert err.endswith(message)
+
+
+def test_columns_that_do_not_fit_are_named(capsys, files, tmp_path):
+    (tmp_path / "data.csv").write_text(',a,b,price,y\n0,1,2,"1,000",3\n')
+    status, _, err = run(capsys, "walk", files[0], "--data", str(tmp_path / "data.csv"))
+    assert status == 2
+    assert "(model.py:3)" in err or "(model.py:4)" in err
+    assert err.endswith(
+        "x is the columns ``, `a`, `b`; choose others by `--x`. Not numbers, and not used of `--data`: `price`.\n"
+    )
+
+
+def test_sigterm_stops_it_as_ctrl_c_does(capsys, files, monkeypatch):
+    def killed(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("jaxwalk._command.survey", killed)
+    assert run(capsys, "walk", *files) == (143, "", "jaxwalk: stopped.\n")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_names_are_folded_at_their_slashes(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    name = "encoder/convolution/return"
+    columns = ("point", "a", "b", "largest ‖δ‖")
+    show([Table("", columns, [(name, "0.123456789", "0.123456789", f"{name} 12.25, {name} 3")])])
+    cells = [line[1:].split("   ") for line in capsys.readouterr().out.splitlines()]
+    assert "".join(line[0].strip() for line in cells[4:]) == name
+    assert [line[0].strip() for line in cells[4:6]] == ["encoder/", "convolution/"]
+    assert [line[-1].strip() for line in cells[-3:-1]] == ["convolution/", "return 3"]
 
 
 def test_what_cannot_be_judged_says_so(capsys, files, monkeypatch):

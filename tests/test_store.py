@@ -171,7 +171,7 @@ def test_a_place_where_no_directory_can_be(tmp_path):
 
 def test_pyarrow_is_asked_for_first(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(StoreError, match=re.escape("`out` needs pyarrow; install it: pip install 'jaxwalk[store]'.")):
+    with pytest.raises(StoreError, match=re.escape("`out` needs pyarrow, the extra `store`: `uv sync --extra store`")):
         opened(tmp_path / "new")
     assert not (tmp_path / "new").exists()
 

@@ -22,3 +22,4 @@ def digits(held_out):
 if __name__ == "__main__":
     x, y = digits(held_out=True)
     np.savez(sys.argv[1], x=x, y=y)
+    print(f"{len(x)} digits held out: {sys.argv[1]}")

@@ -61,3 +61,4 @@ def _frame(cell):
 if __name__ == "__main__":
     x, y = digits(held_out=True)
     draw(sys.argv[1], params, x, y, culprits(params, x, y, COUNT))
+    print(f"{COUNT} culprits among {len(x)} digits held out: {sys.argv[1]}")

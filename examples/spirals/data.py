@@ -21,3 +21,4 @@ def spirals(count, seed):
 if __name__ == "__main__":
     x, y = spirals(500, seed=1)
     np.savez(sys.argv[1], x=x, y=y)
+    print(f"{len(x)} points on two spirals: {sys.argv[1]}")
