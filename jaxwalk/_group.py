@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ._batches import COUNTS
+from ._entry_sums import all_means
 from ._fold import Partial, either
 
 WHOLE = jnp.int32  # of the data of one group of batches: what is carried goes to the host after each
@@ -93,9 +94,8 @@ def ended(group: Sent, top: int) -> tuple[Carry, Rows]:
 
 
 def _mean(loss: jax.Array, counts: jax.Array) -> Partial:
-    count = jnp.sum(counts, dtype=WHOLE)
-    total = jnp.sum(jnp.where(counts, loss, 0))
-    return Partial({"count": count, "mean": total / jnp.maximum(count, 1).astype(total.dtype)}, count > 0)
+    each = {"count": counts.astype(WHOLE), "mean": jnp.where(counts, loss, 0)}
+    return Partial(all_means(each, counts), jnp.any(counts))
 
 
 def _larger(largest: Largest, rows: Rows, bad: jax.Array, place: jax.Array, counts: jax.Array) -> Largest:

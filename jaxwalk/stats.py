@@ -62,6 +62,8 @@ from ._entry_sums import (
     all_sums,
     bits_of,
     by_unit,
+    common_scale,
+    common_scale_of_all,
     counted,
     entry_axes,
     is_zero,
@@ -234,16 +236,33 @@ def _delta_output_of(output: Any, delta: Any) -> State:
     output, delta = jnp.asarray(output), jnp.asarray(delta)
     wide = lambda x: x.astype(widened(x.dtype))
     product = jnp.atleast_1d(jnp.real(wide(delta) * wide(output)))
-    total = jnp.sum(jnp.where(jnp.isfinite(product), product, 0), axis=entry_axes(product))
-    return {"data": jnp.ones(total.shape, jnp.int32), "total": total}
+    product, axes = jnp.where(jnp.isfinite(product), product, 0), entry_axes(product)
+    scale = scale_of(jnp.max(jnp.abs(product), axis=axes, initial=0, keepdims=True))
+    total, scale = jnp.sum(product * (1 / scale), axis=axes), scale.reshape(-1)
+    return {"data": jnp.ones(scale.shape, jnp.int32), "scale": scale, "total": total}
+
+
+def _merge_delta_output(a: State, b: State) -> State:
+    scale, of_a, of_b = common_scale(a, b)
+    return {"data": a["data"] + b["data"], "scale": scale, "total": a["total"] * of_a + b["total"] * of_b}
+
+
+def _merge_all_delta_output(states: State, which: Any) -> State:
+    scale, factor = common_scale_of_all(states)
+    return {**all_sums({"data": states["data"], "total": states["total"] * factor}, which), "scale": scale}
 
 
 def _finish_delta_output(state: State) -> dict[str, Any]:
-    of_unit = over(state["total"], state["data"])
-    return {"delta_output": of_unit.sum(axis=-1), "unit_delta_output": of_unit}
+    scale, of_unit = state["scale"], over(state["total"], state["data"])
+    largest = scale.max(axis=-1, initial=0)
+    part = scale / numpy_of(state).where(largest > 0, largest, 1)[..., None]
+    with np.errstate(over="ignore"):
+        return {"delta_output": (of_unit * part).sum(axis=-1) * largest, "unit_delta_output": of_unit * scale}
 
 
-delta_output = Statistic("delta_output", _delta_output_of, sums, _finish_delta_output, merge_all=all_sums)
+delta_output = Statistic(
+    "delta_output", _delta_output_of, _merge_delta_output, _finish_delta_output, merge_all=_merge_all_delta_output
+)
 """Σ δ·output, the derivative of the loss with respect to a factor on the value: how the loss would grow, to first
 order, with the value as a whole; minus it is what putting the value to zero is predicted to change.
 

@@ -206,6 +206,7 @@ def test_a_branch_that_is_never_taken():
     branching = lambda p, x, y: lax.cond(y > 99, lambda v: jw.tag(v * 2, "never"), lambda v: v, jw.tag(x[0], "x"))
     found = evaluate(fun=branching, keep=jw.stats.combine(jw.stats.norms, jw.stats.nonfinite))
     assert np.isnan(found.kept["never"]["delta_rms"])
+    assert np.isnan(found.kept["never"]["output_max"])
     assert found.kept["never"]["delta_nan"] == 0
     assert found.kept["x"]["delta_rms"] == 1
 
@@ -294,6 +295,20 @@ def test_nothing_but_nan():
     found = evaluate(batches(x=np.full_like(X, np.nan)))
     assert (found.count, found.nonfinite) == (23, 23)
     assert np.isnan(found.loss)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [np.full(4, 1e38), np.full(256, 2e36), np.full((3, 1), 2e38), np.array([[3e38, -3e38], [3e38, 2e38], [np.inf, 0]])],
+    ids=["4", "256", "3 batches", "mixed"],
+)
+def test_losses_whose_sum_is_no_float32(data):
+    rows = np.atleast_2d(data).astype(np.float32)
+    found = evaluate(rows, fun=lambda p, x: jw.tag(x, "x"), keep=jw.stats.delta_output)
+    finite = data[np.isfinite(data)]
+    np.testing.assert_allclose(found.loss, finite.mean(), rtol=1e-6)
+    kept = found.kept["x"]  # of a datum with nothing finite the sum is 0
+    np.testing.assert_allclose([kept["delta_output"], *kept["unit_delta_output"]], finite.sum() / data.size, rtol=1e-6)
 
 
 @pytest.mark.parametrize("scale", [1e-28, 1e28])
