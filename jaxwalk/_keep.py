@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -77,6 +78,25 @@ def keep_tap(point: Point, keep: Callable[[Any, Any], Any]) -> Tap:
         return jax.tree.unflatten(tree, [next(found[is_early]) for is_early in split.is_early])
 
     return Tap(slots, lambda x, slots: through(x, slots, consts), Noted(_SCALAR, shape(split.early)), collect)
+
+
+def check_keep(keep: Any) -> None:
+    """Before it is called: what is raised within it is the user's own.
+
+    Raises:
+        ArgumentError: it is no function, or does not take two arguments.
+    """
+    if not callable(keep):
+        raise ArgumentError(f"`keep` is {shown(keep)}; it must be a function (output, delta) -> arrays.")
+    try:
+        takes = inspect.signature(keep)
+    except (TypeError, ValueError):  # as of some that are written in C
+        return
+    try:
+        takes.bind(None, None)
+    except TypeError:
+        fix = "give a function of these two"
+        raise ArgumentError(f"`keep` must take (output, delta), and what it takes is {takes}; {fix}.") from None
 
 
 def _as_kept(leaf: Any, point: Point) -> jax.Array:
