@@ -37,7 +37,7 @@ class Carry(NamedTuple):
 
     Attributes:
         data, nonfinite: how many data; how many of them have a loss or a norm that is NaN or Inf.
-        loss: the mean loss of those that have a finite one, and whether there is one.
+        loss: the mean loss of those that have a finite one, and how many they are.
         states: of the statistics; those of points whose states have one form are one, with a leading axis of points.
         largest: the culprits.
     """
@@ -95,7 +95,7 @@ def ended(group: Sent, top: int) -> tuple[Carry, Rows]:
 
 def _mean(loss: jax.Array, counts: jax.Array) -> Partial:
     each = {"count": counts.astype(WHOLE), "mean": jnp.where(counts, loss, 0)}
-    return Partial(all_means(each, counts), jnp.any(counts))
+    return Partial(all_means(each, counts), jnp.sum(counts, dtype=WHOLE))
 
 
 def _larger(largest: Largest, rows: Rows, bad: jax.Array, place: jax.Array, counts: jax.Array) -> Largest:
@@ -114,7 +114,7 @@ def _none_of(rows: Rows, top: int) -> Largest:
 
 def start(rows: Rows, states: list[Partial], top: int) -> Carry:
     none = jnp.zeros((), WHOLE)
-    mean = Partial({"count": none, "mean": jnp.zeros((), rows.loss.dtype)}, jnp.bool_(False))
+    mean = Partial({"count": none, "mean": jnp.zeros((), rows.loss.dtype)}, none)
     return Carry(none, none, mean, _zeros(states), _none_of(rows, top))
 
 

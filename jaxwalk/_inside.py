@@ -21,7 +21,7 @@ def of_datum(statistic: Statistic) -> Kept:
     @jax.jit
     def partial(output: Any, delta: Any, counts: Any) -> Partial:
         state = statistic.of(output, delta)
-        return Partial(where(counts, state, jax.tree.map(jnp.zeros_like, state)), counts)
+        return Partial(where(counts, state, jax.tree.map(jnp.zeros_like, state)), jnp.int32(counts))
 
     return partial
 
@@ -56,7 +56,7 @@ def over_data(statistic: Statistic, partial: Partial, groups: int = 1) -> Partia
     if groups > 1:
         runs = jax.tree.map(lambda leaf: leaf.reshape(groups, -1, *leaf.shape[1:]), partial)
         partial = jax.vmap(lambda run: over_data(statistic, run))(runs)
-    union = lambda states, seen: Partial(merged(statistic, states, seen), jnp.any(seen))
+    union = lambda states, seen: Partial(merged(statistic, states, seen > 0), jnp.sum(seen, dtype=jnp.int32))
     for _ in range(partial.seen.ndim - 1):
         union = jax.vmap(union, in_axes=1)
     return union(*partial)

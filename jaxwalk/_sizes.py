@@ -47,6 +47,10 @@ def _finish(state: State) -> dict[str, Any]:
     return {**of_any, "nonfinite_data": state["nonfinite_data"]}
 
 
-sizes = two_sided("sizes", Measure(_of, _merge, _finish, _merge_all))
-"""Of the output and of δ, over its entries that are finite: `mean` and `max` of |x|, `zeros`, the share that is exactly
-zero; each a mean over the data but for the largest. `nonfinite_data`: how many data have an entry that is not."""
+sizes = two_sided(
+    "sizes",
+    Measure(_of, _merge, _finish, _merge_all),
+    """Of the output and of δ, over its entries that are finite: `mean` and `max` of |x|, `zeros`, the share that is
+    exactly zero; each a mean over the data but for the largest. `nonfinite_data`: how many data have an entry that is
+    not.""",
+)

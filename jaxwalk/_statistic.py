@@ -42,6 +42,7 @@ class Statistic:
         merge_all: (states, which) -> state: of many data at once, where that is cheaper than two by two; arrays have a
             leading axis, and `which`, booleans of that length, says whose are to be merged: the others are zeros.
             It is called with JAX's arrays.
+        doc: what `help` says of it, if not this.
     """
 
     name: str
@@ -51,6 +52,11 @@ class Statistic:
     side: str | None = None
     parts: tuple[Statistic, ...] = ()
     merge_all: Callable[[State, Any], State] | None = None
+    doc: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.doc is not None:
+            object.__setattr__(self, "__doc__", self.doc)
 
     def __call__(self, output: Any, delta: Any) -> dict[str, Any]:
         """The results for one value: what `jw.walk(fun, keep=statistic)` keeps."""
@@ -130,7 +136,7 @@ def merged(statistic: Statistic, states: State, which: Any) -> State:
     """Of many data at once: the states of those of `which`, along a leading axis, as one; of none, zeros."""
     if statistic.merge_all is not None:
         return statistic.merge_all(states, which)
-    return fold(statistic.merge, Partial(states, which)).state
+    return fold(statistic.merge, Partial(states, jnp.int32(which))).state
 
 
 def _flat(results: Mapping[str, dict[str, Any]]) -> dict[str, Any]:

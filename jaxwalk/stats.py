@@ -7,10 +7,13 @@ What holds for all of them, unless they say otherwise:
   unit. `with_units` chooses other axes.
 - **Non-finite entries are left out**, so that one NaN among a million data does not wipe the rest. `nonfinite` counts
   them, and is part of `summary`.
-- **Nothing to take it of**, as the mean of an array of size 0, gives NaN; counts are 0.
+- **Nothing to take it of**, as the mean or the largest of an array of size 0, gives NaN; counts are 0, and so are sums
+  within a datum: the l1, l2 and δ·output of an array of size 0.
 - **Dtypes**: float16 and bfloat16 are summed in float32, float64 stays, of complex numbers the modulus is taken. Counts
   are int32.
 - **Over data**, states merge exactly (to rounding), in any order: the result does not depend on the batches.
+  A mean of numbers that are finite is finite.
+- **In a branch** of a `cond` or `switch` statistics are of the data that took it: `Evaluation.seen` counts them.
 
 | statistic | results, `output_` and `delta_` in front of those marked * |
 |---|---|
@@ -54,9 +57,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ._averaged import averaged as averaged
-from ._averaged import largest as largest
-from ._averaged import summed as summed
+from ._averaged import averaged, largest, summed
 from ._dtypes import widened
 from ._entry_sums import (
     all_sums,
@@ -76,28 +77,58 @@ from ._entry_sums import (
 )
 from ._measure import Measure, joined, two_sided
 from ._moments import ENTRY_MOMENTS, NORMS, UNIT_MOMENTS
-from ._statistic import State as State
-from ._statistic import Statistic as Statistic
-from ._statistic import combine as combine
-from ._statistic import numpy_of as numpy_of
-from ._statistic import of_delta as of_delta
-from ._statistic import of_output as of_output
-from ._statistic import with_units as with_units
+from ._statistic import State, Statistic, combine, numpy_of, of_delta, of_output, with_units
 
-norms = two_sided("norms", NORMS)
-"""The size of the output and of δ: scalars, never lost to under- or overflow of a square.
+__all__ = [
+    "MAGNITUDES",
+    "State",
+    "Statistic",
+    "averaged",
+    "blocked",
+    "combine",
+    "cosine",
+    "dead",
+    "delta_output",
+    "largest",
+    "magnitudes",
+    "moments",
+    "nonfinite",
+    "norms",
+    "numpy_of",
+    "of_delta",
+    "of_output",
+    "summary",
+    "summed",
+    "with_units",
+    "zeros",
+]
 
-`output_l1`, `output_l2`: Σ|x|, √Σx² of a datum; over data, their mean (over the data without a non-finite entry).
-`output_max`: the largest |x| of all entries of all data. `output_rms`: √mean x² over all entries of all data.
-`delta_l1`, `delta_l2`, `delta_max`, `delta_rms`: the same of δ.
-"""
 
-moments = two_sided("moments", UNIT_MOMENTS)
-"""Mean and variance per unit, over the entries of all data: vectors of the length of the last axis.
+def __dir__() -> list[str]:
+    return __all__
 
-`output_unit_mean`, `output_unit_variance` (divided by the number of entries), `output_unit_std`, its root, which holds
-where the variance of small numbers is too small for its dtype; the same of δ as `delta_unit_mean` and so on.
-"""
+
+norms = two_sided(
+    "norms",
+    NORMS,
+    """The size of the output and of δ: scalars, never lost to under- or overflow of a square.
+
+    `output_l1`, `output_l2`: Σ|x|, √Σx² of a datum; over data, their mean (over the data without a non-finite entry;
+    NaN if there is none).
+    `output_max`: the largest |x| of all entries of all data. `output_rms`: √mean x² over all entries of all data.
+    `delta_l1`, `delta_l2`, `delta_max`, `delta_rms`: the same of δ.
+    """,
+)
+
+moments = two_sided(
+    "moments",
+    UNIT_MOMENTS,
+    """Mean and variance per unit, over the entries of all data: vectors of the length of the last axis.
+
+    `output_unit_mean`, `output_unit_variance` (divided by the number of entries), `output_unit_std`, its root, which
+    holds where the variance of small numbers is too small for its dtype; the same of δ as `delta_unit_mean` and so on.
+    """,
+)
 
 # Zeros, dead units, blocked flow ------------------------------------------------------------------------
 
@@ -118,8 +149,12 @@ def _finish_zeros(state: State) -> dict[str, Any]:
 
 
 _zeros = Measure(_zeros_of, sums, _finish_zeros, all_sums, _quick_zeros_of)
-zeros = two_sided("zeros", _zeros)
-"""The share of entries that are exactly zero: `output_zeros`, `delta_zeros`. 0.0 and -0.0 are, a subnormal is not."""
+zeros = two_sided(
+    "zeros",
+    _zeros,
+    """The share of entries that are exactly zero: `output_zeros`, `delta_zeros`. 0.0 and -0.0 are, a subnormal is
+    not.""",
+)
 
 
 def _dead_of(output: Any, delta: Any) -> State:
@@ -140,15 +175,22 @@ def _finish_dead(state: State) -> dict[str, Any]:
     }
 
 
-dead = Statistic("dead", _dead_of, sums, _finish_dead, "output", merge_all=all_sums)
-"""Units that were never active over the data: whose output was exactly zero at every entry.
+dead = Statistic(
+    "dead",
+    _dead_of,
+    sums,
+    _finish_dead,
+    "output",
+    merge_all=all_sums,
+    doc="""Units that were never active over the data: whose output was exactly zero at every entry.
 
-Active is what is not zero, positive or negative. So a relu that never fires is dead, and a unit that dropout or a mask
-always takes; one of gelu or tanh, whose outputs are small but not zero, is not.
+    Active is what is not zero, positive or negative. So a relu that never fires is dead, and a unit that dropout or a
+    mask always takes; one of gelu or tanh, whose outputs are small but not zero, is not.
 
-`dead`: per unit, whether. `dead_count`, `dead_share`: how many units, what share of them. `active_share`: per unit, the
-share of its entries that were active.
-"""
+    `dead`: per unit, whether. `dead_count`, `dead_share`: how many units, what share of them. `active_share`: per unit,
+    the share of its entries that were active.
+    """,
+)
 
 
 def _blocked_of(output: Any, delta: Any) -> State:
@@ -166,15 +208,21 @@ def _finish_blocked(state: State) -> dict[str, Any]:
     }
 
 
-blocked = Statistic("blocked", _blocked_of, sums, _finish_blocked, merge_all=all_sums)
-"""Blocked flow: of the entries at which a δ arrives (δ ≠ 0), the share whose output is exactly zero.
+blocked = Statistic(
+    "blocked",
+    _blocked_of,
+    sums,
+    _finish_blocked,
+    merge_all=all_sums,
+    doc="""Blocked flow: of the entries at which a δ arrives (δ ≠ 0), the share whose output is exactly zero.
 
-At the output of a relu, of dropout or of a mask, nothing flows on from there: their derivative is zero where their
-output is. One point cannot know which operation made its value. At the result of a matrix product, a zero is a number
-like any other, and δ passes: ask at the points behind the operations that switch off.
+    At the output of a relu, of dropout or of a mask, nothing flows on from there: their derivative is zero where their
+    output is. One point cannot know which operation made its value. At the result of a matrix product, a zero is a
+    number like any other, and δ passes: ask at the points behind the operations that switch off.
 
-`blocked`: per unit; NaN where no δ arrives. `blocked_share`: over the entries of all units.
-"""
+    `blocked`: per unit; NaN where no δ arrives. `blocked_share`: over the entries of all units.
+    """,
+)
 
 
 # Non-finite numbers, magnitudes -------------------------------------------------------------------------
@@ -196,11 +244,14 @@ def _finish_nonfinite(state: State) -> dict[str, Any]:
 
 
 _nonfinite = Measure(_nonfinite_of, sums, _finish_nonfinite, all_sums, _no_nonfinite_of)
-nonfinite = two_sided("nonfinite", _nonfinite)
-"""Counts of what no other statistic takes in: `output_nan`, `output_inf` (both signs), and `output_nonfinite_data`, the
-number of data with at least one of them; `delta_nan`, `delta_inf`, `delta_nonfinite_data`. Scalars, int32."""
+nonfinite = two_sided(
+    "nonfinite",
+    _nonfinite,
+    """Counts of what no other statistic takes in: `output_nan`, `output_inf` (both signs), and `output_nonfinite_data`,
+    the number of data with at least one of them; `delta_nan`, `delta_inf`, `delta_nonfinite_data`. Scalars, int32.""",
+)
 
-MAGNITUDES = np.array([0.0, *(2.0**exponent for exponent in range(-149, 128)), np.inf])
+MAGNITUDES = (0.0, *(2.0**exponent for exponent in range(-149, 128)), np.inf)
 """Where each of the 279 bins of `magnitudes` begins."""
 
 
@@ -220,13 +271,16 @@ def _magnitudes_of(x: Any) -> State:
     return {"magnitudes": jnp.zeros(len(MAGNITUDES), jnp.int32).at[number].add(1)}
 
 
-magnitudes = two_sided("magnitudes", Measure(_magnitudes_of, sums, dict, all_sums))
-"""Histograms of |output| and |δ| by powers of two: `output_magnitudes`, `delta_magnitudes`, int32 of 279 bins.
+magnitudes = two_sided(
+    "magnitudes",
+    Measure(_magnitudes_of, sums, dict, all_sums),
+    """Histograms of |output| and |δ| by powers of two: `output_magnitudes`, `delta_magnitudes`, int32 of 279 bins.
 
-Bin 0 counts zeros; bin k, of 1 to 277, what is at least 2**(k - 150) and less than twice that, from the smallest
-subnormal number of float32, 2**-149, to its largest, below 2**128; bin 278 what is not finite. `MAGNITUDES` is where
-each begins. Numbers of float64 beyond this range count in bins 1 and 277.
-"""
+    Bin 0 counts zeros; bin k, of 1 to 277, what is at least 2**(k - 150) and less than twice that, from the smallest
+    subnormal number of float32, 2**-149, to its largest, below 2**128; bin 278 what is not finite. `MAGNITUDES` is
+    where each begins. Numbers of float64 beyond this range count in bins 1 and 277.
+    """,
+)
 
 
 # Both sides together, directions -----------------------------------------------------------------------
@@ -261,14 +315,18 @@ def _finish_delta_output(state: State) -> dict[str, Any]:
 
 
 delta_output = Statistic(
-    "delta_output", _delta_output_of, _merge_delta_output, _finish_delta_output, merge_all=_merge_all_delta_output
-)
-"""Σ δ·output, the derivative of the loss with respect to a factor on the value: how the loss would grow, to first
-order, with the value as a whole; minus it is what putting the value to zero is predicted to change.
+    "delta_output",
+    _delta_output_of,
+    _merge_delta_output,
+    _finish_delta_output,
+    merge_all=_merge_all_delta_output,
+    doc="""Σ δ·output, the derivative of the loss with respect to a factor on the value: how the loss would grow, to
+    first order, with the value as a whole; minus it is what putting the value to zero is predicted to change.
 
-`delta_output`: the sum over a datum, its mean over data. `unit_delta_output`: the same per unit. Of complex numbers the
-real part. Products that are not finite are left out.
-"""
+    `delta_output`: the sum over a datum, its mean over data. `unit_delta_output`: the same per unit. Of complex numbers
+    the real part. Products that are not finite are left out.
+    """,
+)
 
 
 def _cosine_of(x: Any) -> State:
@@ -292,17 +350,23 @@ def _finish_cosine(state: State) -> dict[str, Any]:
     }
 
 
-cosine = two_sided("cosine", Measure(_cosine_of, sums, _finish_cosine, all_sums))
-"""How far the data pull in one direction. With uᵢ the δ of datum i, as one vector, divided by its ℓ2 norm, and ū their
-mean over the data:
+cosine = two_sided(
+    "cosine",
+    Measure(_cosine_of, sums, _finish_cosine, all_sums),
+    """How far the data pull in one direction. With uᵢ the δ of datum i, as one vector, divided by its ℓ2 norm, and ū
+    their mean over the data:
 
-`delta_cosine`: the mean over data of the cosine of uᵢ and ū, which is |ū|: 1 if all have one direction, about 1/√n if n
-data have independent ones. `delta_pairwise_cosine`: the mean cosine of two different data; NaN for fewer than two.
-`output_cosine`, `output_pairwise_cosine`: of the output. Data that are zero, or not finite, have no direction and are
-left out. A complex number is a vector of two. The state is as large as the value.
-"""
+    `delta_cosine`: the mean over data of the cosine of uᵢ and ū, which is |ū|: 1 if all have one direction, about 1/√n
+    if n data have independent ones. `delta_pairwise_cosine`: the mean cosine of two different data; NaN for fewer than
+    two. `output_cosine`, `output_pairwise_cosine`: of the output. Data that are zero, or not finite, have no direction
+    and are left out. A complex number is a vector of two. The state is as large as the value.
+    """,
+)
 
 
-summary = two_sided("summary", joined(norms=NORMS, moments=ENTRY_MOMENTS, zeros=_zeros, nonfinite=_nonfinite))
-"""What `jw.evaluate` keeps by default, all scalars: `norms`, the mean, variance and std over all entries of all data
-(`output_mean`, `output_variance`, `output_std`, `delta_mean`, ...), `zeros` and `nonfinite`."""
+summary = two_sided(
+    "summary",
+    joined(norms=NORMS, moments=ENTRY_MOMENTS, zeros=_zeros, nonfinite=_nonfinite),
+    """What `jw.evaluate` keeps by default, all scalars: `norms`, the mean, variance and std over all entries of all
+    data (`output_mean`, `output_variance`, `output_std`, `delta_mean`, ...), `zeros` and `nonfinite`.""",
+)

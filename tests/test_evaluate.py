@@ -58,6 +58,7 @@ def assert_same(a, b, rtol=1e-5):
     )
     np.testing.assert_allclose(a.loss, b.loss, rtol=rtol)
     assert list(a.kept) == list(b.kept)
+    jax.tree.map(np.testing.assert_array_equal, dict(a.seen), dict(b.seen))
     for name in a.kept:
         assert list(a.kept[name]) == list(b.kept[name])
         for key, value in a.kept[name].items():
@@ -194,6 +195,7 @@ def test_scan_checkpoint_cond_and_jit():
         expected = np.sqrt((delta**2).sum(-1)).mean(0)
         np.testing.assert_allclose(found.kept[name]["delta_l2"], expected, rtol=1e-5)
     for name, taken in (("yes", Y > 0), ("no", Y <= 0)):  # of the data that went that way alone
+        assert found.seen[name] == taken.sum()
         delta = np.asarray(walks.deltas[name], np.float64)[taken]
         np.testing.assert_allclose(found.kept[name]["delta_rms"], np.sqrt((delta**2).mean()), rtol=1e-5)
         np.testing.assert_allclose(found.kept[name]["output_max"], np.abs(walks.outputs[name][taken]).max(), rtol=1e-5)
@@ -202,9 +204,25 @@ def test_scan_checkpoint_cond_and_jit():
         np.testing.assert_allclose(datum.norms["step"], np.linalg.norm(np.ravel(delta)), rtol=1e-5)
 
 
+def test_how_many_data_took_a_branch(float64):
+    def branching(w, x):
+        branch = lambda h, i: lax.cond(h > i, lambda h: jw.tag(h / 2, "yes"), lambda h: jw.tag(h, "no"), h)
+        h, _ = lax.scan(lambda h, i: (branch(h, i), None), jw.tag(w * x, "x"), jnp.arange(2.0))
+        return h
+
+    found = evaluate([np.array([-1.0, 1, 2]), np.array([5.0])], fun=branching, params=1.0)
+    assert {name: found.seen[name].tolist() for name in found.seen} == {"x": 4, "no": [1, 3], "yes": [3, 1]}
+    assert [line.split()[-3] for line in repr(found).splitlines() if "[1]" in line] == ["()", "()"]
+    assert found.to_pandas()["data"].tolist() == [4, 1, 3, 3, 1]
+    assert "data" not in evaluate().to_pandas()
+    with pytest.raises(jw.PointError, match="keep=None"):
+        evaluate(keep=None).seen["act"]
+
+
 def test_a_branch_that_is_never_taken():
     branching = lambda p, x, y: lax.cond(y > 99, lambda v: jw.tag(v * 2, "never"), lambda v: v, jw.tag(x[0], "x"))
     found = evaluate(fun=branching, keep=jw.stats.combine(jw.stats.norms, jw.stats.nonfinite))
+    assert (found.seen["never"], found.seen["x"]) == (0, 23)
     assert np.isnan(found.kept["never"]["delta_rms"])
     assert np.isnan(found.kept["never"]["output_max"])
     assert found.kept["never"]["delta_nan"] == 0

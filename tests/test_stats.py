@@ -1,6 +1,8 @@
 """`jw.stats`: against NumPy in float64, whatever the batches; what is left out; what is not saved."""
 
 import functools
+import inspect
+import pydoc
 
 import jax
 import jax.numpy as jnp
@@ -437,6 +439,28 @@ def test_names_that_clash():
 def test_messages(call, message):
     with pytest.raises(jw.ArgumentError, match=message):
         call(np.ones(3, np.float32))
+
+
+@pytest.mark.parametrize("statistic", [*BOTH, *JOINT], ids=str)
+def test_help_says_what_a_statistic_is(statistic):
+    x = jax.ShapeDtypeStruct(SHAPE, np.float32)
+    found = inspect.getdoc(statistic)
+    if statistic is not stats.summary:  # which names the others
+        results = jax.eval_shape(statistic, x, x)
+        assert all(f"`{name}`" in found for name in results if not name.startswith("delta_") or statistic in JOINT)
+    assert found.splitlines()[0] in pydoc.plain(pydoc.render_doc(statistic))
+    assert inspect.getdoc(stats.with_units(statistic)) == found
+    if statistic in BOTH:
+        assert inspect.getdoc(stats.of_delta(statistic)) == found
+
+
+def test_help_of_all():
+    found = pydoc.plain(pydoc.render_doc(stats))
+    assert dir(stats) == sorted(stats.__all__)
+    assert all(f"    {s.name} = Statistic({s.name})" in found for s in [*BOTH, *JOINT])
+    assert all(f"    {name}(" in found for name in ("combine", "of_delta", "of_output", "averaged", "with_units"))
+    assert "ndarray(" not in found
+    assert inspect.getdoc(stats.Statistic).startswith("A statistic of the output and the δ")
 
 
 @pytest.mark.parametrize("statistic", BOTH, ids=str)
