@@ -80,8 +80,8 @@ def _restored(said: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, 
     rows = zip(arrays["index"].tolist(), arrays["loss"].tolist(), arrays["norms"].tolist(), strict=True)
     data = [Datum(i, loss, by_point(dict(zip(said["norms"], norms, strict=True)), points)) for i, loss, norms in rows]
     whole = {name: said[name] for name in WHOLE}
-    kept, seen = (by_point(values, points, said["why"]) for values in (kept, seen))
-    return whole | {"points": points, "kept": kept, "seen": seen, "culprits": Data(data)}
+    named = {key: by_point(values, points, said["why"]) for key, values in (("kept", kept), ("seen", seen))}
+    return whole | named | {"points": points, "culprits": Data(data)}
 
 
 def _described(points: Points) -> list[dict[str, Any]]:
