@@ -95,7 +95,8 @@ def all_means(states: State, which: Any) -> State:
         unit = 2 * scale_of(number)
         # By its bits: x / (number / unit) XLA would turn into x * unit / number.
         part, _ = jnp.frexp(number)
-        return jnp.sum(means * (states["count"].astype(unit.dtype) / unit[None]), 0) / part
+        shares = states["count"].astype(unit.dtype) / unit[None]
+        return jnp.sum(means * shares.astype(means.dtype), 0) / part.astype(means.dtype)
 
     return {"count": count, **{key: mean(means) for key, means in states.items() if key != "count"}}
 

@@ -50,32 +50,11 @@ Array([[False,  True],
 
 from __future__ import annotations
 
-from typing import Any
-
-import jax
-import jax.numpy as jnp
-import numpy as np
-from jax import lax
-
 from ._averaged import averaged, largest, summed
-from ._dtypes import widened
-from ._entry_sums import (
-    all_sums,
-    bits_of,
-    by_unit,
-    common_scale,
-    common_scale_of_all,
-    counted,
-    entry_axes,
-    is_zero,
-    over,
-    plain_squares,
-    real,
-    scale_of,
-    share,
-    sums,
-)
-from ._measure import Measure, joined, two_sided
+from ._counts import HISTOGRAM, MAGNITUDES, NONFINITE, ZEROS, blocked_of, dead_of, finish_blocked, finish_dead
+from ._directions import COSINE, delta_output_of, finish_delta_output, merge_all_delta_output, merge_delta_output
+from ._entry_sums import all_sums, sums
+from ._measure import joined, two_sided
 from ._moments import ENTRY_MOMENTS, NORMS, UNIT_MOMENTS
 from ._statistic import State, Statistic, combine, numpy_of, of_delta, of_output, with_units
 
@@ -130,56 +109,18 @@ moments = two_sided(
     """,
 )
 
-# Zeros, dead units, blocked flow ------------------------------------------------------------------------
-
-
-def _zeros_of(x: Any) -> State:
-    x = real(x)
-    return {"count": counted(jnp.isfinite(x)), "zeros": counted(is_zero(x))}
-
-
-def _quick_zeros_of(x: Any) -> tuple[State, jax.Array]:
-    x = real(x)
-    state = {"count": jnp.full((), x.size, jnp.int32), "zeros": counted(is_zero(x))}
-    return state, jnp.isfinite(plain_squares(x))
-
-
-def _finish_zeros(state: State) -> dict[str, Any]:
-    return {"zeros": share(state["zeros"], state["count"])}
-
-
-_zeros = Measure(_zeros_of, sums, _finish_zeros, all_sums, _quick_zeros_of)
 zeros = two_sided(
     "zeros",
-    _zeros,
+    ZEROS,
     """The share of entries that are exactly zero: `output_zeros`, `delta_zeros`. 0.0 and -0.0 are, a subnormal is
     not.""",
 )
 
-
-def _dead_of(output: Any, delta: Any) -> State:
-    x = by_unit(output)
-    finite, axes = jnp.isfinite(x), entry_axes(x)
-    return {"count": counted(finite, axes), "active": counted(finite & ~is_zero(x), axes)}
-
-
-def _finish_dead(state: State) -> dict[str, Any]:
-    xp = numpy_of(state)
-    dead = (state["count"] > 0) & (state["active"] == 0)
-    count = xp.sum(dead, axis=-1, dtype=state["count"].dtype)
-    return {
-        "dead": dead,
-        "dead_count": count,
-        "dead_share": share(count, xp.full_like(count, dead.shape[-1])),
-        "active_share": share(state["active"], state["count"]),
-    }
-
-
 dead = Statistic(
     "dead",
-    _dead_of,
+    dead_of,
     sums,
-    _finish_dead,
+    finish_dead,
     "output",
     merge_all=all_sums,
     doc="""Units that were never active over the data: whose output was exactly zero at every entry.
@@ -192,27 +133,11 @@ dead = Statistic(
     """,
 )
 
-
-def _blocked_of(output: Any, delta: Any) -> State:
-    output, delta = by_unit(output), by_unit(delta)
-    axes = entry_axes(output)
-    arrives = jnp.isfinite(delta) & ~is_zero(delta)
-    return {"arrives": counted(arrives, axes), "blocked": counted(arrives & is_zero(output), axes)}
-
-
-def _finish_blocked(state: State) -> dict[str, Any]:
-    total = {key: value.sum(axis=-1, dtype=value.dtype) for key, value in state.items()}
-    return {
-        "blocked": share(state["blocked"], state["arrives"]),
-        "blocked_share": share(total["blocked"], total["arrives"]),
-    }
-
-
 blocked = Statistic(
     "blocked",
-    _blocked_of,
+    blocked_of,
     sums,
-    _finish_blocked,
+    finish_blocked,
     merge_all=all_sums,
     doc="""Blocked flow: of the entries at which a δ arrives (δ ≠ 0), the share whose output is exactly zero.
 
@@ -224,56 +149,16 @@ blocked = Statistic(
     """,
 )
 
-
-# Non-finite numbers, magnitudes -------------------------------------------------------------------------
-
-
-def _nonfinite_of(x: Any) -> State:
-    x = real(x)
-    nan, finite = counted(jnp.isnan(x)), counted(jnp.isfinite(x))
-    return {"nan": nan, "inf": x.size - finite - nan, "nonfinite_data": (finite < x.size).astype(jnp.int32)}
-
-
-def _no_nonfinite_of(x: Any) -> tuple[State, jax.Array]:
-    none = jnp.zeros((), jnp.int32)
-    return {"nan": none, "inf": none, "nonfinite_data": none}, jnp.isfinite(plain_squares(real(x)))
-
-
-def _finish_nonfinite(state: State) -> dict[str, Any]:
-    return {name: state[name] for name in ("nan", "inf", "nonfinite_data")}
-
-
-_nonfinite = Measure(_nonfinite_of, sums, _finish_nonfinite, all_sums, _no_nonfinite_of)
 nonfinite = two_sided(
     "nonfinite",
-    _nonfinite,
+    NONFINITE,
     """Counts of what no other statistic takes in: `output_nan`, `output_inf` (both signs), and `output_nonfinite_data`,
     the number of data with at least one of them; `delta_nan`, `delta_inf`, `delta_nonfinite_data`. Scalars, int32.""",
 )
 
-MAGNITUDES = (0.0, *(2.0**exponent for exponent in range(-149, 128)), np.inf)
-"""Where each of the 279 bins of `magnitudes` begins."""
-
-
-def _bin(x: jax.Array) -> jax.Array:
-    """The number of the bin of each entry, from its bits: no logarithm, and subnormal numbers are not flushed."""
-    info = jnp.finfo(x.dtype)
-    bits = (bits_of(x) << 1) >> 1
-    exponent = (bits >> info.nmant).astype(jnp.int32)
-    highest = info.bits - 1 - lax.clz(bits).astype(jnp.int32)
-    power = jnp.where(exponent > 0, exponent + (info.minexp - 1), highest + (info.minexp - info.nmant))
-    number = jnp.clip(power + 150, 1, len(MAGNITUDES) - 2)
-    return jnp.where(bits == 0, 0, jnp.where(jnp.isfinite(x), number, len(MAGNITUDES) - 1))
-
-
-def _magnitudes_of(x: Any) -> State:
-    number = _bin(real(x)).reshape(-1)
-    return {"magnitudes": jnp.zeros(len(MAGNITUDES), jnp.int32).at[number].add(1)}
-
-
 magnitudes = two_sided(
     "magnitudes",
-    Measure(_magnitudes_of, sums, dict, all_sums),
+    HISTOGRAM,
     """Histograms of |output| and |δ| by powers of two: `output_magnitudes`, `delta_magnitudes`, int32 of 279 bins.
 
     Bin 0 counts zeros; bin k, of 1 to 277, what is at least 2**(k - 150) and less than twice that, from the smallest
@@ -282,44 +167,12 @@ magnitudes = two_sided(
     """,
 )
 
-
-# Both sides together, directions -----------------------------------------------------------------------
-
-
-def _delta_output_of(output: Any, delta: Any) -> State:
-    output, delta = jnp.asarray(output), jnp.asarray(delta)
-    wide = lambda x: x.astype(widened(x.dtype))
-    product = jnp.atleast_1d(jnp.real(wide(delta) * wide(output)))
-    product, axes = jnp.where(jnp.isfinite(product), product, 0), entry_axes(product)
-    scale = scale_of(jnp.max(jnp.abs(product), axis=axes, initial=0, keepdims=True))
-    total, scale = jnp.sum(product * (1 / scale), axis=axes), scale.reshape(-1)
-    return {"data": jnp.ones(scale.shape, jnp.int32), "scale": scale, "total": total}
-
-
-def _merge_delta_output(a: State, b: State) -> State:
-    scale, of_a, of_b = common_scale(a, b)
-    return {"data": a["data"] + b["data"], "scale": scale, "total": a["total"] * of_a + b["total"] * of_b}
-
-
-def _merge_all_delta_output(states: State, which: Any) -> State:
-    scale, factor = common_scale_of_all(states)
-    return {**all_sums({"data": states["data"], "total": states["total"] * factor}, which), "scale": scale}
-
-
-def _finish_delta_output(state: State) -> dict[str, Any]:
-    scale, of_unit = state["scale"], over(state["total"], state["data"])
-    largest = scale.max(axis=-1, initial=0)
-    part = scale / numpy_of(state).where(largest > 0, largest, 1)[..., None]
-    with np.errstate(over="ignore"):
-        return {"delta_output": (of_unit * part).sum(axis=-1) * largest, "unit_delta_output": of_unit * scale}
-
-
 delta_output = Statistic(
     "delta_output",
-    _delta_output_of,
-    _merge_delta_output,
-    _finish_delta_output,
-    merge_all=_merge_all_delta_output,
+    delta_output_of,
+    merge_delta_output,
+    finish_delta_output,
+    merge_all=merge_all_delta_output,
     doc="""Σ δ·output, the derivative of the loss with respect to a factor on the value: how the loss would grow, to
     first order, with the value as a whole; minus it is what putting the value to zero is predicted to change.
 
@@ -328,31 +181,9 @@ delta_output = Statistic(
     """,
 )
 
-
-def _cosine_of(x: Any) -> State:
-    x = jnp.asarray(x).reshape(-1)
-    x = jnp.concatenate([x.real, x.imag]) if jnp.issubdtype(x.dtype, jnp.complexfloating) else real(x)
-    scale = scale_of(jnp.max(jnp.where(jnp.isfinite(x), jnp.abs(x), 0), initial=0))
-    scaled = x * (1 / scale)
-    squares = jnp.sum(scaled * scaled)
-    has_direction = jnp.isfinite(squares) & (squares > 0)
-    unit = jnp.where(has_direction, scaled * lax.rsqrt(jnp.where(has_direction, squares, 1)), 0)
-    return {"data": has_direction.astype(jnp.int32), "unit": unit}
-
-
-def _finish_cosine(state: State) -> dict[str, Any]:
-    count, squares = state["data"], (state["unit"] ** 2).sum(axis=-1)
-    xp = numpy_of(state)
-    n = count.astype(squares.dtype)
-    return {
-        "cosine": over(xp.sqrt(squares), count),
-        "pairwise_cosine": xp.where(count > 1, (squares - n) / xp.maximum(n * (n - 1), 1), xp.nan),
-    }
-
-
 cosine = two_sided(
     "cosine",
-    Measure(_cosine_of, sums, _finish_cosine, all_sums),
+    COSINE,
     """How far the data pull in one direction. With uᵢ the δ of datum i, as one vector, divided by its ℓ2 norm, and ū
     their mean over the data:
 
@@ -363,10 +194,9 @@ cosine = two_sided(
     """,
 )
 
-
 summary = two_sided(
     "summary",
-    joined(norms=NORMS, moments=ENTRY_MOMENTS, zeros=_zeros, nonfinite=_nonfinite),
+    joined(norms=NORMS, moments=ENTRY_MOMENTS, zeros=ZEROS, nonfinite=NONFINITE),
     """What `jw.evaluate` keeps by default, all scalars: `norms`, the mean, variance and std over all entries of all
     data (`output_mean`, `output_variance`, `output_std`, `delta_mean`, ...), `zeros` and `nonfinite`.""",
 )

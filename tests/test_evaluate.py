@@ -267,6 +267,12 @@ def test_a_plain_function_is_averaged():
     np.testing.assert_allclose(found.kept["act"]["product"], expected, rtol=1e-4)
 
 
+def test_complex_numbers_are_kept():
+    found = evaluate(keep=lambda output, delta: lax.complex(jnp.zeros_like(output), output))
+    assert found.kept["act"]["kept"].dtype == np.complex128
+    np.testing.assert_allclose(found.kept["act"]["kept"], by_hand()[1]["act"].mean(0) * 1j, rtol=1e-5)
+
+
 def test_nothing_but_norms():
     found = evaluate(keep=None)
     norms = [datum.norms["act"] for datum in found.culprits]
