@@ -93,7 +93,8 @@ def walk(
 
     Raises:
         PointError: (when called) there are no points, or `at` matches none, or only opaque ones.
-        ArgumentError: (when called) the loss is not a real scalar; an argument of `argnums` cannot be differentiated.
+        ArgumentError: `keep` does not take (output, δ); (when called) the loss is not a real scalar; an argument of
+            `argnums` cannot be differentiated.
 
     Warns:
         MemoryWarning: (when called) the outputs and deltas would take more than half of the device's memory.
