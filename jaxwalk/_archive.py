@@ -35,6 +35,7 @@ def save(fields: dict[str, Any], path: str | os.PathLike[str]) -> None:
     kept, culprits, points = fields["kept"], fields["culprits"], fields["points"]
     names, normed = list(kept.once()), list(culprits[0].norms.once()) if culprits else []
     arrays = {f"kept {i}/{key}": value for i, name in enumerate(names) for key, value in kept[name].items()}
+    arrays |= {f"seen {i}": fields["seen"][name] for i, name in enumerate(names)}
     arrays["index"] = np.array([d.index for d in culprits], np.int64)
     arrays["loss"] = np.array([d.loss for d in culprits])
     arrays["norms"] = np.array([[d.norms[name] for name in normed] for d in culprits])
@@ -75,10 +76,12 @@ def _restored(said: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, 
         if key.startswith("kept "):
             number, _, result = key.removeprefix("kept ").partition("/")
             kept[said["kept"][int(number)]][result] = value
+    seen = {name: arrays[f"seen {i}"] for i, name in enumerate(said["kept"])}
     rows = zip(arrays["index"].tolist(), arrays["loss"].tolist(), arrays["norms"].tolist(), strict=True)
     data = [Datum(i, loss, by_point(dict(zip(said["norms"], norms, strict=True)), points)) for i, loss, norms in rows]
     whole = {name: said[name] for name in WHOLE}
-    return whole | {"points": points, "kept": by_point(kept, points, said["why"]), "culprits": Data(data)}
+    named = {key: by_point(values, points, said["why"]) for key, values in (("kept", kept), ("seen", seen))}
+    return whole | named | {"points": points, "culprits": Data(data)}
 
 
 def _described(points: Points) -> list[dict[str, Any]]:

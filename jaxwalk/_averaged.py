@@ -9,9 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._entry_sums import all_sums, merge_means, real, sums
-from ._errors import ArgumentError, shown
+from ._entry_sums import all_means, all_sums, merge_means, real, sums
+from ._errors import ArgumentError, listed, shown
+from ._keep import check_keep
 from ._statistic import State, Statistic, numpy_of
+
+UNNAMED = "kept"
+"""The name of a statistic, and of its one result, where the function has none."""
 
 
 def averaged(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statistic:
@@ -28,8 +32,8 @@ def averaged(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statis
             left out of the mean.
 
     Raises:
-        ArgumentError: `keep` is no function; (when it sees a value) it returns no array, or something else, or two
-            whose paths make one name.
+        ArgumentError: `keep` is no function of these two, or a `Statistic`; (when it sees a value) it returns no
+            array, or something else, or two whose paths make one name.
 
     >>> import jax.numpy as jnp
     >>> from jaxwalk import stats
@@ -47,12 +51,7 @@ def averaged(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statis
     def finish(state: State) -> Any:
         return numpy_of(state).where(state["count"] > 0, state["mean"], np.nan)
 
-    def merge_all(states: State, which: jax.Array) -> State:
-        count, dtype = jnp.sum(states["count"], 0, dtype=jnp.int32), states["mean"].dtype
-        share = states["count"].astype(dtype) / jnp.maximum(count, 1).astype(dtype)[None]
-        return {"count": count, "mean": jnp.sum(states["mean"] * share, 0)}
-
-    return _of_each(keep, name, state, merge_means, finish, merge_all)
+    return _of_each(keep, name, state, merge_means, finish, all_means)
 
 
 def summed(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statistic:
@@ -87,9 +86,10 @@ def _of_each(
     keep: Callable, name: str | None, state: Callable, merge: Callable, finish: Callable, merge_all: Callable
 ) -> Statistic:
     """A statistic whose state is a dict of states, one of each array that `keep` returns."""
-    if not callable(keep):
-        raise ArgumentError(f"`keep` is {shown(keep)}; it must be a function (output, delta) -> arrays.")
-    given = name or getattr(keep, "__name__", "kept").replace("<lambda>", "kept")
+    if isinstance(keep, Statistic):
+        raise ArgumentError(f"`keep` is {keep}, which merges over data by itself; use it as it is.")
+    check_keep(keep)
+    given = name or getattr(keep, "__name__", UNNAMED).replace("<lambda>", UNNAMED)
     of = lambda output, delta: {key: state(x) for key, x in _arrays(keep(output, delta), given).items()}
     each = lambda function: lambda *states: {key: function(*(one[key] for one in states)) for key in states[0]}
     every = lambda states, which: {key: merge_all(one, which) for key, one in states.items()}
@@ -100,11 +100,17 @@ def _arrays(kept: Any, given: str) -> dict[str, jax.Array]:
     """What a plain function returned, by name: that of its path, and of one array alone the given name."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(kept)
     if not leaves:
-        raise ArgumentError(f"`{given}` returned no array; return what to keep of (output, delta).")
+        raise ArgumentError(f"{_said(given)} returned no array; return what to keep of (output, delta).")
     arrays = {_named(path) or given: _as_array(leaf, given) for path, leaf in leaves}
     if len(arrays) < len(leaves):
-        raise ArgumentError(f"`{given}` returned two arrays of one name, of {', '.join(arrays)}; rename one of them.")
+        among = listed(arrays)
+        raise ArgumentError(f"{_said(given)} returned two arrays of one name, of {among}; rename one of them.")
     return arrays
+
+
+def _said(given: str) -> str:
+    """The argument, and which one of several that are combined."""
+    return "`keep`" if given == UNNAMED else f"`keep` of `{given}`"
 
 
 def _named(path: tuple[Any, ...]) -> str:
@@ -114,4 +120,4 @@ def _named(path: tuple[Any, ...]) -> str:
 def _as_array(leaf: Any, given: str) -> jax.Array:
     if isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float | complex):
         return jnp.asarray(leaf)
-    raise ArgumentError(f"`{given}` returned {shown(leaf)}, which is not an array; return arrays.")
+    raise ArgumentError(f"{_said(given)} returned {shown(leaf)}, which is not an array; return arrays.")

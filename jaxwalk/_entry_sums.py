@@ -68,10 +68,37 @@ def all_sums(states: State, which: Any) -> State:
 
 
 def merge_means(a: State, b: State) -> State:
-    """Of `count` and `mean` (T. F. Chan, G. H. Golub, R. J. LeVeque, 1983)."""
-    count, dtype = a["count"] + b["count"], a["mean"].dtype
-    share = b["count"].astype(dtype) / numpy_of((a, b)).maximum(count, 1).astype(dtype)
-    return {"count": count, "mean": a["mean"] + (b["mean"] - a["mean"]) * share}
+    """Of `count` data, the means that the other keys are (T. F. Chan, G. H. Golub, R. J. LeVeque, 1983).
+
+    The step between two means is taken by halves: from -max to max it is no number of their dtype.
+    """
+    count, xp = a["count"] + b["count"], numpy_of((a, b))
+
+    def mean(of_a: Any, of_b: Any) -> Any:
+        dtype = of_a.dtype
+        share = b["count"].astype(dtype) / (2 * xp.maximum(count, 1).astype(dtype))
+        half = of_b * share - of_a * share
+        return of_a + half + half
+
+    return {"count": count, **{key: mean(a[key], b[key]) for key in a if key != "count"}}
+
+
+def all_means(states: State, which: Any) -> State:
+    """`merge_means` of many, along a leading axis; those of no data are zeros.
+
+    Counts are divided by a power of two above their sum: as exact as Σ count·mean / Σ count, which can overflow.
+    """
+    count = jnp.sum(states["count"], 0, dtype=jnp.int32)
+
+    def mean(means: jax.Array) -> jax.Array:
+        number = jnp.maximum(count, 1).astype(means.real.dtype)
+        unit = 2 * scale_of(number)
+        # By its bits: x / (number / unit) XLA would turn into x * unit / number.
+        part, _ = jnp.frexp(number)
+        shares = states["count"].astype(unit.dtype) / unit[None]
+        return jnp.sum(means * shares.astype(means.dtype), 0) / part.astype(means.dtype)
+
+    return {"count": count, **{key: mean(means) for key, means in states.items() if key != "count"}}
 
 
 # Scaled sums: Σ x² of numbers of 1e-30 is not zero, and that of 1e30 not infinite -------------------------

@@ -66,7 +66,8 @@ def evaluate(
             `params`; a dict or an array is one argument.
         at, by, source: which points, as of `walk`.
         keep: what to keep of them: a statistic of `jw.stats`; a function (output, δ) -> pytree of arrays, whose
-            results are averaged over the data; None for nothing but norms and losses.
+            results are averaged over the data; None for nothing but norms and losses. At a point in a branch of a
+            `cond` or `switch`, statistics are of the data that took it; `Evaluation.seen` says how many they are.
         top: how many data of largest loss to keep in `Evaluation.culprits`. Those with a NaN or Inf count as largest.
         mesh: devices among which each batch is divided, along the first axis of the mesh. Params that are divided among
             them already stay as they are; others are copied to all. Under `jax.distributed` each process gives its own

@@ -31,8 +31,10 @@ class Evaluation:
         loss: the mean loss of those whose loss is finite; NaN if there is none.
         nonfinite: how many data have a loss or a δ that is NaN or Inf; they lead `culprits`.
         points: the points walked.
-        kept: by point, in forward order, what the statistics say: a dict of NumPy arrays in float64, int64 or bool.
-            At a point in a loop, each has a leading axis for the steps.
+        kept: by point, in forward order, what the statistics say: a dict of NumPy arrays in float64, complex128, int64
+            or bool. At a point in a loop, each has a leading axis for the steps.
+        seen: by point, of how many data that is, an array of the shape of the loops around it: in a branch of a `cond`
+            or `switch`, of those that took it; elsewhere of all.
         culprits: the data of largest loss, as `Data`.
     """
 
@@ -41,6 +43,7 @@ class Evaluation:
     nonfinite: int
     points: Points
     kept: Named
+    seen: Named
     culprits: Data
 
     def tables(self) -> tuple[Table, Table]:
@@ -48,7 +51,8 @@ class Evaluation:
         return self._table(), self.culprits._table()
 
     def to_pandas(self) -> Any:
-        """A `pandas.DataFrame` with a row per point, and per step of the loops around it: what was kept.
+        """A `pandas.DataFrame` with a row per point, and per step of the loops around it: what was kept, and, if a
+        point is in a branch, of how many data.
 
         Raises:
             ImportError: pandas is not installed; it comes with the extra `store`.
@@ -58,7 +62,8 @@ class Evaluation:
             for step in np.ndindex(_loops(point)):
                 values = {key: value[step] for key, value in self.kept[point.name].items()}
                 cells = {key: value.item() if np.ndim(value) == 0 else value for key, value in values.items()}
-                rows.append({"point": point.name, "step": step if step else None, **cells})
+                data = {"data": self.seen[point.name][step].item()} if self._has_branches() else {}
+                rows.append({"point": point.name, "step": step if step else None, **data, **cells})
         return pandas().DataFrame(rows)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -85,7 +90,11 @@ class Evaluation:
         columns, others = self._columns()
         rows = [row for point in self.points.values() for row in self._rows(point, columns)]
         notes = [f"Also in `kept`: {listed(others, 6)}."] if others else []
+        columns = [*(["data"] if self._has_branches() else []), *columns]
         return Table(self._title(), ("X", "point", "shape", *columns, "note"), rows, ("X", *columns), notes)
+
+    def _has_branches(self) -> bool:
+        return any(point.conditional for point in self._shown())
 
     def _columns(self) -> tuple[list[str], list[str]]:
         """What is kept of any point: what has a column, and what is left to be looked up."""
@@ -105,10 +114,12 @@ class Evaluation:
         left_out = len(steps) - 2 * STEPS
         for place, step in enumerate(steps):
             if left_out > 0 and place == STEPS:
-                yield ("", f"… {left_out} more steps", "", *("" for _ in columns), "")
+                yield ("", f"… {left_out} more steps", "", *("" for _ in columns), *[""] * self._has_branches(), "")
             if left_out > 0 and STEPS <= place < len(steps) - STEPS:
                 continue
             cells = [_cell(kept[key][step]) if key in kept else "" for key in columns]
+            if self._has_branches():
+                cells = [str(self.seen[point.name][step]) if kept else "", *cells]
             name = point.name + (str(list(step)) if step else "")
             yield (str(point.number), name, str(point.shape[len(step) :]), *cells, "" if place else point.note())
 

@@ -71,6 +71,11 @@ def anywhere(tree: Any, array: str) -> Nonfinite | None:
     return None
 
 
+def mean_of(values: np.ndarray) -> np.floating:
+    """Their mean, also where their sum is too large for their dtype."""
+    return np.sum(values / max(values.size, 1), dtype=np.float64)
+
+
 def sizes_of(values: np.ndarray) -> np.ndarray:
     """|values|, wide enough to compare and to sum."""
     return np.abs(values.astype(widened(values.dtype)))

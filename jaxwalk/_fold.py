@@ -14,11 +14,11 @@ State = Any
 
 
 class Partial(NamedTuple):
-    """The states of some sets of data, and which of them are of any data at all: those of none are zeros.
+    """The states of some sets of data, and of how many data each is: those of none are zeros.
 
     Attributes:
         state: a pytree of arrays; axes of `seen` lead.
-        seen: booleans.
+        seen: numbers of data.
     """
 
     state: State
@@ -30,8 +30,8 @@ def either(merge: Merge, a: Partial, b: Partial) -> Partial:
     each = merge
     for _ in range(jnp.ndim(a.seen)):
         each = jax.vmap(each)
-    first = where(a.seen, a.state, b.state)
-    return Partial(where(a.seen & b.seen, each(a.state, b.state), first), a.seen | b.seen)
+    first = where(a.seen > 0, a.state, b.state)
+    return Partial(where((a.seen > 0) & (b.seen > 0), each(a.state, b.state), first), a.seen + b.seen)
 
 
 def fold(merge: Merge, partial: Partial) -> Partial:
@@ -80,7 +80,7 @@ def either_on_host(merge: Merge, a: Partial, b: Partial) -> Partial:
     stacked = [
         _restacked(column, like, np.shape(a.seen)) for column, like in zip(zip(*leaves), jax.tree.leaves(a.state))
     ]
-    return Partial(jax.tree.unflatten(tree, stacked), np.asarray(a.seen | b.seen))
+    return Partial(jax.tree.unflatten(tree, stacked), np.asarray(a.seen + b.seen))
 
 
 def _one(merge: Merge, a: Partial, b: Partial, index: tuple[int, ...]) -> State:

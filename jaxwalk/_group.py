@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ._batches import COUNTS
+from ._entry_sums import all_means
 from ._fold import Partial, either
 
 WHOLE = jnp.int32  # of the data of one group of batches: what is carried goes to the host after each
@@ -36,7 +37,7 @@ class Carry(NamedTuple):
 
     Attributes:
         data, nonfinite: how many data; how many of them have a loss or a norm that is NaN or Inf.
-        loss: the mean loss of those that have a finite one, and whether there is one.
+        loss: the mean loss of those that have a finite one, and how many they are.
         states: of the statistics; those of points whose states have one form are one, with a leading axis of points.
         largest: the culprits.
     """
@@ -93,9 +94,8 @@ def ended(group: Sent, top: int) -> tuple[Carry, Rows]:
 
 
 def _mean(loss: jax.Array, counts: jax.Array) -> Partial:
-    count = jnp.sum(counts, dtype=WHOLE)
-    total = jnp.sum(jnp.where(counts, loss, 0))
-    return Partial({"count": count, "mean": total / jnp.maximum(count, 1).astype(total.dtype)}, count > 0)
+    each = {"count": counts.astype(WHOLE), "mean": jnp.where(counts, loss, 0)}
+    return Partial(all_means(each, counts), jnp.sum(counts, dtype=WHOLE))
 
 
 def _larger(largest: Largest, rows: Rows, bad: jax.Array, place: jax.Array, counts: jax.Array) -> Largest:
@@ -114,7 +114,7 @@ def _none_of(rows: Rows, top: int) -> Largest:
 
 def start(rows: Rows, states: list[Partial], top: int) -> Carry:
     none = jnp.zeros((), WHOLE)
-    mean = Partial({"count": none, "mean": jnp.zeros((), rows.loss.dtype)}, jnp.bool_(False))
+    mean = Partial({"count": none, "mean": jnp.zeros((), rows.loss.dtype)}, none)
     return Carry(none, none, mean, _zeros(states), _none_of(rows, top))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +21,7 @@ def of_datum(statistic: Statistic) -> Kept:
     @jax.jit
     def partial(output: Any, delta: Any, counts: Any) -> Partial:
         state = statistic.of(output, delta)
-        return Partial(where(counts, state, jax.tree.map(jnp.zeros_like, state)), counts)
+        return Partial(where(counts, state, jax.tree.map(jnp.zeros_like, state)), jnp.int32(counts))
 
     return partial
 
@@ -40,7 +39,7 @@ def of_batch(statistic: Statistic, groups: int = 1) -> Kept:
 
     def kept(output: Any, delta: Any, counts: Any) -> Partial:
         found = {name: part(output, delta, counts) for name, part in each.items()}
-        seen = functools.reduce(jnp.logical_or, [partial.seen for partial in found.values()])
+        seen, *_ = (partial.seen for partial in found.values())
         return Partial({name: partial.state for name, partial in found.items()}, seen)
 
     return kept
@@ -61,8 +60,8 @@ def _of_one(statistic: Statistic, groups: int) -> Kept:
 
     def kept(output: Any, delta: Any, counts: Any) -> Partial:
         # A call of `one` looks at all that it is given.
-        output, delta = {"output": (output, output), "delta": (delta, delta)}.get(statistic.side, (output, delta))
-        return one(output, delta, counts)
+        sides = {"output": (output, output), "delta": (delta, delta)}
+        return one(*sides.get(statistic.side or "", (output, delta)), counts)
 
     return kept
 
@@ -76,7 +75,7 @@ def over_data(statistic: Statistic, partial: Partial, groups: int = 1) -> Partia
     if groups > 1:
         runs = jax.tree.map(lambda leaf: leaf.reshape(groups, -1, *leaf.shape[1:]), partial)
         partial = jax.vmap(lambda run: over_data(statistic, run))(runs)
-    union = lambda states, seen: Partial(merged(statistic, states, seen), jnp.any(seen))
+    union = lambda states, seen: Partial(merged(statistic, states, seen > 0), jnp.sum(seen, dtype=jnp.int32))
     for _ in range(partial.seen.ndim - 1):
         union = jax.vmap(union, in_axes=1)
     return union(*partial)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -92,6 +93,25 @@ def _tap_of(first: Point, keep: Callable[[Any, Any], Any]) -> Callable[[Point], 
         return Tap(zeros, lambda x, slots: through(x, slots, consts), noted, collect)
 
     return tap
+
+
+def check_keep(keep: Any) -> None:
+    """Before it is called: what is raised within it is the user's own.
+
+    Raises:
+        ArgumentError: it is no function, or does not take two arguments.
+    """
+    if not callable(keep):
+        raise ArgumentError(f"`keep` is {shown(keep)}; it must be a function (output, delta) -> arrays.")
+    try:
+        takes = inspect.signature(keep)
+    except (TypeError, ValueError):  # as of some that are written in C
+        return
+    try:
+        takes.bind(None, None)
+    except TypeError:
+        fix = "give a function of these two"
+        raise ArgumentError(f"`keep` must take (output, delta), and what it takes is {takes}; {fix}.") from None
 
 
 def _as_kept(leaf: Any, point: Point) -> jax.Array:

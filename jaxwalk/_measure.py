@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import operator
 from collections.abc import Callable
@@ -47,13 +48,14 @@ def joined(**measures: Measure) -> Measure:
     )
 
 
-def two_sided(name: str, measure: Measure) -> Statistic:
-    """The same measure of the output and of δ. The names of results get the side in front."""
+def two_sided(name: str, measure: Measure, doc: str) -> Statistic:
+    """The same measure of the output and of δ. The names of results get the side in front. `doc`: as of `Statistic`."""
     of = quick_or(measure.of, measure.quick) if measure.quick else measure.of
 
     def on(side: str, chosen: Callable) -> Statistic:
         named = lambda state: {f"{side}_{key}": value for key, value in measure.finish(state).items()}
         of_side = lambda *sides: of(jnp.asarray(chosen(*sides)))
-        return Statistic(f"{side}_{name}", of_side, measure.merge, named, side, (), measure.merge_all)
+        return Statistic(f"{side}_{name}", of_side, measure.merge, named, side, (), measure.merge_all, doc)
 
-    return union(name, [on("output", lambda output, delta: output), on("delta", lambda output, delta: delta)])
+    both = union(name, [on("output", lambda output, delta: output), on("delta", lambda output, delta: delta)])
+    return dataclasses.replace(both, doc=doc)

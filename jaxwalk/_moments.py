@@ -95,7 +95,7 @@ def _finish_norms(state: State) -> dict[str, Any]:
         return {
             "l1": over(state["l1"], state["data"]) * scale,
             "l2": over(state["l2"], state["data"]) * scale,
-            "max": state["max"],
+            "max": xp.where(state["count"] > 0, state["max"], xp.nan),
             "rms": xp.sqrt(over(state["squares"], state["count"])) * scale,
         }
 

@@ -13,7 +13,7 @@ from jax.core import Tracer
 
 from ._dtypes import widened
 from ._errors import ArgumentError, PointError, counted, listed, shown
-from ._findings import Culprit, Culprits, Nonfinite, anywhere, concrete, sizes_of
+from ._findings import Culprit, Culprits, Nonfinite, anywhere, concrete, mean_of, sizes_of
 from ._kink import Kinks
 from ._named import Named
 from ._points import Point, Points
@@ -220,7 +220,7 @@ class Walk:
             return f"Walk {through}"
         if jnp.ndim(self.value) == 0:
             return f"Walk {through}, loss {number(self.value)}"
-        mean = number(np.mean(np.asarray(self.value).astype(widened(self.value.dtype))))
+        mean = number(mean_of(np.asarray(self.value).astype(widened(self.value.dtype))))
         return f"{counted(self.value.size, 'walk')} {through}, mean loss {mean}"
 
     def __repr__(self) -> str:
@@ -257,7 +257,7 @@ def _sizes(values: Any) -> tuple[str, str]:
         return "", ""
     size = sizes_of(np.asarray(values))
     digits = min(4, jnp.finfo(values.dtype).precision) if jnp.issubdtype(values.dtype, jnp.inexact) else 4
-    return number(size.mean(), digits), number(size.max(), digits)
+    return number(mean_of(size), digits), number(size.max(), digits)
 
 
 def _flatten_with_keys(walk: Walk):

@@ -42,6 +42,7 @@ class Statistic:
         merge_all: (states, which) -> state: of many data at once, where that is cheaper than two by two; arrays have a
             leading axis, and `which`, booleans of that length, says whose are to be merged: the others are zeros.
             It is called with JAX's arrays.
+        doc: what `help` says of it, if not this.
     """
 
     name: str
@@ -51,6 +52,11 @@ class Statistic:
     side: str | None = None
     parts: tuple[Statistic, ...] = ()
     merge_all: Callable[[State, Any], State] | None = None
+    doc: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.doc is not None:
+            object.__setattr__(self, "__doc__", self.doc)
 
     def __call__(self, output: Any, delta: Any) -> dict[str, Any]:
         """The results for one value: what `jw.walk(fun, keep=statistic)` keeps."""
@@ -89,15 +95,19 @@ def combine(*statistics: Statistic, name: str | None = None) -> Statistic:
     ['active_share', 'dead', 'dead_count', 'dead_share', 'delta_zeros', 'output_zeros']
     """
     for statistic in statistics:
-        if not isinstance(statistic, Statistic):
-            fix = "wrap a plain function by `jw.stats.averaged`"
-            raise ArgumentError(f"`statistics` holds {shown(statistic)}, which is not a `Statistic`; {fix}.")
+        _check(statistic, "`statistics` holds")
     names = [statistic.name for statistic in statistics]
     if not names:
         raise ArgumentError("`statistics` is empty; give at least one to combine.")
     if repeated := _repeated(names):
         raise ArgumentError(f"`statistics` has {listed(repeated)} more than once; leave the others out.")
     return union("+".join(names) if name is None else name, statistics)
+
+
+def _check(statistic: Any, said: str = "`statistic` is") -> None:
+    if not isinstance(statistic, Statistic):
+        fix = "wrap a plain function by `jw.stats.averaged`"
+        raise ArgumentError(f"{said} {shown(statistic)}, which is not a `Statistic`; {fix}.")
 
 
 def union(name: str, parts: Sequence[Statistic]) -> Statistic:
@@ -126,7 +136,7 @@ def merged(statistic: Statistic, states: State, which: Any) -> State:
     """Of many data at once: the states of those of `which`, along a leading axis, as one; of none, zeros."""
     if statistic.merge_all is not None:
         return statistic.merge_all(states, which)
-    return fold(statistic.merge, Partial(states, which)).state
+    return fold(statistic.merge, Partial(states, jnp.int32(which))).state
 
 
 def _flat(results: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
@@ -162,7 +172,7 @@ def of_delta(statistic: Statistic) -> Statistic:
         Statistic: with the same results, those of δ alone.
 
     Raises:
-        ArgumentError: it has no such part.
+        ArgumentError: it has no such part, or is no statistic.
 
     >>> import jax.numpy as jnp
     >>> from jaxwalk import stats
@@ -173,6 +183,7 @@ def of_delta(statistic: Statistic) -> Statistic:
 
 
 def _side(statistic: Statistic, side: str) -> Statistic:
+    _check(statistic)
     chosen = _parts_of(statistic, side)
     if not chosen:
         raise ArgumentError(f"`{statistic.name}` has no part that looks at the {side} alone; choose another statistic.")
@@ -201,7 +212,8 @@ def with_units(statistic: Statistic, axis: int | Sequence[int] | None = None) ->
             and are reshaped by the sizes of these axes, in the order given.
 
     Raises:
-        ArgumentError: (when it sees a value) the value has no such axis.
+        ArgumentError: `statistic` is none, or `axis` no number of an axis; (when it sees a value) the value has no
+            such axis.
 
     >>> import jax.numpy as jnp
     >>> from jaxwalk import stats
@@ -212,17 +224,28 @@ def with_units(statistic: Statistic, axis: int | Sequence[int] | None = None) ->
     Array([[ True, False],
            [ True,  True]], dtype=bool)
     """
-    of = lambda output, delta: statistic.of(_units_last(output, axis), _units_last(delta, axis))
+    _check(statistic)
+    axes = _numbers(axis)
+    of = lambda output, delta: statistic.of(_units_last(output, axes), _units_last(delta, axes))
     parts = tuple(with_units(part, axis) for part in statistic.parts)
     return dataclasses.replace(statistic, of=of, parts=parts)
 
 
-def _units_last(x: Any, axis: int | Sequence[int] | None) -> jax.Array:
+def _numbers(axis: Any) -> tuple[int, ...] | None:
+    try:
+        return axis if axis is None else tuple(map(operator.index, axis if np.iterable(axis) else [axis]))
+    except TypeError:
+        fix = "give the number of an axis, a tuple of them, or None for every entry"
+        raise ArgumentError(f"`axis` is {shown(axis)}; {fix}.") from None
+
+
+def _units_last(x: Any, chosen: tuple[int, ...] | None) -> jax.Array:
     """`x` with the axes of the units as one, behind the others."""
     x = jnp.asarray(x)
-    axes = range(x.ndim) if axis is None else [axis] if isinstance(axis, int) else list(axis)
+    axes = tuple(range(x.ndim)) if chosen is None else chosen
     if not all(-x.ndim <= i < x.ndim for i in axes) or len({i % x.ndim for i in axes}) < len(axes):
-        raise ArgumentError(f"`axis` is {axis!r}, but the value has the shape {x.shape}; name axes of it, each once.")
+        said = ", ".join(map(str, axes))
+        raise ArgumentError(f"`axis` is {said}, but the value has the shape {x.shape}; name axes of it, each once.")
     axes = [i % x.ndim for i in axes]
     others = [i for i in range(x.ndim) if i not in axes]
     shape = [x.shape[i] for i in others] + [math.prod(x.shape[i] for i in axes)]

@@ -46,12 +46,13 @@ def _largest(a: Largest, b: Largest) -> Largest:
 def evaluation_of(total: Carry, statistic: Statistic | None, points: Points, step: Step) -> Evaluation:
     """What a total says. Another name of a point that the step has says the same."""
     loss = float(total.loss.state["mean"]) if total.loss.seen else float("nan")
-    kept = {}
-    if statistic is not None:
-        kept = {name: finished(statistic.finish, partial) for name, partial in _by_name(total.states, step.alike)}
+    states = dict(_by_name(total.states, step.alike))
+    kept = {} if statistic is None else {name: finished(statistic.finish, states[name]) for name in states}
+    seen = {name: np.asarray(partial.seen) for name, partial in states.items()}
     culprits = Data(_data(total.largest, points, step.names))
     nothing = "Nothing was kept: `evaluate` was called with `keep=None`." if statistic is None else None
-    return Evaluation(int(total.data), loss, int(total.nonfinite), points, by_point(kept, points, nothing), culprits)
+    kept, seen = (by_point(values, points, nothing) for values in (kept, seen))
+    return Evaluation(int(total.data), loss, int(total.nonfinite), points, kept, seen, culprits)
 
 
 def _by_name(states: Sequence[Partial], alike: Sequence[Sequence[str]]) -> Iterator[tuple[str, Partial]]:

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 
 from ._at import At, choose
-from ._errors import ArgumentError, PointError, listed, shown
+from ._errors import ArgumentError, PointError, listed
 from ._find import find
-from ._keep import keep_taps
+from ._keep import check_keep, keep_taps
 from ._memory import warn_if_large
 from ._named import Named
 from ._points import Point, Points
@@ -93,7 +93,8 @@ def walk(
 
     Raises:
         PointError: (when called) there are no points, or `at` matches none, or only opaque ones.
-        ArgumentError: (when called) the loss is not a real scalar; an argument of `argnums` cannot be differentiated.
+        ArgumentError: `keep` does not take (output, δ); (when called) the loss is not a real scalar; an argument of
+            `argnums` cannot be differentiated.
 
     Warns:
         MemoryWarning: (when called) the outputs and deltas would take more than half of the device's memory.
@@ -106,8 +107,8 @@ def walk(
     Array([ 4., 12.], dtype=float32)
     """
     check_by(by, source)
-    if keep is not None and not callable(keep):
-        raise ArgumentError(f"`keep` is {shown(keep)}; it must be a function (output, delta) -> arrays.")
+    if keep is not None:
+        check_keep(keep)
 
     @renamed_after(fun, "walk")
     def walked(*args: Any, **kwargs: Any) -> Walk:

@@ -7,10 +7,13 @@ What holds for all of them, unless they say otherwise:
   unit. `with_units` chooses other axes.
 - **Non-finite entries are left out**, so that one NaN among a million data does not wipe the rest. `nonfinite` counts
   them, and is part of `summary`.
-- **Nothing to take it of**, as the mean of an array of size 0, gives NaN; counts are 0.
+- **Nothing to take it of**, as the mean or the largest of an array of size 0, gives NaN; counts are 0, and so are sums
+  within a datum: the l1, l2 and δ·output of an array of size 0.
 - **Dtypes**: float16 and bfloat16 are summed in float32, float64 stays, of complex numbers the modulus is taken. Counts
   are int32.
 - **Over data**, states merge exactly (to rounding), in any order: the result does not depend on the batches.
+  A mean of numbers that are finite is finite.
+- **In a branch** of a `cond` or `switch` statistics are of the data that took it: `Evaluation.seen` counts them.
 
 | statistic | results, `output_` and `delta_` in front of those marked * |
 |---|---|
@@ -47,243 +50,153 @@ Array([[False,  True],
 
 from __future__ import annotations
 
-from typing import Any
-
-import jax
-import jax.numpy as jnp
-import numpy as np
-from jax import lax
-
-from ._averaged import averaged as averaged
-from ._averaged import largest as largest
-from ._averaged import summed as summed
-from ._dtypes import widened
-from ._entry_sums import (
-    all_sums,
-    bits_of,
-    by_unit,
-    counted,
-    entry_axes,
-    is_zero,
-    over,
-    plain_squares,
-    real,
-    scale_of,
-    share,
-    sums,
-)
-from ._measure import Measure, joined, two_sided
+from ._averaged import averaged, largest, summed
+from ._counts import HISTOGRAM, MAGNITUDES, NONFINITE, ZEROS, blocked_of, dead_of, finish_blocked, finish_dead
+from ._directions import COSINE, delta_output_of, finish_delta_output, merge_all_delta_output, merge_delta_output
+from ._entry_sums import all_sums, sums
+from ._measure import joined, two_sided
 from ._moments import ENTRY_MOMENTS, NORMS, UNIT_MOMENTS
-from ._statistic import State as State
-from ._statistic import Statistic as Statistic
-from ._statistic import combine as combine
-from ._statistic import numpy_of as numpy_of
-from ._statistic import of_delta as of_delta
-from ._statistic import of_output as of_output
-from ._statistic import with_units as with_units
-
-norms = two_sided("norms", NORMS)
-"""The size of the output and of δ: scalars, never lost to under- or overflow of a square.
-
-`output_l1`, `output_l2`: Σ|x|, √Σx² of a datum; over data, their mean (over the data without a non-finite entry).
-`output_max`: the largest |x| of all entries of all data. `output_rms`: √mean x² over all entries of all data.
-`delta_l1`, `delta_l2`, `delta_max`, `delta_rms`: the same of δ.
-"""
-
-moments = two_sided("moments", UNIT_MOMENTS)
-"""Mean and variance per unit, over the entries of all data: vectors of the length of the last axis.
-
-`output_unit_mean`, `output_unit_variance` (divided by the number of entries), `output_unit_std`, its root, which holds
-where the variance of small numbers is too small for its dtype; the same of δ as `delta_unit_mean` and so on.
-"""
-
-# Zeros, dead units, blocked flow ------------------------------------------------------------------------
-
-
-def _zeros_of(x: Any) -> State:
-    x = real(x)
-    return {"count": counted(jnp.isfinite(x)), "zeros": counted(is_zero(x))}
-
-
-def _quick_zeros_of(x: Any) -> tuple[State, jax.Array]:
-    x = real(x)
-    state = {"count": jnp.full((), x.size, jnp.int32), "zeros": counted(is_zero(x))}
-    return state, jnp.isfinite(plain_squares(x))
-
-
-def _finish_zeros(state: State) -> dict[str, Any]:
-    return {"zeros": share(state["zeros"], state["count"])}
-
-
-_zeros = Measure(_zeros_of, sums, _finish_zeros, all_sums, _quick_zeros_of)
-zeros = two_sided("zeros", _zeros)
-"""The share of entries that are exactly zero: `output_zeros`, `delta_zeros`. 0.0 and -0.0 are, a subnormal is not."""
-
-
-def _dead_of(output: Any, delta: Any) -> State:
-    x = by_unit(output)
-    finite, axes = jnp.isfinite(x), entry_axes(x)
-    return {"count": counted(finite, axes), "active": counted(finite & ~is_zero(x), axes)}
-
-
-def _finish_dead(state: State) -> dict[str, Any]:
-    xp = numpy_of(state)
-    dead = (state["count"] > 0) & (state["active"] == 0)
-    count = xp.sum(dead, axis=-1, dtype=state["count"].dtype)
-    return {
-        "dead": dead,
-        "dead_count": count,
-        "dead_share": share(count, xp.full_like(count, dead.shape[-1])),
-        "active_share": share(state["active"], state["count"]),
-    }
-
-
-dead = Statistic("dead", _dead_of, sums, _finish_dead, "output", merge_all=all_sums)
-"""Units that were never active over the data: whose output was exactly zero at every entry.
-
-Active is what is not zero, positive or negative. So a relu that never fires is dead, and a unit that dropout or a mask
-always takes; one of gelu or tanh, whose outputs are small but not zero, is not.
-
-`dead`: per unit, whether. `dead_count`, `dead_share`: how many units, what share of them. `active_share`: per unit, the
-share of its entries that were active.
-"""
-
-
-def _blocked_of(output: Any, delta: Any) -> State:
-    output, delta = by_unit(output), by_unit(delta)
-    axes = entry_axes(output)
-    arrives = jnp.isfinite(delta) & ~is_zero(delta)
-    return {"arrives": counted(arrives, axes), "blocked": counted(arrives & is_zero(output), axes)}
-
-
-def _finish_blocked(state: State) -> dict[str, Any]:
-    total = {key: value.sum(axis=-1, dtype=value.dtype) for key, value in state.items()}
-    return {
-        "blocked": share(state["blocked"], state["arrives"]),
-        "blocked_share": share(total["blocked"], total["arrives"]),
-    }
-
-
-blocked = Statistic("blocked", _blocked_of, sums, _finish_blocked, merge_all=all_sums)
-"""Blocked flow: of the entries at which a δ arrives (δ ≠ 0), the share whose output is exactly zero.
-
-At the output of a relu, of dropout or of a mask, nothing flows on from there: their derivative is zero where their
-output is. One point cannot know which operation made its value. At the result of a matrix product, a zero is a number
-like any other, and δ passes: ask at the points behind the operations that switch off.
-
-`blocked`: per unit; NaN where no δ arrives. `blocked_share`: over the entries of all units.
-"""
-
-
-# Non-finite numbers, magnitudes -------------------------------------------------------------------------
-
-
-def _nonfinite_of(x: Any) -> State:
-    x = real(x)
-    nan, finite = counted(jnp.isnan(x)), counted(jnp.isfinite(x))
-    return {"nan": nan, "inf": x.size - finite - nan, "nonfinite_data": (finite < x.size).astype(jnp.int32)}
-
-
-def _no_nonfinite_of(x: Any) -> tuple[State, jax.Array]:
-    none = jnp.zeros((), jnp.int32)
-    return {"nan": none, "inf": none, "nonfinite_data": none}, jnp.isfinite(plain_squares(real(x)))
-
-
-def _finish_nonfinite(state: State) -> dict[str, Any]:
-    return {name: state[name] for name in ("nan", "inf", "nonfinite_data")}
-
-
-_nonfinite = Measure(_nonfinite_of, sums, _finish_nonfinite, all_sums, _no_nonfinite_of)
-nonfinite = two_sided("nonfinite", _nonfinite)
-"""Counts of what no other statistic takes in: `output_nan`, `output_inf` (both signs), and `output_nonfinite_data`, the
-number of data with at least one of them; `delta_nan`, `delta_inf`, `delta_nonfinite_data`. Scalars, int32."""
-
-MAGNITUDES = np.array([0.0, *(2.0**exponent for exponent in range(-149, 128)), np.inf])
-"""Where each of the 279 bins of `magnitudes` begins."""
-
-
-def _bin(x: jax.Array) -> jax.Array:
-    """The number of the bin of each entry, from its bits: no logarithm, and subnormal numbers are not flushed."""
-    info = jnp.finfo(x.dtype)
-    bits = (bits_of(x) << 1) >> 1
-    exponent = (bits >> info.nmant).astype(jnp.int32)
-    highest = info.bits - 1 - lax.clz(bits).astype(jnp.int32)
-    power = jnp.where(exponent > 0, exponent + (info.minexp - 1), highest + (info.minexp - info.nmant))
-    number = jnp.clip(power + 150, 1, len(MAGNITUDES) - 2)
-    return jnp.where(bits == 0, 0, jnp.where(jnp.isfinite(x), number, len(MAGNITUDES) - 1))
-
-
-def _magnitudes_of(x: Any) -> State:
-    number = _bin(real(x)).reshape(-1)
-    return {"magnitudes": jnp.zeros(len(MAGNITUDES), jnp.int32).at[number].add(1)}
-
-
-magnitudes = two_sided("magnitudes", Measure(_magnitudes_of, sums, dict, all_sums))
-"""Histograms of |output| and |δ| by powers of two: `output_magnitudes`, `delta_magnitudes`, int32 of 279 bins.
-
-Bin 0 counts zeros; bin k, of 1 to 277, what is at least 2**(k - 150) and less than twice that, from the smallest
-subnormal number of float32, 2**-149, to its largest, below 2**128; bin 278 what is not finite. `MAGNITUDES` is where
-each begins. Numbers of float64 beyond this range count in bins 1 and 277.
-"""
-
-
-# Both sides together, directions -----------------------------------------------------------------------
-
-
-def _delta_output_of(output: Any, delta: Any) -> State:
-    output, delta = jnp.asarray(output), jnp.asarray(delta)
-    wide = lambda x: x.astype(widened(x.dtype))
-    product = jnp.atleast_1d(jnp.real(wide(delta) * wide(output)))
-    total = jnp.sum(jnp.where(jnp.isfinite(product), product, 0), axis=entry_axes(product))
-    return {"data": jnp.ones(total.shape, jnp.int32), "total": total}
-
-
-def _finish_delta_output(state: State) -> dict[str, Any]:
-    of_unit = over(state["total"], state["data"])
-    return {"delta_output": of_unit.sum(axis=-1), "unit_delta_output": of_unit}
-
-
-delta_output = Statistic("delta_output", _delta_output_of, sums, _finish_delta_output, merge_all=all_sums)
-"""Σ δ·output, the derivative of the loss with respect to a factor on the value: how the loss would grow, to first
-order, with the value as a whole; minus it is what putting the value to zero is predicted to change.
-
-`delta_output`: the sum over a datum, its mean over data. `unit_delta_output`: the same per unit. Of complex numbers the
-real part. Products that are not finite are left out.
-"""
-
-
-def _cosine_of(x: Any) -> State:
-    x = jnp.asarray(x).reshape(-1)
-    x = jnp.concatenate([x.real, x.imag]) if jnp.issubdtype(x.dtype, jnp.complexfloating) else real(x)
-    scale = scale_of(jnp.max(jnp.where(jnp.isfinite(x), jnp.abs(x), 0), initial=0))
-    scaled = x * (1 / scale)
-    squares = jnp.sum(scaled * scaled)
-    has_direction = jnp.isfinite(squares) & (squares > 0)
-    unit = jnp.where(has_direction, scaled * lax.rsqrt(jnp.where(has_direction, squares, 1)), 0)
-    return {"data": has_direction.astype(jnp.int32), "unit": unit}
-
-
-def _finish_cosine(state: State) -> dict[str, Any]:
-    count, squares = state["data"], (state["unit"] ** 2).sum(axis=-1)
-    xp = numpy_of(state)
-    n = count.astype(squares.dtype)
-    return {
-        "cosine": over(xp.sqrt(squares), count),
-        "pairwise_cosine": xp.where(count > 1, (squares - n) / xp.maximum(n * (n - 1), 1), xp.nan),
-    }
-
-
-cosine = two_sided("cosine", Measure(_cosine_of, sums, _finish_cosine, all_sums))
-"""How far the data pull in one direction. With uᵢ the δ of datum i, as one vector, divided by its ℓ2 norm, and ū their
-mean over the data:
-
-`delta_cosine`: the mean over data of the cosine of uᵢ and ū, which is |ū|: 1 if all have one direction, about 1/√n if n
-data have independent ones. `delta_pairwise_cosine`: the mean cosine of two different data; NaN for fewer than two.
-`output_cosine`, `output_pairwise_cosine`: of the output. Data that are zero, or not finite, have no direction and are
-left out. A complex number is a vector of two. The state is as large as the value.
-"""
-
-
-summary = two_sided("summary", joined(norms=NORMS, moments=ENTRY_MOMENTS, zeros=_zeros, nonfinite=_nonfinite))
-"""What `jw.evaluate` keeps by default, all scalars: `norms`, the mean, variance and std over all entries of all data
-(`output_mean`, `output_variance`, `output_std`, `delta_mean`, ...), `zeros` and `nonfinite`."""
+from ._statistic import State, Statistic, combine, numpy_of, of_delta, of_output, with_units
+
+__all__ = [
+    "MAGNITUDES",
+    "State",
+    "Statistic",
+    "averaged",
+    "blocked",
+    "combine",
+    "cosine",
+    "dead",
+    "delta_output",
+    "largest",
+    "magnitudes",
+    "moments",
+    "nonfinite",
+    "norms",
+    "numpy_of",
+    "of_delta",
+    "of_output",
+    "summary",
+    "summed",
+    "with_units",
+    "zeros",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+norms = two_sided(
+    "norms",
+    NORMS,
+    """The size of the output and of δ: scalars, never lost to under- or overflow of a square.
+
+    `output_l1`, `output_l2`: Σ|x|, √Σx² of a datum; over data, their mean (over the data without a non-finite entry;
+    NaN if there is none).
+    `output_max`: the largest |x| of all entries of all data. `output_rms`: √mean x² over all entries of all data.
+    `delta_l1`, `delta_l2`, `delta_max`, `delta_rms`: the same of δ.
+    """,
+)
+
+moments = two_sided(
+    "moments",
+    UNIT_MOMENTS,
+    """Mean and variance per unit, over the entries of all data: vectors of the length of the last axis.
+
+    `output_unit_mean`, `output_unit_variance` (divided by the number of entries), `output_unit_std`, its root, which
+    holds where the variance of small numbers is too small for its dtype; the same of δ as `delta_unit_mean` and so on.
+    """,
+)
+
+zeros = two_sided(
+    "zeros",
+    ZEROS,
+    """The share of entries that are exactly zero: `output_zeros`, `delta_zeros`. 0.0 and -0.0 are, a subnormal is
+    not.""",
+)
+
+dead = Statistic(
+    "dead",
+    dead_of,
+    sums,
+    finish_dead,
+    "output",
+    merge_all=all_sums,
+    doc="""Units that were never active over the data: whose output was exactly zero at every entry.
+
+    Active is what is not zero, positive or negative. So a relu that never fires is dead, and a unit that dropout or a
+    mask always takes; one of gelu or tanh, whose outputs are small but not zero, is not.
+
+    `dead`: per unit, whether. `dead_count`, `dead_share`: how many units, what share of them. `active_share`: per unit,
+    the share of its entries that were active.
+    """,
+)
+
+blocked = Statistic(
+    "blocked",
+    blocked_of,
+    sums,
+    finish_blocked,
+    merge_all=all_sums,
+    doc="""Blocked flow: of the entries at which a δ arrives (δ ≠ 0), the share whose output is exactly zero.
+
+    At the output of a relu, of dropout or of a mask, nothing flows on from there: their derivative is zero where their
+    output is. One point cannot know which operation made its value. At the result of a matrix product, a zero is a
+    number like any other, and δ passes: ask at the points behind the operations that switch off.
+
+    `blocked`: per unit; NaN where no δ arrives. `blocked_share`: over the entries of all units.
+    """,
+)
+
+nonfinite = two_sided(
+    "nonfinite",
+    NONFINITE,
+    """Counts of what no other statistic takes in: `output_nan`, `output_inf` (both signs), and `output_nonfinite_data`,
+    the number of data with at least one of them; `delta_nan`, `delta_inf`, `delta_nonfinite_data`. Scalars, int32.""",
+)
+
+magnitudes = two_sided(
+    "magnitudes",
+    HISTOGRAM,
+    """Histograms of |output| and |δ| by powers of two: `output_magnitudes`, `delta_magnitudes`, int32 of 279 bins.
+
+    Bin 0 counts zeros; bin k, of 1 to 277, what is at least 2**(k - 150) and less than twice that, from the smallest
+    subnormal number of float32, 2**-149, to its largest, below 2**128; bin 278 what is not finite. `MAGNITUDES` is
+    where each begins. Numbers of float64 beyond this range count in bins 1 and 277.
+    """,
+)
+
+delta_output = Statistic(
+    "delta_output",
+    delta_output_of,
+    merge_delta_output,
+    finish_delta_output,
+    merge_all=merge_all_delta_output,
+    doc="""Σ δ·output, the derivative of the loss with respect to a factor on the value: how the loss would grow, to
+    first order, with the value as a whole; minus it is what putting the value to zero is predicted to change.
+
+    `delta_output`: the sum over a datum, its mean over data. `unit_delta_output`: the same per unit. Of complex numbers
+    the real part. Products that are not finite are left out.
+    """,
+)
+
+cosine = two_sided(
+    "cosine",
+    COSINE,
+    """How far the data pull in one direction. With uᵢ the δ of datum i, as one vector, divided by its ℓ2 norm, and ū
+    their mean over the data:
+
+    `delta_cosine`: the mean over data of the cosine of uᵢ and ū, which is |ū|: 1 if all have one direction, about 1/√n
+    if n data have independent ones. `delta_pairwise_cosine`: the mean cosine of two different data; NaN for fewer than
+    two. `output_cosine`, `output_pairwise_cosine`: of the output. Data that are zero, or not finite, have no direction
+    and are left out. A complex number is a vector of two. The state is as large as the value.
+    """,
+)
+
+summary = two_sided(
+    "summary",
+    joined(norms=NORMS, moments=ENTRY_MOMENTS, zeros=ZEROS, nonfinite=NONFINITE),
+    """What `jw.evaluate` keeps by default, all scalars: `norms`, the mean, variance and std over all entries of all
+    data (`output_mean`, `output_variance`, `output_std`, `delta_mean`, ...), `zeros` and `nonfinite`.""",
+)

@@ -58,6 +58,7 @@ def assert_same(a, b, rtol=1e-5):
     )
     np.testing.assert_allclose(a.loss, b.loss, rtol=rtol)
     assert list(a.kept) == list(b.kept)
+    jax.tree.map(np.testing.assert_array_equal, dict(a.seen), dict(b.seen))
     for name in a.kept:
         assert list(a.kept[name]) == list(b.kept[name])
         for key, value in a.kept[name].items():
@@ -194,6 +195,7 @@ def test_scan_checkpoint_cond_and_jit():
         expected = np.sqrt((delta**2).sum(-1)).mean(0)
         np.testing.assert_allclose(found.kept[name]["delta_l2"], expected, rtol=1e-5)
     for name, taken in (("yes", Y > 0), ("no", Y <= 0)):  # of the data that went that way alone
+        assert found.seen[name] == taken.sum()
         delta = np.asarray(walks.deltas[name], np.float64)[taken]
         np.testing.assert_allclose(found.kept[name]["delta_rms"], np.sqrt((delta**2).mean()), rtol=1e-5)
         np.testing.assert_allclose(found.kept[name]["output_max"], np.abs(walks.outputs[name][taken]).max(), rtol=1e-5)
@@ -202,10 +204,27 @@ def test_scan_checkpoint_cond_and_jit():
         np.testing.assert_allclose(datum.norms["step"], np.linalg.norm(np.ravel(delta)), rtol=1e-5)
 
 
+def test_how_many_data_took_a_branch(float64):
+    def branching(w, x):
+        branch = lambda h, i: lax.cond(h > i, lambda h: jw.tag(h / 2, "yes"), lambda h: jw.tag(h, "no"), h)
+        h, _ = lax.scan(lambda h, i: (branch(h, i), None), jw.tag(w * x, "x"), jnp.arange(2.0))
+        return h
+
+    found = evaluate([np.array([-1.0, 1, 2]), np.array([5.0])], fun=branching, params=1.0)
+    assert {name: found.seen[name].tolist() for name in found.seen} == {"x": 4, "no": [1, 3], "yes": [3, 1]}
+    assert [line.split()[-3] for line in repr(found).splitlines() if "[1]" in line] == ["()", "()"]
+    assert found.to_pandas()["data"].tolist() == [4, 1, 3, 3, 1]
+    assert "data" not in evaluate().to_pandas()
+    with pytest.raises(jw.PointError, match="keep=None"):
+        evaluate(keep=None).seen["act"]
+
+
 def test_a_branch_that_is_never_taken():
     branching = lambda p, x, y: lax.cond(y > 99, lambda v: jw.tag(v * 2, "never"), lambda v: v, jw.tag(x[0], "x"))
     found = evaluate(fun=branching, keep=jw.stats.combine(jw.stats.norms, jw.stats.nonfinite))
+    assert (found.seen["never"], found.seen["x"]) == (0, 23)
     assert np.isnan(found.kept["never"]["delta_rms"])
+    assert np.isnan(found.kept["never"]["output_max"])
     assert found.kept["never"]["delta_nan"] == 0
     assert found.kept["x"]["delta_rms"] == 1
 
@@ -246,6 +265,12 @@ def test_a_plain_function_is_averaged():
     _, outputs, deltas = by_hand()
     expected = (outputs["act"] * deltas["act"]).sum(1).mean()
     np.testing.assert_allclose(found.kept["act"]["product"], expected, rtol=1e-4)
+
+
+def test_complex_numbers_are_kept():
+    found = evaluate(keep=lambda output, delta: lax.complex(jnp.zeros_like(output), output))
+    assert found.kept["act"]["kept"].dtype == np.complex128
+    np.testing.assert_allclose(found.kept["act"]["kept"], by_hand()[1]["act"].mean(0) * 1j, rtol=1e-5)
 
 
 def test_nothing_but_norms():
@@ -294,6 +319,20 @@ def test_nothing_but_nan():
     found = evaluate(batches(x=np.full_like(X, np.nan)))
     assert (found.count, found.nonfinite) == (23, 23)
     assert np.isnan(found.loss)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [np.full(4, 1e38), np.full(256, 2e36), np.full((3, 1), 2e38), np.array([[3e38, -3e38], [3e38, 2e38], [np.inf, 0]])],
+    ids=["4", "256", "3 batches", "mixed"],
+)
+def test_losses_whose_sum_is_no_float32(data):
+    rows = np.atleast_2d(data).astype(np.float32)
+    found = evaluate(rows, fun=lambda p, x: jw.tag(x, "x"), keep=jw.stats.delta_output)
+    finite = data[np.isfinite(data)]
+    np.testing.assert_allclose(found.loss, finite.mean(), rtol=1e-6)
+    kept = found.kept["x"]  # of a datum with nothing finite the sum is 0
+    np.testing.assert_allclose([kept["delta_output"], *kept["unit_delta_output"]], finite.sum() / data.size, rtol=1e-6)
 
 
 @pytest.mark.parametrize("scale", [1e-28, 1e28])

@@ -127,3 +127,21 @@ def test_per_datum_and_in_branches():
     for name, factor, taken in (("twice", 2, which), ("thrice", 3, ~which)):
         np.testing.assert_allclose(kept[name]["o"], factor * X.sum() * taken, rtol=1e-6)
         np.testing.assert_allclose(kept[name]["d"], 2 * factor * X.sum() * taken, rtol=1e-6)
+
+
+def test_an_error_of_the_users_own_comes_through():
+    def wrong(output, delta):
+        raise TypeError("mine")
+
+    loss = lambda w, x: jnp.sum(jw.tag(x * w, "x"))
+    for walk in (lambda: jw.walk(loss, keep=wrong)(X, X), lambda: jw.evaluate(loss, X, [X[None]], keep=wrong)):
+        with pytest.raises(TypeError, match="mine") as caught:
+            walk()
+        assert type(caught.value) is TypeError
+
+
+def test_what_takes_two_arguments_somehow():
+    loss = lambda x: jnp.sum(jw.tag(x, "x"))
+    keeps = [jnp.dot, jax.jit(lambda o, d: o @ d), lambda *sides: jnp.dot(*sides), lambda o, d, more=1: more * (o @ d)]
+    for keep in keeps:
+        np.testing.assert_allclose(jw.walk(loss, keep=keep)(X).kept["x"], X.sum(), rtol=1e-6)

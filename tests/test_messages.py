@@ -94,6 +94,14 @@ CASES = {
     "argnums int": (lambda: jw.walk(lambda x, i: fun(x), argnums=1)(X, 3), "`args[1]`, which is of dtype int32"),
     "argnums str": (lambda: jw.walk(lambda x, i: fun(x), argnums=1)(X, {"k": "s"}), "`args[1]['k']`, which is a str"),
     # keep
+    "keep of one": (
+        lambda: jw.walk(fun, keep=lambda o: o),
+        "`keep` must take (output, delta), and what it takes is (o); give a function of these two",
+    ),
+    "keep of one, over data": (
+        lambda: jw.evaluate(fun, X, [X], keep=abs),
+        "`keep` must take (output, delta), and what it takes is (x, /); give a function of these two",
+    ),
     "keep nothing": (lambda: jw.walk(fun, keep=lambda o, d: {})(X), "`keep` returned no array at `hidden`"),
     "keep integers": (
         lambda: jw.walk(lambda x: x[jw.tag(jnp.argmax(x), "i")], keep=lambda o, d: d)(X),

@@ -250,3 +250,10 @@ def test_with_kinks_refuses_what_does_not_fit():
         walk.with_kinks(jw.kinks(fun, X))
     with pytest.raises(jw.ArgumentError, match="being traced, and `kinks` would not leave `jit`"):
         jax.jit(lambda x: jw.walk(choosing)(x).with_kinks(kinks))(ON)
+
+
+def test_the_mean_of_large_numbers_is_finite():
+    large = np.full(4, 1e38, np.float32)
+    walk = jw.walk(lambda x: jnp.sum(jw.tag(x, "p") * np.float32(0.1)))
+    assert "1e+38" in repr(walk(large))
+    assert "inf" not in repr(walk(large)) + repr(jax.vmap(walk)(np.stack([large * 2] * 3)))

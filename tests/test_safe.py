@@ -7,6 +7,8 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxwalk import stats
+from jaxwalk._counts import NONFINITE, ZEROS
+from jaxwalk._moments import ENTRY_MOMENTS, NORMS
 from jaxwalk._safe import divided, quick_or
 from jaxwalk._step import _norm
 
@@ -56,6 +58,65 @@ def test_moments_and_zeros_of_every_row(rows, offset, vmapped):
     np.testing.assert_array_equal(found["output_zeros"], np.float32(np.mean(rows == 0, axis=1)))
     for name in ("nan", "inf", "nonfinite_data"):
         assert not found[f"delta_{name}"].any()
+
+
+VALUES = {
+    "float32": np.float32(numbers),
+    "bfloat16": jnp.bfloat16(numbers),
+    "float16": np.float16(numbers),
+    "float64": numbers,
+    "complex64": np.complex64(numbers + 1j * numbers[::-1]),
+    "complex128": numbers + 1j * numbers[::-1],
+    "int32": np.int32(10 * numbers),
+    "int8": np.int8(10 * numbers),
+    "bool": numbers > 0,
+    "a scalar": np.float32(-3),
+    "an integer": np.int32(-3),
+    "zero": np.float32(0),
+    "empty": np.zeros((0, 3), np.float32),
+    "empty, of bfloat16": jnp.zeros((2, 0), jnp.bfloat16),
+    "empty, of integers": np.zeros(0, np.int32),
+}
+COUNTS = ("nan", "inf", "nonfinite_data")
+WAYS = ("quick", "careful", "summary")
+
+
+def measured(x, way):
+    """What the measures of `summary` come to by one of the ways; by its own, of the whole."""
+    if way == "summary":
+        return {name[6:]: value for name, value in stats.of_delta(stats.summary)(x, x).items()}
+    found = {}
+    for measure in (NORMS, ENTRY_MOMENTS, ZEROS, NONFINITE):
+        state, is_right = measure.quick(x) if way == "quick" else (measure.of(x), True)
+        # Of a variance that is small beside the mean the quick way may say no; only then.
+        assert is_right or (measure is ENTRY_MOMENTS and jnp.std(jnp.abs(x)) < jnp.abs(jnp.mean(jnp.abs(x))))
+        found |= measure.finish(state if is_right else measure.of(x))
+    return found
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("x", VALUES.values(), ids=VALUES)
+def test_both_ways_of_any_dtype(x, way):
+    with jax.enable_x64(x.dtype in (np.float64, np.complex128)):
+        found = measured(jnp.asarray(x), way)
+    wide = np.abs(np.complex128(x)) if np.iscomplexobj(x) else np.float64(x)
+    of_any = lambda function: function() if wide.size else np.nan
+    wanted = {
+        "l1": np.abs(wide).sum(),
+        "l2": np.linalg.norm(wide.ravel()),
+        "max": of_any(lambda: np.abs(wide).max()),
+        "rms": of_any(lambda: np.sqrt(np.mean(wide**2))),
+        "mean": of_any(wide.mean),
+        "variance": of_any(wide.var),
+        "std": of_any(wide.std),
+        "zeros": of_any(lambda: np.mean(wide == 0)),
+    }
+    wanted |= dict.fromkeys(COUNTS, 0)
+    tolerance = 1e-14 if x.dtype in (np.float64, np.complex128) else 2e-6
+    assert set(found) == set(wanted)
+    for name, value in found.items():
+        np.testing.assert_allclose(value, wanted[name], rtol=tolerance, err_msg=name)
+        assert value.dtype == (jnp.int32 if name in COUNTS else np.float64 if tolerance < 1e-10 else np.float32)
 
 
 @pytest.mark.parametrize("second", BATCHES)

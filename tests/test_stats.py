@@ -1,6 +1,8 @@
 """`jw.stats`: against NumPy in float64, whatever the batches; what is left out; what is not saved."""
 
 import functools
+import inspect
+import pydoc
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,7 @@ from jax import lax
 
 import jaxwalk as jw
 from jaxwalk import stats
+from jaxwalk._sizes import sizes
 
 pytestmark = pytest.mark.once
 
@@ -265,6 +268,38 @@ def test_a_large_datum_and_a_small_one():
         np.testing.assert_allclose(found["delta_l2"], 1e-30, rtol=1e-6)
 
 
+LARGE = np.float32(3e38) * np.array([[1, -1, 1], [1, 1, -1], [-1, 1, 1], [1, -1, 0.5]], np.float32)
+"""Over the data, and of one datum in another order, their sums are no float32; their means are."""
+
+
+@pytest.mark.parametrize("rows", [LARGE, np.full((5, 3), 1e38, np.float32), LARGE[:1]], ids=["4", "5", "1"])
+def test_a_mean_of_finite_numbers_is_finite(rows):
+    """Whichever way it is merged: two by two or all at once, on the device or on the host."""
+    means = stats.combine(sizes, stats.delta_output, stats.averaged(lambda output, delta: output, "own"), stats.moments)
+    states = jax.jit(jax.vmap(lambda x: means.of(x, jnp.ones_like(x))))(rows)
+    wide = np.float64(rows)
+    for x in (
+        jax.jit(lambda states: means.finish(folded(means, states)))(states),
+        jax.jit(lambda states: means.finish(means.merge_all(states, np.ones(len(rows), bool))))(states),
+        means.finish(in_turn(means, on_host(states))),
+    ):
+        atol = 1e-6 * np.abs(wide).max()  # they may cancel
+        np.testing.assert_allclose(x["output_mean"], np.abs(wide).mean(), rtol=1e-5)
+        np.testing.assert_allclose(x["delta_output"], wide.sum(1).mean(), rtol=1e-5, atol=atol)
+        for name in ("unit_delta_output", "own", "output_unit_mean"):
+            np.testing.assert_allclose(x[name], wide.mean(0), rtol=1e-5, atol=atol, err_msg=name)
+        np.testing.assert_array_equal(x["delta_mean"], 1)
+
+
+def test_what_is_too_large_for_float32_on_the_device_is_there_on_the_host():
+    x = np.full(3, 3e38, np.float32)
+    both = stats.combine(stats.norms, stats.delta_output)
+    found = jax.jit(both)(x, np.ones_like(x))
+    assert found["output_l1"] == found["delta_output"] == np.inf
+    host = both.finish(on_host(both.of(x, np.ones_like(x))))
+    np.testing.assert_allclose([host["output_l1"], host["delta_output"]], 9e38, rtol=1e-6)
+
+
 # Bits ---------------------------------------------------------------------------------------------------
 
 
@@ -305,7 +340,7 @@ def test_a_scalar_has_one_unit():
 def test_empty_arrays(shape):
     empty, some = np.zeros(shape, np.float32), np.ones(SHAPE, np.float32)
     for name, value in jax.jit(FLOW)(empty, empty).items():
-        is_sum = value.dtype != np.float32 or name.endswith(("l1", "l2", "max", "delta_output"))
+        is_sum = value.dtype != np.float32 or name.endswith(("l1", "l2", "delta_output"))
         is_zero = is_sum or (name == "dead_share" and shape[-1] > 0)  # none of three units, which had no entries
         assert np.all(np.asarray(value) == 0) if is_zero else np.all(np.isnan(value)), name
     states = (on_host(stats.summary.of(x, x)) for x in (empty, some))
@@ -318,7 +353,9 @@ def test_data_that_are_all_nan():
     found = jax.jit(stats.summary)(nan, nan)
     assert int(found["delta_nan"]) == 60
     assert int(found["delta_nonfinite_data"]) == 1
-    assert all(np.isnan(found[f"delta_{name}"]) for name in ("l1", "l2", "rms", "mean", "variance", "std", "zeros"))
+    of_finite = ("l1", "l2", "max", "rms", "mean", "variance", "std", "zeros")
+    assert all(np.isnan(found[f"{side}_{name}"]) for name in of_finite for side in ("output", "delta"))
+    assert all(np.isnan(sizes(nan, nan)[f"delta_{name}"]) for name in ("mean", "max", "zeros"))
     host = stats.summary.finish(on_host(stats.summary.of(nan, nan)))
     assert np.isnan(host["output_mean"])
     assert not stats.dead(nan, nan)["dead"].any()
@@ -377,14 +414,53 @@ def test_names_that_clash():
         (lambda x: stats.of_delta(stats.dead), "`dead` has no part that looks at the delta alone"),
         (lambda x: stats.of_output(stats.blocked), "`blocked` has no part that looks at the output alone"),
         (lambda x: stats.averaged(3), "`keep` is 3; it must be a function"),
-        (lambda x: stats.averaged(lambda o, d: None)(x, x), "`kept` returned no array"),
-        (lambda x: stats.summed(lambda o, d: "a")(x, x), "`kept` returned 'a', which is not an array"),
-        (lambda x: stats.averaged(lambda o, d: {"a": {"b": o}, "a_b": d})(x, x), "`kept` returned two arrays of one"),
+        (lambda x: stats.of_delta(lambda o, d: d), "`statistic` is .*, which is not a `Statistic`; wrap a plain"),
+        (lambda x: stats.of_output(abs), "`statistic` is <built-in function abs>, which is not a `Statistic`"),
+        (lambda x: stats.of_delta(None), "`statistic` is None, which is not a `Statistic`"),
+        (lambda x: stats.with_units(abs), "`statistic` is <built-in function abs>, which is not a `Statistic`"),
+        (lambda x: stats.with_units(stats.dead, "a"), "`axis` is 'a'; give the number of an axis, a tuple of them, or"),
+        (lambda x: stats.with_units(stats.dead, (0, 1.5)), r"`axis` is \(0, 1.5\); give the number of an axis"),
+        (lambda x: stats.averaged(stats.dead), r"`keep` is Statistic\(dead\), which merges over data by itself; use"),
+        (lambda x: stats.summed(stats.norms), r"`keep` is Statistic\(norms\), which merges"),
+        (lambda x: stats.largest(stats.norms), r"`keep` is Statistic\(norms\), which merges"),
+        (
+            lambda x: stats.averaged(lambda o: o),
+            r"`keep` must take \(output, delta\), and what it takes is \(o\);",
+        ),
+        (lambda x: stats.averaged(lambda o, d: None)(x, x), "`keep` returned no array"),
+        (lambda x: stats.summed(lambda o, d: "a")(x, x), "`keep` returned 'a', which is not an array"),
+        (lambda x: stats.summed(lambda o, d: "a", "total")(x, x), "`keep` of `total` returned 'a', which is not an"),
+        (
+            lambda x: stats.averaged(lambda o, d: {"a": {"b": o}, "a_b": d})(x, x),
+            "`keep` returned two arrays of one name, of `a_b`; rename",
+        ),
     ],
 )
 def test_messages(call, message):
     with pytest.raises(jw.ArgumentError, match=message):
         call(np.ones(3, np.float32))
+
+
+@pytest.mark.parametrize("statistic", [*BOTH, *JOINT], ids=str)
+def test_help_says_what_a_statistic_is(statistic):
+    x = jax.ShapeDtypeStruct(SHAPE, np.float32)
+    found = inspect.getdoc(statistic)
+    if statistic is not stats.summary:  # which names the others
+        results = jax.eval_shape(statistic, x, x)
+        assert all(f"`{name}`" in found for name in results if not name.startswith("delta_") or statistic in JOINT)
+    assert found.splitlines()[0] in pydoc.plain(pydoc.render_doc(statistic))
+    assert inspect.getdoc(stats.with_units(statistic)) == found
+    if statistic in BOTH:
+        assert inspect.getdoc(stats.of_delta(statistic)) == found
+
+
+def test_help_of_all():
+    found = pydoc.plain(pydoc.render_doc(stats))
+    assert dir(stats) == sorted(stats.__all__)
+    assert all(f"    {s.name} = Statistic({s.name})" in found for s in [*BOTH, *JOINT])
+    assert all(f"    {name}(" in found for name in ("combine", "of_delta", "of_output", "averaged", "with_units"))
+    assert "ndarray(" not in found
+    assert inspect.getdoc(stats.Statistic).startswith("A statistic of the output and the δ")
 
 
 @pytest.mark.parametrize("statistic", BOTH, ids=str)
