@@ -1,7 +1,6 @@
 """Batches as they come: what they may be, and a sentence for each that they may not be."""
 
 import collections
-import itertools
 import warnings
 
 import jax
@@ -36,8 +35,8 @@ class Tensor:
         return self.values
 
 
-def all_of(batches, skipped=0):
-    return list(opened(batches).after(skipped))
+def all_of(batches):
+    return list(opened(batches))
 
 
 # What they may be ----------------------------------------------------------------------------------------
@@ -74,7 +73,7 @@ def test_a_short_one_is_filled_up_and_marked():
 )
 def test_what_the_arguments_of_a_datum_are(batch, arguments):
     data = opened([batch])
-    (found,) = data.after(0)
+    (found,) = data
     assert jax.tree.structure(data.datum) == jax.tree.structure(arguments)
     of_first = data.arguments([leaf[0] for leaf in found.leaves])
     jax.tree.map(np.testing.assert_array_equal, of_first, arguments)
@@ -84,7 +83,7 @@ def test_what_the_arguments_of_a_datum_are(batch, arguments):
 def test_any_iterable(batches):
     data = opened(batches)
     assert data.total in (8, None)
-    assert [int((batch.counts == COUNTS).sum()) for batch in data.after(0)] == [4, 2]
+    assert [int((batch.counts == COUNTS).sum()) for batch in data] == [4, 2]
 
 
 def test_nobody_else_writes_to_them():
@@ -139,30 +138,6 @@ def test_nothing_is_rows_that_do_not_count():
     nothing = opened([(X, Y)]).nothing(FAILED)
     assert nothing.counts.tolist() == [FAILED] * 6
     assert [leaf.shape for leaf in nothing.leaves] == [(6, 2), (6,)]
-
-
-# Those that are done already -----------------------------------------------------------------------------
-
-
-def test_passed_over():
-    batches = [X[:2], X[2:4], X[4:5]]
-    assert [len(all_of(batches, skipped)) for skipped in range(4)] == [3, 2, 1, 0]
-    np.testing.assert_array_equal(all_of(batches, 1)[0].leaves[0], X[2:4])
-    assert all_of(batches, 2)[0].counts.tolist() == [1, 0]
-
-
-def test_passed_over_without_a_copy():
-    class Kept(np.ndarray):
-        def __array__(self, *args, **kwargs):
-            raise AssertionError("copied")
-
-    data = opened(itertools.chain([X], (X.view(Kept) for _ in range(3)), [X]))
-    assert len(list(data.after(4))) == 1
-
-
-def test_the_first_that_does_not_fit_says_its_number():
-    with pytest.raises(jw.ArgumentError, match="Batch 2 of `batches` has 3 rows"):
-        all_of([X[:2], X[:2], X[:3]], 1)
 
 
 # What they may not be ------------------------------------------------------------------------------------
@@ -252,6 +227,11 @@ def test_what_does_not_fit_the_first(said):
     with pytest.raises(jw.ArgumentError) as caught:
         all_of([(X, Y), LATER[said]])
     assert str(caught.value) == said
+
+
+def test_the_first_that_does_not_fit_says_its_number():
+    with pytest.raises(jw.ArgumentError, match="Batch 2 of `batches` has 3 rows"):
+        all_of([X[:2], X[:2], X[:3]])
 
 
 def test_what_the_iterable_raises_comes_through():
