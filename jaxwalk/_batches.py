@@ -186,12 +186,17 @@ def _narrowed(array: np.ndarray, path: str, number: int) -> np.ndarray:
         and array.size
         and (array.max() > np.iinfo(dtype).max or array.min() < np.iinfo(dtype).min)
     ):
-        raise ArgumentError(
-            f"Batch {number} of `batches` holds integers at `batch{path}` that do not fit JAX's {dtype};"
-            " set JAX_ENABLE_X64=1."
-        )
-    with np.errstate(over="ignore"):  # what is too large is Inf, and counted as such
-        return array.astype(dtype)
+        raise _too_large("integers", path, number, dtype)
+    try:
+        with np.errstate(over="raise"):  # not by what is infinite already
+            return array.astype(dtype)
+    except FloatingPointError:
+        raise _too_large("numbers", path, number, dtype) from None
+
+
+def _too_large(what: str, path: str, number: int, dtype: Any) -> ArgumentError:
+    which = f"Batch {number} of `batches` holds {what} at `batch{path}`"
+    return ArgumentError(f"{which} that do not fit JAX's {dtype}; set JAX_ENABLE_X64=1.")
 
 
 def _length(leaves: Sequence[Any], paths: Sequence[str], number: int) -> int:

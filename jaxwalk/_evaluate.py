@@ -18,6 +18,7 @@ from ._evaluation import Evaluation
 from ._everywhere import Begun, everyones, is_first, shared
 from ._fed import SAME, Fed
 from ._find import find
+from ._given import check_takes, check_untraced, statistic_of
 from ._group import Carry
 from ._identity import identity
 from ._loop import check_finished, groups, one_late
@@ -31,7 +32,7 @@ from ._step import Step, step_of
 from ._store import Store
 from ._total import Writer, added, columns, evaluation_of, on_host_from, unpacked
 from ._walk import loss_only, walk
-from .stats import Statistic, averaged, summary
+from .stats import Statistic, summary
 
 COUNTED = 2**31 - 1  # entries, at most, that are counted on the device
 GROUP = 8192  # data, about, whose statistics are merged on the device before they go to the host and on disk
@@ -90,7 +91,7 @@ def evaluate(
 
     Raises:
         ArgumentError: an argument does not fit; a batch is not like the first, or has more rows; the mesh does not
-            divide a batch.
+            divide a batch; with no mesh, arrays lie on different devices.
         PointError: as of `walk`.
         DataError: there is no batch, or no row in the first; with `resume`, batches that are done have changed, are
             fewer, or, where all is done, are more.
@@ -112,13 +113,16 @@ def evaluate(
           2   121        22
     """
     check_by(by, source)
-    statistic = _statistic(keep)
+    statistic = statistic_of(keep)
+    check_untraced(params)
     if not isinstance(top, int) or isinstance(top, bool) or top < 1:
         raise ArgumentError(f"`top` is {shown(top)}; it must be an integer of at least 1.")
     if resume and out is None:
         raise ArgumentError("`resume=True` goes on with what is in `out`, but no `out` is given; name the directory.")
     data = opened(batches)
-    placed = placement(mesh, data.size)
+    check_untraced(data.first)
+    check_takes(fun, data)
+    placed = placement(mesh, data.size, params, data.first)
     with placed.context():
         job = _job(fun, params, data, at, by, source, statistic, top, placed, out is not None)
         with contextlib.ExitStack() as stack:
@@ -186,17 +190,6 @@ def _loss_of_datum(staged: Staged) -> list[bool]:
         said = str(error).partition(";")[0].replace("The loss", "The loss of one datum", 1)
         fix = "`evaluate` gives `fun` one datum at a time, without the axis of the batch: return one float for it"
         raise ArgumentError(f"{said}; {fix}.") from None
-
-
-def _statistic(keep: Any) -> Statistic | None:
-    if keep is None or isinstance(keep, Statistic):
-        return keep
-    if not callable(keep):
-        raise ArgumentError(
-            f"`keep` is {shown(keep)}; give one of `jw.stats`, a function (output, delta) -> arrays, whose results are"
-            " averaged over the data, or None."
-        )
-    return averaged(keep)
 
 
 def _begun(

@@ -351,6 +351,58 @@ def test_no_more_entries_to_a_group_than_can_be_counted(monkeypatch):
     assert evaluate(batches(23), keep=None).count == 23
 
 
+TAKES = {
+    "Batch 0 of `batches` is one array, so `fun` is given 1 argument after `params`, and takes 2; give an iterable of"
+    " (x, y), such as [(x, y)].": (fun, (X, Y)),
+    "Batch 0 of `batches` is a dict, so `fun` is given 1 argument after `params`, and takes 2; give an iterable of"
+    " (x, y), such as [(x, y)].": (fun, [{"x": X, "y": Y}]),
+    "Batch 0 of `batches` is a tuple of 3, so `fun` is given 3 arguments after `params`, and takes 1 to 2; give an"
+    " iterable of (x, y), such as [(x, y)].": (lambda params, x, y=0: 0.0, [(X, Y, Y)]),
+    "Batch 0 of `batches` is a list of 2, so `fun` is given 2 arguments after `params`, and takes 1; give an iterable"
+    " of x, such as [x].": (jax.jit(lambda params, x: 0.0), [[X, Y]]),
+    "Batch 0 of `batches` is one array, so `fun` is given 1 argument after `params`, and takes at least 2; give an"
+    " iterable of (x, y), such as [(x, y)].": (lambda params, x, y, *more: 0.0, X),
+}
+
+
+@pytest.mark.parametrize("said", TAKES, ids=range(len(TAKES)))
+def test_another_number_of_arguments(said):
+    other, data = TAKES[said]
+    with pytest.raises(jw.ArgumentError) as caught:
+        evaluate(data, fun=other)
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize("is_inside", [True, False])
+def test_what_the_function_raises_of_its_arguments_comes_through(is_inside):
+    inner = lambda params, x, y, z: 0.0
+    other = (lambda params, x, y: inner(params, x, y)) if is_inside else (lambda params, x, y, *, key: 0.0)
+    with pytest.raises(TypeError, match="missing 1 required") as caught:
+        evaluate(fun=other)
+    assert not isinstance(caught.value, jw.JaxwalkError)
+
+
+@pytest.mark.parametrize(
+    "traced",
+    [
+        lambda: jax.jit(lambda p: evaluate(params=p).loss)(PARAMS),
+        lambda: jax.jit(lambda x: evaluate([(x, Y)]).loss)(X),
+        lambda: jax.jit(lambda p: p + evaluate().loss)(1.0),
+        lambda: jax.grad(lambda p: evaluate(params=p).loss)(PARAMS),
+        lambda: jax.vmap(lambda x: evaluate([(x, Y)]).loss)(X[None]),
+    ],
+)
+def test_it_cannot_be_traced(traced):
+    with pytest.raises(jw.ArgumentError, match=r"^`evaluate` goes through data now and cannot be traced; call it outs"):
+        traced()
+
+
+def test_several_statistics_are_joined():
+    said = r"^`keep` is a list of 2; give one of `jw.stats` \(to join several: `jw.stats.combine`\), a function "
+    with pytest.raises(jw.ArgumentError, match=said):
+        evaluate(keep=[jw.stats.norms, jw.stats.dead])
+
+
 # Saving --------------------------------------------------------------------------------------------------
 
 
