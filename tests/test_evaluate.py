@@ -431,9 +431,37 @@ def test_what_cannot_be_loaded(tmp_path):
         evaluate().save(tmp_path / "no" / "such")
 
 
+def test_shown_in_a_narrow_terminal(monkeypatch):
+    found = evaluate(keep=jw.stats.norms)
+    columns = set(found.tables()[0].columns) - {"note"}
+    for width in (80, 200):
+        monkeypatch.setenv("COLUMNS", str(width))
+        lines = repr(found).splitlines()
+        assert max(map(len, lines)) <= width
+        assert columns <= set(repr(found).split())
+        assert sum(line.split()[:2] == ["X", "point"] for line in lines) == (1 if width == 200 else 2)
+    assert found._repr_html_().count("<table>") == 2
+
+
+def test_a_datum_shows_its_norms():
+    (datum,) = evaluate([(X[:1], Y[:1])]).culprits
+    shown = ", ".join(f"{name!r}: {datum.norms[name]:.4g}" for name in POINTS)
+    assert repr(datum) == f"Datum(index=0, loss={datum.loss:.4g}, norms={{{shown}}})"
+    many = jw.Named({str(i): 1.0 for i in range(9)})
+    assert repr(jw.Datum(3, 0.5, many)).endswith("'4': 1, '5': 1, … 3 more})")
+
+
+def test_to_pandas_of_what_kept_nothing():
+    frame = evaluate(keep=None).to_pandas()
+    assert frame.values.tolist() == [
+        ["hidden", None, (4,), "float32"], ["act", None, (4,), "float32"], ["result", None, (), "float32"]
+    ]  # fmt: skip
+
+
 def test_to_pandas():
     found = evaluate(top=3)
     frame = found.to_pandas()
     assert list(frame["point"]) == list(POINTS)
+    assert list(frame.columns) == ["point", "step", "shape", "dtype", "product"]
     np.testing.assert_allclose(frame["product"], [found.kept[name]["product"] for name in POINTS])
     assert list(found.culprits.to_pandas()["index"]) == [datum.index for datum in found.culprits]
