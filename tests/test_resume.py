@@ -340,6 +340,25 @@ def test_one_number_of_what_is_done_has_changed(finished, changed, wrap):
     refused(finished, said, jw.DataError, data=wrap(batches(y=y)))
 
 
+@pytest.mark.parametrize("is_read_again", [True, False])
+def test_numbers_on_an_accelerator_are_not_compared_but_rows_are(tmp_path, monkeypatch, is_read_again):
+    monkeypatch.setattr("jaxwalk._fed._is_near", lambda leaf: False)
+    with pytest.raises(RuntimeError):
+        evaluate(tmp_path, failed([*batches()[:2], (X[10:13], Y[10:13])], RuntimeError()))
+    if is_read_again:
+        monkeypatch.undo()
+    refused(tmp_path, "Batch 2 of `batches` has 5 rows, and had 3", jw.DataError)
+    y = Y + np.arange(43, dtype=np.float32) // 5  # another in all but the first batch
+    data = [*batches(y=y)[:2], (X[10:13], y[10:13]), *batches(5, X[13:], y[13:])]
+    assert evaluate(tmp_path, data, resume=True).count == 43
+
+
+def test_rows_in_another_order_are_other_data(finished):
+    order = np.r_[0:5, 9:4:-1, 10:43]
+    refused(finished, "One of the batches 0 to 1 of `batches` is not what it was", jw.DataError,
+            data=batches(x=X[order], y=Y[order]))  # fmt: skip
+
+
 def test_on_other_devices(tmp_path, whole):
     data = batches(4)
     with pytest.raises(RuntimeError):
