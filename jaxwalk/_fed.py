@@ -20,7 +20,7 @@ SAME = "give the same data, or another directory"
 class Fed(NamedTuple):
     """Some batches of one process: how many, how many rows, and a checksum of their numbers, or UNREAD.
 
-    The numbers of arrays that lie on an accelerator are not read: to bring them back would take longer than the walk.
+    The numbers of arrays that lie on an accelerator are not read: to bring them to the host would keep it waiting.
     """
 
     batches: int = 0

@@ -318,6 +318,9 @@ def test_data_that_have_become_more_after_the_end(finished):
     refused(finished, said, jw.DataError, data=iter(more[:8] + batches()[8:] + more[:1]))
     said = "`batches` ended after 8 of the 9 batches that are done already"
     refused(finished, said, jw.DataError, data=iter(batches()[:8]))
+    with pytest.raises(RuntimeError) as caught:
+        evaluate(finished, failing(3, RuntimeError()), resume=True)
+    assert caught.value.evaluation.count == 43
     assert evaluate(finished, iter(batches()), resume=True).count == 43
 
 
