@@ -47,15 +47,15 @@ class Batches:
         form: what every batch is like.
         total: how many data there are, if that can be known beforehand: by an attribute `rows`, or by the length, not
             counting that the last batch may be short.
-        done: how many data are in the batches that are passed over, if that is known.
+        unit: by what that is known, "row" or "batch".
     """
 
     size: int
     form: Form
     total: int | None
+    unit: str
     rest: Iterator[Any]
     first: Any = None
-    done: int | None = None
 
     @property
     def datum(self) -> tuple:
@@ -67,27 +67,15 @@ class Batches:
         batch = jax.tree.unflatten(self.form.tree, leaves)
         return tuple(batch) if isinstance(batch, (tuple, list)) and not hasattr(batch, "_fields") else (batch,)
 
-    def after(self, skipped: int) -> Iterator[Batch]:
-        """The batches, less the first `skipped`; they can be gone through once.
+    def __iter__(self) -> Iterator[Batch]:
+        """The batches; they can be gone through once.
 
         Raises:
-            DataError: there are fewer than `skipped`, or there are other than `done` data in them.
             ArgumentError: a batch is not like the first.
         """
         came = itertools.chain([self.first], self.rest)
         self.first = None
-        passed = [self._rows_in(value, number) for number, value in enumerate(itertools.islice(came, skipped))]
-        if len(passed) < skipped:
-            raise DataError(
-                f"`batches` ended after {len(passed)} of the {skipped} batches that are done already; give the same"
-                " data."
-            )
-        if self.done is not None and sum(passed) != self.done:
-            raise DataError(
-                f"`batches` has {sum(passed)} rows in the batches that are done already, which had {self.done}; give"
-                " the same data."
-            )
-        for number, value in enumerate(came, skipped):
+        for number, value in enumerate(came):
             yield self._batch(value, number)
 
     def nothing(self, counts: int = 0) -> Batch:
@@ -107,10 +95,6 @@ class Batches:
                 " than the first, since one program is compiled for all."
             )
         return Batch([_padded(leaf, self.size) for leaf in leaves], (np.arange(self.size) < length).astype(np.int8))
-
-    def _rows_in(self, value: Any, number: int) -> int:
-        shape = np.shape(self._leaves(value, number)[0])
-        return shape[0] if shape else 0
 
     def _leaves(self, value: Any, number: int) -> list[Any]:
         leaves, tree = jax.tree.flatten(value)
@@ -143,7 +127,7 @@ def opened(batches: Iterable[Any]) -> Batches:
     if size == 0:
         raise DataError("The first of `batches` has no rows; as many as it has are walked at once: give at least one.")
     rows = [jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in leaves]
-    return Batches(size, Form(tree, paths, rows), _total(batches, size), rest, first)
+    return Batches(size, Form(tree, paths, rows), *_total(batches, size), rest, first)
 
 
 def _iterator(batches: Any) -> Iterator[Any]:
@@ -154,13 +138,13 @@ def _iterator(batches: Any) -> Iterator[Any]:
     return iter(batches)
 
 
-def _total(batches: Any, size: int) -> int | None:
+def _total(batches: Any, size: int) -> tuple[int | None, str]:
     if isinstance(rows := getattr(batches, "rows", None), int):
-        return rows
+        return rows, "row"
     try:
-        return len(batches) * size
+        return len(batches) * size, "batch"
     except TypeError:
-        return None
+        return None, "batch"
 
 
 def _array(leaf: Any, path: str, number: int) -> Any:
@@ -202,12 +186,17 @@ def _narrowed(array: np.ndarray, path: str, number: int) -> np.ndarray:
         and array.size
         and (array.max() > np.iinfo(dtype).max or array.min() < np.iinfo(dtype).min)
     ):
-        raise ArgumentError(
-            f"Batch {number} of `batches` holds integers at `batch{path}` that do not fit JAX's {dtype};"
-            " set JAX_ENABLE_X64=1."
-        )
-    with np.errstate(over="ignore"):  # what is too large is Inf, and counted as such
-        return array.astype(dtype)
+        raise _too_large("integers", path, number, dtype)
+    try:
+        with np.errstate(over="raise"):  # not by what is infinite already
+            return array.astype(dtype)
+    except FloatingPointError:
+        raise _too_large("numbers", path, number, dtype) from None
+
+
+def _too_large(what: str, path: str, number: int, dtype: Any) -> ArgumentError:
+    which = f"Batch {number} of `batches` holds {what} at `batch{path}`"
+    return ArgumentError(f"{which} that do not fit JAX's {dtype}; set JAX_ENABLE_X64=1.")
 
 
 def _length(leaves: Sequence[Any], paths: Sequence[str], number: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from ._errors import lacking
 from ._named import Named
 from ._points import Points
-from ._table import Table, html, number, text
+from ._table import Table, fitted, html, number, text
 
 NORMS = 6  # points whose norms have columns of their own
 
@@ -29,6 +30,11 @@ class Datum:
     index: int
     loss: float
     norms: Named
+
+    def __repr__(self) -> str:
+        shown = [f"{name!r}: {number(norm)}" for name, norm in itertools.islice(self.norms.items(), NORMS)]
+        more = [f"… {len(self.norms) - NORMS} more"] * (len(self.norms) > NORMS)
+        return f"Datum(index={self.index}, loss={number(self.loss)}, norms={{{', '.join(shown + more)}}})"
 
 
 class Data(tuple[Datum, ...]):
@@ -57,7 +63,7 @@ class Data(tuple[Datum, ...]):
         return Table(_culprits(len(self)), ("datum", "loss", *columns), rows, right)
 
     def __repr__(self) -> str:
-        return text(self._table())
+        return "\n".join(map(text, fitted(self._table(), ("datum", "loss"))))
 
     def _repr_html_(self) -> str:
         return html(self._table())

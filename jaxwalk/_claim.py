@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,6 +16,9 @@ FORMAT = 1
 """The layout of the directory: one more with every change that an older jaxwalk would misread."""
 
 PLACES = ("rows", "state")
+
+BECAUSE = {"derivatives": ("function", "points"), "statistics": ("function", "points"), "first batch": ("batch size",)}
+"""What changes where another thing has."""
 
 BEFORE_THE_MANIFEST = {".lock", ".probe", ".manifest.json.tmp", *PLACES}
 """What a process that ended before it wrote the manifest may leave."""
@@ -119,9 +122,16 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
 
 def check_identity(directory: Path, known: Mapping[str, str], given: Mapping[str, str]) -> None:
     """Raises a StoreError that says what of the identity has changed, if anything has."""
-    if changes := [_change(name, known, given) for name in {**known, **given} if known.get(name) != given.get(name)]:
+    changed = [name for name in {**known, **given} if known.get(name) != given.get(name)]
+    if changes := [_change(name, known, given) for name in changed if not _is_explained(name, changed, known, given)]:
         holds = f"holds an evaluation that cannot be resumed, since {', '.join(changes)}"
         reject(directory, holds, "give what it began with, or another directory")
+
+
+def _is_explained(name: str, changed: Sequence[str], known: Mapping[str, str], given: Mapping[str, str]) -> bool:
+    """Whether another change is why this differs, so that it need not be said: not where it has another title too."""
+    title = lambda identity: identity.get(name, "").partition(" (")[0] if name == "statistics" else ""
+    return title(known) == title(given) and any(other in changed for other in BECAUSE.get(name, ()))
 
 
 def _change(name: str, known: Mapping[str, str], given: Mapping[str, str]) -> str:

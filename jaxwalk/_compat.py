@@ -42,9 +42,9 @@ def close(jaxpr: Any) -> Closed:
     return Closed(jaxpr.jaxpr, jaxpr.consts) if hasattr(jaxpr, "consts") else Closed(jaxpr, ())
 
 
-def trace(fun: Callable, *args: Any) -> tuple[Closed, Any]:
-    """The jaxpr of `fun` at `args`, and the pytree of its results' shapes. Computes nothing."""
-    jaxpr, shapes = jax.make_jaxpr(fun, return_shape=True)(*args)
+def trace(fun: Callable, /, *args: Any, **kwargs: Any) -> tuple[Closed, Any]:
+    """The jaxpr of `fun` at its arguments, and the pytree of its results' shapes. Computes nothing."""
+    jaxpr, shapes = jax.make_jaxpr(fun, return_shape=True)(*args, **kwargs)
     return close(jaxpr), shapes
 
 

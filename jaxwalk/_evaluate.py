@@ -16,10 +16,12 @@ from ._compat import trace
 from ._errors import ArgumentError, DataError, PointError, StoreError, shown
 from ._evaluation import Evaluation
 from ._everywhere import Begun, everyones, is_first, shared
+from ._fed import SAME, Fed
 from ._find import find
+from ._given import check_takes, check_untraced, statistic_of
 from ._group import Carry
 from ._identity import identity
-from ._loop import groups, one_late
+from ._loop import check_finished, groups, one_late
 from ._placement import Placement, placement
 from ._points import Points
 from ._progress import progress as shown_progress
@@ -30,7 +32,7 @@ from ._step import Step, step_of
 from ._store import Store
 from ._total import Writer, added, columns, evaluation_of, on_host_from, unpacked
 from ._walk import loss_only, walk
-from .stats import Statistic, averaged, summary
+from .stats import Statistic, summary
 
 COUNTED = 2**31 - 1  # entries, at most, that are counted on the device
 GROUP = 8192  # data, about, whose statistics are merged on the device before they go to the host and on disk
@@ -78,9 +80,11 @@ def evaluate(
             part after every 8192 data or so, each there whole or not at all. Needs pyarrow, the extra `store`. Of
             several processes, the first writes.
         resume: go on with what is in `out`, after its last whole part, with the same function, params, points,
-            statistics, `top`, batches and version of jax: batches that are done are gone through and passed over. Each
-            part keeps `top` culprits, so that another `top` is refused; more of them are in the rows. What a callback
-            does on the host is not compared. Where nothing is there, begin.
+            statistics, `top`, batches and version of jax; the devices may be others. Batches that are done are gone
+            through, compared, and passed over; so they are where all is done. They are compared by a checksum, which
+            takes a processor about 1 ms for 3 MB while they are walked. Each part keeps `top` culprits, so that another
+            `top` is refused; more of them are in the rows. What a callback does on the host is not compared, nor, after
+            the first batch, the numbers in JAX's arrays that lie on an accelerator. Where nothing is there, begin.
         progress: show a bar on standard error, if that is a terminal or a notebook and rich is installed.
 
     Returns:
@@ -88,9 +92,10 @@ def evaluate(
 
     Raises:
         ArgumentError: an argument does not fit; a batch is not like the first, or has more rows; the mesh does not
-            divide a batch.
+            divide a batch; with no mesh, arrays lie on different devices.
         PointError: as of `walk`.
-        DataError: there is no batch, or no row in the first; fewer batches than are done already.
+        DataError: there is no batch, or no row in the first; with `resume`, batches that are done have changed, are
+            fewer, or, where all is done, are more.
         StoreError: `out` is something else, holds another evaluation or one that is not to be resumed, or cannot be
             written.
         Whatever `batches` raises. What was done until then is in `out`, and in the attribute `evaluation` of the error.
@@ -109,15 +114,18 @@ def evaluate(
           2   121        22
     """
     check_by(by, source)
-    statistic = _statistic(keep)
+    statistic = statistic_of(keep)
+    check_untraced(params)
     if not isinstance(top, int) or isinstance(top, bool) or top < 1:
         raise ArgumentError(f"`top` is {shown(top)}; it must be an integer of at least 1.")
     if resume and out is None:
         raise ArgumentError("`resume=True` goes on with what is in `out`, but no `out` is given; name the directory.")
     data = opened(batches)
-    placed = placement(mesh, data.size)
+    check_untraced(data.first)
+    check_takes(fun, data)
+    placed = placement(mesh, data.size, params, data.first)
     with placed.context():
-        job = _job(fun, params, data, at, by, source, statistic, top, placed)
+        job = _job(fun, params, data, at, by, source, statistic, top, placed, out is not None)
         with contextlib.ExitStack() as stack:
             return _run(job, data, *_begun(stack, job, data, out, resume), progress)
 
@@ -126,6 +134,7 @@ class _Job(NamedTuple):
     """What is done with every batch.
 
     Attributes:
+        is_stored: whether what is found is written to disk.
         identity: what must be the same for a run to go on with what another began.
     """
 
@@ -134,13 +143,14 @@ class _Job(NamedTuple):
     placed: Placement
     points: Points
     statistic: Statistic | None
+    is_stored: bool
     identity: Callable[[], dict[str, str]]
 
     def evaluation(self, total: Carry) -> Evaluation:
         return evaluation_of(total, self.statistic, self.points, self.step)
 
 
-def _job(fun, params, data: Batches, at, by, source, statistic, top, placed: Placement) -> _Job:
+def _job(fun, params, data: Batches, at, by, source, statistic, top, placed: Placement, is_stored: bool) -> _Job:
     given, closed = opened_leaves(params)
     arrays = placed.params(given)
     params = closed(arrays)
@@ -157,7 +167,7 @@ def _job(fun, params, data: Batches, at, by, source, statistic, top, placed: Pla
         others = {"batch_size": data.size, "top": top, "processes": placed.processes}
         return identity(staged.closed, walked, given, chosen, statistic, data.first, **others)
 
-    return _Job(step, arrays, placed, chosen, statistic, same)
+    return _Job(step, arrays, placed, chosen, statistic, is_stored, same)
 
 
 def _with_delta(points: Points) -> Points:
@@ -183,17 +193,6 @@ def _loss_of_datum(staged: Staged) -> list[bool]:
         raise ArgumentError(f"{said}; {fix}.") from None
 
 
-def _statistic(keep: Any) -> Statistic | None:
-    if keep is None or isinstance(keep, Statistic):
-        return keep
-    if not callable(keep):
-        raise ArgumentError(
-            f"`keep` is {shown(keep)}; give one of `jw.stats`, a function (output, delta) -> arrays, whose results are"
-            " averaged over the data, or None."
-        )
-    return averaged(keep)
-
-
 def _begun(
     stack: contextlib.ExitStack, job: _Job, data: Batches, out: str | os.PathLike[str] | None, resume: bool
 ) -> tuple[Store | None, Begun]:
@@ -215,50 +214,54 @@ def _begun(
 
 
 def _check_as_many(store: Store, data: Batches) -> None:
-    """Nothing is walked of what has come to its end, so that what was added to the data since would not be seen."""
-    before = (store.header or {}).get("total")
-    if before and data.total and before != data.total:
-        now, then = data.total // data.size, before // data.size
-        fix = "give the same data, or another directory"
+    """Says so before all are gone through, where it is known how many there are."""
+    ended = store.header or {}
+    before = ended.get("total")
+    if before and data.total and before != data.total and ended["unit"] == data.unit:
+        of_one, many = (1, "rows") if data.unit == "row" else (data.size, "batches")
+        now, then = data.total // of_one, before // of_one
         raise DataError(
-            f"`batches` has length {now}, and had {then} when the evaluation in `out` came to its end; {fix}."
+            f"`batches` has {now} {many}, and had {then} when the evaluation in `out` came to its end; {SAME}."
         )
 
 
 def _run(job: _Job, data: Batches, store: Store | None, begun: Begun, progress: bool) -> Evaluation:
-    total = begun.total
-    if not begun.is_finished:
+    total: Any = begun.total
+    if begun.is_finished:
+        try:
+            check_finished(data, begun.mine, job.placed.processes)
+        except Exception as error:
+            error.evaluation = job.evaluation(total)  # type: ignore[attr-defined]
+            raise
+    else:
         with Writer(store, begun.data) as writer:
             total = _added(job, data, begun, writer, progress)
-    assert total is not None
     return job.evaluation(total)
 
 
 def _restored(job: _Job, store: Store) -> Begun:
     """How many batches are done already, and what is known of their data."""
-    done, total = [0] * job.placed.processes, None
+    done, total = [], None
     for part in range(store.parts):
         header, arrays = store.read(part)
-        done = [a + b for a, b in zip(done, header["batches"], strict=True)]
+        done.append([Fed(*fed) for fed in header["fed"]])
         total = added(job.statistic, total, unpacked(arrays, job.step.start))
     return Begun(done, total, store.finished)
 
 
 def _added(job: _Job, data: Batches, begun: Begun, writer: Writer, progress: bool) -> Carry | None:
     total, before, size = begun.total, begun.data, _group_size(job, data)
-    done = begun.batches[jax.process_index()] if begun.batches else 0
-    data.done = before if job.placed.processes == 1 else None
     with shown_progress(data.total, progress, before) as bar:
-        sent = groups(job.step, job.params, data, done, job.placed, size, bar.advance)
+        sent = groups(job.step, job.params, data, begun.mine, job.placed, size, bar.advance, job.is_stored)
         try:
             for group in one_late(sent):
                 part = on_host_from(group.carry, before)
                 total = added(job.statistic, total, part)
-                batches = everyones(group.batches)
+                fed = everyones(group.fed)
                 if writer.is_open:
-                    writer.write(columns(group.rows, job.step.names, before), batches, part)
+                    writer.write(columns(group.rows, job.step.names, before), fed, part)
                 before = int(total.data)
-            writer.finish({"data": before, "total": data.total})
+            writer.finish({"data": before, "total": data.total, "unit": data.unit})
         except BaseException as error:
             _tell(error, job, total, writer)
             raise

@@ -14,7 +14,7 @@ from ._blamed import Data, pandas
 from ._errors import counted, listed
 from ._named import Named
 from ._points import Point, Points
-from ._table import Table, html, number, numbers, text
+from ._table import Table, fitted, html, number, numbers, text
 
 COLUMNS = 8  # of statistics that the table of points has; of more of them
 TOLD = ("output_mean", "output_std", "output_max", "output_zeros", "delta_l2", "delta_max", "delta_zeros")
@@ -51,19 +51,21 @@ class Evaluation:
         return self._table(), self.culprits._table()
 
     def to_pandas(self) -> Any:
-        """A `pandas.DataFrame` with a row per point, and per step of the loops around it: what was kept, and, if a
-        point is in a branch, of how many data.
+        """A `pandas.DataFrame` with a row per point, and per step of the loops around it: shape and dtype, what was kept,
+        and, if a point is in a branch, of how many data. If nothing was kept, a row per point.
 
         Raises:
             ImportError: pandas is not installed; it comes with the extra `store`.
         """
         rows = []
         for point in self._shown():
-            for step in np.ndindex(_loops(point)):
-                values = {key: value[step] for key, value in self.kept[point.name].items()}
+            kept = self.kept.get(point.name, {})
+            for step in np.ndindex(_loops(point) if kept else ()):
+                values = {key: value[step] for key, value in kept.items()}
                 cells = {key: value.item() if np.ndim(value) == 0 else value for key, value in values.items()}
-                data = {"data": self.seen[point.name][step].item()} if self._has_branches() else {}
-                rows.append({"point": point.name, "step": step if step else None, **data, **cells})
+                about = {"shape": point.shape[len(step) :], "dtype": str(point.dtype)}
+                data = {"data": self.seen[point.name][step].item()} if kept and self._has_branches() else {}
+                rows.append({"point": point.name, "step": step if step else None, **about, **data, **cells})
         return pandas().DataFrame(rows)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -84,7 +86,8 @@ class Evaluation:
         return cls(**_archive.load(path))
 
     def _shown(self) -> list[Point]:
-        return [point for name, point in self.points.items() if name in self.kept]
+        """The points of which something was kept; all, if nothing was of any."""
+        return [point for name, point in self.points.items() if name in self.kept or not self.kept]
 
     def _table(self) -> Table:
         columns, others = self._columns()
@@ -131,7 +134,7 @@ class Evaluation:
         return f"{through}, mean loss {number(self.loss)}{bad}"
 
     def __repr__(self) -> str:
-        return "\n".join(text(table) for table in self.tables())
+        return "\n".join([*map(text, fitted(self._table(), ("X", "point"))), repr(self.culprits)])
 
     def _repr_html_(self) -> str:
         return "".join(html(table) for table in self.tables())

@@ -12,15 +12,16 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from ._errors import StoreError
+from ._fed import Fed
 from ._group import Carry
 from ._total import packed, unpacked
 
 
 class Begun(NamedTuple):
-    """What is done before the first batch: how many batches of each process, what is known of their data, whether it is
-    all."""
+    """What is done before the first batch: of each part what each process was fed, what is known of their data, whether
+    it is all."""
 
-    batches: Sequence[int] = ()
+    parts: Sequence[Sequence[Fed]] = ()
     total: Carry | None = None
     is_finished: bool = False
 
@@ -28,6 +29,11 @@ class Begun(NamedTuple):
     def data(self) -> int:
         """How many data are done."""
         return 0 if self.total is None else int(self.total.data)
+
+    @property
+    def mine(self) -> list[Fed]:
+        """Of each part, what this process was fed."""
+        return [part[jax.process_index()] for part in self.parts]
 
 
 def is_first() -> bool:
@@ -40,7 +46,7 @@ def shared(begun: Begun, refusal: StoreError | None, like: Callable[[], Carry]) 
     Raises:
         StoreError: in all of them, if the first was refused.
     """
-    said = {"batches": list(begun.batches), "finished": begun.is_finished, "refusal": refusal and str(refusal)}
+    said = {"parts": list(begun.parts), "finished": begun.is_finished, "refusal": refusal and str(refusal)}
     file = io.BytesIO()
     arrays = {} if begun.total is None else packed(begun.total)
     np.savez(file, allow_pickle=False, said=np.array(json.dumps(said)), **arrays)
@@ -49,14 +55,15 @@ def shared(begun: Begun, refusal: StoreError | None, like: Callable[[], Carry]) 
     said = json.loads(str(arrays.pop("said")))
     if said["refusal"]:
         raise refusal or StoreError(f"The first process was refused: {said['refusal']}")
-    return Begun(said["batches"], unpacked(arrays, like) if arrays else None, said["finished"])
+    parts = [[Fed(*fed) for fed in part] for part in said["parts"]]
+    return Begun(parts, unpacked(arrays, like) if arrays else None, said["finished"])
 
 
-def everyones(number: int) -> list[int]:
-    """The number that each process gives, in all of them. All must call it."""
+def everyones(fed: Fed) -> list[Fed]:
+    """What each process gives, in all of them. All must call it."""
     if jax.process_count() == 1:
-        return [number]
-    return multihost_utils.process_allgather(np.int32(number)).tolist()
+        return [fed]
+    return [Fed(*numbers) for numbers in multihost_utils.process_allgather(np.array(fed, np.int32)).tolist()]
 
 
 def _from_first(value: bytes) -> bytes:

@@ -92,7 +92,7 @@ def _over(data: Batches, params: list[Any], step: Callable, add: Callable, mesh:
         compiled, arrays = jax.jit(step, out_shardings=placed.whole), placed.params(params)
 
         def sent() -> Iterator[Any]:
-            for batch in data.after(0):
+            for batch in data:
                 *leaves, counts = placed.batch([*batch.leaves, batch.counts])
                 yield compiled(arrays, leaves, counts), int((batch.counts == COUNTS).sum())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -19,6 +20,10 @@ from ._statistic import Statistic
 PASSING = r" at \S+:\d+|0x[0-9a-fA-FX]+"
 """What is shown of a function within a program and may differ where the program does not: its line, its address."""
 
+PLACES = r"\w*sharding|\w*shardings|ctx_mesh|context_mesh"
+MOVED = "reshard"
+"""Parameters of equations that say on which devices a value lies, and the equation that says nothing else."""
+
 
 def identity(
     function: Closed,
@@ -31,8 +36,9 @@ def identity(
 ) -> dict[str, str]:
     """By what it is about, a string that differs where that does.
 
-    A program is what was traced, with the arrays that it closes over; where it stands in the source does not matter.
-    What a callback does on the host is not in it.
+    A program is what was traced, with the arrays that it closes over; where it stands in the source does not matter,
+    nor on which devices it runs, unless it says so itself, as by `jax.shard_map`. What a callback does on the host is
+    not in it.
 
     Arguments:
         function: of one datum.
@@ -47,10 +53,10 @@ def identity(
     said = {
         "function": program(function),
         "derivatives": program(derivatives),
-        "params": _digest(_contents(params)),
+        "params": _digest(contents(params)),
         "points": ", ".join(points),
         "statistics": "none" if statistic is None else _said(statistic, points),
-        "first batch": _digest(_contents(jax.tree.leaves(first))),
+        "first batch": _digest(contents(jax.tree.leaves(first))),
         "jax": jax.__version__,
     }
     return said | {name.replace("_", " "): str(value) for name, value in others.items()}
@@ -91,20 +97,30 @@ def program(closed: Closed) -> str:
 def _program(closed: Closed, known: dict[Any, tuple[Closed, str]]) -> str:
     key = (id(closed.jaxpr), *map(id, closed.consts))
     if key not in known:  # with what the ids are of, so that it stays there
-        known[key] = closed, _digest([*_equations(closed.jaxpr, known), *_contents(closed.consts)])
+        known[key] = closed, _digest([*_equations(closed.jaxpr, known), *contents(closed.consts)])
     return known[key][1]
 
 
 def _equations(jaxpr: Any, known: dict[Any, tuple[Closed, str]]) -> Iterator[bytes]:
-    numbers: dict[Any, int] = {}
+    names: dict[Any, str] = {}
+    numbers = itertools.count()
+
+    def name(variable: Any) -> str:
+        if _compat.is_literal(variable):
+            return _literal(variable)
+        if variable not in names:
+            names[variable] = str(next(numbers))
+        return names[variable]
 
     def written(variables: Iterable[Any]) -> str:
-        each = (_literal(v) if _compat.is_literal(v) else numbers.setdefault(v, len(numbers)) for v in variables)
-        return ", ".join(f"{text}: {v.aval}" for text, v in zip(each, variables, strict=True))
+        return ", ".join(f"{name(v)}: {v.aval}" for v in variables)
 
     yield f"{written(jaxpr.constvars)}; {written(jaxpr.invars)}".encode()
     for eqn in jaxpr.eqns:
-        params = _text(sorted(eqn.params.items()))
+        if str(eqn.primitive) == MOVED:
+            names[eqn.outvars[0]] = name(eqn.invars[0])
+            continue
+        params = _text(sorted(item for item in eqn.params.items() if not re.fullmatch(PLACES, item[0])))
         within = [_program(inner, known) for inner in _compat.jaxprs_of(eqn)]
         yield f"{written(eqn.outvars)} = {eqn.primitive}[{params}] {within} {written(eqn.invars)}".encode()
     yield written(jaxpr.outvars).encode()
@@ -122,7 +138,7 @@ def _text(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         return f"[{', '.join(map(_text, value))}]"
     if isinstance(value, (np.ndarray, jax.Array)):
-        return _digest(_contents([value]))
+        return _digest(contents([value]))
     return re.sub(r"\{[^{}]*\}", _in_order, re.sub(PASSING, "", repr(value)))
 
 
@@ -143,8 +159,9 @@ def _digest(parts: Iterable[Any]) -> str:
     return digest.hexdigest()
 
 
-def _contents(arrays: Iterable[Any]) -> Iterator[Any]:
-    """Of each array its dtype, its shape and its numbers; of one divided among processes, those that are here."""
+def contents(arrays: Iterable[Any]) -> Iterator[Any]:
+    """As buffers of bytes: of each array its dtype, its shape and its numbers; of one divided among processes, those
+    that are here."""
     for array in arrays:
         if isinstance(array, jax.Array) and jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
             yield str(array.dtype).encode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +12,7 @@ import numpy as np
 
 from ._batches import COUNTS, FAILED, Batch, Batches
 from ._errors import DataError
+from ._fed import Fed, more_than, pass_over
 from ._group import Carry, Rows
 from ._placement import Placement
 from ._step import Step
@@ -20,36 +21,38 @@ AHEAD = 2  # batches that may be under way at once: one is computed while the ne
 
 
 class Group(NamedTuple):
-    """Some batches that are under way: what is carried of them, their rows, how many steps, and how many batches of
-    this process."""
+    """Some batches that are under way: what is carried of them, their rows, how many steps, and what this process was
+    fed."""
 
     carry: Carry
     rows: Rows
     steps: int
-    batches: int
+    fed: Fed
 
 
 def groups(
     step: Step,
     params: list[Any],
     data: Batches,
-    skipped: int,
+    done: Sequence[Fed],
     placed: Placement,
     size: int,
     advance: Callable[[int], None],
+    is_watched: bool,
 ) -> Iterator[Group]:
-    """Sends the batches after those to skip through the step, `size` to a group. What they raise comes at the end.
+    """Sends the batches after those that are done through the step, `size` to a group. What they raise comes at the
+    end.
 
     A group is given as soon as its last batch is under way; to look at its numbers is to wait for them. `advance` is
-    told how many data are done.
+    told how many data are done. If it is watched what is fed, its checksums are known.
     """
     feed, under_way, counts_of = (
-        _Feed(data, skipped, placed.processes),
+        _Feed(data, done, placed.processes),
         _UnderWay(advance, placed.processes),
         _Counts(placed),
     )
     sent = feed.of(under_way)
-    while (group := _group(step, params, sent, size, placed, counts_of, under_way)).steps:
+    while (group := _group(step, params, sent, size, placed, counts_of, under_way, is_watched)).steps:
         yield group
         if group.steps < size:
             break
@@ -68,15 +71,24 @@ def _group(
     placed: Placement,
     counts_of: _Counts,
     under_way,
+    is_watched: bool,
 ) -> Group:
-    group, steps, sent = step.begin(size), 0, 0
+    group, steps, fed = step.begin(size), 0, Fed()
     for batch in itertools.islice(batches, size):
         leaves, counts = placed.batch(batch.leaves), counts_of(batch.counts)
         group, of_batch = step.advance(params, group, leaves, counts)
         under_way.add(of_batch, batch.counts)
         steps += 1
-        sent += placed.processes == 1 or bool((batch.counts == COUNTS).any())
-    return Group(*step.end(group), steps, sent)
+        if placed.processes == 1 or (batch.counts == COUNTS).any():
+            fed = fed.then(batch, is_watched)
+    return Group(*step.end(group), steps, fed)
+
+
+def check_finished(data: Batches, done: Sequence[Fed], processes: int) -> None:
+    """Raises a DataError if the batches are not those of an evaluation that came to its end."""
+    left = _Feed(data, done, processes).left()
+    if next(left, None) is not None:
+        raise DataError(more_than(done))
 
 
 class _Counts:
@@ -100,13 +112,13 @@ class _Feed:
     hear of it `AHEAD` steps later.
     """
 
-    def __init__(self, data: Batches, skipped: int, processes: int):
-        self._data, self._skipped, self._together = data, skipped, processes > 1
+    def __init__(self, data: Batches, done: Sequence[Fed], processes: int):
+        self._data, self._done, self._together = data, done, processes > 1
         self.error: Exception | None = None
 
     def of(self, under_way: _UnderWay) -> Iterator[Batch]:
         try:
-            for batch in self._left():
+            for batch in self.left():
                 if self._together and (under_way.failed or under_way.idle):
                     return
                 yield batch
@@ -115,11 +127,13 @@ class _Feed:
         while self._together and not (under_way.failed or under_way.idle):
             yield self._data.nothing(0 if self.error is None else FAILED)
 
-    def _left(self) -> Iterator[Batch]:
-        """The batches that are not done. Of several processes, one may have fewer than were skipped."""
-        if not self._together:
-            return self._data.after(self._skipped)
-        return itertools.islice((batch for batch in self._data.after(0) if batch.counts.any()), self._skipped, None)
+    def left(self) -> Iterator[Batch]:
+        """The batches that are not done, of several processes without the empty ones."""
+        batches = iter(self._data)
+        if self._together:
+            batches = (batch for batch in batches if batch.counts.any())
+        pass_over(batches, self._done)
+        return batches
 
 
 class _UnderWay:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,6 +11,8 @@ from jax.tree import leaves
 
 from ._errors import PointError, counted, near
 from ._table import Table, brief, html, summary, text
+
+KEYS = 3  # of a mapping, that are shown
 
 
 class MissingName(PointError, KeyError):
@@ -73,7 +76,7 @@ class Named(Mapping[str, Any]):
         return len(self._values)
 
     def _table(self) -> Table:
-        rows = [(name, ", ".join(map(brief, leaves(value))), summary(value)) for name, value in self.items()]
+        rows = [(name, *_cells(value)) for name, value in self.items()]
         return Table(counted(len(self), "value"), ("name", "array", "is"), rows)
 
     def __repr__(self) -> str:
@@ -81,6 +84,15 @@ class Named(Mapping[str, Any]):
 
     def _repr_html_(self) -> str:
         return html(self._table())
+
+
+def _cells(value: Any) -> tuple[str, str]:
+    """What arrays it is of, and their numbers; of a mapping, the first of these by name."""
+    arrays = lambda value: ", ".join(map(brief, leaves(value)))
+    if not isinstance(value, Mapping):
+        return arrays(value), summary(value)
+    shown = [f"{key} {summary(item) or arrays(item)}".rstrip() for key, item in itertools.islice(value.items(), KEYS)]
+    return "", ", ".join(shown + [f"… {len(value) - KEYS} more"] * (len(value) > KEYS))
 
 
 def _flatten_with_keys(named: Named):

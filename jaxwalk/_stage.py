@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -57,12 +58,14 @@ def stage(fun: Callable, args: tuple, kwargs: dict[str, Any], argnums: int | Seq
     named = _leaves_of(args, argnums)
     traced = [i for i, leaf in enumerate(leaves) if i in named or is_array(leaf)]
 
-    def flat(*values):
-        args, kwargs = jax.tree.unflatten(tree, _with(leaves, traced, values))
+    @functools.wraps(fun, (), ())  # JAX's errors name it, its line and its arguments
+    def whole(*args, **kwargs):
+        args, kwargs = jax.tree.unflatten(tree, _with(leaves, traced, jax.tree.leaves((args, kwargs))))
         return _checked(fun(*args, **kwargs))
 
     values = [as_input(leaves[i]) for i in traced]
-    closed, shapes = _compat.trace(flat, *values)
+    alone, named_alone = jax.tree.unflatten(tree, _with([None] * len(leaves), traced, values))
+    closed, shapes = _compat.trace(whole, *alone, **named_alone)
     chosen = [traced.index(i) for i in named]
     return Staged(closed, values, shapes, chosen, _rebuilder(args, argnums))
 

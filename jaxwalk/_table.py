@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html as _html
+import itertools
+import shutil
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+
+UNBOUNDED = 500  # columns
 
 
 class Table(NamedTuple):
@@ -27,10 +31,45 @@ class Table(NamedTuple):
 
     def without_empty_columns(self) -> Table:
         """The same less the columns in which no row says anything."""
-        keep = [i for i in range(len(self.columns)) if any(row[i] for row in self.rows)]
+        return self.only([name for i, name in enumerate(self.columns) if any(row[i] for row in self.rows)])
+
+    def only(self, columns: Sequence[str]) -> Table:
+        """The same with these columns alone."""
+        keep = [i for i, name in enumerate(self.columns) if name in columns]
         return self._replace(
             columns=[self.columns[i] for i in keep], rows=[[row[i] for i in keep] for row in self.rows]
         )
+
+
+def width() -> int:
+    """How wide a table may be: as the terminal is, and where there is none as wide as it likes."""
+    return shutil.get_terminal_size((UNBOUNDED, 24)).columns
+
+
+def fitted(table: Table, lead: Sequence[str]) -> list[Table]:
+    """The table, or several that are no wider than the terminal, each with the columns `lead`.
+
+    Columns of one beginning, as `delta_max` and `delta_mean`, stay together where they can; those of words come last.
+    """
+    table = table.without_empty_columns()
+    if _width(table) <= width():
+        return [table]
+    fits = lambda names: _width(table.only([*lead, *names])) <= width()
+    parts: list[list[str]] = [[]]
+    others = sorted((name for name in table.columns if name not in lead), key=lambda name: name not in table.right)
+    for _, alike in itertools.groupby(others, lambda name: name in table.right and name.partition("_")[0]):
+        alike = list(alike)
+        for names in [alike] if fits(parts[-1] + alike) or fits(alike) else [[name] for name in alike]:
+            if parts[-1] and not fits(parts[-1] + names):
+                parts.append([])
+            parts[-1] += names
+    tables = [table.only([*lead, *names])._replace(title="", notes=()) for names in parts]
+    tables[0] = tables[0]._replace(title=table.title)
+    return [*tables[:-1], tables[-1]._replace(notes=table.notes)]
+
+
+def _width(table: Table) -> int:
+    return max(map(len, text(table._replace(title="", notes=())).splitlines()), default=0)
 
 
 def text(table: Table) -> str:

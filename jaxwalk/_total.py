@@ -13,6 +13,7 @@ from ._batches import COUNTS
 from ._blamed import Data, Datum, by_point
 from ._entry_sums import merge_means
 from ._evaluation import Evaluation
+from ._fed import Fed
 from ._fold import Partial, either_on_host, finished, on_host
 from ._group import Carry, Largest, Rows
 from ._points import Points
@@ -105,11 +106,11 @@ class Writer:
     def is_open(self) -> bool:
         return self._store is not None
 
-    def write(self, rows: Mapping[str, np.ndarray], batches: list[int], part: Carry) -> None:
+    def write(self, rows: Mapping[str, np.ndarray], fed: Sequence[Fed], part: Carry) -> None:
         """Begins to, once the part before is there."""
         self.wait()
         if self._store is not None:
-            arguments = (self._store.parts, rows, {"batches": batches}, packed(part))
+            arguments = (self._store.parts, rows, {"fed": list(fed)}, packed(part))
             self._pending = self._pool.submit(self._store.write, *arguments), len(rows["index"])
 
     def wait(self) -> None:

@@ -390,6 +390,58 @@ def test_no_more_entries_to_a_group_than_can_be_counted(monkeypatch):
     assert evaluate(batches(23), keep=None).count == 23
 
 
+TAKES = {
+    "Batch 0 of `batches` is one array, so `fun` is given 1 argument after `params`, and takes 2; give an iterable of"
+    " (x, y), such as [(x, y)].": (fun, (X, Y)),
+    "Batch 0 of `batches` is a dict, so `fun` is given 1 argument after `params`, and takes 2; give an iterable of"
+    " (x, y), such as [(x, y)].": (fun, [{"x": X, "y": Y}]),
+    "Batch 0 of `batches` is a tuple of 3, so `fun` is given 3 arguments after `params`, and takes 1 to 2; give an"
+    " iterable of (x, y), such as [(x, y)].": (lambda params, x, y=0: 0.0, [(X, Y, Y)]),
+    "Batch 0 of `batches` is a list of 2, so `fun` is given 2 arguments after `params`, and takes 1; give an iterable"
+    " of x, such as [x].": (jax.jit(lambda params, x: 0.0), [[X, Y]]),
+    "Batch 0 of `batches` is one array, so `fun` is given 1 argument after `params`, and takes at least 2; give an"
+    " iterable of (x, y), such as [(x, y)].": (lambda params, x, y, *more: 0.0, X),
+}
+
+
+@pytest.mark.parametrize("said", TAKES, ids=range(len(TAKES)))
+def test_another_number_of_arguments(said):
+    other, data = TAKES[said]
+    with pytest.raises(jw.ArgumentError) as caught:
+        evaluate(data, fun=other)
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize("is_inside", [True, False])
+def test_what_the_function_raises_of_its_arguments_comes_through(is_inside):
+    inner = lambda params, x, y, z: 0.0
+    other = (lambda params, x, y: inner(params, x, y)) if is_inside else (lambda params, x, y, *, key: 0.0)
+    with pytest.raises(TypeError, match="missing 1 required") as caught:
+        evaluate(fun=other)
+    assert not isinstance(caught.value, jw.JaxwalkError)
+
+
+@pytest.mark.parametrize(
+    "traced",
+    [
+        lambda: jax.jit(lambda p: evaluate(params=p).loss)(PARAMS),
+        lambda: jax.jit(lambda x: evaluate([(x, Y)]).loss)(X),
+        lambda: jax.jit(lambda p: p + evaluate().loss)(1.0),
+        lambda: jax.grad(lambda p: evaluate(params=p).loss)(PARAMS),
+        lambda: jax.vmap(lambda x: evaluate([(x, Y)]).loss)(X[None]),
+    ],
+)
+def test_it_cannot_be_traced(traced):
+    with pytest.raises(jw.ArgumentError, match=r"^`evaluate` goes through data now and cannot be traced; call it outs"):
+        traced()
+
+
+def test_several_statistics_are_joined():
+    said = r"^`keep` is a list of 2; give one of `jw.stats` \(to join several: `jw.stats.combine`\), a function "
+    with pytest.raises(jw.ArgumentError, match=said):
+        evaluate(keep=[jw.stats.norms, jw.stats.dead])
+
+
 # Saving --------------------------------------------------------------------------------------------------
 
 
@@ -418,9 +470,37 @@ def test_what_cannot_be_loaded(tmp_path):
         evaluate().save(tmp_path / "no" / "such")
 
 
+def test_shown_in_a_narrow_terminal(monkeypatch):
+    found = evaluate(keep=jw.stats.norms)
+    columns = set(found.tables()[0].columns) - {"note"}
+    for width in (80, 200):
+        monkeypatch.setenv("COLUMNS", str(width))
+        lines = repr(found).splitlines()
+        assert max(map(len, lines)) <= width
+        assert columns <= set(repr(found).split())
+        assert sum(line.split()[:2] == ["X", "point"] for line in lines) == (1 if width == 200 else 2)
+    assert found._repr_html_().count("<table>") == 2
+
+
+def test_a_datum_shows_its_norms():
+    (datum,) = evaluate([(X[:1], Y[:1])]).culprits
+    shown = ", ".join(f"{name!r}: {datum.norms[name]:.4g}" for name in POINTS)
+    assert repr(datum) == f"Datum(index=0, loss={datum.loss:.4g}, norms={{{shown}}})"
+    many = jw.Named({str(i): 1.0 for i in range(9)})
+    assert repr(jw.Datum(3, 0.5, many)).endswith("'4': 1, '5': 1, … 3 more})")
+
+
+def test_to_pandas_of_what_kept_nothing():
+    frame = evaluate(keep=None).to_pandas()
+    assert frame.values.tolist() == [
+        ["hidden", None, (4,), "float32"], ["act", None, (4,), "float32"], ["result", None, (), "float32"]
+    ]  # fmt: skip
+
+
 def test_to_pandas():
     found = evaluate(top=3)
     frame = found.to_pandas()
     assert list(frame["point"]) == list(POINTS)
+    assert list(frame.columns) == ["point", "step", "shape", "dtype", "product"]
     np.testing.assert_allclose(frame["product"], [found.kept[name]["product"] for name in POINTS])
     assert list(found.culprits.to_pandas()["index"]) == [datum.index for datum in found.culprits]

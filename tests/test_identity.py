@@ -139,6 +139,23 @@ def test_a_rule_for_the_derivative_alone(tmp_path, kind):
     assert told_apart(tmp_path / "other", ruled(2), ruled(3)) == ["derivatives"]
 
 
+def test_where_it_runs_does_not_matter(tmp_path):
+    fun = lambda params, x: jnp.sum(jax.nn.softmax(jw.tag(jax.nn.relu(x), "a"))) * jnp.max(x)
+    mesh = lambda devices: {"fun": fun, "mesh": jax.sharding.Mesh(np.array(jax.devices()[:devices]), ("data",))}
+    for i, (one, other) in enumerate([({"fun": fun}, mesh(1)), (mesh(1), mesh(2)), (mesh(2), {"fun": fun})]):
+        assert told_apart(tmp_path / str(i), one, other) == []
+
+
+def test_on_how_many_devices_a_function_divides_itself_does(tmp_path):
+    def divided(devices):
+        mesh = jax.sharding.Mesh(np.array(jax.devices()[:devices]), ("i",))
+        spec = jax.sharding.PartitionSpec("i")
+        return jax.shard_map(lambda x: x - jnp.max(x), mesh=mesh, in_specs=spec, out_specs=spec)
+
+    digests = [program(jw._compat.trace(divided(devices), np.arange(4.0))[0]) for devices in (1, 1, 2)]
+    assert digests[0] == digests[1] != digests[2]
+
+
 def test_a_closure_within(tmp_path):
     closing = lambda a: {"fun": lambda params, x: jnp.sum(jax.jit(lambda x: jw.tag(x * a, "a"))(x))}
     assert told_apart(tmp_path / "same", closing(ARRAY), closing(ARRAY.copy())) == []
@@ -154,7 +171,7 @@ def test_params_and_data(tmp_path):
     others = [
         ([], {"params": {"w": jnp.asarray(ARRAY)}, "batches": [jnp.asarray(X[0])]}),
         (["params"], {"params": {"w": OTHER}}),
-        (["function", "derivatives"], {"params": {"w": ARRAY, "scale": 2}}),
+        (["function"], {"params": {"w": ARRAY, "scale": 2}}),
         (["first batch"], {"batches": [np.nextafter(X[0], np.float32(2))]}),
     ]
     for i, (changed, other) in enumerate(others):

@@ -385,7 +385,7 @@ def test_rows_are_kept_and_gone_on_with(capsys, files, tmp_path, monkeypatch):
     np.savez(tmp_path / "data.npz", **{name: np.concatenate([data[name], data[name][:1]]) for name in data})
     status, _, err = run(capsys, *arguments, "--resume")
     assert status == 2
-    assert "`--data` has length 5, and had 4 when the evaluation in `--out` came to its end; give the same data" in err
+    assert "`--data` has 5 rows, and had 4 when the evaluation in `--out` came to its end; give the same data" in err
 
 
 def test_devices(capsys, files):

@@ -242,6 +242,24 @@ def test_message(case):
     assert str(caught.value).count("  ") == 0
 
 
+def choosing(params, x, *, scale):
+    return jnp.sum(jw.tag(x, "x")) if scale > params["w"] else 0.0
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: jw.walk(choosing)({"n": "relu", "w": np.float32(1)}, X, scale=np.float32(2)),
+        lambda: jw.walk(jax.jit(choosing))({"n": None, "w": np.float32(1)}, X, scale=np.float32(2)),
+    ],
+)
+def test_what_jax_says_names_the_function_and_its_arguments(call):
+    line = choosing.__code__.co_firstlineno
+    said = rf"function choosing at .*test_messages\.py:{line} .*of the arguments params\['w'\] and scale\."
+    with pytest.raises(jax.errors.TracerBoolConversionError, match=said):
+        call()
+
+
 def test_errors_are_also_the_usual_kinds():
     with pytest.raises(TypeError):
         jw.walk(lambda x: jw.tag(x, "a"))(X)

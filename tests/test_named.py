@@ -41,6 +41,17 @@ def test_says_why_a_name_is_absent_also_after_jit():
         Named({})["a"]
 
 
+def test_of_a_mapping_the_first_are_shown_by_name():
+    kept = {"l2": np.array(1.8274), "max": np.array(3), "key": jax.random.key(0), "min": np.ones(2), "zeros": 0}
+    lines = repr(Named({"h": kept, "few": {"a": {"b": np.arange(2)}, "none": None}})).splitlines()
+    assert lines == [
+        "2 values",
+        "  name  is",
+        "  h     l2 1.827, max 3, key key<fry>[], … 2 more",
+        "  few   a (0, 1), none",
+    ]
+
+
 def test_shows_what_it_can():
     named = Named(
         {"small": np.arange(2), "large": np.zeros((100, 100)), "key": jax.random.key(0), "tree": {"a": np.ones(1)}}

@@ -53,6 +53,45 @@ def test_a_mesh_that_does_not_divide_a_batch():
         evaluate(batches(5), mesh=mesh)
 
 
+def place(value, *where):
+    """On the device of this number; or divided so among four, or copied to them."""
+    if where and isinstance(where[0], int):
+        return jax.device_put(value, jax.devices()[where[0]])
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Explicit,))
+    return jax.device_put(value, NamedSharding(mesh, PartitionSpec(*where)))
+
+
+ON_A_MESH = "is on a mesh of 4 devices; give it as `mesh=`."
+ON_ONE = "; put all on one device by `jax.device_put`, or give `mesh=`."
+ELSEWHERE = {
+    f"An array in `params` {ON_A_MESH}": lambda x, y: {"params": place(PARAMS)},
+    f"An array in batch 0 of `batches` {ON_A_MESH}": lambda x, y: {"data": [(place(x, "data"), place(y, "data"))]},
+    f"An array in a batch of `batches` {ON_A_MESH}": lambda x, y: {"data": [(x, y), (place(x, "data"), y)]},
+    f"An array in batch 0 of `batches` is on cpu:2, and another in batch 0 of `batches` on cpu:1{ON_ONE}": (
+        lambda x, y: {"data": [(place(x, 1), place(y, 2))]}
+    ),
+    f"An array in batch 0 of `batches` is on cpu:2, and another in `params` on cpu:1{ON_ONE}": (
+        lambda x, y: {"params": place(PARAMS, 1), "data": [(x, place(y, 2))]}
+    ),
+    f"An array in a batch of `batches` is on cpu:0, and another in batch 0 of `batches` on cpu:1{ON_ONE}": (
+        lambda x, y: {"data": [(place(x, 1), place(y, 1)), (place(x, 0), y)]}
+    ),
+}
+
+
+@pytest.mark.parametrize("said", ELSEWHERE, ids=range(len(ELSEWHERE)))
+def test_arrays_that_are_elsewhere_and_no_mesh(said):
+    (batch,) = batches(8)[:1]
+    with pytest.raises(jw.ArgumentError) as caught:
+        evaluate(**({"data": [batch]} | ELSEWHERE[said](*batch)))
+    assert str(caught.value) == said
+
+
+def test_all_on_another_device(alone):
+    elsewhere = [jax.tree.map(lambda leaf: place(leaf, 3), batch) for batch in batches(8)]
+    assert_same(evaluate(elsewhere, params=place(PARAMS, 3), keep=KEEP), alone)
+
+
 def test_what_is_no_mesh():
     with pytest.raises(jw.ArgumentError, match=r"`mesh` is 4; give a `jax\.sharding\.Mesh`"):
         evaluate(mesh=4)

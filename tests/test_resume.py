@@ -16,6 +16,8 @@ from killed import killed, parts
 
 import jaxwalk as jw
 from jaxwalk import _disk
+from jaxwalk._chunks import Dataset
+from jaxwalk._survey import DataBatches
 
 pytestmark = pytest.mark.once
 
@@ -163,12 +165,13 @@ def test_dtypes(tmp_path, dtype):
 # Going on ------------------------------------------------------------------------------------------------
 
 
-def test_what_is_finished_is_read_and_nothing_is_walked(tmp_path):
+def test_what_is_finished_is_read_and_nothing_is_walked(tmp_path, monkeypatch):
     keep = jw.stats.combine(jw.stats.norms, jw.stats.moments)
     found = evaluate(tmp_path / "out", keep=keep)
     data = Counted(batches())
+    monkeypatch.setattr("jaxwalk._evaluate.groups", None)
     assert_same(evaluate(tmp_path / "out", data, keep=keep, resume=True), found, tmp_path)
-    assert data.taken == 1
+    assert data.taken == len(batches())
 
 
 @pytest.mark.parametrize("after", [3, 8])
@@ -269,6 +272,7 @@ CHANGES = {
 def test_what_has_changed_is_said(finished, said):
     found = refused(finished, f"cannot be resumed, since .*`{said}", **CHANGES[said])
     assert found.endswith("give what it began with, or another directory.")
+    assert " and is " not in found or "changed" not in found  # nothing that another change explains
 
 
 def test_the_same_function_written_again_goes_on(finished):
@@ -283,7 +287,7 @@ def test_the_same_function_written_again_goes_on(finished):
 
 def test_data_that_have_become_fewer(tmp_path):
     begun(tmp_path)
-    said = "`batches` ended after 3 of the 4 batches that are done already; give the same data."
+    said = "`batches` ended after 3 of the 4 batches that are done already; give the same data, or another directory."
     refused(tmp_path, said, jw.DataError, data=batches()[:3])
     with pytest.raises(jw.DataError) as caught:
         evaluate(tmp_path, batches()[:3], resume=True)
@@ -296,7 +300,8 @@ def test_data_that_are_cut_otherwise(tmp_path):
     data = [*batches()[:2], (X[10:13], Y[10:13])]
     with pytest.raises(RuntimeError):
         evaluate(tmp_path, failed(data, RuntimeError()))
-    refused(tmp_path, "`batches` has 15 rows in the batches that are done already, which had 13", jw.DataError)
+    said = "Batch 2 of `batches` has 5 rows, and had 3 when the evaluation in `out` went through it; give the same"
+    refused(tmp_path, said, jw.DataError)
     evaluate(tmp_path, [*data, *batches(5, X[13:], Y[13:])], resume=True)
     check_rows(tmp_path)
 
@@ -305,11 +310,67 @@ def test_data_that_have_become_more_after_the_end(finished):
     more = batches(x=np.concatenate([X, X]), y=np.concatenate([Y, Y]))
     refused(
         finished,
-        "`batches` has length 18, and had 9 when the evaluation in `out` came to its end",
+        "`batches` has 18 batches, and had 9 when the evaluation in `out` came to its end; give the same data, or",
         jw.DataError,
         data=more,
     )
+    said = "`batches` goes on after the 9 batches with which the evaluation in `out` came to its end; give the same"
+    refused(finished, said, jw.DataError, data=iter(more[:8] + batches()[8:] + more[:1]))
+    said = "`batches` ended after 8 of the 9 batches that are done already"
+    refused(finished, said, jw.DataError, data=iter(batches()[:8]))
+    with pytest.raises(RuntimeError) as caught:
+        evaluate(finished, failing(3, RuntimeError()), resume=True)
+    assert caught.value.evaluation.count == 43
     assert evaluate(finished, iter(batches()), resume=True).count == 43
+
+
+def test_rows_that_have_become_more(tmp_path):
+    blocks = lambda rows: lambda start, size: iter([(X[:rows], Y[:rows])])
+    with_rows = lambda rows: DataBatches(Dataset(tmp_path, rows, [], blocks(rows)), SIZE)
+    evaluate(tmp_path / "out", with_rows(40))
+    said = "`batches` has 43 rows, and had 40 when"
+    refused(tmp_path / "out", said, jw.DataError, data=with_rows(43))
+    assert evaluate(tmp_path / "out", [*with_rows(40)], resume=True).count == 40
+
+
+@pytest.mark.parametrize("changed", [7, 42])
+@pytest.mark.parametrize("wrap", [list, iter, lambda data: [tuple(map(jnp.asarray, batch)) for batch in data]])
+def test_one_number_of_what_is_done_has_changed(finished, changed, wrap):
+    y = Y.copy()
+    y[changed] += 1
+    which = "One of the batches 0 to 1" if changed == 7 else "Batch 8"
+    said = f"{which} of `batches` is not what it was when the evaluation in `out` went through (it|them); give the same"
+    refused(finished, said, jw.DataError, data=wrap(batches(y=y)))
+
+
+@pytest.mark.parametrize("is_read_again", [True, False])
+def test_numbers_on_an_accelerator_are_not_compared_but_rows_are(tmp_path, monkeypatch, is_read_again):
+    monkeypatch.setattr("jaxwalk._fed._is_near", lambda leaf: False)
+    with pytest.raises(RuntimeError):
+        evaluate(tmp_path, failed([*batches()[:2], (X[10:13], Y[10:13])], RuntimeError()))
+    if is_read_again:
+        monkeypatch.undo()
+    refused(tmp_path, "Batch 2 of `batches` has 5 rows, and had 3", jw.DataError)
+    y = Y + np.arange(43, dtype=np.float32) // 5  # another in all but the first batch
+    data = [*batches(y=y)[:2], (X[10:13], y[10:13]), *batches(5, X[13:], y[13:])]
+    assert evaluate(tmp_path, data, resume=True).count == 43
+
+
+def test_rows_in_another_order_are_other_data(finished):
+    order = np.r_[0:5, 9:4:-1, 10:43]
+    refused(finished, "One of the batches 0 to 1 of `batches` is not what it was", jw.DataError,
+            data=batches(x=X[order], y=Y[order]))  # fmt: skip
+
+
+def test_on_other_devices(tmp_path, whole):
+    data = batches(4)
+    with pytest.raises(RuntimeError):
+        evaluate(tmp_path / "out", failed(data[:6], RuntimeError()))
+    for devices in (2, 4):
+        mesh = jax.sharding.Mesh(np.array(jax.devices()[:devices]), ("data",))
+        found = evaluate(tmp_path / "out", data, resume=True, mesh=mesh)
+        assert (found.count, found.culprits[0].index) == (43, whole.culprits[0].index)
+    check_rows(tmp_path / "out")
 
 
 # Where it cannot be written ------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxwalk._table import Table, brief, html, number, numbers, text
+from jaxwalk._table import Table, brief, fitted, html, number, numbers, text
 
 TABLE = Table("Title", ("name", "size", "empty"), [("a", "1", ""), ("long name", "10", "")], right=("size",))
 
@@ -9,6 +9,41 @@ TABLE = Table("Title", ("name", "size", "empty"), [("a", "1", ""), ("long name",
 def test_text_is_aligned_and_leaves_out_empty_columns():
     assert text(TABLE).splitlines() == ["Title", "  name       size", "  a             1", "  long name    10"]
     assert text(Table("Nothing", ("name",), [])) == "Nothing"
+
+
+WIDE = Table(
+    "Title",
+    ("point", "shape", "a_min", "a_max", "b_min", "b_max", "note"),
+    [("hidden", "(3,)", *("1234567",) * 4, "what to know"), ("out", "()", *("1",) * 4, "")],
+    ("a_min", "a_max", "b_min", "b_max"),
+    ["A note."],
+)
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (72, [("shape", "a_min", "a_max", "b_min", "b_max", "note")]),
+        (50, [("a_min", "a_max", "b_min", "b_max"), ("shape", "note")]),
+        (34, [("a_min", "a_max"), ("b_min", "b_max"), ("shape", "note")]),
+        (20, [("a_min",), ("a_max",), ("b_min",), ("b_max",), ("shape",), ("note",)]),
+    ],
+)
+def test_a_table_that_is_wider_than_the_terminal(monkeypatch, columns, expected):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    parts = fitted(WIDE, ["point"])
+    assert [tuple(part.columns) for part in parts] == [("point", *names) for names in expected]
+    assert all(len(line) <= columns for part in parts for line in text(part).splitlines()[:2])
+    for part in parts:
+        for name, *cells in zip(part.columns, *part.rows, strict=True):
+            assert cells == [row[WIDE.columns.index(name)] for row in WIDE.rows]
+    assert [part.title for part in parts] == ["Title", *[""] * (len(parts) - 1)]
+    assert [part.notes for part in parts] == [*[()] * (len(parts) - 1), ["A note."]]
+
+
+def test_no_rows_are_as_wide_as_nothing(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "3")
+    assert [text(part) for part in fitted(Table("Nothing", ("name",), []), ["name"])] == ["Nothing"]
 
 
 def test_html_is_escaped():
