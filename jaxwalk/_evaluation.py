@@ -51,8 +51,8 @@ class Evaluation:
         return self._table(), self.culprits._table()
 
     def to_pandas(self) -> Any:
-        """A `pandas.DataFrame` with a row per point, and per step of the loops around it: shape and dtype, what was kept,
-        and, if a point is in a branch, of how many data. If nothing was kept, a row per point.
+        """A `pandas.DataFrame` with a row per point, and per step of the loops around it: shape and dtype, what was
+        kept, and, if a point is in a branch, of how many data. If nothing was kept, a row per point.
 
         Raises:
             ImportError: pandas is not installed; it comes with the extra `store`.

@@ -89,11 +89,13 @@ def test_the_culprits_are_those_of_largest_loss():
             np.testing.assert_allclose(value, norm(deltas[name])[datum.index], rtol=1e-5)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("size", [1, 4, 23, 40])
 def test_the_size_of_a_batch_does_not_matter(size):
     assert_same(evaluate(batches(size)), evaluate(batches(5)))
 
 
+@pytest.mark.once
 def test_more_data_than_a_group_holds(monkeypatch):
     whole = evaluate(top=7)
     monkeypatch.setattr("jaxwalk._evaluate.GROUP", 10)
@@ -115,6 +117,7 @@ def test_all_batches_are_one_program():
     assert len(traced) == 2 * once
 
 
+@pytest.mark.once
 def test_a_short_batch_may_come_anywhere():
     data = [
         (X[:5], Y[:5]),
@@ -127,6 +130,7 @@ def test_a_short_batch_may_come_anywhere():
     assert_same(evaluate(data), evaluate())
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("top", [1, 23, 30])
 def test_top(top):
     assert len(evaluate(top=top).culprits) == min(top, 23)
@@ -155,6 +159,7 @@ def test_lists_dicts_arrays_and_jax_arrays():
     assert_same(alone, evaluate(batches(y=np.zeros_like(Y))))
 
 
+@pytest.mark.once
 def test_wider_numbers_are_narrowed_as_by_jax():
     with np.errstate(all="ignore"):
         assert_same(evaluate(batches(x=X.astype(np.float64), y=Y.astype(np.float64))), evaluate())
@@ -260,6 +265,7 @@ def test_bfloat16():
 # What is kept --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.once
 def test_a_plain_function_is_averaged():
     found = evaluate(keep=lambda output, delta: {"product": jnp.sum(output * delta)})
     _, outputs, deltas = by_hand()
@@ -273,6 +279,7 @@ def test_complex_numbers_are_kept():
     np.testing.assert_allclose(found.kept["act"]["kept"], by_hand()[1]["act"].mean(0) * 1j, rtol=1e-5)
 
 
+@pytest.mark.once
 def test_nothing_but_norms():
     found = evaluate(keep=None)
     norms = [datum.norms["act"] for datum in found.culprits]
@@ -282,6 +289,7 @@ def test_nothing_but_norms():
         found.kept["act"]
 
 
+@pytest.mark.once
 def test_units_and_a_statistic_without_merge_all():
     span = jw.stats.Statistic(
         "span",
@@ -315,6 +323,7 @@ def test_data_that_are_not_finite_are_counted_and_named():
     assert "2 with a NaN or Inf, left out of it" in repr(found)
 
 
+@pytest.mark.once
 def test_nothing_but_nan():
     found = evaluate(batches(x=np.full_like(X, np.nan)))
     assert (found.count, found.nonfinite) == (23, 23)
@@ -346,6 +355,7 @@ def test_norms_whose_squares_are_no_float32(scale):
 # What fails ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.once
 def test_an_error_midway_comes_through_and_what_was_done_is_kept():
     def failing():
         yield from batches(5)[:3]
@@ -381,6 +391,7 @@ def test_nothing_is_held_on_to():
     assert max(alive) <= 4
 
 
+@pytest.mark.once
 def test_no_more_entries_to_a_group_than_can_be_counted(monkeypatch):
     whole = evaluate(keep=jw.stats.zeros)
     monkeypatch.setattr("jaxwalk._evaluate.COUNTED", 40)  # batches of 5 data, a point of 4 entries: two batches
@@ -445,6 +456,7 @@ def test_several_statistics_are_joined():
 # Saving --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.once
 def test_save_and_load(tmp_path):
     def with_names(params, x, y):
         jw.tag(jnp.argmax(x), "which")
@@ -460,6 +472,7 @@ def test_save_and_load(tmp_path):
         loaded.kept["which"]
 
 
+@pytest.mark.once
 def test_what_cannot_be_loaded(tmp_path):
     (tmp_path / "text").write_text("hello")
     np.savez(tmp_path / "other.npz", a=np.ones(2))
@@ -497,6 +510,7 @@ def test_to_pandas_of_what_kept_nothing():
     ]  # fmt: skip
 
 
+@pytest.mark.once
 def test_to_pandas():
     found = evaluate(top=3)
     frame = found.to_pandas()
