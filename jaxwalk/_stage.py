@@ -64,8 +64,9 @@ def stage(fun: Callable, args: tuple, kwargs: dict[str, Any], argnums: int | Seq
         return _checked(fun(*args, **kwargs))
 
     values = [as_input(leaves[i]) for i in traced]
-    alone, named_alone = jax.tree.unflatten(tree, _with([None] * len(leaves), traced, values))
-    closed, shapes = _compat.trace(whole, *alone, **named_alone)
+    # In their own structure only if it has no other leaves: it may not take a placeholder for one.
+    given, named_ones = jax.tree.unflatten(tree, values) if len(values) == len(leaves) else (values, {})
+    closed, shapes = _compat.trace(whole, *given, **named_ones)
     chosen = [traced.index(i) for i in named]
     return Staged(closed, values, shapes, chosen, _rebuilder(args, argnums))
 

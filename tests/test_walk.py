@@ -1,5 +1,6 @@
 """What `walk`, `outputs` and `vjp` do beyond the matrix: arguments, dtypes, keep, pytrees, effects."""
 
+import dataclasses
 import functools
 
 import jax
@@ -353,3 +354,25 @@ def test_a_walk_of_a_walk():
     outer = lambda x: jnp.sum(jw.walk(squares)(x).deltas["hidden"] ** 2)
     walk = jw.walk(outer, "hidden")(X)
     np.testing.assert_allclose(walk.deltas["hidden"], 2 * (2 * 2 * X) * 2, rtol=1e-6)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass
+class Checked:
+    """A container that looks at what it is made of."""
+
+    weights: jax.Array
+    rate: float
+
+    def __post_init__(self):
+        if isinstance(self.rate, float) and self.rate <= 0:
+            raise ValueError("no rate")
+        if self.rate is None:
+            raise TypeError("no placeholder")
+
+
+def test_containers_are_not_made_of_placeholders():
+    walk = jw.walk(lambda p, x: jnp.sum(jw.tag(p.weights * x * p.rate, "h")), argnums=0)(Checked(X, 2.0), X)
+    np.testing.assert_allclose(walk.outputs["h"], 2 * X**2, rtol=1e-6)
+    np.testing.assert_allclose(walk.grads.weights, 2 * X, rtol=1e-6)
+    np.testing.assert_allclose(jw.outputs(lambda p: jw.tag(p.weights * p.rate, "h"))(Checked(X, 2.0))[0], 2 * X)
