@@ -31,7 +31,11 @@ OPTIONS: dict[type[JaxwalkError], dict[str, str]] = {
         r"`resume=True`(?= to go on|\.$)": "`--resume`",
         r"`top`(?= was \d+ and is \d)": "`--top`",
     },
-    DataError: {r"^`batches`(?= has| ended)": "`--data`", r"(?<=evaluation in )`out`(?= came to its end)": "`--out`"},
+    DataError: {
+        r"^`batches`(?= has| ended| goes on)": "`--data`",
+        r"^((?:One of the b|B)atch(?:es)? [\d to]+ of )`batches`": r"\1`--data`",
+        r"(?<=evaluation in )`out`(?= came to its end| went through)": "`--out`",
+    },
 }
 """What arguments of the API are called here, where its sentences have them: the names of a user's points stay."""
 
