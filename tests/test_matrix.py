@@ -28,7 +28,7 @@ def check(name, deltas, x=X):
 @function
 def test_plain(name):
     walk = jw.walk(tagged(name))(X)
-    assert walk.value == tagged(name)(X)
+    assert walk.value == jax.value_and_grad(tagged(name))(X)[0]
     check(name, walk.deltas)
 
 
@@ -109,7 +109,7 @@ def test_vjp(name):
     deltas, (dx,) = pullback(jnp.ones(()))
     check(name, deltas)
     np.testing.assert_array_equal(dx, jax.grad(tagged(name))(X))
-    assert value == tagged(name)(X)
+    assert value == jax.vjp(tagged(name), X)[0]
 
 
 @function
