@@ -64,11 +64,21 @@ def stage(fun: Callable, args: tuple, kwargs: dict[str, Any], argnums: int | Seq
         return _checked(fun(*args, **kwargs))
 
     values = [as_input(leaves[i]) for i in traced]
-    # In their own structure only if it has no other leaves: it may not take a placeholder for one.
-    given, named_ones = jax.tree.unflatten(tree, values) if len(values) == len(leaves) else (values, {})
+    given, named_ones = _alone(tree, _with([None] * len(leaves), traced, values), values)
     closed, shapes = _compat.trace(whole, *given, **named_ones)
     chosen = [traced.index(i) for i in named]
     return Staged(closed, values, shapes, chosen, _rebuilder(args, argnums))
+
+
+def _alone(tree: Any, leaves: list[Any], values: list[Any]) -> tuple[Any, dict[str, Any]]:
+    """The arguments with None for what is not traced; where a container does not take that, the values alone."""
+    try:
+        args, kwargs = jax.tree.unflatten(tree, leaves)
+        found = jax.tree.leaves((args, kwargs))
+    except Exception:  # whatever the constructor of a user's container raises
+        return values, {}
+    is_same = len(found) == len(values) and all(a is b for a, b in zip(found, values, strict=True))
+    return (args, kwargs) if is_same else (values, {})
 
 
 def opened_leaves(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
