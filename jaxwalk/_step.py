@@ -75,13 +75,12 @@ def step_of(
     kinds = {p.conditional for p in felt} if statistic else set()
     one = functools.partial(_datum, fun, felt, by, source, arguments, _keeper(statistic, groups, kinds))
 
-    of_group, of_rows = _shardings(whole)
-    rows_of = None if whole is None else NamedSharding(whole.mesh, PartitionSpec(whole.mesh.axis_names[0]))
+    along, of_group, of_rows = _shardings(whole)
 
     @jax.jit
     def each(arrays: list[Any], leaves: Sequence[Any], counts: jax.Array) -> _Each:
         over = jax.vmap(one, in_axes=(None, 0, 0), out_axes=(0, 0, 0, None))
-        with divided(rows_of, size):
+        with divided(along, size):
             losses, norms, apart, merged = over(closed(arrays), leaves, counts == COUNTS)
         return _Each(Rows(losses, jnp.stack([norms[p.name] for p in felt], 1), counts), apart, merged)
 
@@ -113,15 +112,16 @@ def step_of(
     )
 
 
-def _shardings(whole: NamedSharding | None) -> tuple[Any, Any]:
-    """Of a group and of rows. Rows stay where their data are; of several processes, each reads all."""
+def _shardings(whole: NamedSharding | None) -> tuple[NamedSharding | None, Any, Any]:
+    """Of a batch, along its axis; of a group; of rows, which stay where their data are, but of several processes each
+    reads all."""
     if whole is None:
-        return None, None
+        return None, None, None
     mesh, axis = whole.mesh, whole.mesh.axis_names[0]
+    along = NamedSharding(mesh, PartitionSpec(axis))
     room: Any = NamedSharding(mesh, PartitionSpec(None, axis))
     each: Any = whole
-    rows = whole if jax.process_count() > 1 else NamedSharding(mesh, PartitionSpec(axis))
-    return Sent(each, room, each), rows
+    return along, Sent(each, room, each), whole if jax.process_count() > 1 else along
 
 
 class _Each(NamedTuple):
