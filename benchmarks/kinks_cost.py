@@ -25,7 +25,7 @@ import numpy as np
 from jax import lax
 
 import jaxwalk as jw
-from jaxwalk._kinks import analysis_of, judged
+from jaxwalk._kinks.kinks import analysis_of, judged
 
 
 class Model(NamedTuple):

@@ -1,14 +1,6 @@
 """Walk through any JAX model, forward and backward: every intermediate value, and how much each is to blame."""
 
 from . import stats as stats
-from ._blamed import Data as Data
-from ._blamed import Datum as Datum
-from ._chain import Chain as Chain
-from ._chain import chain as chain
-from ._chain import objective as objective
-from ._chain import tag as tag
-from ._equations import Equation as Equation
-from ._equations import Formulas as Formulas
 from ._errors import ArgumentError as ArgumentError
 from ._errors import DataError as DataError
 from ._errors import FormulaError as FormulaError
@@ -16,30 +8,38 @@ from ._errors import JaxwalkError as JaxwalkError
 from ._errors import MemoryWarning as MemoryWarning
 from ._errors import PointError as PointError
 from ._errors import StoreError as StoreError
-from ._evaluate import evaluate as evaluate
-from ._evaluation import Evaluation as Evaluation
-from ._exact import exact as exact
-from ._findings import Culprit as Culprit
-from ._findings import Culprits as Culprits
-from ._findings import Nonfinite as Nonfinite
-from ._formula import formula as formula
-from ._formulas import formulas as formulas
-from ._intervene import intervene as intervene
-from ._kink import Kink as Kink
-from ._kink import Kinks as Kinks
-from ._kinks import kinks as kinks
-from ._listing import Listing as Listing
-from ._listing import listing as listing
-from ._named import Named as Named
-from ._points import Axis as Axis
-from ._points import Point as Point
-from ._points import Points as Points
-from ._result import Walk as Walk
-from ._scoped import scoped as scoped
-from ._walk import outputs as outputs
-from ._walk import points as points
-from ._walk import vjp as vjp
-from ._walk import walk as walk
+from ._evaluate.evaluate import evaluate as evaluate
+from ._evaluate.result.datum import Data as Data
+from ._evaluate.result.datum import Datum as Datum
+from ._evaluate.result.evaluation import Evaluation as Evaluation
+from ._formulas.entries.exact import exact as exact
+from ._formulas.equations import Equation as Equation
+from ._formulas.equations import Formulas as Formulas
+from ._formulas.formulas import formulas as formulas
+from ._formulas.symbols.formula import formula as formula
+from ._kinks.kink import Kink as Kink
+from ._kinks.kink import Kinks as Kinks
+from ._kinks.kinks import kinks as kinks
+from ._model.chain import Chain as Chain
+from ._model.chain import chain as chain
+from ._model.chain import objective as objective
+from ._model.chain import tag as tag
+from ._model.scoped import scoped as scoped
+from ._points.named import Named as Named
+from ._points.point import Axis as Axis
+from ._points.point import Point as Point
+from ._points.point import Points as Points
+from ._walk.culprits import Culprit as Culprit
+from ._walk.culprits import Culprits as Culprits
+from ._walk.culprits import Nonfinite as Nonfinite
+from ._walk.intervene import intervene as intervene
+from ._walk.listing import Listing as Listing
+from ._walk.listing import listing as listing
+from ._walk.result import Walk as Walk
+from ._walk.walk import outputs as outputs
+from ._walk.walk import points as points
+from ._walk.walk import vjp as vjp
+from ._walk.walk import walk as walk
 
 __version__ = "0.1.0"
 

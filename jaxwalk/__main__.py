@@ -12,13 +12,14 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 
-from . import __version__, _command
+from . import __version__
+from ._cli import walk
+from ._cli.example import COLUMNS, PATIENTS, Cohort, walk_through
+from ._cli.example_exact import exact_data, exact_tables, formula_tables
+from ._cli.example_tables import as_json, walkthrough_data, walkthrough_tables
+from ._cli.model_file import read_csv
 from ._errors import JaxwalkError
-from ._files import read_csv
-from ._show import as_json, walkthrough_data, walkthrough_tables
-from ._terminal import show
-from ._textbook import exact_data, exact_tables, formula_tables
-from ._walkthrough import COLUMNS, PATIENTS, Cohort, walk_through
+from ._show.terminal import show
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output, `head` say, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt as stop:
-        if options.run is _command.run:
-            print(f"jaxwalk: {_command.interrupted(options)}", file=sys.stderr)
+        if options.run is walk.run:
+            print(f"jaxwalk: {walk.interrupted(options)}", file=sys.stderr)
         return 128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
     return 0
 
@@ -72,7 +73,7 @@ def _refused(options: argparse.Namespace, unknown: Sequence[str]) -> str | None:
     """Why these options do not go together, if they do not."""
     if unknown:
         return f"unrecognized arguments: {' '.join(unknown)}"
-    if options.run is not _command.run:
+    if options.run is not walk.run:
         return None
     if options.csv is not None:
         return "--csv is for the worked example; `walk` takes its data by --data"
@@ -90,9 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.set_defaults(run=_walkthrough, parser=parser)
     parser.add_argument("--version", action="version", version=f"jaxwalk {__version__}")
-    parser.add_argument(
-        "--csv", type=_command.path, metavar="FILE", help=f"other patients; columns: {', '.join(COLUMNS)}"
-    )
+    parser.add_argument("--csv", type=walk.path, metavar="FILE", help=f"other patients; columns: {', '.join(COLUMNS)}")
     parser.add_argument("--exact", action="store_true", help="the worked example in fractions, nothing rounded")
     parser.add_argument("--json", action="store_true", help="print data instead of tables")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
@@ -101,8 +100,8 @@ def _parser() -> argparse.ArgumentParser:
         help="walk a model of your own through its data",
         description="Walks objective(params, x, y) through every datum: a line per point, then the largest losses.",
     )
-    model.set_defaults(run=_command.run, parser=model)
-    _command.add_options(model)
+    model.set_defaults(run=walk.run, parser=model)
+    walk.add_options(model)
     return parser
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jaxwalk as jw
-from jaxwalk._batches import COUNTS, FAILED, opened
+from jaxwalk._evaluate.batches import COUNTS, FAILED, opened
 
 X, Y = np.arange(12, dtype=np.float32).reshape(6, 2), np.arange(6, dtype=np.int32)
 Pair = collections.namedtuple("Pair", "x y")

@@ -1,6 +1,6 @@
 """The ways through a function, told by the lines of its instructions."""
 
-from jaxwalk._bytecode import Flow
+from jaxwalk._source.bytecode import Flow
 
 
 def offsets(code):

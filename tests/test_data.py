@@ -10,8 +10,8 @@ import pyarrow.parquet
 import pytest
 
 import jaxwalk as jw
-from jaxwalk._blamed import pandas
-from jaxwalk._data import open_data
+from jaxwalk._cli.data.open import open_data
+from jaxwalk._evaluate.result.datum import pandas
 
 pytestmark = pytest.mark.once
 

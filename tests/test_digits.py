@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import jaxwalk as jw
-from jaxwalk._data import open_data
-from jaxwalk._files import read_model
+from jaxwalk._cli.data.open import open_data
+from jaxwalk._cli.model_file import read_model
 
 pytestmark = pytest.mark.once
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import jaxwalk as jw
-from jaxwalk._files import read_csv, read_model
+from jaxwalk._cli.model_file import read_csv, read_model
 
 pytestmark = pytest.mark.once
 

@@ -12,11 +12,11 @@ import sympy
 from jax import lax
 
 import jaxwalk as jw
-from jaxwalk import _compat, _primitives
-from jaxwalk._entry_rules import CALLS, RULES
-from jaxwalk._exact import _OPERATIONS
-from jaxwalk._rearrange import MOVES
-from jaxwalk._symbols import symbolic
+from jaxwalk._formulas.entries.exact import _OPERATIONS
+from jaxwalk._formulas.entries.rearrange import MOVES
+from jaxwalk._formulas.entries.rules import CALLS, RULES
+from jaxwalk._formulas.symbols.symbols import symbolic
+from jaxwalk._jax import compat, primitives
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -62,7 +62,7 @@ INSIDE = {"asin", "acos", "atanh", "erf_inv", "log1p"}
 SKIPPED = {"stop_gradient", "optimization_barrier", "acosh"}
 
 
-@pytest.mark.parametrize("name", [n for n in _primitives.UNARY if n not in SKIPPED])
+@pytest.mark.parametrize("name", [n for n in primitives.UNARY if n not in SKIPPED])
 def test_unary(name):
     x = drawn(3, low=0.2, high=2.5) if name in POSITIVE else drawn(3) * (0.6 if name in INSIDE else 1)
     if name == "is_finite":
@@ -72,7 +72,7 @@ def test_unary(name):
 
 
 @pytest.mark.parametrize(
-    "name", [n for n in _primitives.BINARY if n not in ("nextafter", "complex", "polygamma", "zeta")]
+    "name", [n for n in primitives.BINARY if n not in ("nextafter", "complex", "polygamma", "zeta")]
 )
 def test_binary(name):
     x, y = drawn(3, low=0.3, high=2.0), np.array([0.7, 1.9, 1.2])
@@ -292,7 +292,7 @@ def test_jax_calls_them_so_too():
     """Where JAX's own public list of primitives has the name."""
     from jax.extend.core import primitives
 
-    told = {name: primitive for name, primitive in _primitives.primitives().items() if hasattr(primitives, f"{name}_p")}
+    told = {name: primitive for name, primitive in primitives.primitives().items() if hasattr(primitives, f"{name}_p")}
     newer = {"stack", "unstack", "tile"}  # not yet primitives in jax 0.8
     assert len(told) > 80
     assert {name for name, primitive in told.items() if getattr(primitives, f"{name}_p") is not primitive} <= newer
@@ -300,12 +300,12 @@ def test_jax_calls_them_so_too():
 
 def test_every_primitive_is_told_and_every_rule_has_one():
     """What is called here by a name is a primitive that this JAX has; and no two names are one primitive."""
-    table = _primitives.one_liners()
-    found = {_primitives.names()(Told(primitive)) for primitive in _primitives.primitives().values()}
+    table = primitives.one_liners()
+    found = {primitives.names()(Told(primitive)) for primitive in primitives.primitives().values()}
     newer = {"stack", "unstack", "tile", "log2", "one_minus_square"}  # not yet primitives in jax 0.8
     assert found | newer == set(table) | newer
     assert set(RULES) | MOVES <= found | newer
-    assert set(CALLS) <= set(_compat._one_liners())
+    assert set(CALLS) <= set(compat._one_liners())
     inner = {"sum", "prod", "and", "or", "truncate", "logsumexp", "integer_pow", "round", "bell"}
     for operations in (symbolic().operations, _OPERATIONS):
         assert set(operations) - inner <= found | newer

@@ -13,7 +13,7 @@ from jax import lax
 from test_formula import evaluated
 
 import jaxwalk as jw
-from jaxwalk import _walkthrough as worked
+from jaxwalk._cli import example as worked
 
 pytestmark = pytest.mark.usefixtures("float64")
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -83,23 +83,3 @@ else:
 """
     done = run(code)
     assert done.returncode == 0, done.stderr
-
-
-def test_imports_run_one_way():
-    """In the order that CONTRIBUTING.md gives."""
-    import ast
-    import pathlib
-    import re
-
-    import jaxwalk
-
-    house = pathlib.Path(jaxwalk.__file__).parent
-    text = (house.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    order = re.findall(r"`(_\w+|stats)`", text[text.index("A house to live in") : text.index("`tests/models`")])
-    rooms = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in house.glob("*.py")}
-    assert sorted(order) == sorted(set(rooms) - {"__init__"})
-    for room in order:
-        for node in ast.walk(rooms[room]):
-            if isinstance(node, ast.ImportFrom) and node.level == 1:
-                imported = [node.module] if node.module else [a.name for a in node.names if a.name in rooms]
-                assert all(order.index(name) < order.index(room) for name in imported), (room, imported)

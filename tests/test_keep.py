@@ -9,7 +9,7 @@ from structures import X as START
 
 import jaxwalk as jw
 from helpers import finite_differences
-from jaxwalk._keep import keep_taps
+from jaxwalk._rewrite.keep import keep_taps
 
 X = np.array([0.3, -0.7, 1.1], np.float32)
 POINT = jw.points(lambda x: jw.tag(x, "x"), X)["x"]

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 
 import jaxwalk as jw
-from jaxwalk import _memory
+from jaxwalk._walk import memory
 
 X = np.ones(100, np.float32)
 fun = lambda x: jnp.sum(jw.tag(jw.tag(x * 2, "a") * 3, "b"))  # 1600 bytes of outputs and deltas
 
 
 def test_the_machine_has_some():
-    assert _memory.device_memory() > 2**20
+    assert memory.device_memory() > 2**20
 
 
 def test_warns_and_names_at_and_keep(monkeypatch):
-    monkeypatch.setattr(_memory, "device_memory", lambda: 3000)
+    monkeypatch.setattr(memory, "device_memory", lambda: 3000)
     with pytest.warns(jw.MemoryWarning, match="take 1.56 KiB, more than half of the device's 2.93 KiB") as caught:
         jw.walk(fun)(X)
     assert "`at`" in str(caught[0].message)
@@ -26,11 +26,11 @@ def test_warns_and_names_at_and_keep(monkeypatch):
 
 
 def test_does_not_warn_of_less(monkeypatch):
-    monkeypatch.setattr(_memory, "device_memory", lambda: 3000)
+    monkeypatch.setattr(memory, "device_memory", lambda: 3000)
     with warnings.catch_warnings(record=True) as caught:
         jw.walk(fun, "a")(X)
         jw.walk(fun, keep=lambda output, delta: jnp.sum(delta))(X)
-        monkeypatch.setattr(_memory, "device_memory", lambda: None)
+        monkeypatch.setattr(memory, "device_memory", lambda: None)
         jw.walk(fun)(X)
     assert caught == []
 

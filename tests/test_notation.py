@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxwalk._as_numpy import NAMESPACE, numpy_style
-from jaxwalk._as_text import TEXT
-from jaxwalk._compat import close
-from jaxwalk._notation import written
-from jaxwalk._read_terms import read_terms
-from jaxwalk._signs import Name
-from jaxwalk._terms import Terms
+from jaxwalk._formulas.notation.names import Name
+from jaxwalk._formulas.notation.numpy import NAMESPACE, numpy_style
+from jaxwalk._formulas.notation.repeats import written
+from jaxwalk._formulas.notation.text import TEXT
+from jaxwalk._formulas.tensors.read import read_terms
+from jaxwalk._formulas.tensors.terms import Terms
+from jaxwalk._jax.compat import close
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -7,7 +7,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from test_evaluate import PARAMS, assert_same, batches, evaluate
 
 import jaxwalk as jw
-from jaxwalk._placement import placement
+from jaxwalk._evaluate.placement import placement
 
 KEEP = jw.stats.combine(jw.stats.of_delta(jw.stats.norms), jw.stats.dead)
 

@@ -7,8 +7,8 @@ import sys
 import pytest
 from rich.console import Console
 
-import jaxwalk._progress as room
-from jaxwalk._progress import progress
+import jaxwalk._show.progress as room
+from jaxwalk._show.progress import progress
 
 pytestmark = pytest.mark.once
 

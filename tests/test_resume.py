@@ -15,9 +15,9 @@ from killed import finished as end
 from killed import killed, parts
 
 import jaxwalk as jw
-from jaxwalk import _disk
-from jaxwalk._chunks import Dataset
-from jaxwalk._survey import DataBatches
+from jaxwalk._cli.data.dataset import Dataset
+from jaxwalk._cli.survey import DataBatches
+from jaxwalk._evaluate.store import disk
 
 pytestmark = pytest.mark.once
 
@@ -30,7 +30,7 @@ SIZE, PART = 5, 10  # data in a batch, in a part
 @pytest.fixture(autouse=True, scope="module")
 def _small_parts():
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("jaxwalk._evaluate.GROUP", PART)
+        patched.setattr("jaxwalk._evaluate.evaluate.GROUP", PART)
         patched.setattr(os, "fsync", lambda descriptor: None)  # only a power cut needs what is synced
         yield
 
@@ -169,7 +169,7 @@ def test_what_is_finished_is_read_and_nothing_is_walked(tmp_path, monkeypatch):
     keep = jw.stats.combine(jw.stats.norms, jw.stats.moments)
     found = evaluate(tmp_path / "out", keep=keep)
     data = Counted(batches())
-    monkeypatch.setattr("jaxwalk._evaluate.groups", None)
+    monkeypatch.setattr("jaxwalk._evaluate.evaluate.groups", None)
     assert_same(evaluate(tmp_path / "out", data, keep=keep, resume=True), found, tmp_path)
     assert data.taken == len(batches())
 
@@ -345,7 +345,7 @@ def test_one_number_of_what_is_done_has_changed(finished, changed, wrap):
 
 @pytest.mark.parametrize("is_read_again", [True, False])
 def test_numbers_on_an_accelerator_are_not_compared_but_rows_are(tmp_path, monkeypatch, is_read_again):
-    monkeypatch.setattr("jaxwalk._fed._is_near", lambda leaf: False)
+    monkeypatch.setattr("jaxwalk._evaluate.replay._is_near", lambda leaf: False)
     with pytest.raises(RuntimeError):
         evaluate(tmp_path, failed([*batches()[:2], (X[10:13], Y[10:13])], RuntimeError()))
     if is_read_again:
@@ -384,8 +384,8 @@ def full_at(monkeypatch, name):
             raise OSError(errno.ENOSPC, "No space left on device")
         real(path, data)
 
-    real = _disk.write
-    monkeypatch.setattr(_disk, "write", write)
+    real = disk.write
+    monkeypatch.setattr(disk, "write", write)
 
 
 @pytest.mark.parametrize("part", [0, 2, 4])

@@ -10,10 +10,10 @@ from jax import lax
 
 import jaxwalk as jw
 from helpers import examples
-from jaxwalk import _compat
-from jaxwalk._analyse import Analysis
-from jaxwalk._bounds import Rounded, bound, rounded_input
-from jaxwalk._flatten import flatten
+from jaxwalk._jax import compat
+from jaxwalk._kinks.analysis import Analysis
+from jaxwalk._kinks.program import flatten
+from jaxwalk._kinks.rounding.bounds import Rounded, bound, rounded_input
 from programs import programs, tagged
 
 R = np.random.default_rng(0)
@@ -21,7 +21,7 @@ R = np.random.default_rng(0)
 
 def bounds(fun, *args, read=Rounded):
     """The result of `fun`, compiled, and the bound on its rounding error."""
-    analysis = Analysis(flatten(_compat.trace(fun, *args)[0], jw.Points()))
+    analysis = Analysis(flatten(compat.trace(fun, *args)[0], jw.Points()))
 
     def run(*args):
         (result,), _ = analysis.run([read(a) for a in args])

@@ -7,10 +7,10 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxwalk import stats
-from jaxwalk._counts import NONFINITE, ZEROS
-from jaxwalk._moments import ENTRY_MOMENTS, NORMS
-from jaxwalk._safe import divided, quick_or
-from jaxwalk._step import _norm
+from jaxwalk._evaluate.step import _norm
+from jaxwalk.stats._counts import NONFINITE, ZEROS
+from jaxwalk.stats._moments import ENTRY_MOMENTS, NORMS
+from jaxwalk.stats._quick import divided, quick_or
 
 numbers = np.random.default_rng(0).normal(size=(4, 7))
 BATCHES = {

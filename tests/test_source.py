@@ -4,7 +4,7 @@ import os
 import pytest
 
 import jaxwalk as jw
-from jaxwalk._source import Positions, function_at, is_users, lines_of, text_of
+from jaxwalk._source.statements import Positions, function_at, is_users, lines_of, text_of
 
 
 def test_whose_a_file_is():

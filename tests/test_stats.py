@@ -12,7 +12,7 @@ from jax import lax
 
 import jaxwalk as jw
 from jaxwalk import stats
-from jaxwalk._sizes import sizes
+from jaxwalk.stats._sizes import sizes
 
 pytestmark = pytest.mark.once
 

@@ -7,8 +7,8 @@ from jax import lax
 from test_evaluate import assert_same, batches, evaluate
 
 import jaxwalk as jw
-from jaxwalk._inside import of_batch
-from jaxwalk._step import step_of
+from jaxwalk._evaluate.step import step_of
+from jaxwalk.stats._batched import of_batch
 
 random = np.random.default_rng(1)
 WEIGHTS = random.normal(size=(3, 3, 3)).astype(np.float32)
@@ -27,7 +27,7 @@ def deep(weights, x, y):
 
 def test_inside_the_backward_pass_and_after_it(monkeypatch):
     after = evaluate(fun=deep, params=WEIGHTS, keep=KEEP)
-    monkeypatch.setattr("jaxwalk._step.SMALL", 0)
+    monkeypatch.setattr("jaxwalk._evaluate.step.SMALL", 0)
     assert_same(evaluate(fun=deep, params=WEIGHTS, keep=KEEP), after)
 
 
@@ -35,12 +35,12 @@ def test_a_statistic_that_merges_two_by_two_alone(monkeypatch):
     pairs = jw.stats.Statistic("dead", jw.stats.dead.of, jw.stats.dead.merge, jw.stats.dead.finish)
     whole = evaluate(fun=deep, params=WEIGHTS, keep=jw.stats.dead)
     assert_same(evaluate(fun=deep, params=WEIGHTS, keep=pairs), whole)
-    monkeypatch.setattr("jaxwalk._step.SMALL", 0)
+    monkeypatch.setattr("jaxwalk._evaluate.step.SMALL", 0)
     assert_same(evaluate(fun=deep, params=WEIGHTS, keep=pairs), whole)
 
 
 def test_divided_among_devices_inside_the_backward_pass(monkeypatch):
-    monkeypatch.setattr("jaxwalk._step.SMALL", 0)
+    monkeypatch.setattr("jaxwalk._evaluate.step.SMALL", 0)
     mesh = jax.make_mesh((4,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     divided = evaluate(batches(8), fun=deep, params=WEIGHTS, keep=jw.stats.dead, mesh=mesh)
     assert_same(divided, evaluate(batches(8), fun=deep, params=WEIGHTS, keep=jw.stats.dead))
@@ -66,7 +66,7 @@ def test_nothing_is_computed_again_for_what_looks_at_the_output_alone():
 
 def temporary(small, monkeypatch):
     """Bytes that the step takes beside its arguments and results, for a scan of 16 steps of 256 units, 64 data."""
-    monkeypatch.setattr("jaxwalk._step.SMALL", small)
+    monkeypatch.setattr("jaxwalk._evaluate.step.SMALL", small)
 
     def scanned(weights, x):
         step = lambda h, w: (jw.tag(jnp.tanh(h * w), "step"), None)

@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from jaxwalk import _disk
 from jaxwalk._errors import ArgumentError, JaxwalkError, StoreError
-from jaxwalk._store import Store
+from jaxwalk._evaluate.store import disk
+from jaxwalk._evaluate.store.store import Store
 
 pytestmark = pytest.mark.once
 
@@ -418,7 +418,7 @@ class Faulty:
         for name in ("replace", "unlink", "mkdir"):
             patch.setattr(os, name, self.changing(getattr(os, name)))
         patch.setattr(os, "fsync", self.changing(lambda descriptor: None, self.half))
-        patch.setattr(_disk, "open", self.changing(open), raising=False)
+        patch.setattr(disk, "open", self.changing(open), raising=False)
         return self
 
     def __exit__(self, *args):
@@ -507,7 +507,7 @@ sys.modules["jaxwalk"] = package
 import os
 import numpy as np
 os.fsync = lambda descriptor: None  # a kill is no power cut; so it meets other moments than waiting for the disk
-from jaxwalk._store import Store
+from jaxwalk._evaluate.store.store import Store
 """
 
 WRITE = """
@@ -526,7 +526,7 @@ with Store.open(sys.argv[2], {"function": "f"}, resume=True) as store:
 
 
 def process(code, *args, **kwargs):
-    command = [sys.executable, "-c", START + code, str(Path(_disk.__file__).parent), *map(str, args)]
+    command = [sys.executable, "-c", START + code, str(Path(disk.__file__).parent), *map(str, args)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **kwargs)
 
 

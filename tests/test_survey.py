@@ -8,9 +8,9 @@ import pytest
 from jax import lax
 
 import jaxwalk as jw
-from jaxwalk._chunks import Dataset
-from jaxwalk._show_survey import survey_notes, survey_tables
-from jaxwalk._survey import Plan, points_of, survey
+from jaxwalk._cli.data.dataset import Dataset
+from jaxwalk._cli.survey import Plan, points_of, survey
+from jaxwalk._cli.survey_tables import survey_notes, survey_tables
 
 pytestmark = pytest.mark.once
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxwalk._table import Table, brief, fitted, html, number, numbers, text
+from jaxwalk._show.table import Table, brief, fitted, html, number, numbers, text
 
 TABLE = Table("Title", ("name", "size", "empty"), [("a", "1", ""), ("long name", "10", "")], right=("size",))
 

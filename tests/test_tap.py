@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxwalk._tap import tap
+from jaxwalk._rewrite.tap import tap
 
 X = np.array([0.3, -0.7, 1.1], np.float32)
 

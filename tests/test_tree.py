@@ -1,4 +1,4 @@
-from jaxwalk._tree import tree
+from jaxwalk._show.outline import tree
 
 
 def shown(names, **options):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import jaxwalk as jw
-from jaxwalk._walkthrough import L1, L2, PATIENTS, WEIGHTS, Cohort, loss, model, params, patient_loss, walk_through
+from jaxwalk._cli.example import L1, L2, PATIENTS, WEIGHTS, Cohort, loss, model, params, patient_loss, walk_through
 
 pytestmark = pytest.mark.once
 

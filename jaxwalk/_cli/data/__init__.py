@@ -1,0 +1,1 @@
+"""Data from files, read batch by batch: npz, npy, csv, Parquet."""

@@ -1,0 +1,140 @@
+"""Data that lie on disk, batch by batch, in memory that does not grow with the number of rows."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from ..._errors import ArgumentError, DataError, listed
+
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Inputs x and expectations y on disk, a row per datum. Made by `open_data`.
+
+    Attributes:
+        path: the file or folder.
+        rows: how many data there are.
+        unused: names of arrays or columns that are neither x nor y.
+        joined: names of the columns that are x because they hold numbers, and no others were asked for.
+        blocks: `blocks(start, size)` gives x and y as they are stored, from row `start` on, in blocks of at most
+            `size` rows. `batches` is what to call.
+    """
+
+    path: Path
+    rows: int
+    unused: list[str]
+    blocks: Callable[[int, int], Iterator[Pair]]
+    joined: Sequence[str] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences: which columns were taken, where nobody chose them, and what was left."""
+        taken = [f"x is {_columns(self.joined)}; choose others by `--x`."] * bool(self.joined)
+        why = "Not numbers, and not used" if self.joined else "Not used"
+        return taken + [f"{why} of `--data`: {listed(self.unused)}."] * bool(self.unused)
+
+    def batches(self, size: int, start: int = 0) -> Iterator[Pair]:
+        """x (size, ...) and y (size, ...), from row `start` on, in the dtypes that JAX has for them.
+
+        The last may be short. Each call reads anew. NaN and Inf pass.
+
+        Raises:
+            DataError: while batches are taken: a number is too large for JAX's dtype, or what is stored cannot be
+                read. It names the row.
+        """
+        if size < 1 or not 0 <= start <= self.rows:
+            raise ArgumentError(
+                f"Batches of {size} from row {start} of {self.rows}: give a size of at least 1 and a row."
+            )
+        return self._batches(size, start)
+
+    @property
+    def first(self) -> Pair:
+        """The x and y of the first datum, without a leading axis."""
+        x, y = next(self.batches(1))
+        return x[0], y[0]
+
+    def _batches(self, size: int, start: int) -> Iterator[Pair]:
+        with reading(self.path):
+            yield from _exactly(self._held(size, start), size)
+
+    def _held(self, size: int, start: int) -> Iterator[Pair]:
+        row = start
+        for x, y in self.blocks(start, size):
+            yield _held(self.path, "x", x, row), _held(self.path, "y", y, row)
+            row += len(x)
+
+
+def _columns(names: Sequence[str]) -> str:
+    return f"the column{'s' * (len(names) > 1)} {listed(names)}"
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """What goes wrong while `path` is read, as a sentence."""
+    try:
+        yield
+    except DataError:
+        raise
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        lines = str((isinstance(error, OSError) and error.strerror) or error).strip().splitlines() or ["it ends early"]
+        kind = path.suffix.removeprefix(".") or "a folder of arrays or tables"
+        raise DataError(f"`{path}` cannot be read as {kind}: {lines[0].rstrip('.')}; make it anew.") from error
+
+
+def check_dtype(path: Path, name: str, dtype: np.dtype) -> None:
+    """Refuses what JAX has no dtype for."""
+    if dtype.hasobject:
+        why = "is a pickle, which could run code when read, and is refused"
+        raise DataError(f"`{path}`: `{name}` {why}; save it as an array of numbers.")
+    if dtype.kind not in "biufc" or dtype.itemsize > (16 if dtype.kind == "c" else 8):
+        raise DataError(f"`{path}`: `{name}` has dtype {dtype}; give numbers.")
+
+
+def _exactly(blocks: Iterator[Pair], size: int) -> Iterator[Pair]:
+    """Blocks of any length as batches of `size`."""
+    waiting: list[Pair] = []
+    missing = size
+    for x, y in blocks:
+        while len(x):
+            waiting.append((x[:missing], y[:missing]))
+            x, y = x[missing:], y[missing:]
+            missing -= len(waiting[-1][0])
+            if not missing:
+                yield _together(waiting)
+                waiting, missing = [], size
+    if waiting:
+        yield _together(waiting)
+
+
+def _together(pairs: list[Pair]) -> Pair:
+    if len(pairs) == 1:
+        return pairs[0]
+    return np.concatenate([x for x, _ in pairs]), np.concatenate([y for _, y in pairs])
+
+
+def _held(path: Path, name: str, array: np.ndarray, row: int) -> np.ndarray:
+    """A copy in memory, in the dtype that JAX has for it."""
+    native = array.dtype.newbyteorder("=")
+    with np.errstate(over="ignore"):
+        held = np.array(array, jax.dtypes.canonicalize_dtype(native), order="C")
+    if held.dtype == native:
+        return held
+    lost = held != array if array.dtype.kind in "iu" else np.isfinite(array) & ~np.isfinite(held)
+    if lost.any():
+        where = row + int(np.argwhere(lost)[0][0])
+        raise DataError(
+            f"`{path}`: `{name}` holds a number too large for JAX's 32 bits in row {where} (from 0);"
+            " set JAX_ENABLE_X64=1."
+        )
+    return held

@@ -1,0 +1,208 @@
+"""The survey of a model over data on disk: per point the size of output and δ, and the data most to blame."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._errors import ArgumentError, DataError, PointError
+from .._evaluate.evaluate import evaluate
+from .._evaluate.forward import kinks_over, outputs_over
+from .._evaluate.result.datum import Datum
+from .._evaluate.result.evaluation import Evaluation
+from .._points.at import choose
+from .._points.find import find
+from .._points.point import Point, Points
+from .._walk.result import Nonfinite
+from .._walk.walk import loss_only, walk
+from ..stats import of_output
+from ..stats._sizes import sizes
+from .data.dataset import Dataset, Pair
+
+
+@dataclasses.dataclass(frozen=True)
+class DataBatches:
+    """The data in batches of `size`, to be gone through any number of times."""
+
+    data: Dataset
+    size: int
+
+    @property
+    def rows(self) -> int:
+        """How many data there are, for `evaluate`'s bar."""
+        return self.data.rows
+
+    def __iter__(self) -> Iterator[Pair]:
+        return self.data.batches(self.size)
+
+
+class Plan(NamedTuple):
+    """How data are gone through; all but `kinks`, whether to count them, as of `evaluate`."""
+
+    at: Sequence[str] | None = None
+    by: str | None = None
+    top: int = 10
+    mesh: jax.sharding.Mesh | None = None
+    out: Path | None = None
+    resume: bool = False
+    kinks: bool = True
+    progress: bool = False
+
+
+Kept = Mapping[str, np.ndarray]
+
+
+class Line(NamedTuple):
+    """A point and what is known of its output and of its δ, None if nothing is; entries of choices that feed it and are
+    ties or rounding's."""
+
+    point: Point
+    output: Kept | None
+    delta: Kept | None
+    kinks: int
+
+
+class Survey(NamedTuple):
+    """What was found.
+
+    Attributes:
+        points: those walked, and those asked for that cannot be.
+        evaluation: of the data.
+        outputs: of points that have no δ, what is kept of their outputs.
+        kinks: by point; None: at no point. Or why they were not counted; or None, if they were not to be.
+        first: where the first datum that is not finite has its first NaN or Inf, if there is one.
+    """
+
+    points: Points
+    evaluation: Evaluation
+    outputs: Mapping[str, Kept]
+    kinks: Mapping[str | None, int] | str | None
+    first: Nonfinite | None
+
+    @property
+    def lines(self) -> list[Line]:
+        """One per point, in forward order."""
+        return [self._line(point) for point in self.points.values()]
+
+    @property
+    def bad(self) -> list[int]:
+        """Of the data with a NaN or Inf, those that are among the culprits."""
+        return [datum.index for datum in self.evaluation.culprits if not _is_finite(datum)]
+
+    def _line(self, point: Point) -> Line:
+        kept = self.evaluation.kept.get(point.name, self.outputs.get(point.name, {}))
+        kinks = self.kinks.get(point.name, 0) if isinstance(self.kinks, Mapping) else 0
+        return Line(point, _side(kept, "output"), _side(kept, "delta"), kinks)
+
+
+def _side(kept: Kept, side: str) -> Kept | None:
+    found = {key.removeprefix(f"{side}_"): value for key, value in kept.items() if key.startswith(f"{side}_")}
+    return found or None
+
+
+def _is_finite(datum: Datum) -> bool:
+    return bool(np.isfinite([datum.loss, *datum.norms.values()]).all())
+
+
+def points_of(fun: Callable, params: Any, data: Dataset, at: Sequence[str] | None, by: str | None) -> Points:
+    """The points of `fun(params, x, y)` that `at` asks for. Whatever `fun` raises of the first datum comes through.
+
+    Raises:
+        PointError: there are none, or none that has a δ.
+        ArgumentError: the loss is not a real scalar.
+    """
+    args = (params, *map(_like, data.first))
+    found = find(fun, args, {}, by, None, None, _loss)[1]
+    if not found:
+        raise PointError(NONE[by])
+    points = choose(found, _split(at, found), by)
+    if not any(point.has_delta for point in points.values()):
+        name, point = next(iter(points.items()))
+        why = point.why_no_delta().rstrip(".")
+        raise PointError(f"No point that is asked for has a δ; `{name}`: {why[0].lower()}{why[1:]}; ask for others.")
+    return points
+
+
+NONE = {
+    "tags": "`--by tags` finds no `jw.tag` in `objective`; tag values, or use `--by lines`.",
+    "scopes": "`--by scopes` finds no `jax.named_scope` in `objective`; use `--by lines`, or tag values with `jw.tag`.",
+    "lines": "`--by lines` finds no line of your own in `objective` that computes a value of its arguments; tag one.",
+    None: "`objective` has no points: neither tags nor scopes, nor lines of your own that compute a value; tag one.",
+}
+"""What to say, by what was asked for, where there is no point."""
+
+
+def _loss(staged: Any) -> Sequence[bool]:
+    loss = staged.shapes
+    if not isinstance(loss, jax.ShapeDtypeStruct):
+        returned = f"a {type(loss).__name__}"
+    elif loss.shape:
+        returned = f"an array of shape {loss.shape}"
+    elif not jnp.issubdtype(loss.dtype, jnp.floating):
+        returned = f"a number of dtype {loss.dtype}"
+    else:
+        return loss_only(staged, has_aux=False)
+    raise ArgumentError(f"`objective` returns {returned} for one datum; return one float for it.")
+
+
+def _like(array: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(np.shape(array), array.dtype)
+
+
+def _split(at: Sequence[str] | None, points: Points) -> list[str] | None:
+    """Each name as it is, if a point has it (some have a comma), else what is between commas."""
+    if at is None:
+        return None
+    return [name for given in at for name in ([given] if given in points else given.split(","))]
+
+
+def survey(fun: Callable, params: Any, data: Dataset, size: int, points: Points, plan: Plan) -> Survey:
+    """Walks `fun(params, x, y)` through every datum, in batches of `size`.
+
+    Arguments:
+        fun: the objective of one datum.
+        params: its weights.
+        points: of `points_of`.
+    """
+    batches = DataBatches(data, size)
+    walkable = [name for name, point in points.items() if point.opaque is None]
+    found = evaluate(
+        fun, params, batches, at=walkable if plan.at else None, by=plan.by, keep=sizes, top=plan.top, mesh=plan.mesh,
+        out=plan.out, resume=plan.resume, progress=plan.progress,
+    )  # fmt: skip
+    if found.count != data.rows:
+        raise DataError(
+            f"`--out` holds an evaluation of {found.count} data, and `--data` has {data.rows}; give the same data, or"
+            " another directory."
+        )
+    silent = [p for p in points.values() if p.opaque is None and not p.has_delta and _is_number(p)]
+    again = (plan.by, plan.mesh, plan.progress)
+    outputs = outputs_over(fun, params, batches, silent, of_output(sizes), *again) if silent else {}
+    kinks = _kinks(fun, params, batches, *again) if plan.kinks else None
+    surveyed = Survey(points, found, outputs, kinks, None)
+    return surveyed._replace(first=_first(fun, params, data, surveyed, plan.by)) if surveyed.bad else surveyed
+
+
+def _is_number(point: Point) -> bool:
+    """Whether there is a size to speak of: a random key has none."""
+    return point.dtype == jnp.bool_ or jnp.issubdtype(point.dtype, jnp.number)
+
+
+def _kinks(fun: Callable, params: Any, batches: DataBatches, *again: Any) -> dict[str | None, int] | str:
+    try:
+        return kinks_over(fun, params, batches, *again)
+    except Exception as error:  # what the walk found is worth showing without them
+        return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0].rstrip('.')}"
+
+
+def _first(fun: Callable, params: Any, data: Dataset, surveyed: Survey, by: str | None) -> Nonfinite | None:
+    """Where the first of the data that are not finite goes wrong: it is walked again, alone."""
+    names = [name for name, point in surveyed.points.items() if point.opaque is None]
+    x, y = next(data.batches(1, surveyed.bad[0]))
+    return jax.jit(walk(fun, names, by=by))(params, x[0], y[0]).first_nonfinite()

@@ -1,0 +1,184 @@
+"""The command `jaxwalk walk`: its options, and what it does."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from .._errors import DataError, JaxwalkError, PointError, StoreError, counted
+from .._show.terminal import check_rich, show, width
+from .data.dataset import Dataset
+from .data.open import open_data
+from .example_tables import as_json
+from .model_file import describe, place, read_model
+from .survey import Plan, Survey, points_of, survey
+from .survey_tables import survey_data, survey_tables
+
+BATCH = 256  # data walked at once, if nothing else is asked for
+
+OPTIONS: dict[type[JaxwalkError], dict[str, str]] = {
+    PointError: {r"^((?:Every point that )?`)at(?=[=`])": r"\1--at"},
+    StoreError: {
+        r"^`out`": "`--out`",
+        r"`resume=True`(?= to go on|\.$)": "`--resume`",
+        r"`top`(?= was \d+ and is \d)": "`--top`",
+    },
+    DataError: {
+        r"^`batches`(?= has| ended| goes on)": "`--data`",
+        r"^((?:One of the b|B)atch(?:es)? [\d to]+ of )`batches`": r"\1`--data`",
+        r"(?<=evaluation in )`out`(?= came to its end| went through)": "`--out`",
+    },
+}
+"""What arguments of the API are called here, where its sentences have them: the names of a user's points stay."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("file", type=path, metavar="FILE.py", help="defines objective(params, x, y), of one datum, and params")
+    add("--data", type=path, required=True, metavar="PATH", help="x and y: npz, folder of npy, csv, Parquet")
+    add("--x", type=_names, metavar="NAMES", help="the columns of a table, or the array, to take as x")
+    add("--y", type=_names, metavar="NAMES", help="... as y")
+    add("--by", choices=("tags", "scopes", "lines"), help="where points come from (default: tags and scopes, or lines)")
+    add("--at", action="append", metavar="NAME", help="walk these points alone; a name or a glob, may be repeated")
+    add("--batch-size", type=positive, metavar="N", help=f"how many data are walked at once (default {BATCH})")
+    add("--devices", type=positive, metavar="N", help="divide each batch among N devices; on a CPU, N virtual ones")
+    add("--out", type=path, metavar="DIR", help="write loss and norms of every datum there, as Parquet (extra `store`)")
+    add("--resume", action="store_true", help="go on with what is in --out")
+    add("--top", type=positive, default=10, metavar="K", help="how many data of largest loss (default 10)")
+    add("--no-kinks", action="store_true", help="do not count kinks, which takes about three forward passes")
+    add("--no-progress", action="store_true", help="show no bar")
+    # Suppressed: else its default would undo a `--json` before the command.
+    add("--json", action="store_true", default=argparse.SUPPRESS, help="print data instead of tables")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Walks the model through its data, and prints what was found.
+
+    Raises:
+        JaxwalkError: something given does not fit.
+    """
+    if not options.json:
+        check_rich()  # now, not when all is done
+    data = open_data(options.data, options.x, options.y)
+    with contextlib.redirect_stdout(sys.stderr):  # what the user's file prints is not among our results
+        surveyed = _surveyed(options, data)
+    if options.json:
+        print(as_json(survey_data(surveyed, data.notes)))
+    else:
+        show(survey_tables(surveyed, data.notes, width()))
+
+
+def interrupted(options: argparse.Namespace) -> str:
+    """What to say when the user has stopped it."""
+    if options.out is None:
+        return "stopped."
+    parts = counted(len(list((options.out / "rows").glob("part-*.parquet"))), "part")
+    return f"stopped; `{options.out}` holds {parts} of the rows, and the same command with `--resume` goes on."
+
+
+def _surveyed(options: argparse.Namespace, data: Dataset) -> Survey:
+    size = _batch_size(options.batch_size, data.rows, options.devices or 1)
+    _ask_for_devices(options.devices)
+    model = read_model(options.file)
+    plan = Plan(
+        options.at, options.by, options.top, _mesh(options.devices), options.out, options.resume,
+        not options.no_kinks, not options.no_progress,
+    )  # fmt: skip
+    try:
+        with _blaming(options.file, "on the first datum", data):
+            points = points_of(model.objective, model.params, data, plan.at, plan.by)
+        with _blaming(options.file, "in a batch", data):
+            return survey(model.objective, model.params, data, size, points, plan)
+    except JaxwalkError as error:
+        raise type(error)(str(error) + _kept(error, options.out)) from error
+
+
+@contextlib.contextmanager
+def _blaming(file: Path, when: str, data: Dataset) -> Iterator[None]:
+    """What the user's function raises, as a sentence; and what we refuse, in the words of the command line."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, JaxwalkError) and not place(error):
+            raise type(error)(_in_options(error)) from error
+        about = "".join(f" {note}" for note in data.notes if data.joined)
+        raise DataError(f"`objective` of `{file}` fails {when}: {describe(error)}.{about}") from error
+
+
+def _in_options(error: JaxwalkError) -> str:
+    message = str(error)
+    for argument, option in OPTIONS.get(type(error), {}).items():
+        message = re.sub(argument, option, message)
+    return message
+
+
+def _kept(error: JaxwalkError, out: Path | None) -> str:
+    """What to say of data that were done before an error."""
+    done = getattr(error.__cause__, "evaluation", None)
+    return "" if done is None or out is None else f" The {done.count} data before that are kept in `{out}`."
+
+
+# Batches and devices --------------------------------------------------------------------------------------
+
+
+def _batch_size(asked: int | None, rows: int, devices: int) -> int:
+    """As many as are asked for, or there are, that `devices` divides.
+
+    Raises:
+        DataError: there is no such number.
+    """
+    if asked is not None and asked % devices:
+        among = counted(devices, "device")
+        raise DataError(f"`--batch-size` is {asked}, which {among} do not divide; give a multiple of {devices}.")
+    if rows < devices:
+        raise DataError(f"`--devices` is {devices}, and `--data` has {counted(rows, 'row')}; give no more than that.")
+    return max(1, min(asked or BATCH, rows) // devices) * devices
+
+
+def _ask_for_devices(count: int | None) -> None:
+    """On a CPU, one stands for several; that must be said before JAX has started."""
+    has_been_said = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if count is None or has_been_said or getattr(jax.config, "jax_num_cpu_devices", -1) >= count:
+        return
+    with contextlib.suppress(RuntimeError):  # it has started, with the devices that there are
+        jax.config.update("jax_num_cpu_devices", count)
+
+
+def _mesh(count: int | None) -> jax.sharding.Mesh | None:
+    if count is None:
+        return None
+    devices = jax.devices()
+    if len(devices) < count:
+        there = counted(len(devices), "device")
+        raise DataError(f"`--devices` is {count}, and JAX has {there} ({devices[0].platform}); give no more than that.")
+    return jax.sharding.Mesh(np.array(devices[:count]), ("data",))
+
+
+# Values of options ----------------------------------------------------------------------------------------
+
+
+def path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; give a path")  # by itself, `Path` would take the current folder
+    return Path(text)
+
+
+def positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least 1")
+    return int(text)
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} has an empty name; divide names by commas")
+    return names

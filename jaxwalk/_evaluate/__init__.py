@@ -1,0 +1,1 @@
+"""A whole dataset through the walk, batch by batch, in constant memory."""

@@ -1,0 +1,72 @@
+"""What `evaluate` is given, looked at before anything is compiled."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.core import Tracer
+
+from .._errors import ArgumentError, counted, shown
+from .._jax.compat import is_staging
+from ..stats import averaged
+from ..stats._statistic import Statistic
+from .batches import Batches
+
+BY_NUMBER = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def statistic_of(keep: Any) -> Statistic | None:
+    """The statistic that `keep` is, or that averages what it gives.
+
+    Raises:
+        ArgumentError: it is neither.
+    """
+    if keep is None or isinstance(keep, Statistic):
+        return keep
+    if not callable(keep):
+        what = shown(keep) if not isinstance(keep, (list, tuple)) else f"a {type(keep).__name__} of {len(keep)}"
+        raise ArgumentError(
+            f"`keep` is {what}; give one of `jw.stats` (to join several: `jw.stats.combine`), a function"
+            " (output, delta) -> arrays, whose results are averaged over the data, or None."
+        )
+    return averaged(keep)
+
+
+def check_untraced(*trees: Any) -> None:
+    """Raises an ArgumentError where these, or what is computed now, are being traced: data are gone through now."""
+    if is_staging() or any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(trees)):
+        raise ArgumentError(
+            "`evaluate` goes through data now and cannot be traced; call it outside `jax.jit`, `jax.vmap` and"
+            " `jax.grad`."
+        )
+
+
+def check_takes(fun: Callable, data: Batches) -> None:
+    """Raises an ArgumentError where `fun` takes more or fewer arguments than a datum has parts."""
+    try:
+        parameters = list(inspect.signature(fun).parameters.values())
+    except (TypeError, ValueError):  # it does not say
+        return
+    taken = [p for p in parameters if p.kind in BY_NUMBER][1:]
+    needed = [p.name for p in taken if p.default is p.empty]
+    given, takes_any = len(data.datum), any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    if len(needed) <= given and (takes_any or given <= len(taken)):
+        return
+    names = needed if given < len(needed) else [p.name for p in taken]
+    count = f"at least {len(needed)}" if takes_any else " to ".join(map(str, sorted({len(needed), len(taken)})))
+    one = f"({', '.join(names)})" if len(names) > 1 else "".join(names)
+    fix = f"give an iterable of {one}, such as [{one}]" if names else "give a function of `params` and the data"
+    raise ArgumentError(
+        f"Batch 0 of `batches` is {_kind(data.first)}, so `fun` is given {counted(given, 'argument')} after `params`,"
+        f" and takes {count}; {fix}."
+    )
+
+
+def _kind(batch: Any) -> str:
+    if hasattr(batch, "shape") or hasattr(batch, "__array__"):
+        return "one array"
+    is_plain = isinstance(batch, (tuple, list)) and not hasattr(batch, "_fields")
+    return f"a {type(batch).__name__}" + (f" of {len(batch)}" if is_plain else "")

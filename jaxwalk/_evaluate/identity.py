@@ -1,0 +1,173 @@
+"""What makes two evaluations the same: so that one is not gone on with as if it were another."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._jax import compat
+from .._jax.compat import Closed
+from .._points.point import Points
+from ..stats._statistic import Statistic
+
+PASSING = r" at \S+:\d+|0x[0-9a-fA-FX]+"
+"""What is shown of a function within a program and may differ where the program does not: its line, its address."""
+
+PLACES = r"\w*sharding|\w*shardings|ctx_mesh|context_mesh"
+MOVED = "reshard"
+"""Parameters of equations that say on which devices a value lies, and the equation that says nothing else."""
+
+
+def identity(
+    function: Closed,
+    derivatives: Closed,
+    params: Iterable[Any],
+    points: Points,
+    statistic: Statistic | None,
+    first: Any,
+    **others: object,
+) -> dict[str, str]:
+    """By what it is about, a string that differs where that does.
+
+    A program is what was traced, with the arrays that it closes over; where it stands in the source does not matter,
+    nor on which devices it runs, unless it says so itself, as by `jax.shard_map`. What a callback does on the host is
+    not in it.
+
+    Arguments:
+        function: of one datum.
+        derivatives: of one datum, δ at the points; rules of its own that a function has for its derivative are in
+            here alone.
+        params: the arrays.
+        points: those chosen.
+        statistic: what is kept, or None.
+        first: the first batch.
+        others: more that must be the same.
+    """
+    said = {
+        "function": program(function),
+        "derivatives": program(derivatives),
+        "params": _digest(contents(params)),
+        "points": ", ".join(points),
+        "statistics": "none" if statistic is None else _said(statistic, points),
+        "first batch": _digest(contents(jax.tree.leaves(first))),
+        "jax": jax.__version__,
+    }
+    return said | {name.replace("_", " "): str(value) for name, value in others.items()}
+
+
+def _said(statistic: Statistic, points: Points) -> str:
+    """Its name, which another may have too, and a digest of how states come about and merge.
+
+    What is made of the last state is free to change.
+    """
+    values = {(p.shape[len(p.axes) :], np.dtype(p.dtype)) for p in points.values() if p.has_delta}
+    ordered = sorted(values, key=str)
+    parts = [part.encode() for shape, dtype in ordered for part in _parts(statistic, shape, dtype)]
+    return f"{statistic.name} ({_digest(parts)[:12]})"
+
+
+def _parts(statistic: Statistic, shape: tuple[int, ...], dtype: Any) -> Iterator[str]:
+    value = jax.ShapeDtypeStruct(shape, dtype)
+    of, state = compat.trace(statistic.of, value, value)
+    yield program(of)
+    yield program(compat.trace(statistic.merge, state, state)[0])
+    if statistic.merge_all is not None:
+        two = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((2, *leaf.shape), leaf.dtype), state)
+        yield program(compat.trace(statistic.merge_all, two, jax.ShapeDtypeStruct((2,), bool))[0])
+
+
+# Programs ------------------------------------------------------------------------------------------------
+
+
+def program(closed: Closed) -> str:
+    """A digest of a traced program: of every equation, and of every array that it, or a function within, closes over.
+
+    It is read by its structure and not as JAX prints it: arrays that a jit within closes over are not in the print.
+    """
+    return _program(closed, {})
+
+
+def _program(closed: Closed, known: dict[Any, tuple[Closed, str]]) -> str:
+    key = (id(closed.jaxpr), *map(id, closed.consts))
+    if key not in known:  # with what the ids are of, so that it stays there
+        known[key] = closed, _digest([*_equations(closed.jaxpr, known), *contents(closed.consts)])
+    return known[key][1]
+
+
+def _equations(jaxpr: Any, known: dict[Any, tuple[Closed, str]]) -> Iterator[bytes]:
+    names: dict[Any, str] = {}
+    numbers = itertools.count()
+
+    def name(variable: Any) -> str:
+        if compat.is_literal(variable):
+            return _literal(variable)
+        if variable not in names:
+            names[variable] = str(next(numbers))
+        return names[variable]
+
+    def written(variables: Iterable[Any]) -> str:
+        return ", ".join(f"{name(v)}: {v.aval}" for v in variables)
+
+    yield f"{written(jaxpr.constvars)}; {written(jaxpr.invars)}".encode()
+    for eqn in jaxpr.eqns:
+        if str(eqn.primitive) == MOVED:
+            names[eqn.outvars[0]] = name(eqn.invars[0])
+            continue
+        params = _text(sorted(item for item in eqn.params.items() if not re.fullmatch(PLACES, item[0])))
+        within = [_program(inner, known) for inner in compat.jaxprs_of(eqn)]
+        yield f"{written(eqn.outvars)} = {eqn.primitive}[{params}] {within} {written(eqn.invars)}".encode()
+    yield written(jaxpr.outvars).encode()
+
+
+def _literal(variable: Any) -> str:
+    value = np.asarray(variable.val)
+    return f"{value.dtype} {value.tobytes().hex()}"
+
+
+def _text(value: Any) -> str:
+    """A parameter of an equation; the programs among them are looked at elsewhere."""
+    if hasattr(value, "eqns"):
+        return "program"
+    if isinstance(value, (tuple, list)):
+        return f"[{', '.join(map(_text, value))}]"
+    if isinstance(value, (np.ndarray, jax.Array)):
+        return _digest(contents([value]))
+    return re.sub(r"\{[^{}]*\}", _in_order, re.sub(PASSING, "", repr(value)))
+
+
+def _in_order(found: re.Match[str]) -> str:
+    """A set, which shows what it holds in any order."""
+    return ", ".join(sorted(found[0].strip("{}").split(", ")))
+
+
+# Digests -------------------------------------------------------------------------------------------------
+
+
+def _digest(parts: Iterable[Any]) -> str:
+    """Of buffers of bytes."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def contents(arrays: Iterable[Any]) -> Iterator[Any]:
+    """As buffers of bytes: of each array its dtype, its shape and its numbers; of one divided among processes, those
+    that are here."""
+    for array in arrays:
+        if isinstance(array, jax.Array) and jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+            yield str(array.dtype).encode()
+            array = jax.random.key_data(array)
+        parts = array.addressable_shards if isinstance(array, jax.Array) and not array.is_fully_addressable else None
+        for part in [array] if parts is None else [shard.data for shard in parts]:
+            part = np.asarray(part)
+            yield f"{part.dtype}{part.shape}".encode()
+            yield np.ascontiguousarray(part).reshape(-1).view(np.uint8)  # not copied: parameters may be large

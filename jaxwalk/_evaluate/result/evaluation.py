@@ -1,0 +1,153 @@
+"""`Evaluation`: what a whole dataset said, point by point, and the data most to blame."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..._errors import counted, listed
+from ..._points.named import Named
+from ..._points.point import Point, Points
+from ..._show.table import Table, fitted, html, number, numbers, text
+from . import archive
+from .datum import Data, pandas
+
+COLUMNS = 8  # of statistics that the table of points has; of more of them
+TOLD = ("output_mean", "output_std", "output_max", "output_zeros", "delta_l2", "delta_max", "delta_zeros")
+WHERE_ANY = ("output_nan", "output_inf", "delta_nan", "delta_inf", "dead_count", "blocked_share")  # if not all are 0
+STEPS = 6  # of a loop, at each end, that have rows of their own in the table of points
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What `evaluate` found.
+
+    Attributes:
+        count: how many data were walked.
+        loss: the mean loss of those whose loss is finite; NaN if there is none.
+        nonfinite: how many data have a loss or a δ that is NaN or Inf; they lead `culprits`.
+        points: the points walked.
+        kept: by point, in forward order, what the statistics say: a dict of NumPy arrays in float64, complex128, int64
+            or bool. At a point in a loop, each has a leading axis for the steps.
+        seen: by point, of how many data that is, an array of the shape of the loops around it: in a branch of a `cond`
+            or `switch`, of those that took it; elsewhere of all.
+        culprits: the data of largest loss, as `Data`.
+    """
+
+    count: int
+    loss: float
+    nonfinite: int
+    points: Points
+    kept: Named
+    seen: Named
+    culprits: Data
+
+    def tables(self) -> tuple[Table, Table]:
+        """The points, a row each (at a point in a loop, a row for each step); and the culprits."""
+        return self._table(), self.culprits._table()
+
+    def to_pandas(self) -> Any:
+        """A `pandas.DataFrame` with a row per point, and per step of the loops around it: shape and dtype, what was
+        kept, and, if a point is in a branch, of how many data. If nothing was kept, a row per point.
+
+        Raises:
+            ImportError: pandas is not installed; it comes with the extra `store`.
+        """
+        rows = []
+        for point in self._shown():
+            kept = self.kept.get(point.name, {})
+            for step in np.ndindex(_loops(point) if kept else ()):
+                values = {key: value[step] for key, value in kept.items()}
+                cells = {key: value.item() if np.ndim(value) == 0 else value for key, value in values.items()}
+                about = {"shape": point.shape[len(step) :], "dtype": str(point.dtype)}
+                data = {"data": self.seen[point.name][step].item()} if kept and self._has_branches() else {}
+                rows.append({"point": point.name, "step": step if step else None, **about, **data, **cells})
+        return pandas().DataFrame(rows)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes it to a file, an npz: whole or not at all.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
+        archive.save({field.name: getattr(self, field.name) for field in dataclasses.fields(self)}, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Evaluation:
+        """What `save` wrote. What says where its points are in the traced function is not kept.
+
+        Raises:
+            DataError: the file is not there, or is no saved evaluation.
+        """
+        return cls(**archive.load(path))
+
+    def _shown(self) -> list[Point]:
+        """The points of which something was kept; all, if nothing was of any."""
+        return [point for name, point in self.points.items() if name in self.kept or not self.kept]
+
+    def _table(self) -> Table:
+        columns, others = self._columns()
+        rows = [row for point in self.points.values() for row in self._rows(point, columns)]
+        notes = [f"Also in `kept`: {listed(others, 6)}."] if others else []
+        columns = [*(["data"] if self._has_branches() else []), *columns]
+        return Table(self._title(), ("X", "point", "shape", *columns, "note"), rows, ("X", *columns), notes)
+
+    def _has_branches(self) -> bool:
+        return any(point.conditional for point in self._shown())
+
+    def _columns(self) -> tuple[list[str], list[str]]:
+        """What is kept of any point: what has a column, and what is left to be looked up."""
+        keys = list(dict.fromkeys(key for name in self.kept for key in self.kept[name]))
+        if len(keys) <= COLUMNS:
+            return keys, []
+        said = [key for key in TOLD if key in keys] + [key for key in WHERE_ANY if key in keys and self._any(key)]
+        said = said or keys[:COLUMNS]
+        return said, [key for key in keys if key not in said]
+
+    def _any(self, key: str) -> bool:
+        return any(np.any(kept[key]) for kept in self.kept.values() if key in kept)
+
+    def _rows(self, point: Point, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
+        kept = self.kept.get(point.name, {})
+        steps = list(np.ndindex(_loops(point))) if kept else [()]
+        left_out = len(steps) - 2 * STEPS
+        for place, step in enumerate(steps):
+            if left_out > 0 and place == STEPS:
+                yield ("", f"… {left_out} more steps", "", *("" for _ in columns), *[""] * self._has_branches(), "")
+            if left_out > 0 and STEPS <= place < len(steps) - STEPS:
+                continue
+            cells = [_cell(kept[key][step]) if key in kept else "" for key in columns]
+            if self._has_branches():
+                cells = [str(self.seen[point.name][step]) if kept else "", *cells]
+            name = point.name + (str(list(step)) if step else "")
+            yield (str(point.number), name, str(point.shape[len(step) :]), *cells, "" if place else point.note())
+
+    def _title(self) -> str:
+        through = (
+            f"{counted(self.count, 'datum').replace('datums', 'data')} through {counted(len(self.points), 'point')}"
+        )
+        bad = f"; {self.nonfinite} with a NaN or Inf, left out of it" if self.nonfinite else ""
+        return f"{through}, mean loss {number(self.loss)}{bad}"
+
+    def __repr__(self) -> str:
+        return "\n".join([*map(text, fitted(self._table(), ("X", "point"))), repr(self.culprits)])
+
+    def _repr_html_(self) -> str:
+        return "".join(html(table) for table in self.tables())
+
+
+def _loops(point: Point) -> tuple[int, ...]:
+    return tuple(axis.length for axis in point.axes)
+
+
+def _cell(value: Any) -> str:
+    value = np.asarray(value)
+    if value.ndim == 0:
+        return number(value)
+    if value.dtype == np.bool_:
+        return f"{value.sum()} of {value.size}"
+    return numbers(value, 3, 4)

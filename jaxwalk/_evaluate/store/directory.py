@@ -1,0 +1,158 @@
+"""A directory for an evaluation: that it is free, or holds this very evaluation, and can be written."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ..._errors import StoreError, listed
+from . import disk
+
+FORMAT = 1
+"""The layout of the directory: one more with every change that an older jaxwalk would misread."""
+
+PLACES = ("rows", "state")
+
+BECAUSE = {"derivatives": ("function", "points"), "statistics": ("function", "points"), "first batch": ("batch size",)}
+"""What changes where another thing has."""
+
+BEFORE_THE_MANIFEST = {".lock", ".probe", ".manifest.json.tmp", *PLACES}
+"""What a process that ended before it wrote the manifest may leave."""
+
+
+def make(directory: Path) -> None:
+    """Makes the directory if it is not there.
+
+    Raises:
+        StoreError: it is a file, cannot be made, or holds something else than a whole evaluation.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        foreign = _foreign(directory) if read_manifest(directory) is None else []
+    except StoreError:
+        raise
+    except OSError as error:
+        if directory.exists() and not directory.is_dir():
+            reject(directory, "is a file", "give a directory")
+        unwritable(directory, error)
+    if foreign:
+        holds = f"is not empty and no evaluation: it holds {listed(foreign, 3)}"
+        reject(directory, holds, "give a directory that is new or empty")
+
+
+def _manifest(directory: Path) -> Path:
+    return directory / "manifest.json"
+
+
+def _foreign(directory: Path) -> list[str]:
+    found = [name for name in os.listdir(directory) if name not in BEFORE_THE_MANIFEST]
+    inside = [place for place in PLACES if (directory / place).exists()]
+    found += [f"{p}/{name}" for p in inside for name in os.listdir(directory / p) if name not in BEFORE_THE_MANIFEST]
+    return sorted(found)
+
+
+def lock(directory: Path) -> int:
+    """A lock on the directory, for `disk.unlock`.
+
+    Raises:
+        StoreError: another has it; the directory cannot be written.
+    """
+    try:
+        return disk.lock(directory / ".lock")
+    except BlockingIOError as error:
+        fix = "wait until it ends, or give another directory"
+        raise StoreError(f"`out` is `{directory}`, which another evaluation is writing now; {fix}.") from error
+    except OSError as error:
+        unwritable(directory, error)
+
+
+def prepare(directory: Path, identity: Mapping[str, str]) -> None:
+    """Makes the places for parts, writes to each for a trial, and puts the manifest there.
+
+    Raises:
+        StoreError: that does not succeed.
+    """
+    try:
+        for place in (directory, *(directory / name for name in PLACES)):
+            place.mkdir(exist_ok=True)
+            disk.probe(place)
+        if not _manifest(directory).exists():
+            write_manifest(directory, identity, None)
+    except OSError as error:
+        unwritable(directory, error)
+
+
+def write_manifest(directory: Path, identity: Mapping[str, str], finished: Mapping[str, Any] | None) -> None:
+    """Says that the directory holds an evaluation, and what it ended with."""
+    manifest = {"jaxwalk evaluation": FORMAT, "identity": dict(identity), "finished": finished}
+    disk.write(_manifest(directory), json.dumps(manifest, indent=1).encode())
+
+
+def read_manifest(directory: Path) -> dict[str, Any] | None:
+    """The `identity` and `finished` of the evaluation in the directory, or None where there is none.
+
+    Raises:
+        StoreError: the manifest is damaged, or of a newer jaxwalk.
+    """
+    try:
+        manifest = json.loads(_manifest(directory).read_bytes())
+        version, identity, finished = (manifest[key] for key in ("jaxwalk evaluation", "identity", "finished"))
+        is_whole = isinstance(identity, dict) and (finished is None or {"parts", "header"} <= set(finished))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        unwritable(directory, error)
+    except (ValueError, LookupError, TypeError):
+        manifest, version, is_whole = {}, FORMAT, False
+    if isinstance(version, int) and version > FORMAT:
+        holds = f"holds an evaluation of format {version}, newer than this jaxwalk, which reads format {FORMAT}"
+        reject(directory, holds, "install a newer jaxwalk, or give another directory")
+    if not is_whole:
+        reject(
+            directory,
+            "holds a `manifest.json` that is damaged, or of something else",
+            "restore it, or give another directory",
+        )
+    return manifest
+
+
+def check_identity(directory: Path, known: Mapping[str, str], given: Mapping[str, str]) -> None:
+    """Raises a StoreError that says what of the identity has changed, if anything has."""
+    changed = [name for name in {**known, **given} if known.get(name) != given.get(name)]
+    if changes := [_change(name, known, given) for name in changed if not _is_explained(name, changed, known, given)]:
+        holds = f"holds an evaluation that cannot be resumed, since {', '.join(changes)}"
+        reject(directory, holds, "give what it began with, or another directory")
+
+
+def _is_explained(name: str, changed: Sequence[str], known: Mapping[str, str], given: Mapping[str, str]) -> bool:
+    """Whether another change is why this differs, so that it need not be said: not where it has another title too."""
+    title = lambda identity: identity.get(name, "").partition(" (")[0] if name == "statistics" else ""
+    return title(known) == title(given) and any(other in changed for other in BECAUSE.get(name, ()))
+
+
+def _change(name: str, known: Mapping[str, str], given: Mapping[str, str]) -> str:
+    before, after = known.get(name, "not there"), given.get(name, "not there")
+    is_short = max(len(before), len(after)) <= 40
+    return f"`{name}` was {before} and is {after}" if is_short else f"`{name}` has changed"
+
+
+def reject(directory: Path, holds: str, fix: str) -> NoReturn:
+    """Raises the StoreError about `out`."""
+    raise StoreError(f"`out` is `{directory}`, which {holds}; {fix}.")
+
+
+def unwritable(directory: Path, error: OSError) -> NoReturn:
+    """Raises the StoreError about a directory that cannot be written."""
+    reason, remedy = cause(error)
+    fix = f"{remedy}, or give another directory"
+    raise StoreError(f"`out` is `{directory}`, which cannot be written: {reason}; {fix}.") from error
+
+
+def cause(error: OSError) -> tuple[str, str]:
+    """Why the system did not write, and what to do."""
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return disk.reason(error), "free space there" if is_full else "mend that"

@@ -1,0 +1,225 @@
+"""An evaluation on disk, part by part: what is finished stays, whatever ends the process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ..._errors import ArgumentError, StoreError, counted, listed, shown
+from . import directory as _directory
+from . import disk
+from . import rows as _rows
+from . import state as _state
+from .state import State
+
+FIX = "restore it, or begin in another directory"
+
+
+class Store:
+    """A directory that holds an evaluation: `manifest.json`, and of each part its rows and its state.
+
+    A part is there once its Parquet file is: the file comes under its name when it is whole, after the state. So
+    `rows/` is at any moment a Parquet data set of the finished parts, whoever reads it. Each write is synced to disk.
+
+    Attributes:
+        directory: where it is.
+        parts: how many parts are finished. They are numbered from 0.
+        header: what `finish` was given; None until then.
+    """
+
+    def __init__(self, directory: Path, identity: Mapping[str, str]) -> None:
+        self.directory = directory
+        self.parts = 0
+        self.header: dict[str, Any] | None = None
+        self._identity = dict(identity)
+        self._columns: list[list[str]] | None = None
+        self._lock = _directory.lock(directory)
+
+    @classmethod
+    def open(cls, directory: str | os.PathLike[str], identity: Mapping[str, str], resume: bool = False) -> Store:
+        """Makes the directory, or goes on with the evaluation in it, and holds it until the end of the `with` block.
+
+        Arguments:
+            directory: made if it is not there. Two processes that write there at once are kept apart, except on
+                Windows and on file systems without locks.
+            identity: what an evaluation must have in common with the one that it goes on with; short texts by name.
+            resume: whether to go on with an evaluation that is there: its parts are read, to see that they are what
+                was written. Where there is none, one begins all the same.
+
+        Raises:
+            ArgumentError: `directory` is no path.
+            StoreError: pyarrow is not installed; the directory is a file, cannot be written, holds something else, or
+                holds an evaluation that is not to be resumed, has another identity, is damaged, or is being written.
+        """
+        _rows.parquet()
+        if not isinstance(directory, str | os.PathLike):
+            raise ArgumentError(f"`out` is {shown(directory)}; give the path of a directory.")
+        directory = Path(os.path.abspath(directory))
+        _directory.make(directory)
+        store = cls(directory, identity)
+        try:
+            store._begin(resume)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets others write to the directory."""
+        disk.unlock(self._lock)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the evaluation came to its end."""
+        return self.header is not None
+
+    def read(self, part: int) -> State:
+        """The state of a finished part.
+
+        Raises:
+            StoreError: its file is damaged.
+        """
+        described, arrays = _state.unpacked(self._state_file(part))
+        return State(described["header"], arrays)
+
+    def write(
+        self, part: int, rows: Mapping[str, np.ndarray], header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+    ) -> None:
+        """Adds a part: when this returns it lasts, and if this is cut short it is not there.
+
+        Arguments:
+            part: the number of the next part, `parts`.
+            rows: columns of equal length, which may be 0: `index`, int64, then others of int64, float32 or float64.
+                All parts have the same.
+            header: what JSON can hold.
+            arrays: any shape; numbers of dtypes that NumPy has by itself.
+
+        Raises:
+            StoreError: the part cannot be written (the parts before it are whole), or does not fit the others.
+        """
+        if part != self.parts or self.finished:
+            raise StoreError(f"Part {part} is not the next of `{self.directory}`, which has {self.parts}; write that.")
+        columns = _rows.columns(rows)
+        self._check_columns(part, columns)
+        table = _rows.packed(rows)
+        described = {"part": part, "identity": self._digest(), "columns": columns, "checksum": zlib.crc32(table)}
+        state = _state.packed({**described, "header": dict(header)}, arrays)
+        try:
+            disk.write(self._state_file(part), state)
+            disk.write(self._rows_file(part), table)
+        except OSError as error:
+            if not self._rows_file(part).exists():  # it does where only the directory could not be synced
+                disk.remove(self._state_file(part))
+            self._unwritten(f"Part {part}", error)
+        self.parts += 1
+
+    def finish(self, header: Mapping[str, Any]) -> None:
+        """Marks the evaluation as complete.
+
+        Raises:
+            StoreError: the manifest cannot be written (the parts are whole).
+        """
+        try:
+            _directory.write_manifest(self.directory, self._identity, {"parts": self.parts, "header": dict(header)})
+        except OSError as error:
+            self._unwritten("The end", error)
+        self.header = dict(header)
+
+    def _unwritten(self, what: str, error: OSError) -> NoReturn:
+        reason, remedy = _directory.cause(error)
+        intact = f"the {counted(self.parts, 'part')} there stay whole" if self.parts else "no part is there yet"
+        fix = f"{remedy} and go on with `resume=True`"
+        raise StoreError(f"{what} cannot be written to `{self.directory}`: {reason}; {intact}: {fix}.") from error
+
+    def _begin(self, resume: bool) -> None:
+        manifest = _directory.read_manifest(self.directory)
+        if manifest is not None and not resume:
+            fix = "give `resume=True` to go on with it, or another directory"
+            _directory.reject(self.directory, "holds an evaluation", fix)
+        if manifest is not None:
+            _directory.check_identity(self.directory, manifest["identity"], self._identity)
+        _directory.prepare(self.directory, self._identity)
+        if manifest is not None:
+            self._find_parts()
+            self._take_end(manifest["finished"])
+
+    def _take_end(self, finished: Mapping[str, Any] | None) -> None:
+        if finished is None:
+            return
+        if self.parts != finished["parts"]:
+            holds = f"holds {counted(self.parts, 'part')} of {finished['parts']} of a finished evaluation"
+            _directory.reject(self.directory, holds, "restore the others, or give another directory")
+        self.header = finished["header"]
+
+    def _find_parts(self) -> None:
+        rows, states = _numbers(self.directory / "rows"), _numbers(self.directory / "state")
+        self.parts = len(rows)
+        for part in range(self.parts):
+            for path, numbers in ((self._rows_file(part), rows), (self._state_file(part), states)):
+                if part not in numbers:
+                    raise StoreError(f"`{path}` is missing, and part {max(rows)} is there; {FIX}.")
+            self._check_part(part)
+        for part in states - rows:  # what a process left that ended between the two
+            disk.remove(self._state_file(part))
+
+    def _check_part(self, part: int) -> None:
+        described, _ = _state.unpacked(self._state_file(part), with_arrays=False)
+        if (described["part"], described["identity"]) != (part, self._digest()):
+            raise StoreError(f"`{self._state_file(part)}` is of another part or evaluation; {FIX}.")
+        if _checksum(self._rows_file(part)) != described["checksum"]:
+            raise StoreError(f"`{self._rows_file(part)}` does not hold the rows that were written to it; {FIX}.")
+        self._check_columns(part, described["columns"])
+
+    def _check_columns(self, part: int, columns: list[list[str]]) -> None:
+        expected = self._columns = self._columns or columns
+        if columns != expected:
+            differing = [name for name, dtype in columns if [name, dtype] not in expected]
+            differing += [name for name, _ in expected if name not in dict(columns)]
+            which = f": {listed(differing)}" if differing else ", in another order"
+            raise StoreError(f"Part {part} of `{self.directory}` has other columns than part 0{which}; {FIX}.")
+
+    def _digest(self) -> str:
+        return hashlib.sha256(json.dumps(self._identity, sort_keys=True).encode()).hexdigest()
+
+    def _rows_file(self, part: int) -> Path:
+        return self.directory / "rows" / f"part-{part:05d}.parquet"
+
+    def _state_file(self, part: int) -> Path:
+        return self.directory / "state" / f"part-{part:05d}.npz"
+
+
+def _numbers(place: Path) -> set[int]:
+    """The parts that have a file here. What a process left that ended while it wrote one is removed."""
+    names = os.listdir(place)
+    for name in names:
+        if re.fullmatch(r"\.part-\d+\.(parquet|npz)\.tmp", name):
+            disk.remove(place / name)
+    return {_number(place / name) for name in names if not name.startswith((".", "_"))}
+
+
+def _checksum(path: Path) -> int:
+    try:
+        return disk.checksum(path)
+    except OSError as error:
+        raise StoreError(f"`{path}` cannot be read: {disk.reason(error)}; {FIX}.") from error
+
+
+def _number(path: Path) -> int:
+    found = re.fullmatch(r"part-(\d{5}|[1-9]\d{5,})\.(parquet|npz)", path.name)
+    if found is None:
+        raise StoreError(f"`{path}` is no part of an evaluation; take it out of there.")
+    return int(found[1])

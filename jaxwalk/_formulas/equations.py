@@ -1,0 +1,125 @@
+"""`Equation`, `Formulas`: the formulas of a chain, and how they are shown and run."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from .._errors import ArgumentError
+from .notation.legend import legend
+from .notation.names import constant_name
+from .notation.numpy import NAMESPACE
+
+
+class Equation(NamedTuple):
+    """One formula.
+
+    Attributes:
+        name: what it gives, "X³", "Loss", "δ³", "δW²".
+        layer: the name of the layer that it belongs to, or "loss".
+        text, latex: what stands to the right of "=".
+        where: the parts that have a name of their own, (name, text, LaTeX) each, in order.
+        expression: in the grain of entries, the SymPy expression or Array.
+        recipe: in the grain of tensors, the same as lines of NumPy.
+    """
+
+    name: str
+    layer: str
+    text: str
+    latex: str
+    where: Sequence[tuple[str, str, str]] = ()
+    expression: Any = None
+    recipe: str = ""
+    name_latex: str = ""
+
+    def __str__(self) -> str:
+        where = f"   where {', '.join(f'{n} = {t}' for n, t, _ in self.where)}" if self.where else ""
+        return f"{self.name} = {self.text}{where}"
+
+
+class Formulas(Sequence[Equation]):
+    """The formulas of a chain: its layers forward, the loss, then every δ backward. A sequence of `Equation`.
+
+    Attributes:
+        grain: "entries" or "tensors".
+        recipe: (tensors) the formulas as lines of NumPy, in the order in which they can be run.
+    """
+
+    def __init__(self, grain: str, equations: Sequence[Equation], inputs: Any = None, parts: dict | None = None):
+        self.grain, self._equations = grain, tuple(equations)
+        self._inputs, self._parts = inputs, parts or {}
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, str):
+            found = [e for e in self if e.name == index]
+            if not found:
+                raise KeyError(index)
+            return found[0]
+        return self._equations[index]
+
+    def __len__(self) -> int:
+        return len(self._equations)
+
+    @property
+    def recipe(self) -> str:
+        return "\n".join(e.recipe for e in self if e.recipe)
+
+    def evaluate(self, params: Any, x: Any, y: Any) -> dict[str, np.ndarray]:
+        """Runs the recipe, with NumPy, at numbers: every named value by its name, "X²", "Loss", "δ²", "δW²"."""
+        if self.grain != "tensors":
+            raise ArgumentError("`evaluate` runs the recipe of tensors; ask for them with `grain='tensors'`.")
+        values = {**NAMESPACE, **self._parts}
+        for name, leaf in zip(self._inputs, jax.tree.leaves((params, x, y)), strict=True):
+            values[name.numpy()] = np.asarray(leaf)
+        with np.errstate(all="ignore"):
+            exec(self.recipe, values)
+        return {e.name: values[identifier] for e, identifier in zip(self, self._parts["identifiers"], strict=True)}
+
+    def __repr__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _groups(self) -> Iterator[tuple[str, list[Equation], dict[str, tuple[str, str]]]]:
+        """What is read together: a layer, or its part of the backward pass, and the names that its formulas use."""
+        for (layer, _), group in itertools.groupby(self, lambda e: (e.layer, e.name.startswith("δ"))):
+            equations = list(group)
+            yield layer, equations, {n: (t, l) for e in equations for n, t, l in e.where}
+
+    def _lines(self) -> Iterator[str]:
+        width = max((len(e.layer) for e in self), default=0)
+        previous = None
+        for layer, equations, where in self._groups():
+            for e in equations:
+                yield f"{(layer if layer != previous else '').ljust(width)}  {e.name} = {e.text}"
+                previous = layer
+            for i, (name, (text, _)) in enumerate(sorted(where.items())):
+                yield f"{' ' * width}    {'where' if i == 0 else '  and'} {name} = {text}"
+        if notes := _notes(self, self._parts.get("shown", ())):
+            yield ""
+            yield from notes
+
+    def _repr_latex_(self) -> str:
+        rows = []
+        for layer, equations, where in self._groups():
+            start = rf"\mathrm{{{_upright(layer)}}}"
+            for e in equations:
+                rows.append(rf"{start}\quad {e.name_latex} &= {e.latex}")
+                start = ""
+            rows += [rf"{name} &= {latex}" for name, (_, latex) in sorted(where.items())]
+        return "$$\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}$$"
+
+
+def _upright(text: str) -> str:
+    return text.replace("_", r"\_")
+
+
+def _notes(equations: Sequence[Equation], constants: Sequence[Any]) -> list[str]:
+    """What a reader of the signs must know."""
+    everything = " ".join(t for e in equations for t in (e.text, *(w[1] for w in e.where)))
+    lines = list(legend(everything))
+    for i, c in enumerate(constants, 1):
+        lines.append(f"{constant_name(i)} is a constant of the function: {c.dtype} of shape {tuple(c.shape)}.")
+    return lines

@@ -1,0 +1,80 @@
+"""`formulas`: a whole chain as a textbook shows it, forward and backward, each δ in terms of the one above it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from .._errors import ArgumentError, FormulaError, shown
+from .equations import Formulas
+from .grains import by_entries, by_tensors
+from .layers import in_order_of, steps_of, struct
+from .symbols.sympy import sympy
+
+SMALL = 40  # symbols of a chain that is shown entry by entry if nothing else is asked for
+
+
+def formulas(
+    model: Callable[[Any, Any], Any], loss: Callable[[Any, Any], Any], *shapes: Any, grain: str | None = None
+) -> Formulas:
+    """The formulas of a chain of layers, as a textbook shows them: L1 ... Ln, the loss, then δⁿ⁺¹ ... δ¹.
+
+    Each δ is written in terms of the one above it, read off what JAX computes for the derivative of that layer:
+    δ² = δ³ W²ᵀ. Xⁱ is the input of layer i, Wⁱ its weights, δⁱ = ∂Loss/∂Xⁱ, δWⁱ = ∂Loss/∂Wⁱ; weights that have names
+    of their own carry these: w², δw². What has no notation keeps the name of its primitive.
+
+    Arguments:
+        model: a `Chain`, or any function of (params, x), which is then one layer.
+        loss: a function of two variables, the model's result and the expectation.
+        *shapes: params, x, y: the arguments of `jw.objective(model, loss)`, arrays or `jax.ShapeDtypeStruct`.
+        grain: "entries": entry by entry, in SymPy, for small layers; "tensors": tensor by tensor, for layers of any
+            size. None: entries up to 40 numbers in all.
+
+    Returns:
+        Formulas: a sequence of `Equation`; shown as text, and as LaTeX in a notebook.
+
+    Raises:
+        FormulaError: (entries) as of `formula`.
+        ArgumentError: the arguments do not fit; the loss is not a real scalar.
+
+    >>> import jax, jax.numpy as jnp, jaxwalk as jw
+    >>> model = jw.chain(lambda w, x: x @ w, jax.nn.relu)
+    >>> params = {"L1": jnp.ones((3, 4))}
+    >>> loss = lambda o, y: 0.5 * jnp.sum((o - y) ** 2)
+    >>> jw.formulas(model, loss, params, jnp.ones((2, 3)), jnp.ones((2, 4)), grain="tensors")
+    L1    X² = X¹ W¹
+    L2    X³ = max(X², 0)
+    loss  Loss = 1/2 · Σ((X³ − Y)²)
+          δ³ = X³ − Y
+    L2    δ² = δ³ ⊙ 1[X² > 0]
+    L1    δ¹ = δ² W¹ᵀ
+          δW¹ = X¹ᵀ δ²
+    <BLANKLINE>
+    ⊙ multiplies entry by entry; ᵀ swaps the last two axes; 1[…] is 1 where it holds and 0 elsewhere.
+    """
+    for argument, function in (("model", model), ("loss", loss)):
+        if not callable(function):
+            raise ArgumentError(f"`{argument}` is {shown(function)}, which cannot be called; give a function.")
+    if len(shapes) != 3:
+        raise ArgumentError(
+            f"`*shapes` holds {len(shapes)}; give three: params, x, y, as to `jw.objective(model, loss)`."
+        )
+    if grain not in (None, "entries", "tensors"):
+        raise ArgumentError(f"`grain` is {shown(grain)}; it must be 'entries', 'tensors', or None.")
+    params, x, y = (jax.tree.map(struct, s) for s in shapes)
+    steps = list(steps_of(model, loss, params, x, y))
+    count = sum(leaf.size for step in steps for leaf in jax.tree.leaves((step.weights, step.x)))
+    if grain is None:
+        grain = "entries" if count <= SMALL and _has_sympy() else "tensors"
+    inputs = [n for s in steps[:-1] for n in s.weight_names] + steps[0].x_names + steps[-1].weight_names
+    return by_entries(steps, count) if grain == "entries" else by_tensors(steps, in_order_of(params, steps, inputs))
+
+
+def _has_sympy() -> bool:
+    try:
+        sympy()
+    except FormulaError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""How a term of tensors is written: text, LaTeX, NumPy."""

@@ -1,0 +1,114 @@
+"""Terms as LaTeX."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
+
+from ..tensors.term import Term
+from .names import Name, escaped
+from .pen import ATOM, PRODUCT, SUM, Pen, Style
+from .text import expanded, shaped, sliced, spread, transposed
+
+
+def _number(value: Any) -> tuple[str, int]:
+    if isinstance(value, Fraction) and value.denominator != 1:
+        sign = "-" if value < 0 else ""
+        return rf"{sign}\frac{{{abs(value.numerator)}}}{{{value.denominator}}}", SUM if value < 0 else ATOM
+    if isinstance(value, float) and math.isinf(value):
+        return (r"\infty", ATOM) if value > 0 else (r"-\infty", SUM)
+    return (f"{value:.6g}" if isinstance(value, float) else str(value)), SUM if value < 0 else ATOM
+
+
+def _call(name: str, args: Sequence[str], detail: Any) -> str:
+    joined = ", ".join(args)
+    if name == "einsum":
+        letters = rf"\mathrm{{{detail[0]},{detail[1]}\to {detail[2]}}}"
+        return rf"\mathrm{{einsum}}_{{{letters}}}\left({joined}\right)"
+    if name == "abs":
+        return rf"\left|{joined}\right|"
+    if name in ("sqrt", "rsqrt"):
+        return rf"\sqrt{{{joined}}}" + ("^{-1}" if name == "rsqrt" else "")
+    known = {"sum": r"\sum", "prod": r"\prod", "logistic": r"\sigma", "exp": r"\exp", "log": r"\log", "max": r"\max",
+             "min": r"\min", "tanh": r"\tanh", "sin": r"\sin", "cos": r"\cos"}  # fmt: skip
+    axes = detail if isinstance(detail, tuple) else (detail,)
+    below = "_{" + ",".join(map(str, axes)) + "}" if isinstance(detail, (int, tuple)) and axes else ""
+    return known.get(name, rf"\mathrm{{{escaped(name)}}}") + below + rf"\left({joined}\right)"
+
+
+def _power(pen: Pen, t: Term) -> tuple[str, int]:
+    is_plain = t.args[0].op == "number" or t.args[0] in pen.named
+    base = pen.inside(t.args[0], PRODUCT)
+    base = base if is_plain or base.startswith(r"\left(") else rf"\left({base}\right)"
+    return rf"{base}^{{{t.detail}}}", ATOM
+
+
+def _masked(pen: Pen, t: Term) -> tuple[str, int]:
+    value, condition = t.args
+    indicator = rf"\mathbf{{1}}\left[{pen.bare(condition)}\right]"
+    if value.op == "number" and value.detail == 1:
+        return indicator, ATOM
+    return rf"{pen.inside(value, SUM)} {'' if t.shape == () else chr(92) + 'odot '}{indicator}", PRODUCT
+
+
+def _where(pen: Pen, t: Term) -> tuple[str, int]:
+    condition, yes, no = (pen.bare(a) for a in t.args)
+    return rf"\left({yes}\ \mathrm{{if}}\ {condition}\ \mathrm{{else}}\ {no}\right)", ATOM
+
+
+def _divide(pen: Pen, t: Term) -> tuple[str, int]:
+    a, b = t.args
+    return rf"\frac{{{pen.bare(a)}}}{{{pen.bare(b)}}}", ATOM
+
+
+def _told(pen: Pen, t: Term) -> tuple[str, int]:
+    below = "_{" + ",".join(map(str, t.detail.axes)) + "}" if t.detail.axes else ""
+    parts = [", ".join(map(pen.bare, t.args)), *map(_words, filter(None, t.detail.words()))]
+    inside = r";\ ".join(parts)
+    return rf"\mathrm{{{escaped(t.detail.name)}}}{below}\left({inside}\right)", ATOM
+
+
+def _words(text: str) -> str:
+    signs = {"×": r"{\times}", "→": r"{\to}", "−": "{-}", "∞": r"{\infty}", "…": r"{\ldots}", " ": r"\ "}
+    text = escaped(text.replace("{", "(").replace("}", ")"))
+    return rf"\mathrm{{{''.join(signs.get(c, c) for c in text)}}}"
+
+
+def _upright(rule: Callable) -> Callable:
+    """A rule of the text, its words set upright."""
+
+    def latex(pen: Pen, t: Term) -> tuple[str, int]:
+        text, level = rule(pen, t)
+        text = re.sub(r"(?<!\{)\b(reshape|broadcast|transpose|None)\b", r"\\mathrm{\1}", text)  # not those inside again
+        return text.replace("ᵀ", r"^{\top}"), level
+
+    return latex
+
+
+LATEX = Style(
+    name=Name.latex,
+    number=_number,
+    signs={
+        "−": "-", "·": r"\cdot", "⊙": r"\odot", "=": "=", "≠": r"\neq", "<": "<", "≤": r"\leq", ">": ">", "≥": r"\geq",
+        "∧": r"\wedge", "∨": r"\vee", "¬": r"\neg", "(": r"\left(", ")": r"\right)", "@": r"\, ", "dot": r" \cdot ",
+        "T": lambda x: rf"{{{x}}}^{{\top}}", "outer": lambda a, b: rf"{a} \otimes {b}",
+    },
+    call=_call,
+    rules={
+        "power": _power,
+        "masked": _masked,
+        "where": _where,
+        "divide": _divide,
+        "expand": _upright(expanded),
+        "slice": _upright(sliced),
+        "transpose": _upright(transposed),
+        "reshape": _upright(shaped("reshape")),
+        "spread": _upright(spread),
+        "windows": _told,
+        "primitive": _told,
+        "constant": lambda pen, t: (f"C_{{{t.detail}}}", ATOM),
+    },
+)  # fmt: skip

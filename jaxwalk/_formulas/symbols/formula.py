@@ -1,0 +1,135 @@
+"""`formula`: what a function computes, as a formula."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..._errors import ArgumentError, FormulaError, shown
+from ..._jax import compat
+from ..._jax.stage import is_array
+from ..entries.arithmetic import Entries, as_entries
+from ..entries.run import run_on_entries
+from .symbols import LIMIT, symbolic
+from .sympy import sympy
+from .tidy import tidied
+
+
+def formula(fun: Callable, *args: Any, names: Sequence[str] | None = None) -> Any:
+    """What `fun` computes, as a SymPy formula; `jw.formula(jax.grad(fun), ...)` is that of its derivative.
+
+    What JAX traces is run on symbols, which stand for finite real numbers. Floats that are short fractions become
+    fractions. Derivatives are JAX's own, also where there is none: that of relu at 0 is 0, that of `jnp.maximum` at a
+    tie ½.
+
+    Arguments:
+        fun: any function of arrays.
+        *args: its arguments. An array or a `jax.ShapeDtypeStruct` becomes symbols: a scalar `Y` the symbol `Y`, of a
+            matrix `a` entry (1, 2), counted from 1, the symbol `a_1_2`; numbers stay numbers.
+        names: of the arguments, one each; by default those of the function's parameters. A leaf of a pytree has its
+            path behind the name: `params_dense_1_2`.
+
+    Returns:
+        What `fun` returns, each array a SymPy expression, or (of rank 1 and more) a nested SymPy `Array`.
+
+    Raises:
+        FormulaError: SymPy is not installed; there are more than 2,000 symbols, or the formula is too long; a step has
+            no formula: it names the primitive and the source line.
+        ArgumentError: `names` does not fit; two symbols would have one name.
+
+    >>> import jax, jax.numpy as jnp, jaxwalk as jw
+    >>> loss = lambda X4, Y: 0.5 * (X4 - Y) ** 2
+    >>> jw.formula(jax.grad(loss), jnp.zeros(()), jnp.zeros(()))
+    X4 - Y
+    >>> jw.formula(lambda w, x: w @ x, jnp.zeros((2, 2)), jnp.zeros(2))
+    [w_1_1*x_1 + w_1_2*x_2, w_2_1*x_1 + w_2_2*x_2]
+    """
+    if not callable(fun):
+        raise ArgumentError(f"`fun` is {shown(fun)}, which cannot be called; give a function of arrays.")
+    sympy()
+    leaves, tree = jax.tree_util.tree_flatten_with_path(args)
+    argument_names = _argument_names(fun, args, names)
+    traced = [i for i, (_, leaf) in enumerate(leaves) if _is_symbolic(leaf)]
+    check_count(sum(int(np.prod(leaves[i][1].shape)) for i in traced))
+    symbols = [named(_leaf_name(argument_names, leaves[i][0]), leaves[i][1].shape) for i in traced]
+    _check_distinct(symbols)
+
+    def flat(*tracers: Any) -> Any:
+        merged = [leaf for _, leaf in leaves]
+        for i, tracer in zip(traced, tracers, strict=True):
+            merged[i] = tracer
+        return fun(*jax.tree.unflatten(tree, merged))
+
+    stand_ins = [jax.ShapeDtypeStruct(leaves[i][1].shape, leaves[i][1].dtype) for i in traced]
+    closed, shapes = compat.trace(flat, *stand_ins)
+    results = run_on_entries(closed, symbols, symbolic())
+    return jax.tree.unflatten(jax.tree.structure(shapes), [as_formula(r) for r in results])
+
+
+def named(name: str, shape: Sequence[int]) -> Entries:
+    """An array of symbols. `X__2` is X², `X__2_1` its first entry: SymPy sets these as X²₁."""
+    symbols = np.empty(shape, object)
+    for index in np.ndindex(*shape):
+        symbols[index] = sympy().Symbol("_".join([name, *(str(i + 1) for i in index)]))
+    return symbols
+
+
+def as_formula(result: Any) -> Any:
+    """A result as SymPy has it."""
+    entries = as_entries(result, symbolic())
+    if entries.ndim == 0:
+        return tidied(entries[()])
+    flat = [tidied(entry) for entry in entries.flat]
+    return sympy().ImmutableDenseNDimArray(flat, entries.shape)
+
+
+def check_count(symbols: int) -> None:
+    if symbols > LIMIT:
+        raise FormulaError(
+            f"The arguments hold {symbols:,} numbers, and formulas of more than {LIMIT:,} symbols are not written out;"
+            " give smaller arrays, or see `jw.formulas`, which goes tensor by tensor for layers of any size."
+        )
+
+
+def _is_symbolic(leaf: Any) -> bool:
+    return is_array(leaf) and not isinstance(leaf, np.generic)
+
+
+def _argument_names(fun: Callable, args: tuple, names: Sequence[str] | None) -> list[str]:
+    if names is None:
+        return _parameters(fun, len(args))
+    if isinstance(names, str) or len(names) != len(args) or not all(isinstance(n, str) and n for n in names):
+        raise ArgumentError(f"`names` is {shown(names)}; it must hold a name for each of the {len(args)} arguments.")
+    return list(names)
+
+
+def _parameters(fun: Callable, count: int) -> list[str]:
+    try:
+        parameters = list(inspect.signature(fun).parameters.values())
+    except (TypeError, ValueError):
+        return [f"x{i}" for i in range(1, count + 1)]
+    found: list[str] = []
+    for p in parameters:
+        if p.kind is p.VAR_POSITIONAL:
+            found += [f"{p.name}_{i}" for i in range(1, count - len(found) + 1)]
+        elif p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD):
+            found.append(p.name)
+    return found[:count]  # too few arguments, or too many, is for `fun` to say
+
+
+def _leaf_name(names: Sequence[str], path: tuple) -> str:
+    position = int(path[0].idx)
+    name = names[position] if position < len(names) else f"x{position + 1}"
+    return "_".join([name, *(jax.tree_util.keystr((entry,), simple=True) for entry in path[1:])])
+
+
+def _check_distinct(arrays: Sequence[Entries]) -> None:
+    seen: set[str] = set()
+    for symbol in (s for array in arrays for s in array.flat):
+        if symbol.name in seen:
+            raise ArgumentError(f"Two different numbers would both be the symbol `{symbol.name}`; give other `names`.")
+        seen.add(symbol.name)

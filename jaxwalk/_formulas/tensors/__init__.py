@@ -1,0 +1,1 @@
+"""Formulas of whole tensors: terms, read from a jaxpr and simplified."""

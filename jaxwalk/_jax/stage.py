@@ -1,0 +1,187 @@
+"""From a function and its arguments to a jaxpr: which arguments are traced, and where they go."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._errors import ArgumentError, counted, shown
+from . import compat
+from .compat import Closed
+
+
+class Staged(NamedTuple):
+    """A traced function at its arguments.
+
+    Attributes:
+        closed: the jaxpr.
+        args: the values of its inputs.
+        shapes: the pytree of its results, as shapes and dtypes.
+        chosen: which of the inputs belong to the arguments that `argnums` names.
+        rebuild: from the leaves of those inputs to what `jax.grad` would return for `argnums`.
+    """
+
+    closed: Closed
+    args: list[Any]
+    shapes: Any
+    chosen: list[int]
+    rebuild: Callable[[Sequence[Any]], Any]
+
+    @property
+    def every(self) -> list[bool]:
+        """One True per result: all of them count."""
+        return [True] * len(jax.tree.leaves(self.shapes))
+
+    def with_chosen(self, values: Sequence[Any]) -> list[Any]:
+        """The inputs, with those of `chosen` replaced."""
+        return _with(self.args, self.chosen, values)
+
+    def results(self, leaves: Sequence[Any]) -> Any:
+        """The results as the function returns them."""
+        return jax.tree.unflatten(jax.tree.structure(self.shapes), leaves)
+
+
+def stage(fun: Callable, args: tuple, kwargs: dict[str, Any], argnums: int | Sequence[int] | None = None) -> Staged:
+    """Traces `fun` once, abstractly.
+
+    Arrays are traced, as by `jax.jit`: Python's own `if` cannot look at their values. What `jax.grad` would leave as it
+    is, is left as it is: Python numbers outside `argnums`, booleans, strings, functions.
+    """
+    if not callable(fun):
+        raise ArgumentError(f"`fun` is {shown(fun)}, which cannot be called; give a function of arrays.")
+    leaves, tree = jax.tree.flatten((args, kwargs))
+    named = _leaves_of(args, argnums)
+    traced = [i for i, leaf in enumerate(leaves) if i in named or is_array(leaf)]
+
+    @functools.wraps(fun, (), ())  # JAX's errors name it, its line and its arguments
+    def whole(*args, **kwargs):
+        args, kwargs = jax.tree.unflatten(tree, _with(leaves, traced, jax.tree.leaves((args, kwargs))))
+        return _checked(fun(*args, **kwargs))
+
+    values = [as_input(leaves[i]) for i in traced]
+    given, named_ones = _alone(tree, _with([None] * len(leaves), traced, values), values)
+    closed, shapes = compat.trace(whole, *given, **named_ones)
+    chosen = [traced.index(i) for i in named]
+    return Staged(closed, values, shapes, chosen, _rebuilder(args, argnums))
+
+
+def _alone(tree: Any, leaves: list[Any], values: list[Any]) -> tuple[Any, dict[str, Any]]:
+    """The arguments with None for what is not traced; where a container does not take that, the values alone."""
+    try:
+        args, kwargs = jax.tree.unflatten(tree, leaves)
+        found = jax.tree.leaves((args, kwargs))
+    except Exception:  # whatever the constructor of a user's container raises
+        return values, {}
+    is_same = len(found) == len(values) and all(a is b for a, b in zip(found, values, strict=True))
+    return (args, kwargs) if is_same else (values, {})
+
+
+def opened_leaves(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
+    """The arrays among the leaves, and the way back; the other leaves (functions, names) stay where they are."""
+    leaves, structure = jax.tree.flatten(tree)
+    places = [i for i, leaf in enumerate(leaves) if is_array(leaf)]
+    closed = lambda arrays: jax.tree.unflatten(structure, _with(leaves, places, arrays))
+    return [as_input(leaves[i]) for i in places], closed
+
+
+def _with(values: Sequence[Any], places: Sequence[int], others: Sequence[Any]) -> list[Any]:
+    """`values`, with `others` at these places."""
+    found = list(values)
+    for place, other in zip(places, others, strict=True):
+        found[place] = other
+    return found
+
+
+def is_array(leaf: Any) -> bool:
+    """Whether a leaf is traced: an array, a NumPy number, or a stand-in with a shape and a dtype."""
+    if isinstance(leaf, (np.ndarray, np.generic)):
+        return leaf.dtype.kind not in "OSUM"
+    return isinstance(leaf, jax.Array) or (hasattr(leaf, "shape") and hasattr(leaf, "dtype"))
+
+
+def is_value(leaf: Any) -> bool:
+    """Whether a leaf can become an array: one already, or a Python number."""
+    return is_array(leaf) or isinstance(leaf, (bool, int, float, complex))
+
+
+def as_arrays(args: tuple) -> tuple:
+    """`args` with every leaf an array; what is none is refused by its place."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(args):
+        if not is_value(leaf):
+            raise ArgumentError(
+                f"`args{jax.tree_util.keystr(path)}` is a {type(leaf).__name__}, not an array;"
+                " fix it with `functools.partial` or a lambda."
+            )
+    return jax.tree.map(as_input, args)
+
+
+def as_input(leaf: Any) -> Any:
+    """A leaf as an array, or as the stand-in that it is."""
+    return leaf if isinstance(leaf, (jax.Array, jax.ShapeDtypeStruct)) else jnp.asarray(leaf)
+
+
+def _checked(results: Any) -> Any:
+    """What the function returned, if all of it are arrays or numbers."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(results):
+        if not is_value(leaf):
+            raise ArgumentError(
+                f"`fun` returns {shown(leaf)} at `result{jax.tree_util.keystr(path)}`, which is not an array;"
+                " return arrays, numbers, and pytrees of them."
+            )
+    return results
+
+
+def _positions(args: tuple, argnums: int | Sequence[int] | None) -> list[int]:
+    if argnums is not None and not isinstance(argnums, (int, Sequence)):
+        raise ArgumentError(f"`argnums` is {shown(argnums)}; it must be an integer or several, as of `jax.grad`.")
+    numbers = [] if argnums is None else [argnums] if isinstance(argnums, int) else list(argnums)
+    for number in numbers:
+        if not isinstance(number, int) or not -len(args) <= number < len(args):
+            raise ArgumentError(
+                f"`argnums` names argument {number!r}, but the function was called with"
+                f" {counted(len(args), 'positional argument')}; name one of these, from 0."
+            )
+    return [number % len(args) for number in numbers]
+
+
+def _leaves_of(args: tuple, argnums: int | Sequence[int] | None) -> list[int]:
+    """The numbers of the leaves of the arguments named by `argnums`, each of which must be differentiable."""
+    starts = np.cumsum([0, *(len(jax.tree.leaves(arg)) for arg in args)])
+    found = []
+    for position in _positions(args, argnums):
+        for offset, (path, leaf) in enumerate(jax.tree_util.tree_leaves_with_path(args[position])):
+            _check_differentiable(leaf, position, jax.tree_util.keystr(path))
+            found.append(int(starts[position]) + offset)
+    return found
+
+
+def _check_differentiable(leaf: Any, position: int, path: str) -> None:
+    dtype = jnp.result_type(leaf) if is_value(leaf) else None
+    if dtype is None or not jnp.issubdtype(dtype, jnp.inexact):
+        what = f"of dtype {dtype}" if dtype is not None else f"a {type(leaf).__name__}"
+        where = f"`args[{position}]{path}`"
+        raise ArgumentError(f"`argnums` asks for the gradient of {where}, which is {what}; make it a float array.")
+
+
+def _rebuilder(args: tuple, argnums: int | Sequence[int] | None) -> Callable[[Sequence[Any]], Any]:
+    if argnums is None:
+        return lambda leaves: None
+    chosen = [args[p] for p in _positions(args, argnums)]
+    tree = jax.tree.structure(chosen[0] if isinstance(argnums, int) else tuple(chosen))
+    return lambda leaves: jax.tree.unflatten(tree, leaves)
+
+
+def renamed_after(fun: Callable, transform: str) -> Callable[[Callable], Callable]:
+    """Gives a transformed function the name of the function it came from, as `jax.grad` does."""
+
+    def rename(transformed: Callable) -> Callable:
+        transformed.__name__ = f"{transform}_{getattr(fun, '__name__', type(fun).__name__)}"
+        transformed.__doc__ = f"`jaxwalk.{transform}` of:\n\n{getattr(fun, '__doc__', None) or fun}"
+        return transformed
+
+    return rename

@@ -1,0 +1,1 @@
+"""What rounding decides: which relu, `where`, `max` ... stands on its threshold."""

@@ -1,0 +1,153 @@
+"""`Kink`, `Kinks`: the decisions of a function that rounding, or an exact tie, makes, as records."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from .._errors import counted
+from .._points.point import Axis, Points
+from .._show.table import Table, html, number, text
+
+SHOWN = 3  # entries of a kink in the table; the record holds all
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Kink:
+    """Some entries of one choice that stand on its threshold, or within rounding of it.
+
+    Attributes:
+        where: the line of the source, "file.py:12", or "".
+        point: the name of the first point that the choice feeds, or of the last before it; None if there is none.
+        operation: what chooses: "relu", "where", "max", "argmax", ...
+        kind: "tie", exactly on the threshold, as a zero in a relu; "near", off it by no more than the rounding error
+            that the distance may have, so that on which side it falls is rounding's choice.
+        entries: (n, rank) integers, the index of each, from 0; the steps of scans come first.
+        margin: (n,) how far each is from the threshold; 0 for ties.
+        bound: (n,) the bound on the rounding error of that distance.
+        left, right: (n,) the derivative of the choice by the value that is decided on, below the threshold and above
+            it; None where it is not known, as of a `sort`.
+        used: (n,) the derivative that JAX takes there.
+        axes: the loops around: the leading axes of `entries`.
+        size: how many entries there are in all.
+        note: what a reader must know, in a few words.
+    """
+
+    where: str
+    point: str | None
+    operation: str
+    kind: str
+    entries: np.ndarray
+    margin: np.ndarray
+    bound: np.ndarray
+    left: np.ndarray | None
+    right: np.ndarray | None
+    used: np.ndarray | None
+    axes: tuple[Axis, ...]
+    size: int
+    note: str
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+class Kinks(tuple[Kink, ...]):
+    """A tuple of `Kink`, in forward order, that shows itself as a table; empty where there are none.
+
+    Attributes:
+        decisions: how many choices were looked at, of any number of entries.
+        notes: what could not be judged, in sentences.
+        points: the `Points` of the function, after which the kinks are named.
+    """
+
+    decisions: int
+    notes: tuple[str, ...]
+    points: Points
+
+    def __new__(
+        cls, kinks: Iterable[Kink] = (), decisions: int = 0, notes: Sequence[str] = (), points: Points | None = None
+    ) -> Kinks:
+        self = super().__new__(cls, kinks)
+        self.decisions, self.notes, self.points = decisions, tuple(notes), Points() if points is None else points
+        return self
+
+    def at(self, point: str) -> Kinks:
+        """Those at one point, under whichever of its names.
+
+        Raises:
+            PointError: the function has no such point.
+        """
+        return self._with(self._by_value.get(self._value_of(self.points[point].name), ()))
+
+    def beyond(self, points: Iterable[str]) -> Kinks:
+        """Those at none of these points."""
+        known = {self._value_of(name) for name in points}
+        return self._with([k for k in self if k.point is None or self._value_of(k.point) not in known])
+
+    def summary(self) -> str:
+        """How many entries are on a kink, "2 ties, 1 near"; "" if none."""
+        kinds = collections.Counter()
+        for kink in self:
+            kinds[kink.kind] += len(kink)
+        ties, near = kinds["tie"], kinds["near"]
+        return ", ".join([counted(ties, "tie")] * (ties > 0) + [f"{near} near"] * (near > 0))
+
+    def _with(self, kinks: Iterable[Kink]) -> Kinks:
+        return Kinks(kinks, self.decisions, self.notes, self.points)
+
+    @functools.cached_property
+    def _by_value(self) -> dict[str, list[Kink]]:
+        found: dict[str, list[Kink]] = {}
+        for kink in self:
+            if kink.point is not None:
+                found.setdefault(self._value_of(kink.point), []).append(kink)
+        return found
+
+    @functools.cached_property
+    def _same(self) -> dict[str, str]:
+        return self.points.same()
+
+    def _value_of(self, point: str) -> str:
+        """One name for all names of a value."""
+        return self._same.get(point, point)
+
+    def title(self) -> str:
+        """How many there are, and of how many choices."""
+        if self:
+            return counted(len(self), "kink")
+        if not self.decisions:
+            return "No kinks: nothing here chooses."
+        return f"No kinks: {counted(self.decisions, 'choice')}, and rounding decides none of them."
+
+    def _table(self) -> Table:
+        numeric = ("of", "margin", "bound", "left", "right", "used")
+        columns = ("where", "point", "choice", "kind", "entries", *numeric, "note")
+        return Table(self.title(), columns, [_row(kink) for kink in self], numeric, self.notes)
+
+    def __repr__(self) -> str:
+        return text(self._table())
+
+    def _repr_html_(self) -> str:
+        return html(self._table())
+
+
+def _row(kink: Kink) -> tuple[str, ...]:
+    indices = [str(list(map(int, index))) for index in kink.entries[:SHOWN]] if kink.entries.shape[1] else []
+    more = f", … {len(kink) - SHOWN} more" if len(kink) > SHOWN else ""
+    margin = _range(kink.margin) if kink.kind == "near" else "0"
+    sides = (_range(kink.left), _range(kink.right), _range(kink.used))
+    entries = ", ".join(indices) + more
+    first = (kink.where, kink.point or "", kink.operation, kink.kind, entries, str(kink.size))
+    return (*first, margin, _range(kink.bound), *sides, kink.note)
+
+
+def _range(values: np.ndarray | None) -> str:
+    """The one number that they are, or from the least to the largest."""
+    if values is None:
+        return ""
+    low, high = number(values.min(), 2), number(values.max(), 2)
+    return low if low == high else f"{low} to {high}"

@@ -1,0 +1,206 @@
+"""`tag` a value, `chain` layers, join a model and a loss into an `objective`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import jax
+from jax.ad_checkpoint import checkpoint_name
+
+from .._errors import ArgumentError, counted, listed, near, shown
+from .._jax.stage import as_input, is_value
+
+
+def tag(x: Any, name: str) -> Any:
+    """x, under a name: a point.
+
+    The identity; it may stay in a model for good. Under `jax.checkpoint`, policies that save by name
+    (`save_only_these_names`) know the name too. Inside `jax.vmap`, the value is that of the whole batch, with the
+    batch axis where JAX put it (`Point.shape` shows it): walk per datum with `jax.vmap` around the walk.
+
+    Arguments:
+        x: an array, a number, or a pytree of these: then one point per leaf, "name/key" or "name/0".
+        name: of the point.
+
+    Returns:
+        x, its leaves as arrays.
+
+    Raises:
+        ArgumentError: `name` is not a non-empty string; x holds no array, or something that is none.
+
+    >>> import jax.numpy as jnp, jaxwalk as jw
+    >>> def fun(x):
+    ...     parts = jw.tag({"sin": jnp.sin(x), "cos": jnp.cos(x)}, "parts")
+    ...     return parts["sin"] * parts["cos"]
+    >>> list(jw.points(fun, 1.0))
+    ['parts/cos', 'parts/sin']
+    """
+    if not isinstance(name, str) or not name:
+        raise ArgumentError(f"`name` is {shown(name)}; it must be a string that is not empty.")
+    leaves, tree = jax.tree_util.tree_flatten_with_path(x)
+    if not leaves:
+        raise ArgumentError(f"`tag(x, {name!r})`: x holds no array ({shown(x)}); tag a value that has some.")
+    return jax.tree.unflatten(tree, [_tag_leaf(leaf, name, path) for path, leaf in leaves])
+
+
+def _tag_leaf(leaf: Any, name: str, path: tuple) -> jax.Array:
+    full = "/".join([name, *(_key(entry) for entry in path)])
+    if not is_value(leaf):
+        kind = type(leaf).__name__
+        raise ArgumentError(f"`tag(x, {name!r})`: `{full}` is a {kind}, not an array; tag arrays, or pytrees of them.")
+    return checkpoint_name(as_input(leaf), full)
+
+
+def _key(entry: Any) -> str:
+    return jax.tree_util.keystr((entry,), simple=True)
+
+
+class Chain:
+    """An ordered graph of layers, X^(k+1) = L^k(X^k), called as `model(params, x)`.
+
+    Its points are `input`, then the output of each layer under the layer's name; of a layer that is itself a
+    Chain, also the outputs of its layers, as "name/L1". Made by `chain`.
+    """
+
+    def __init__(self, layers: Mapping[str, Callable]):
+        if not layers:
+            raise ArgumentError("`chain` was given no layers; give at least one function f(x) or f(weights, x).")
+        self._layers = dict(layers)
+        self._weighted = {name: _takes_weights(name, layer) for name, layer in self.layers.items()}
+
+    def __call__(self, params: Mapping[str, Any], x: Any) -> Any:
+        """The output of the last layer.
+
+        Arguments:
+            params: {layer name: weights}; layers without weights are absent.
+            x: the input, a pytree of arrays.
+
+        Raises:
+            ArgumentError: `params` lacks weights of a layer, or has some for a layer that is not there or takes none.
+        """
+        return self._run(params, tag(x, "input"), "")
+
+    @property
+    def layers(self) -> Mapping[str, Callable]:
+        """The layers by name, in order."""
+        return MappingProxyType(self._layers)
+
+    @property
+    def takes_weights(self) -> bool:
+        """Whether any layer does."""
+        return any(self._weighted.values())
+
+    def _run(self, params: Mapping[str, Any], x: Any, prefix: str) -> Any:
+        self._check(params, prefix)
+        for name, layer in self.layers.items():
+            weights = (params[name],) if self._weighted[name] else ()
+            if isinstance(layer, Chain):
+                x = layer._run(weights[0] if weights else {}, x, f"{prefix}{name}/")
+            else:
+                x = layer(*weights, x)
+            x = tag(x, prefix + name)
+        return x
+
+    def _check(self, params: Any, prefix: str) -> None:
+        where = f"`params[{prefix[:-1]!r}]`" if prefix else "`params`"
+        if not isinstance(params, Mapping):
+            raise ArgumentError(f"{where} is {shown(params)}; it must be {{layer name: weights}}, {{}} if none.")
+        for name in params:
+            if name not in self.layers:
+                raise ArgumentError(f"{where} has weights for `{name}`, which is no layer. {near(name, self.layers)}")
+            if not self._weighted[name]:
+                raise ArgumentError(f"{where} has weights for `{name}`, a layer f(x) that takes none; leave it out.")
+        if missing := [name for name, weighted in self._weighted.items() if weighted and name not in params]:
+            raise ArgumentError(f"{where} lacks the weights of {listed(missing)}; add them under that name.")
+
+    def __repr__(self) -> str:
+        shown = [name + ("(weights, x)" if weighted else "(x)") for name, weighted in self._weighted.items()]
+        return f"Chain({' → '.join(shown)})"
+
+
+def chain(*layers: Callable, **named_layers: Callable) -> Chain:
+    """A model of the given layers, one after the other.
+
+    Arguments:
+        *layers: functions f(x) or f(weights, x), or Chains; their names are "L1", "L2", ...
+        **named_layers: layers with names of their own, after those.
+
+    Returns:
+        Chain: called as `model(params, x)`.
+
+    Raises:
+        ArgumentError: there are no layers; two have one name; a name is "input" or holds "/"; a layer cannot be
+            called with one or two arguments.
+
+    >>> import jax, jax.numpy as jnp, jaxwalk as jw
+    >>> model = jw.chain(dense=lambda w, x: x @ w, act=jax.nn.relu)
+    >>> model
+    Chain(dense(weights, x) → act(x))
+    >>> model({"dense": jnp.eye(2)}, jnp.array([1.0, -1.0]))
+    Array([1., 0.], dtype=float32)
+    """
+    numbered = {f"L{i}": layer for i, layer in enumerate(layers, 1)}
+    for name in named_layers:
+        if name in numbered:
+            raise ArgumentError(f"Two layers are named `{name}`: one by its place, one by keyword; rename the keyword.")
+        if name in ("", "input") or "/" in name:
+            whys = {"": "a name is not empty", "input": "that is the name of its input"}
+            why = whys.get(name, "`/` divides the names of nested chains")
+            raise ArgumentError(f"A layer cannot be named `{name}`: {why}; rename it.")
+    return Chain(numbered | named_layers)
+
+
+def objective(model: Callable[[Any, Any], Any], loss: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
+    """fun(params, x, y) = loss(model(params, x), y): what there is to walk.
+
+    Arguments:
+        model: any function of (params, x); a `Chain` or not.
+        loss: a function of two variables, the model's result and the expectation.
+
+    >>> import jax.numpy as jnp, jaxwalk as jw
+    >>> fun = jw.objective(jw.chain(lambda w, x: w * x), lambda o, y: 0.5 * (o - y) ** 2)
+    >>> float(fun({"L1": 2.0}, 3.0, 5.0))
+    0.5
+    """
+    for argument, function in (("model", model), ("loss", loss)):
+        if not callable(function):
+            raise ArgumentError(f"`{argument}` is {shown(function)}, which cannot be called; give a function.")
+
+    def fun(params: Any, x: Any, y: Any) -> Any:
+        return loss(model(params, x), y)
+
+    return fun
+
+
+def _takes_weights(name: str, layer: Any) -> bool:
+    """Whether a layer is f(weights, x) and not f(x): by the number of arguments it cannot do without."""
+    if isinstance(layer, Chain):
+        return layer.takes_weights
+    if not callable(layer):
+        raise ArgumentError(f"Layer `{name}` is {shown(layer)}, which cannot be called; give f(x) or f(weights, x).")
+    needed = _needed_arguments(name, layer)
+    if needed == 0:
+        fix = "a layer is f(x) or f(weights, x): wrap it in a lambda that takes these"
+        raise ArgumentError(f"Layer `{name}` can be called without arguments; {fix}.")
+    if needed > 2:
+        raise ArgumentError(
+            f"Layer `{name}` needs {counted(needed, 'argument')}; a layer is f(x) or f(weights, x):"
+            " wrap it in a lambda that fixes the others."
+        )
+    return needed == 2
+
+
+def _needed_arguments(name: str, layer: Callable) -> int:
+    try:
+        parameters = inspect.signature(layer).parameters.values()
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"Layer `{name}` does not say what arguments it takes; wrap it in a lambda: `lambda x: f(x)`."
+        ) from None
+    required = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    if any(p.kind is p.KEYWORD_ONLY for p in required):
+        raise ArgumentError(f"Layer `{name}` needs a keyword argument; fix it with `functools.partial` or a lambda.")
+    return len(required)

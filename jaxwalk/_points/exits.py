@@ -1,0 +1,84 @@
+"""Which values leave a scope or a line: those that something outside of it reads."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from .._jax import compat
+from .._jax.compat import is_literal
+from .paths import Entry, Path, common
+
+
+class Exit(NamedTuple):
+    """A result of an equation on its way out.
+
+    Attributes:
+        result: which of the equation's results.
+        entries: what it leaves at once, the innermost first. All who read it past one of them are past all.
+        inside: the equations that read it before it leaves: they are still within.
+        outside: the equations that read it afterwards; the number of equations stands for the jaxpr's results.
+    """
+
+    result: int
+    entries: tuple[Entry, ...]
+    inside: tuple[int, ...]
+    outside: tuple[int, ...]
+
+
+def exits(
+    jaxpr: Any, paths: Sequence[Path], around: Path, goes_on_in: Callable[[Any, Entry], bool]
+) -> list[list[Exit]]:
+    """Per equation, what leaves some entry with it, innermost first.
+
+    What an equation reads that runs more of the same entry (`goes_on_in`) stays in it. An entry that nothing leaves,
+    because nothing of it is used, is left by the values in it that nobody reads.
+    """
+    readers = _readers(jaxpr)
+
+    def shared(path: Path, reader: int) -> int:
+        if reader == len(paths):
+            return len(around)
+        depth = common(path, paths[reader])
+        while len(paths[reader]) <= depth < len(path) and goes_on_in(jaxpr.eqns[reader], path[depth]):
+            depth += 1
+        return depth
+
+    found = [list(_exits(eqn, path, around, readers, shared)) for eqn, path in zip(jaxpr.eqns, paths, strict=True)]
+    left = {entry for many in found for exit in many for entry in exit.entries}
+    for index, eqn in enumerate(jaxpr.eqns):
+        unread = tuple(entry for entry in reversed(paths[index][len(around) :]) if entry not in left)
+        for result, v in enumerate(eqn.outvars if unread else ()):
+            if v not in readers and compat.is_array(v.aval):
+                found[index].append(Exit(result, unread, (), ()))
+    return found
+
+
+def _readers(jaxpr: Any) -> dict[Any, list[int]]:
+    readers: dict[Any, list[int]] = {}
+    rows = [*(eqn.invars for eqn in jaxpr.eqns), jaxpr.outvars]
+    for index, operands in enumerate(rows):
+        for v in {v: None for v in operands if not is_literal(v)}:
+            readers.setdefault(v, []).append(index)
+    return readers
+
+
+def _exits(
+    eqn: Any, path: Path, around: Path, readers: Mapping[Any, Sequence[int]], shared: Callable[[Path, int], int]
+) -> Iterator[Exit]:
+    if len(path) == len(around):
+        return
+    for result, v in enumerate(eqn.outvars):
+        if v in readers and compat.is_array(v.aval):
+            stays = {reader: shared(path, reader) for reader in readers[v]}
+            for depth, end in _levels(stays.values(), len(path)):
+                inside = tuple(reader for reader, level in stays.items() if level > depth)
+                outside = tuple(reader for reader, level in stays.items() if level <= depth)
+                yield Exit(result, tuple(reversed(path[depth:end])), inside, outside)
+
+
+def _levels(depths: Iterable[int], length: int) -> list[tuple[int, int]]:
+    """Between the depths at which some reader stays, innermost first: what lies between two is left at once."""
+    bounds = sorted({*depths, length})
+    return list(itertools.pairwise(bounds))[::-1]

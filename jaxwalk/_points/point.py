@@ -1,0 +1,221 @@
+"""`Point` and `Points`: what can be walked in a function."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from .._errors import counted, listed, near
+from .._show.outline import Row, tree
+from .._show.table import Table, html, size, text
+from .._source.statements import text_of, written
+from .named import MissingName
+
+
+class Site(NamedTuple):
+    """Where a value is in a traced function, and who reads it there.
+
+    Attributes:
+        calls: (equation, jaxpr within it) for each call around it.
+        equation: the one that names it, or that it is a result of.
+        result: which of the results; None for what an equation names.
+        inside: equations that read the value before it gets there, since they are in the scope that it leaves.
+        stack: how many elements of the equation's name stack are still around it; None for all.
+    """
+
+    calls: tuple[tuple[int, int], ...] = ()
+    equation: int = 0
+    result: int | None = None
+    inside: tuple[int, ...] = ()
+    stack: int | None = None
+
+
+class Step(NamedTuple):
+    """In the place of a value in the order of a run: the step of a scan, counted backward if the scan runs so."""
+
+    length: int
+    reverse: bool
+
+
+class Axis(NamedTuple):
+    """A leading axis that a loop gave to the values at a point."""
+
+    kind: str
+    length: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """A named intermediate value of a function, known before the function runs.
+
+    Attributes:
+        name: unique in its function; a second value of one name is `name#2`.
+        number: i of Xⁱ and δⁱ: the place among all points of the function, in forward order, from 1.
+        kind: where the name comes from: "tag", "scope" or "line".
+        shape: of the output and of δ, leading axes of `axes` included.
+        dtype: of the output and of δ.
+        axes: one `Axis("scan", length)` for each scan around the point, outermost first: axis i of the
+            value counts the steps of that scan, in the order of its inputs (also when it runs reversed).
+        conditional: in a branch of a `cond` or `switch`; where that branch is not taken, output and δ are zeros.
+        unused: the loss (of `points`: any result) does not depend on it; its δ is exactly zero.
+        stuck: it has no δ, though the loss depends on it: the way back leads through a `while_loop` or a callback,
+            through which JAX cannot take a derivative backward.
+        opaque: why it cannot be walked and what to do, or None.
+        file: the source file of the line that named it, or that it leaves, or "".
+        line: the number of that line there, from 1; 0 if it is not known.
+        alike: the passes of its line could not be told from those of a loop inside what the line calls.
+        site: where it is in the traced function. Two points of one site are two names of one value.
+        clock: when it is met in a run: the equations down to it, with a `Step` for each scan around.
+        type: of the value at one step, as JAX has it: with its sharding, where that is part of the type.
+    """
+
+    name: str
+    number: int
+    kind: str
+    shape: tuple[int, ...]
+    dtype: Any
+    axes: tuple[Axis, ...] = ()
+    conditional: bool = False
+    unused: bool = False
+    stuck: bool = False
+    opaque: str | None = None
+    file: str = ""
+    line: int = 0
+    alike: bool = False
+    site: Site = dataclasses.field(default=Site(), repr=False)
+    clock: tuple[int | Step, ...] = dataclasses.field(default=(), repr=False)
+    type: Any = dataclasses.field(default=None, repr=False, compare=False)
+
+    @property
+    def has_delta(self) -> bool:
+        """Whether a derivative with respect to this value can be had: it is real or complex, not opaque, not stuck."""
+        return self.opaque is None and not self.stuck and jnp.issubdtype(self.dtype, jnp.inexact)
+
+    def why_no_delta(self) -> str:
+        """A sentence on why it has no δ."""
+        if self.opaque is not None:
+            return f"The point is {self.opaque}."
+        if self.stuck:
+            way = "the way back from the loss leads through a `while_loop` or a callback"
+            return f"It has an output and no δ: {way}, where JAX has no derivative backward; `jax.jvp` goes forward."
+        return f"Its dtype is {self.dtype}: it has an output and no δ."
+
+    @property
+    def source(self) -> str:
+        """The place in the source as "file.py:12", or ""."""
+        return written(self.file, self.line)
+
+    @property
+    def text(self) -> str:
+        """The line of source itself, or "" if it cannot be read."""
+        return text_of(self.file, self.line) if self.file else ""
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory its output takes, and its δ if it has one."""
+        if self.opaque is not None:
+            return 0
+        return math.prod(self.shape) * self.dtype.itemsize * (2 if self.has_delta else 1)
+
+    def time(self, steps: tuple[int, ...]) -> tuple[int, ...]:
+        """When the value at these indices of `axes` is met: of two values, the first has the smaller time."""
+        left = iter(steps)
+        time = []
+        for part in self.clock:
+            if isinstance(part, Step):
+                step = next(left)
+                part = part.length - 1 - step if part.reverse else step
+            time.append(part)
+        return tuple(time)
+
+    def note(self, lead: int = 0) -> str:
+        """What a reader must know of this point, in a few words; "" if nothing. `lead` axes are before its own."""
+        notes = [f"axis {i}: {axis.kind} of {axis.length}" for i, axis in enumerate(self.axes, lead)]
+        notes += ["conditional"] * self.conditional + ["unused"] * self.unused
+        notes += ["a pass of the line, or of a loop in what it calls"] * self.alike
+        if self.opaque is not None:
+            notes.append(f"opaque: {self.opaque.partition(',')[0]}")
+        elif self.stuck:
+            notes.append("no delta: behind a while_loop or a callback")
+        elif not self.has_delta:
+            notes.append(f"{self.dtype}: no delta")
+        return "; ".join(notes)
+
+
+class Points(Mapping[str, Point]):
+    """The points of a function: a read-only mapping from name to `Point`, in forward order.
+
+    The column X of its table is the i of Xⁱ, and of δⁱ.
+    """
+
+    __slots__ = ("_points",)
+
+    def __init__(self, points: Iterable[Point] = ()):
+        self._points = {point.name: point for point in points}
+
+    def __getitem__(self, name: str) -> Point:
+        try:
+            return self._points[name]
+        except KeyError:
+            raise MissingName(f"There is no point `{name}`. {near(str(name), self._points)}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._points)
+
+    def __len__(self) -> int:
+        return len(self._points)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._points.values()))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Points) and list(self._points.items()) == list(other._points.items())
+
+    def where(self, condition: Callable[[Point], bool]) -> Points:
+        """Those for which `condition` holds."""
+        return Points(point for point in self.values() if condition(point))
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory it takes to hold every output and every δ."""
+        same = self.same()
+        return sum(point.nbytes for name, point in self.items() if name not in same)
+
+    def same(self) -> dict[str, str]:
+        """For a point that is a value which another point names too: that point, the last of them in forward order."""
+        last: dict[Site, str] = {p.site: name for name, p in self.items() if p.opaque is None}
+        return {n: last[p.site] for n, p in self.items() if p.opaque is None and last[p.site] != n}
+
+    def _table(self) -> Table:
+        same, columns = self.same(), ("X", "point", "kind", "shape", "dtype", "line", "note")
+        rows = [self._row(row, same) for row in tree(self)]
+        title = f"{counted(len(self), 'point')} ({size(self.nbytes)} for every output and δ)"
+        return Table(title if self else "0 points", columns, rows, right=("X",), notes=list(self._opaque()))
+
+    def _row(self, row: Row, same: Mapping[str, str]) -> tuple[str, ...]:
+        folded = f"{counted(row.below, 'point')} below, not shown" if row.folded else ""
+        if row.name is None:
+            return ("", row.text, "", "", "", "", folded or counted(row.below, "point"))
+        p = self[row.name]
+        notes = [p.note(), f"is `{same[p.name]}` too" if p.name in same else "", folded]
+        line = p.source if p.kind == "line" else ""
+        return (str(p.number), row.text, p.kind, str(p.shape), str(p.dtype), line, "; ".join(filter(None, notes)))
+
+    def _opaque(self) -> Iterator[str]:
+        """The reasons why points are opaque, each once, in full."""
+        reasons: dict[str, list[str]] = {}
+        for name, point in self.items():
+            if point.opaque is not None:
+                reasons.setdefault(point.opaque, []).append(name)
+        for reason, names in reasons.items():
+            yield f"Opaque: {listed(names, 4)}: {reason}."
+
+    def __repr__(self) -> str:
+        return text(self._table())
+
+    def _repr_html_(self) -> str:
+        return html(self._table())

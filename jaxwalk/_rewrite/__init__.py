@@ -1,0 +1,1 @@
+"""The function again, with something done at chosen points."""

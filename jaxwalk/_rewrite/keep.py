@@ -1,0 +1,189 @@
+"""`keep` at a point: what it makes of the output, in the forward pass; what it makes of δ, in the backward pass."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .._errors import ArgumentError, shown
+from .._jax import compat
+from .._jax.compat import Closed
+from .._jax.reach import Reach
+from .._jax.stage import is_value
+from .._points.point import Point
+from .tap import Tap, loops
+
+_SCALAR = jax.ShapeDtypeStruct((), jnp.float32)
+
+
+class Noted(NamedTuple):
+    """What a keeping tap notes in the forward pass.
+
+    Attributes:
+        witness: a scalar 0 that must be a result of what is differentiated, with a cotangent of its own.
+        early: what `keep` makes of the output alone.
+    """
+
+    witness: Any
+    early: list[Any]
+
+
+class _Split(NamedTuple):
+    """`keep` as two jaxprs of (output, δ): of the results that do not depend on δ, and of the others.
+
+    Attributes:
+        is_early: of each result, whether it is of the first.
+        needs_output: whether the second looks at the output.
+    """
+
+    early: Closed
+    late: Closed
+    is_early: list[bool]
+    needs_output: bool
+
+
+def keep_taps(points: Iterable[Point], keep: Callable[[Any, Any], Any]) -> dict[str, Tap]:
+    """By name, taps that note, and whose slots' cotangents are, what `keep(output, δ)` returns.
+
+    Results that do not depend on δ are computed in the forward pass, where the output is at hand. So no output is
+    saved for them, nor computed again under `jax.checkpoint`. The others are computed by the rule of the tap in the
+    backward pass, for which the output is saved only if they look at it. A cotangent is of floating dtype, so an
+    integer is carried as its two halves, each of which a float holds exactly. What `keep` closes over is made an
+    argument of the tap, as JAX asks of custom rules.
+
+    Where no δ arrives (the loss does not depend on the value, or only through a comparison), JAX would not run the
+    rule of the tap. The witness, to which a cotangent always arrives, makes it run; δ is then zeros. One slot is
+    there for its own sake: with none, and nothing before the point differentiated, the rule would be left to who
+    differentiates the walk.
+    """
+    made: dict[jax.ShapeDtypeStruct, Callable[[Point], Tap]] = {}  # values of one type have one trace of `keep`
+    taps = {}
+    for point in points:
+        if point.type not in made:
+            made[point.type] = _tap_of(point, keep)
+        taps[point.name] = made[point.type](point)
+    return taps
+
+
+def _tap_of(first: Point, keep: Callable[[Any, Any], Any]) -> Callable[[Point], Tap]:
+    """For points of the type of the first."""
+    arrays = lambda x, ct: jax.tree.map(lambda leaf: _as_kept(leaf, first), keep(x, ct))
+    closed, shapes = compat.trace(arrays, *[first.type] * 2)
+    leaves, tree = jax.tree.flatten(shapes)
+    if not leaves:
+        raise ArgumentError(f"`keep` returned no array at `{first.name}`; return what to keep of (output, delta).")
+    split = _split(closed)
+    carried, _ = compat.trace(lambda *sides: list(map(_carry, compat.evaluate(split.late, sides))), *[first.type] * 2)
+    through = _keeping(split._replace(late=carried))
+    consts = list(split.early.consts), list(carried.consts)
+    shape = lambda closed: [compat.struct(v.aval) for v in closed.jaxpr.outvars]
+    slots, noted = [_SCALAR, *shape(carried)], Noted(_SCALAR, shape(split.early))
+
+    def collect(cotangents: Any, noted: Noted) -> Any:
+        late = [leaf.dtype for leaf, is_early in zip(leaves, split.is_early, strict=True) if not is_early]
+        found = {True: iter(noted.early), False: map(_uncarry, cotangents[1:], late)}
+        return jax.tree.unflatten(tree, [next(found[is_early]) for is_early in split.is_early])
+
+    def tap(point: Point) -> Tap:
+        zeros = [compat.zeros(compat.struct(slot, loops(point))) for slot in slots]
+        return Tap(zeros, lambda x, slots: through(x, slots, consts), noted, collect)
+
+    return tap
+
+
+def check_keep(keep: Any) -> None:
+    """Before it is called: what is raised within it is the user's own.
+
+    Raises:
+        ArgumentError: it is no function, or does not take two arguments.
+    """
+    if not callable(keep):
+        raise ArgumentError(f"`keep` is {shown(keep)}; it must be a function (output, delta) -> arrays.")
+    try:
+        takes = inspect.signature(keep)
+    except (TypeError, ValueError):  # as of some that are written in C
+        return
+    try:
+        takes.bind(None, None)
+    except TypeError:
+        fix = "give a function of these two"
+        raise ArgumentError(f"`keep` must take (output, delta), and what it takes is {takes}; {fix}.") from None
+
+
+def _as_kept(leaf: Any, point: Point) -> jax.Array:
+    if not is_value(leaf):
+        raise ArgumentError(f"`keep` returned {shown(leaf)} at `{point.name}`, which is not an array; return arrays.")
+    return jnp.asarray(leaf)
+
+
+def _split(closed: Closed) -> _Split:
+    """What has an effect, as to print, is done once, where the output and δ are both there."""
+    jaxpr, reach = closed.jaxpr, Reach()
+    among = range(len(jaxpr.outvars))
+    needs = lambda which: reach.into(jaxpr, [int(i in which) for i in among])[0]
+    is_early = [not jaxpr.effects and not needs({i})[1] for i in among]
+    early, late = ({i for i in among if is_early[i] == side} for side in (True, False))
+    return _Split(
+        _part(closed, reach, early), _part(closed, reach, late), is_early, bool(jaxpr.effects or needs(late)[0])
+    )
+
+
+def _part(closed: Closed, reach: Reach, which: set[int]) -> Closed:
+    """The same function with some of its results, and without the equations that are for others."""
+    jaxpr = closed.jaxpr
+    if len(which) == len(jaxpr.outvars):
+        return closed
+    _, masks = reach.into(jaxpr, [int(i in which) for i in range(len(jaxpr.outvars))])
+    eqns = [eqn for eqn, mask in zip(jaxpr.eqns, masks, strict=True) if any(mask)]
+    outvars = [v for i, v in enumerate(jaxpr.outvars) if i in which]
+    return closed._replace(jaxpr=jaxpr.replace(eqns=eqns, outvars=outvars))
+
+
+def _keeping(split: _Split) -> Callable[[Any, Any, Any], Any]:
+    """(x, slots, consts of both parts) -> (x, `Noted`).
+
+    The rule leaves the cotangents of what is noted alone: they are derivatives of the loss, which is not made of it.
+    Who differentiates a walk differentiates what the rule computes, and there they have the derivatives they should.
+    """
+
+    def plain(x, slots, consts):
+        early = compat.evaluate(split.early._replace(consts=consts[0]), (x, jnp.zeros_like(x)))
+        return x, Noted(compat.zeros(_SCALAR), early)
+
+    def forward(x, slots, consts):
+        # Not by `through`: a second derivative would then come by its rule.
+        return plain(x, slots, consts), (x if split.needs_output else None, consts)
+
+    def backward(residual, cts):
+        x, consts = residual
+        ct, _ = cts
+        sides = (jnp.zeros_like(ct) if x is None else x, ct)
+        late = compat.evaluate(split.late._replace(consts=consts[1]), sides)
+        return ct, [compat.zeros(_SCALAR), *late], jax.tree.map(lambda _: None, consts)
+
+    through = jax.custom_vjp(plain)
+    through.defvjp(forward, backward)
+    return through
+
+
+def _carry(value: jax.Array) -> jax.Array:
+    """A floating array that holds `value` exactly: itself, or the halves of an integer along a new last axis."""
+    if jnp.issubdtype(value.dtype, jnp.inexact):
+        return value
+    if value.dtype == jnp.bool_ or jnp.iinfo(value.dtype).bits <= 16:
+        return value.astype(jnp.float32)
+    half = jnp.iinfo(value.dtype).bits // 2
+    float_dtype = jnp.float32 if half == 16 else jnp.float64
+    low = value & ((1 << half) - 1)
+    return jnp.stack([(value >> half).astype(float_dtype), low.astype(float_dtype)], -1)
+
+
+def _uncarry(carried: jax.Array, dtype: Any) -> jax.Array:
+    if jnp.issubdtype(dtype, jnp.inexact) or dtype == jnp.bool_ or jnp.iinfo(dtype).bits <= 16:
+        return carried.astype(dtype)
+    half = jnp.iinfo(dtype).bits // 2
+    return (carried[..., 0].astype(dtype) << half) | carried[..., 1].astype(dtype)

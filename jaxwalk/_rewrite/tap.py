@@ -1,0 +1,67 @@
+"""The tap: an identity through which a point's δ leaves the backward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+from jax.custom_derivatives import SymbolicZero
+
+from .._jax import compat
+from .._points.point import Point
+
+
+@jax.custom_jvp
+def tap(x: jax.Array, slot: jax.Array) -> jax.Array:
+    """x. Its derivative is ẋ + ṡlot, so the cotangent of `slot` is that of x: δ.
+
+    A `custom_jvp` and not a `custom_vjp`: forward mode over it works too.
+    """
+    return x
+
+
+def _tap_jvp(primals, tangents):
+    x, _ = primals
+    dx, dslot = tangents
+    # Symbolic zeros: where nothing before the point is differentiated, no array of zeros is made and added.
+    if isinstance(dx, SymbolicZero):
+        return x, dslot
+    return x, (dx if isinstance(dslot, SymbolicZero) else dx + dslot)
+
+
+tap.defjvp(_tap_jvp, symbolic_zeros=True)
+
+# The same for what is staged out: JAX then differentiates it once per shape, and not at every point.
+_staged_tap = jax.jit(tap, inline=True)
+
+
+class Tap(NamedTuple):
+    """The tap of one point.
+
+    Attributes:
+        slots: zeros whose cotangents are what leaves the backward pass.
+        through: (x, slots) -> (x, what is noted of it in the forward pass; None for x itself).
+        noted: the shapes and dtypes of what is noted; None for those of x.
+        collect: (cotangents of the slots, what was noted) -> what they stand for.
+    """
+
+    slots: Any
+    through: Callable[[Any, Any], tuple[Any, Any]]
+    noted: Any
+    collect: Callable[[Any, Any], Any]
+
+
+def delta_tap(point: Point) -> Tap:
+    """A tap whose slot's cotangent is δ.
+
+    The slot is made inside the traced function, as zeros: as an argument it would cost memory.
+    """
+    slot = compat.zeros(compat.struct(point.type, loops(point)))
+    through = _staged_tap if compat.is_staging() else tap
+    return Tap(slot, lambda x, slot: (through(x, slot), None), None, lambda delta, output: delta)
+
+
+def loops(point: Point) -> tuple[int, ...]:
+    """The lengths of the loops around it."""
+    return tuple(axis.length for axis in point.axes)

@@ -1,0 +1,1 @@
+"""How things look: tables, outlines, progress, the terminal."""

@@ -1,0 +1,1 @@
+"""One run, forward and backward, and what it found."""

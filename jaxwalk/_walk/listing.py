@@ -1,0 +1,102 @@
+"""The source of what was walked, line by line, with what came out of each line beside it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from html import escape
+
+from .._errors import ArgumentError, PointError, shown
+from .._points.point import Point
+from .._show.table import Table, html, text
+from .._source.statements import Function, function_at, has_source, lines_of, text_of
+from .result import COLUMNS, SIZES, Walk, kink_notes, row_of
+
+LIMIT = 5  # rows for one line, beyond which those in the middle are folded
+
+
+class Listing:
+    """The listing of a walk: a table for each function, in the order in which the run came to them.
+
+    Shown as text in a terminal and as HTML in a notebook.
+    """
+
+    def __init__(self, tables: Sequence[Table], notes: Sequence[str] = ()):
+        self._tables, self._notes = tuple(tables), tuple(notes)
+
+    def __repr__(self) -> str:
+        return "\n\n".join([*map(text, self._tables), *["\n".join(self._notes)] * bool(self._notes)])
+
+    def _repr_html_(self) -> str:
+        return "".join([*map(html, self._tables), *(f"<p>{escape(note)}</p>" for note in self._notes)])
+
+
+def listing(walk: Walk) -> Listing:
+    """The source, line by line, each with the size of its output and of its δ beside it.
+
+    Like a debugger that has stepped through the run, forward and then backward. A line that ran several times has a
+    row for each pass; those in the middle are folded where there are more than five. Lines that no point stands on are
+    there, with nothing beside them. Where the source cannot be read, as of the plain Python prompt before 3.13, the
+    numbers of the lines stand alone, and a note says so.
+    With `Walk.with_kinks` there is a column `kinks`.
+
+    Arguments:
+        walk: what `jw.walk` returned; by="lines" gives a point for every line.
+
+    Raises:
+        ArgumentError: it is no `Walk`.
+        PointError: none of its points says where in the source it is.
+
+    >>> import jax.numpy as jnp, jaxwalk as jw
+    >>> listed = jw.listing(jw.walk(lambda x: jnp.sum(jw.tag(x * x, "square")))(jnp.array([1.0, 2.0])))
+    """
+    if not isinstance(walk, Walk):
+        raise ArgumentError(f"`walk` is {shown(walk)}, which is no `Walk`; give what `jw.walk(fun)(...)` returns.")
+    places: dict[tuple[str, Function | None], dict[int, list[Point]]] = {}
+    for point in walk.points.values():
+        if point.file:
+            lines = places.setdefault((point.file, function_at(point.file, point.line)), {})
+            lines.setdefault(point.line, []).append(point)
+    if not places:
+        raise PointError("No point of this walk says where in the source it is; there is nothing to list.")
+    tables = [_table(walk, file, place, lines) for (file, place), lines in places.items()]
+    return Listing(tables, [*_without_source(places), *kink_notes(walk)])
+
+
+def _without_source(places: Iterable[tuple[str, Function | None]]) -> Iterator[str]:
+    for file in dict.fromkeys(file for file, _ in places if not has_source(file)):
+        name = os.path.basename(file)
+        yield f"There is no source of `{name}` to show; put the function into a file or a notebook, which keep it."
+
+
+def _table(walk: Walk, file: str, function: Function | None, points: Mapping[int, Sequence[Point]]) -> Table:
+    if function is not None:
+        title = f"{function.name}, {os.path.basename(file)}"
+        source = dict(enumerate(lines_of(file, function), function.first))
+    else:  # in no function, or there is no source
+        title, source = os.path.basename(file), {line: text_of(file, line) for line in sorted(points)}
+    rows = [row for line, code in source.items() for row in _rows(walk, line, code, points.get(line, ()))]
+    return Table(title, ("line", "source", *COLUMNS), rows, right=("line", *SIZES), code=("source",))
+
+
+def _rows(walk: Walk, line: int, code: str, points: Sequence[Point]) -> Iterator[tuple[str, ...]]:
+    cells = [row_of(walk, point) for point in points]
+    if len(cells) > LIMIT:
+        middle = cells[LIMIT - 2 : -1]
+        cells = [*cells[: LIMIT - 2], _folded(middle), cells[-1]]
+    cells = cells or [("",) * len(COLUMNS)]
+    yield (str(line), code, *cells[0])
+    yield from (("", "", *row) for row in cells[1:])
+
+
+def _folded(rows: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """One row for many: how many they are, what they all say, and between which numbers they lie."""
+    columns = zip(COLUMNS, zip(*rows, strict=True), strict=True)
+    return (f"… {len(rows)} more", *[_together(name in SIZES, cells) for name, cells in columns][1:])
+
+
+def _together(are_numbers: bool, cells: Sequence[str]) -> str:
+    if len({*cells}) == 1:
+        return cells[0]
+    numbers = sorted((cell for cell in cells if cell), key=float) if are_numbers else []
+    return f"{numbers[0]} to {numbers[-1]}" if numbers else "…"

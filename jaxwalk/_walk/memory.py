@@ -1,0 +1,34 @@
+"""How much memory a walk would hold, against what the device has."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+import jax
+
+from .._errors import MemoryWarning
+from .._show.table import size
+
+
+def warn_if_large(nbytes: int) -> None:
+    """Warns of arrays that would take more than half of the memory of the device."""
+    total = device_memory()
+    if total is not None and nbytes > total / 2:
+        warnings.warn(
+            f"The outputs and deltas of this walk take {size(nbytes)}, more than half of the device's {size(total)};"
+            " choose fewer points by `at`, or give `keep`, so that only what it returns leaves the backward pass.",
+            MemoryWarning,
+            stacklevel=3,
+        )
+
+
+def device_memory() -> int | None:
+    """The bytes of the first device's memory: an accelerator's that JAX may use, or the machine's; None if unknown."""
+    stats = jax.devices()[0].memory_stats()
+    if stats and "bytes_limit" in stats:
+        return int(stats["bytes_limit"])
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None

@@ -1,0 +1,273 @@
+"""`Walk`: what one run, forward and backward, leaves behind."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from .._errors import ArgumentError, PointError, counted, listed, shown
+from .._jax.stage import is_value
+from .._jax.types import widened
+from .._kinks.kink import Kinks
+from .._points.named import Named
+from .._points.point import Point, Points
+from .._show.table import Table, html, is_readable, number, summary, text
+from .culprits import Culprit, Culprits, Nonfinite, anywhere, concrete, mean_of, sizes_of
+
+SIZES = ("|output| mean", "|output| max", "|δ| mean", "|δ| max")
+COLUMNS = ("point", "shape", "dtype", *SIZES, "kept", "kinks", "note")
+
+
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
+class Walk:
+    """One run of a function, forward and backward. A pytree: it goes through `jit`, `vmap` and `scan`.
+
+    Attributes:
+        value: the loss.
+        aux: the second result of the function, with `has_aux`; else None.
+        grads: the gradients `jax.grad` gives for `argnums`; else None.
+        points: the `Points` walked, and the opaque ones that `at` covers.
+        outputs: the value at each point, by name in forward order.
+        deltas: δ = ∂loss/∂value at each point that has one, by name in forward order. Of a complex value, δ is in
+            JAX's convention (∂/∂re − i ∂/∂im).
+        kept: what `keep` returned at each point, by name in forward order.
+        kinks: the `Kinks` given to `with_kinks`; else None. They tell of these very numbers: a walk that comes out of
+            `jit`, `vmap`, `jax.tree.map` ... is another, and has None.
+    """
+
+    value: Any
+    aux: Any
+    grads: Any
+    points: Points
+    outputs: Named
+    deltas: Named
+    kept: Named
+    kinks: Kinks | None = None
+
+    def predict(self, moves: Mapping[str, Any]) -> jax.Array:
+        """How much the loss moves, to first order, if the values at some points move: Σ⟨δ, move⟩.
+
+        Moves of several points are taken as independent, each added to what the function computes there.
+
+        Arguments:
+            moves: by name, arrays of the shape of δ there.
+
+        Returns:
+            An array of the shape of the loss: () for one walk, (n,) for n walks by `jax.vmap`.
+
+        Raises:
+            PointError: a name that has no δ here.
+            ArgumentError: a move whose shape is not that of δ (nothing is broadcast), or complex where δ is real.
+
+        >>> import jax.numpy as jnp, jaxwalk as jw
+        >>> walk = jw.walk(lambda x: jnp.sum(jw.tag(x * x, "square")))(jnp.array([1.0, 2.0]))
+        >>> float(walk.predict({"square": jnp.array([0.5, 0.0])}))
+        0.5
+        """
+        if not isinstance(moves, Mapping) or not moves:
+            raise ArgumentError(
+                f"`moves` is {shown(moves)}; it must be a mapping from point names to arrays, with at least one."
+            )
+        parts = [self._inner(name, move) for name, move in moves.items()]
+        return sum(parts[1:], start=parts[0])
+
+    def _inner(self, name: str, move: Any) -> jax.Array:
+        delta, shape = self.deltas[name], jnp.shape(self.value)
+        if delta.shape != (*shape, *self.points[name].shape):
+            raise ArgumentError(
+                f"δ of `{name}` has shape {delta.shape}, which is not that of the loss, {shape}, and of the point,"
+                f" {self.points[name].shape}; leave `out_axes` of `jax.vmap` 0."
+            )
+        if not is_value(move):
+            raise ArgumentError(f"The move of `{name}` is {shown(move)}, which is not an array; give one.")
+        move = jnp.asarray(move)
+        if move.shape != delta.shape:
+            raise ArgumentError(
+                f"The move of `{name}` has shape {move.shape}, but δ there has shape {delta.shape};"
+                " give it that shape (`jnp.broadcast_to` says so aloud)."
+            )
+        if jnp.iscomplexobj(move) and not jnp.iscomplexobj(delta):
+            raise ArgumentError(f"The move of `{name}` is complex, the value there {delta.dtype}; move it by a real.")
+        wide = widened(delta.dtype)
+        product = jnp.real(delta.astype(wide) * move.astype(wide))
+        return jnp.sum(product, axis=tuple(range(jnp.ndim(self.value), delta.ndim)))
+
+    def culprits(self, k: int = 5) -> Culprits:
+        """The `k` entries of largest |δ| over all points, largest first; NaN counts as largest.
+
+        Fewer than `k` only if there are no more. Equal ones stay in forward order.
+
+        >>> import jax.numpy as jnp, jaxwalk as jw
+        >>> jw.walk(lambda x: jnp.sum(jw.tag(x * x, "square") ** 2))(jnp.array([1.0, 3.0])).culprits(1)
+        1 culprit
+          point   index  value   δ
+          square  [1]        9  18
+
+        Raises:
+            ArgumentError: `k` is not a positive integer, or the walk is being traced (under `jit`).
+            PointError: the walk holds no deltas, as with `keep`.
+        """
+        if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or k < 1:
+            raise ArgumentError(f"`k` is {shown(k)}; it must be an integer of at least 1.")
+        if not self.deltas:
+            raise PointError(f"The walk holds no deltas. {self.deltas.why_empty()}")
+        found = [c for name in self.deltas.once() for c in self._largest(name, int(k))]
+        return Culprits([culprit for _, culprit in sorted(found, key=lambda c: -c[0])][:k])
+
+    def _largest(self, name: str, k: int) -> list[tuple[float, Culprit]]:
+        delta, output = concrete(self.deltas[name], "culprits"), concrete(self.outputs[name], "culprits")
+        size = sizes_of(delta).ravel()
+        size = np.where(np.isnan(size), np.inf, size)
+        among = np.argpartition(-size, k - 1)[:k] if size.size > k else np.arange(size.size)
+        if size.size > k:  # of equal ones at the edge, the first
+            edge = size[among].min()
+            among = np.concatenate([np.flatnonzero(size > edge), np.flatnonzero(size == edge)])[:k]
+        among = among[np.argsort(-size[among], kind="stable")]
+        found = []
+        for flat in among:
+            place = tuple(int(i) for i in np.unravel_index(flat, delta.shape))
+            found.append((float(size[flat]), Culprit(name, place, delta[place], output[place])))
+        return found
+
+    def first_nonfinite(self) -> Nonfinite | None:
+        """The first NaN or Inf met: outputs in the order of the run, the loss, deltas from the loss backward, the
+        gradients; or None. Inside a scan, the order is that of its steps. Of many walks, the first met in any.
+
+        Raises:
+            ArgumentError: the walk is being traced (under `jit`).
+            PointError: the walk holds no outputs, as with `keep`.
+        """
+        if not self.outputs:
+            raise PointError(f"The walk holds no outputs. {self.outputs.why_empty()}")
+        return (
+            self._first(self.outputs, "output", min)
+            or anywhere(self.value, "loss")
+            or self._first(self.deltas, "delta", max)
+            or anywhere(self.grads, "grads")
+        )
+
+    def _first(self, arrays: Named, array: str, extreme: Callable) -> Nonfinite | None:
+        """The bad entry whose time is extreme: `min` for the first of a forward pass, `max` of a backward pass."""
+        found = []
+        for name, values in arrays.items():
+            if not jnp.issubdtype(values.dtype, jnp.inexact):
+                continue
+            values = concrete(values, "first_nonfinite")
+            if (bad := ~np.isfinite(sizes_of(values))).any():
+                steps, index = self._extreme_step(bad, self.points[name], extreme)
+                found.append((self.points[name].time(steps), Nonfinite(name, array, index, values[index])))
+        return extreme(found, key=lambda f: f[0])[1] if found else None
+
+    def _extreme_step(self, bad: np.ndarray, point: Point, extreme: Callable) -> tuple[tuple, tuple]:
+        """Of the steps of the loops around a point that have a bad entry, the extreme one; and its first bad entry."""
+        lead, loops = jnp.ndim(self.value), len(point.axes)
+        others = tuple(i for i in range(bad.ndim) if not lead <= i < lead + loops)
+        steps = extreme((tuple(map(int, s)) for s in np.argwhere(bad.any(others))), key=point.time)
+        first = tuple(map(int, np.argwhere(bad[(slice(None),) * lead + steps])[0]))
+        return steps, (*first[:lead], *steps, *first[lead:])
+
+    def with_kinks(self, kinks: Kinks) -> Walk:
+        """The same walk, whose table, and whose `jw.listing`, has a column `kinks`.
+
+        It counts the entries of the choices that feed a point: how many are ties, and how many within rounding of one.
+        A walk looks for none by itself: `jw.kinks` does.
+
+        Arguments:
+            kinks: what `jw.kinks` returned, of the function that was walked, at the same arguments and `by`.
+
+        Raises:
+            ArgumentError: it is no `Kinks`, or of a function that has not the points of this walk; or the walk is being
+                traced (under `jit`).
+
+        >>> import jax, jax.numpy as jnp, jaxwalk as jw
+        >>> fun = lambda x: jnp.sum(jax.nn.relu(jw.tag(2 * x, "twice")))
+        >>> x = jnp.array([0.0, 1.0, -1.0])
+        >>> jw.walk(fun)(x).with_kinks(jw.kinks(fun, x))
+        Walk through 1 point, loss 2
+          X  point  shape  dtype    |output| mean  |output| max  |δ| mean  |δ| max  kinks
+          1  twice  (3,)   float32          1.333             2    0.3333        1  1 tie
+        1 kink: there δ is one of two; see `Walk.kinks`.
+        """
+        if not isinstance(kinks, Kinks):
+            raise ArgumentError(
+                f"`kinks` is {shown(kinks)}, which is no `Kinks`; give what `jw.kinks(fun, ...)` returns."
+            )
+        if isinstance(self.value, Tracer):
+            raise ArgumentError(
+                "The walk is being traced, and `kinks` would not leave `jit`; add them to what it returns."
+            )
+        if missing := [name for name in self.points if name not in kinks.points]:
+            raise ArgumentError(
+                f"`kinks` is of a function without the points {listed(missing, 4)}; give `jw.kinks` the function, the"
+                " arguments and the `by` of the walk."
+            )
+        return dataclasses.replace(self, kinks=kinks)
+
+    def _table(self) -> Table:
+        columns = ("X", *COLUMNS)
+        rows = [(str(point.number), *row_of(self, point)) for point in self.points.values()]
+        return Table(self._title(), columns, rows, right=("X", *SIZES), notes=list(kink_notes(self)))
+
+    def _title(self) -> str:
+        through = f"through {counted(len(self.points), 'point')}"
+        if not is_readable(self.value):
+            return f"Walk {through}"
+        if jnp.ndim(self.value) == 0:
+            return f"Walk {through}, loss {number(self.value)}"
+        mean = number(mean_of(np.asarray(self.value).astype(widened(self.value.dtype))))
+        return f"{counted(self.value.size, 'walk')} {through}, mean loss {mean}"
+
+    def __repr__(self) -> str:
+        return text(self._table())
+
+    def _repr_html_(self) -> str:
+        return html(self._table())
+
+
+def row_of(walk: Walk, point: Point) -> tuple[str, ...]:
+    """What a walk has to say of a point, a cell for each of COLUMNS."""
+    output, delta, kept = (m.get(point.name) for m in (walk.outputs, walk.deltas, walk.kept))
+    shape = getattr(output, "shape", point.shape)
+    return (
+        point.name, str(shape), str(point.dtype), *_sizes(output), *_sizes(delta),
+        "" if kept is None else summary(kept), "" if walk.kinks is None else walk.kinks.at(point.name).summary(),
+        point.note(getattr(walk.value, "ndim", 0)),
+    )  # fmt: skip
+
+
+def kink_notes(walk: Walk) -> Iterator[str]:
+    """What the column `kinks` does not say: nothing if they were not asked for."""
+    if walk.kinks is not None:
+        more = ": there δ is one of two; see `Walk.kinks`." if walk.kinks else ""
+        yield f"{walk.kinks.title()}{more}"
+        if elsewhere := walk.kinks.beyond(walk.points).summary():
+            yield f"At no point of this walk: {elsewhere}."
+        yield from walk.kinks.notes
+
+
+def _sizes(values: Any) -> tuple[str, str]:
+    """Mean and maximum of |values|, if they are numbers that can be read now."""
+    if not is_readable(values) or values.size == 0 or values.dtype == jnp.bool_:
+        return "", ""
+    size = sizes_of(np.asarray(values))
+    digits = min(4, jnp.finfo(values.dtype).precision) if jnp.issubdtype(values.dtype, jnp.inexact) else 4
+    return number(mean_of(size), digits), number(size.max(), digits)
+
+
+def _flatten_with_keys(walk: Walk):
+    names = ("value", "aux", "grads", "outputs", "deltas", "kept")
+    return [(jax.tree_util.GetAttrKey(n), getattr(walk, n)) for n in names], walk.points
+
+
+def _unflatten(points: Points, children) -> Walk:
+    value, aux, grads, outputs, deltas, kept = children
+    return Walk(value, aux, grads, points, outputs, deltas, kept)
+
+
+jax.tree_util.register_pytree_with_keys(Walk, _flatten_with_keys, _unflatten)

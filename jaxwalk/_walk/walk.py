@@ -1,0 +1,292 @@
+"""The transforms that look: `points`, `walk`, `outputs`, `vjp`. Function in, function out, like `jax.grad`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .._errors import ArgumentError, PointError, listed
+from .._jax.stage import Staged, as_arrays, renamed_after
+from .._points.at import At, choose
+from .._points.find import find
+from .._points.named import Named
+from .._points.point import Point, Points
+from .._points.read import check_by
+from .._rewrite.keep import check_keep, keep_taps
+from .._rewrite.rewire import Visitor, plan, run
+from .._rewrite.rules import Records
+from .._rewrite.tap import Tap, delta_tap
+from .._source.statements import Source
+from .memory import warn_if_large
+from .result import Walk
+
+
+def points(fun: Callable, *args: Any, by: str | None = None, source: Source = None, **kwargs: Any) -> Points:
+    """What can be walked in `fun` at these arguments. Traces abstractly; computes nothing.
+
+    Arguments:
+        fun: any function of arrays.
+        *args, **kwargs: its arguments; arrays may be `jax.ShapeDtypeStruct`.
+        by, source: as of `walk`.
+
+    Returns:
+        Points: by name, in forward order. Shown as a tree, with what it would take to hold every output and δ. Empty
+            if there is nothing to name a value by.
+
+    >>> import jax, jax.numpy as jnp, jaxwalk as jw
+    >>> jw.points(lambda x: jnp.sum(jw.tag(jnp.tanh(x), "tanh")), jax.ShapeDtypeStruct((3,), "float32"))
+    1 point (24 B for every output and δ)
+      X  point  kind  shape  dtype
+      1  tanh   tag   (3,)   float32
+    """
+    check_by(by, source)
+    return find(fun, args, kwargs, by, source)[1]
+
+
+def walk(
+    fun: Callable,
+    at: At = None,
+    *,
+    by: str | None = None,
+    source: Source = None,
+    argnums: int | Sequence[int] | None = None,
+    has_aux: bool = False,
+    keep: Callable[[Any, Any], Any] | None = None,
+) -> Callable[..., Walk]:
+    """Runs `fun` forward and backward, and gives the output and δ = ∂loss/∂value of each of its points.
+
+    One backward pass, at the price of one `jax.grad`. The value and the gradients are those of `fun`. Arrays are
+    traced, as by `jax.jit`, so that `fun` cannot use Python's `if` on their values; nothing is compiled, for which
+    put `jax.jit` around it. It composes with `jax.jit`, `jax.vmap` (one walk per datum), `jax.grad`,
+    `jax.checkpoint`, `lax.scan`.
+
+    Arguments:
+        fun: any function of arrays whose result is a real scalar, the loss (with `has_aux`: and anything else).
+        at: which points. None for all; a name; a glob, in which `*` stays within one part of a name and a part
+            `**` is any number of parts; a predicate on `Point`; a list of these. A name is that of one point: the
+            second value named `h` is `h#2`, and `h*` is both.
+        by: where points come from. "tags": `jw.tag` and `jax.ad_checkpoint.checkpoint_name`. "scopes": the values that
+            leave a `jax.named_scope`, named by the scopes they leave ("h/0/attn"); Flax linen and Haiku modules open
+            one, those of Equinox and Flax NNX after `jw.scoped`. "lines": the values that leave a line of your
+            source, named by function and variable: "net/b" for the line `b = a * 3` of `net`. None: tags and scopes
+            together (less those that `jnp.einsum` opens by itself); lines where there are neither.
+            A scope entered again, a line that runs again is `name#2`; of several values that leave one, each is
+            `name:0`, `name:1`, in the order in which they were computed. What nothing reads does not leave, unless
+            nothing else does. For lines the function is watched while it is traced, by `sys.settrace`,
+            unless a debugger is at work.
+        source: with lines: more files that count as your source, which those of installed packages else do not: a glob
+            ("*/optax/*"), a module, or a list of these.
+        argnums: as of `jax.grad`: the arguments whose gradients to give as `Walk.grads`. None for none.
+        has_aux: whether `fun` returns a pair, the loss and auxiliary data.
+        keep: a function (output, δ) -> pytree of small arrays, run at every point, at every step of a scan. What it
+            returns is `Walk.kept`, and the full arrays never leave: `Walk.outputs` and `Walk.deltas` are empty. What
+            does not depend on δ is computed in the forward pass, the rest inside the backward pass; an output is
+            saved for it only where the two are looked at together. In a branch that is not taken `keep` does not run,
+            and what is kept is zeros.
+
+    Returns:
+        A function of the arguments of `fun` that returns a `Walk`.
+
+    Raises:
+        PointError: (when called) there are no points, or `at` matches none, or only opaque ones.
+        ArgumentError: `keep` does not take (output, δ); (when called) the loss is not a real scalar; an argument of
+            `argnums` cannot be differentiated.
+
+    Warns:
+        MemoryWarning: (when called) the outputs and deltas would take more than half of the device's memory.
+
+    >>> import jax, jax.numpy as jnp, jaxwalk as jw
+    >>> def loss(x):
+    ...     hidden = jw.tag(2 * x, "hidden")
+    ...     return jnp.sum(hidden**2)
+    >>> jw.walk(loss)(jnp.array([1.0, 3.0])).deltas["hidden"]
+    Array([ 4., 12.], dtype=float32)
+    """
+    check_by(by, source)
+    if keep is not None:
+        check_keep(keep)
+
+    @renamed_after(fun, "walk")
+    def walked(*args: Any, **kwargs: Any) -> Walk:
+        check = functools.partial(loss_only, has_aux=has_aux)
+        staged, points = find(fun, args, kwargs, by, source, argnums, check)
+        chosen = choose(points, at, by)
+        if keep is None:
+            warn_if_large(chosen.nbytes)
+        taps = _taps(chosen, keep)
+        met = [p for p in _values(chosen) if p.name in taps or keep is None]
+        planned, visitor = plan(staged.closed, met), _tapping(taps)
+
+        def forward(slots, values):
+            outs, records = run(planned, staged.with_chosen(values), slots, visitor)
+            loss, aux = staged.results(outs) if has_aux else (*outs, None)
+            witnesses = {} if keep is None else {name: noted.witness for name, noted in records.items()}
+            return (loss, witnesses), (aux, records)
+
+        # The slots are made here, inside whatever is being traced, so that XLA sees that they are zeros.
+        values = [staged.args[i] for i in staged.chosen]
+        (value, witnesses), pullback, (aux, records) = jax.vjp(forward, _slots(taps), values, has_aux=True)
+        cotangents, grads = pullback((jnp.ones_like(value), jax.tree.map(jnp.zeros_like, witnesses)))
+        found = _collected(chosen, taps, cotangents, records)
+        if keep is not None:
+            gone = _nothing("With `keep`, the arrays do not leave the backward pass; they are there without it.")
+            return Walk(value, aux, staged.rebuild(grads), chosen, gone, gone, found)
+        none = _nothing("Nothing was kept: `walk` was called without `keep`.")
+        return Walk(value, aux, staged.rebuild(grads), chosen, _in_order(chosen, records), found, none)
+
+    return walked
+
+
+def outputs(
+    fun: Callable, at: At = None, *, by: str | None = None, source: Source = None
+) -> Callable[..., tuple[Any, Named]]:
+    """Runs `fun` forward, and gives its result and the output of each of its points.
+
+    Arguments:
+        fun: any function of arrays; its result may be anything.
+        at, by, source: as of `walk`.
+
+    Returns:
+        A function of the arguments of `fun` that returns (result, outputs by name in forward order).
+
+    Raises:
+        PointError: (when called) as of `walk`.
+
+    >>> import jax.numpy as jnp, jaxwalk as jw
+    >>> value, found = jw.outputs(lambda x: jw.tag(x + 1, "next") * 2)(jnp.float32(3.0))
+    >>> float(value), float(found["next"])
+    (8.0, 4.0)
+    """
+    check_by(by, source)
+
+    @renamed_after(fun, "outputs")
+    def with_outputs(*args: Any, **kwargs: Any) -> tuple[Any, Named]:
+        staged, points = find(fun, args, kwargs, by, source)
+        chosen = choose(points, at, by)
+        planned = plan(staged.closed, _values(chosen))
+        outs, records = run(planned, staged.args, {}, Visitor(lambda name, x, _: (x, None), lambda name, value: value))
+        return staged.results(outs), _in_order(chosen, records)
+
+    return with_outputs
+
+
+def vjp(
+    fun: Callable, *args: Any, at: At = None, by: str | None = None, source: Source = None
+) -> tuple[Any, Named, Callable]:
+    """`jax.vjp`, with the points of `fun` beside its arguments: for results that are not a scalar loss.
+
+    Arguments:
+        fun: any function of arrays; its result may be any pytree of arrays.
+        *args: its arguments, pytrees of arrays.
+        at, by, source: as of `walk`.
+
+    Returns:
+        (value, outputs, pullback): what `fun` returns; the outputs of its points; and a function from a cotangent
+        of the value to (deltas by name, a tuple of the cotangents of `args`). It may be called many times.
+
+    Raises:
+        PointError: as of `walk`.
+
+    >>> import jax.numpy as jnp, jaxwalk as jw
+    >>> value, outputs, pullback = jw.vjp(lambda x: jw.tag(x**2, "square") * 3, jnp.float32(2.0))
+    >>> deltas, (dx,) = pullback(jnp.float32(1.0))
+    >>> float(deltas["square"]), float(dx)
+    (3.0, 12.0)
+    """
+    check_by(by, source)
+    args = as_arrays(args)
+    staged, points = find(fun, args, {}, by, source)
+    chosen = choose(points, at, by)
+    taps = _taps(chosen, None)
+    planned = plan(staged.closed, _values(chosen))
+    visitor = _tapping(taps)
+
+    def forward(slots, *args):
+        outs, records = run(planned, jax.tree.leaves(args), slots, visitor)
+        return staged.results(outs), records
+
+    value, pull, records = jax.vjp(forward, _slots(taps), *args, has_aux=True)
+
+    def pullback(ct: Any) -> tuple[Named, tuple]:
+        cotangents, *cts = pull(ct)
+        return _collected(chosen, taps, cotangents, records), tuple(cts)
+
+    return value, _in_order(chosen, records), pullback
+
+
+# The pieces ---------------------------------------------------------------------------------------------
+
+
+def _values(points: Points) -> list[Point]:
+    """The points to visit: those that are not opaque, and of the names of one value one."""
+    same = points.same()
+    return [p for p in points.values() if p.opaque is None and p.name not in same]
+
+
+def _taps(points: Points, keep: Callable | None) -> dict[str, Tap]:
+    felt = [p for p in _values(points) if p.has_delta]
+    taps = {p.name: delta_tap(p) for p in felt} if keep is None else keep_taps(felt, keep)
+    if keep is not None and not taps:
+        raise PointError(f"`keep` was given, but no value at {listed(points)} has a δ to keep; choose others by `at`.")
+    return taps
+
+
+def _tapping(taps: Mapping[str, Tap]) -> Visitor:
+    """What sends the values at the points through their taps; those that have no δ pass as they are."""
+    return Visitor(
+        lambda name, x, slots: taps[name].through(x, slots) if name in taps else (x, None),
+        lambda name, value: (taps[name].noted or value) if name in taps else value,
+    )
+
+
+def _slots(taps: Mapping[str, Tap]) -> dict[str, Any]:
+    return {name: tap.slots for name, tap in taps.items()}
+
+
+def _collected(chosen: Points, taps: Mapping[str, Tap], cotangents: Mapping[str, Any], noted: Records) -> Named:
+    return _in_order(chosen, {name: taps[name].collect(ct, noted[name]) for name, ct in cotangents.items()})
+
+
+def _in_order(chosen: Points, values: Mapping[str, Any]) -> Named:
+    """`values` in the order of the points, under all the names of each; for a point that has none, why."""
+    names, same = {name: name for name in chosen}, chosen.same()
+    found = {name: values[first] for name, first in (names | same).items() if first in values}
+    absent = {p.name: p.why_no_delta() for p in chosen.values() if p.name not in found}
+    return Named(found, absent, {name: first for name, first in same.items() if name in found})
+
+
+def _nothing(reason: str) -> Named:
+    return Named({}, {"*": reason})
+
+
+def loss_only(staged: Staged, has_aux: bool) -> list[bool]:
+    """Of the results (loss, aux...), the first, if it is a loss."""
+    _check_loss(staged.shapes, has_aux)
+    return [i == 0 for i in range(len(jax.tree.leaves(staged.shapes)))]
+
+
+def _check_loss(shapes: Any, has_aux: bool) -> None:
+    if has_aux and not (isinstance(shapes, tuple) and len(shapes) == 2):
+        raise ArgumentError(f"With `has_aux=True`, `fun` must return a pair (loss, aux); it returns {_kind(shapes)}.")
+    loss = shapes[0] if has_aux else shapes
+    if not isinstance(loss, jax.ShapeDtypeStruct):
+        fix = "return the loss alone, or (loss, aux) with `has_aux=True`; for other results use `jw.vjp`"
+        raise ArgumentError(f"The loss must be a real scalar, but `fun` returns {_kind(loss)}; {fix}.")
+    if loss.shape != ():
+        fix = "sum or mean it, or `jax.vmap` the walk for one walk per datum, or use `jw.vjp`"
+        raise ArgumentError(f"The loss must be a real scalar, but it has shape {loss.shape}; {fix}.")
+    if not jnp.issubdtype(loss.dtype, jnp.floating):
+        is_complex = jnp.issubdtype(loss.dtype, jnp.complexfloating)
+        fix = "take its real part or its modulus" if is_complex else "make it a float"
+        raise ArgumentError(f"The loss must be a real scalar, but its dtype is {loss.dtype}; {fix}, or use `jw.vjp`.")
+
+
+def _kind(shapes: Any) -> str:
+    if isinstance(shapes, jax.ShapeDtypeStruct):
+        return f"one array of shape {shapes.shape}"
+    size = f" of {len(shapes)}" if hasattr(shapes, "__len__") else ""
+    return f"a {type(shapes).__name__}{size}"

@@ -1,0 +1,105 @@
+"""What is counted of entries: zeros, dead units, blocked flow, non-finite numbers, magnitudes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from ._measure import Measure
+from ._statistic import State, numpy_of
+from ._sums import all_sums, bits_of, by_unit, counted, entry_axes, is_zero, plain_squares, real, share, sums
+
+
+def _zeros_of(x: Any) -> State:
+    x = real(x)
+    return {"count": counted(jnp.isfinite(x)), "zeros": counted(is_zero(x))}
+
+
+def _quick_zeros_of(x: Any) -> tuple[State, jax.Array]:
+    x = real(x)
+    state = {"count": jnp.full((), x.size, jnp.int32), "zeros": counted(is_zero(x))}
+    return state, jnp.isfinite(plain_squares(x))
+
+
+def _finish_zeros(state: State) -> dict[str, Any]:
+    return {"zeros": share(state["zeros"], state["count"])}
+
+
+ZEROS = Measure(_zeros_of, sums, _finish_zeros, all_sums, _quick_zeros_of)
+
+
+def dead_of(output: Any, delta: Any) -> State:
+    x = by_unit(output)
+    finite, axes = jnp.isfinite(x), entry_axes(x)
+    return {"count": counted(finite, axes), "active": counted(finite & ~is_zero(x), axes)}
+
+
+def finish_dead(state: State) -> dict[str, Any]:
+    xp = numpy_of(state)
+    dead = (state["count"] > 0) & (state["active"] == 0)
+    count = xp.sum(dead, axis=-1, dtype=state["count"].dtype)
+    return {
+        "dead": dead,
+        "dead_count": count,
+        "dead_share": share(count, xp.full_like(count, dead.shape[-1])),
+        "active_share": share(state["active"], state["count"]),
+    }
+
+
+def blocked_of(output: Any, delta: Any) -> State:
+    output, delta = by_unit(output), by_unit(delta)
+    axes = entry_axes(output)
+    arrives = jnp.isfinite(delta) & ~is_zero(delta)
+    return {"arrives": counted(arrives, axes), "blocked": counted(arrives & is_zero(output), axes)}
+
+
+def finish_blocked(state: State) -> dict[str, Any]:
+    total = {key: value.sum(axis=-1, dtype=value.dtype) for key, value in state.items()}
+    return {
+        "blocked": share(state["blocked"], state["arrives"]),
+        "blocked_share": share(total["blocked"], total["arrives"]),
+    }
+
+
+def _nonfinite_of(x: Any) -> State:
+    x = real(x)
+    nan, finite = counted(jnp.isnan(x)), counted(jnp.isfinite(x))
+    return {"nan": nan, "inf": x.size - finite - nan, "nonfinite_data": (finite < x.size).astype(jnp.int32)}
+
+
+def _no_nonfinite_of(x: Any) -> tuple[State, jax.Array]:
+    none = jnp.zeros((), jnp.int32)
+    return {"nan": none, "inf": none, "nonfinite_data": none}, jnp.isfinite(plain_squares(real(x)))
+
+
+def _finish_nonfinite(state: State) -> dict[str, Any]:
+    return {name: state[name] for name in ("nan", "inf", "nonfinite_data")}
+
+
+NONFINITE = Measure(_nonfinite_of, sums, _finish_nonfinite, all_sums, _no_nonfinite_of)
+
+MAGNITUDES = (0.0, *(2.0**exponent for exponent in range(-149, 128)), np.inf)
+"""Where each of the 279 bins of `magnitudes` begins."""
+
+
+def _bin(x: jax.Array) -> jax.Array:
+    """The number of the bin of each entry, from its bits: no logarithm, and subnormal numbers are not flushed."""
+    info = jnp.finfo(x.dtype)
+    bits = (bits_of(x) << 1) >> 1
+    exponent = (bits >> info.nmant).astype(jnp.int32)
+    highest = info.bits - 1 - lax.clz(bits).astype(jnp.int32)
+    power = jnp.where(exponent > 0, exponent + (info.minexp - 1), highest + (info.minexp - info.nmant))
+    number = jnp.clip(power + 150, 1, len(MAGNITUDES) - 2)
+    return jnp.where(bits == 0, 0, jnp.where(jnp.isfinite(x), number, len(MAGNITUDES) - 1))
+
+
+def _magnitudes_of(x: Any) -> State:
+    number = _bin(real(x)).reshape(-1)
+    return {"magnitudes": jnp.zeros(len(MAGNITUDES), jnp.int32).at[number].add(1)}
+
+
+HISTOGRAM = Measure(_magnitudes_of, sums, dict, all_sums)

@@ -1,0 +1,61 @@
+"""`Measure`: what is measured of one array, and merges over data; of the output and of δ, it makes a `Statistic`."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import operator
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ._quick import Quick, quick_or
+from ._statistic import State, Statistic, union
+
+
+class Measure(NamedTuple):
+    """As of a `Statistic`, of one array.
+
+    Attributes:
+        of: array -> state.
+        merge, finish, merge_all: as of `Statistic`.
+        quick: array -> (state, whether it is right): in fewer passes over the array, where its numbers allow it.
+    """
+
+    of: Callable[[jax.Array], State]
+    merge: Callable[[State, State], State]
+    finish: Callable[[State], dict[str, Any]]
+    merge_all: Callable[[State, Any], State]
+    quick: Quick | None = None
+
+
+def joined(**measures: Measure) -> Measure:
+    """All of some measures, quick where all of them are. The state is a dict of theirs, by name."""
+
+    def quick(x: jax.Array) -> tuple[State, jax.Array]:
+        found = {name: measure.quick(x) for name, measure in measures.items() if measure.quick}
+        states = {name: state for name, (state, _) in found.items()}
+        return states, functools.reduce(operator.and_, [is_right for _, is_right in found.values()])
+
+    return Measure(
+        lambda x: {name: measure.of(x) for name, measure in measures.items()},
+        lambda a, b: {name: measure.merge(a[name], b[name]) for name, measure in measures.items()},
+        lambda state: functools.reduce(operator.or_, [m.finish(state[name]) for name, m in measures.items()]),
+        lambda states, which: {name: measure.merge_all(states[name], which) for name, measure in measures.items()},
+        quick if all(measure.quick for measure in measures.values()) else None,
+    )
+
+
+def two_sided(name: str, measure: Measure, doc: str) -> Statistic:
+    """The same measure of the output and of δ. The names of results get the side in front. `doc`: as of `Statistic`."""
+    of = quick_or(measure.of, measure.quick) if measure.quick else measure.of
+
+    def on(side: str, chosen: Callable) -> Statistic:
+        named = lambda state: {f"{side}_{key}": value for key, value in measure.finish(state).items()}
+        of_side = lambda *sides: of(jnp.asarray(chosen(*sides)))
+        return Statistic(f"{side}_{name}", of_side, measure.merge, named, side, (), measure.merge_all, doc)
+
+    both = union(name, [on("output", lambda output, delta: output), on("delta", lambda output, delta: delta)])
+    return dataclasses.replace(both, doc=doc)

@@ -1,0 +1,252 @@
+"""`Statistic`: something of the output and the δ of a datum that merges over data; its sides, its units, unions."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import operator
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._errors import ArgumentError, listed, shown
+from ._fold import Partial, fold
+
+State = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Statistic:
+    """A statistic of the output and the δ at a point, over any number of data.
+
+    Called with (output, delta) it is a `keep` of `jw.walk`: it gives the results for the one value it is shown.
+    Over data, each datum gives a state, states are merged two by two, in any order, and the last one is finished.
+
+    To write one's own, give `of`, `merge` and `finish`. `merge` and `finish` see JAX's arrays inside a compiled
+    function, and NumPy's, widened to 64 bits, between batches: use operators, or `jw.stats.numpy_of(state)`. At a
+    point in a scan the arrays of a state have the scan's axis in front: work entry by entry, or along the last axis.
+
+    Attributes:
+        name: what it is called. In a combination no two have the same.
+        of: (output, delta) -> state: a dict, which may nest, of arrays, of the same shapes and dtypes for all data.
+        merge: (state, state) -> state: from those of two sets of data, that of both sets together. Associative and
+            commutative, to rounding.
+        finish: state -> results: a flat dict of arrays by name.
+        side: "output" or "delta" if `of` looks at that argument alone.
+        parts: the statistics it is a union of, if it is one.
+        merge_all: (states, which) -> state: of many data at once, where that is cheaper than two by two; arrays have a
+            leading axis, and `which`, booleans of that length, says whose are to be merged: the others are zeros.
+            It is called with JAX's arrays.
+        doc: what `help` says of it, if not this.
+    """
+
+    name: str
+    of: Callable[[Any, Any], State]
+    merge: Callable[[State, State], State]
+    finish: Callable[[State], dict[str, Any]]
+    side: str | None = None
+    parts: tuple[Statistic, ...] = ()
+    merge_all: Callable[[State, Any], State] | None = None
+    doc: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.doc is not None:
+            object.__setattr__(self, "__doc__", self.doc)
+
+    def __call__(self, output: Any, delta: Any) -> dict[str, Any]:
+        """The results for one value: what `jw.walk(fun, keep=statistic)` keeps."""
+        return self.finish(self.of(output, delta))
+
+    def __repr__(self) -> str:
+        return f"Statistic({self.name})"
+
+
+def numpy_of(state: Any) -> Any:
+    """The namespace for the arrays of `state`: `numpy` if all are NumPy's, else `jax.numpy`."""
+    return np if all(isinstance(x, np.ndarray | np.generic) for x in jax.tree.leaves(state)) else jnp
+
+
+# Unions -------------------------------------------------------------------------------------------------
+
+
+def combine(*statistics: Statistic, name: str | None = None) -> Statistic:
+    """The union of some statistics: all their results, in one state.
+
+    Arguments:
+        *statistics: at least one. No two have the same name, and no two a result of the same name.
+        name: of the union; by default their names with "+" between.
+
+    Returns:
+        Statistic: its state is a dict of theirs, by name.
+
+    Raises:
+        ArgumentError: nothing to combine, or what is no statistic, or a name twice; two results of one name (when
+            it first sees a value).
+
+    >>> import jax.numpy as jnp, jaxwalk as jw
+    >>> from jaxwalk import stats
+    >>> both = stats.combine(stats.zeros, stats.dead)
+    >>> sorted(both(jnp.array([0.0, 1.0]), jnp.array([1.0, 1.0])))
+    ['active_share', 'dead', 'dead_count', 'dead_share', 'delta_zeros', 'output_zeros']
+    """
+    for statistic in statistics:
+        _check(statistic, "`statistics` holds")
+    names = [statistic.name for statistic in statistics]
+    if not names:
+        raise ArgumentError("`statistics` is empty; give at least one to combine.")
+    if repeated := _repeated(names):
+        raise ArgumentError(f"`statistics` has {listed(repeated)} more than once; leave the others out.")
+    return union("+".join(names) if name is None else name, statistics)
+
+
+def _check(statistic: Any, said: str = "`statistic` is") -> None:
+    if not isinstance(statistic, Statistic):
+        fix = "wrap a plain function by `jw.stats.averaged`"
+        raise ArgumentError(f"{said} {shown(statistic)}, which is not a `Statistic`; {fix}.")
+
+
+def union(name: str, parts: Sequence[Statistic]) -> Statistic:
+    """The union of statistics that have names of their own."""
+
+    def of(output: Any, delta: Any) -> State:
+        state = {part.name: part.of(output, delta) for part in parts}
+        # Seen here, before the first datum, and not after the last.
+        jax.eval_shape(finish, state)
+        return state
+
+    def merge(a: State, b: State) -> State:
+        return {part.name: part.merge(a[part.name], b[part.name]) for part in parts}
+
+    def finish(state: State) -> dict[str, Any]:
+        return _flat({part.name: part.finish(state[part.name]) for part in parts})
+
+    def merge_all(states: State, which: Any) -> State:
+        return {part.name: merged(part, states[part.name], which) for part in parts}
+
+    sides = {part.side for part in parts}
+    return Statistic(name, of, merge, finish, sides.pop() if len(sides) == 1 else None, tuple(parts), merge_all)
+
+
+def merged(statistic: Statistic, states: State, which: Any) -> State:
+    """Of many data at once: the states of those of `which`, along a leading axis, as one; of none, zeros."""
+    if statistic.merge_all is not None:
+        return statistic.merge_all(states, which)
+    return fold(statistic.merge, Partial(states, jnp.int32(which))).state
+
+
+def _flat(results: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    if repeated := _repeated(name for result in results.values() for name in result):
+        owners = [owner for owner, result in results.items() if repeated[0] in result]
+        fix = "leave one of them out, or rename its result"
+        raise ArgumentError(f"The statistics {listed(owners)} both have a result `{repeated[0]}`; {fix}.")
+    return functools.reduce(operator.or_, results.values())
+
+
+def _repeated(names: Iterable[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]
+
+
+# Sides --------------------------------------------------------------------------------------------------
+
+
+def of_output(statistic: Statistic) -> Statistic:
+    """The part of a statistic that looks at the output alone; as `of_delta`."""
+    return _side(statistic, "output")
+
+
+def of_delta(statistic: Statistic) -> Statistic:
+    """The part of a statistic that looks at δ alone.
+
+    In a walk it costs no memory in the forward pass: no output is saved for it.
+
+    Arguments:
+        statistic: one that has such a part, as `norms` and `summary`. What looks at both together, as `blocked`, is
+            no part of the result.
+
+    Returns:
+        Statistic: with the same results, those of δ alone.
+
+    Raises:
+        ArgumentError: it has no such part, or is no statistic.
+
+    >>> import jax.numpy as jnp
+    >>> from jaxwalk import stats
+    >>> stats.of_delta(stats.zeros)(jnp.ones(4), jnp.array([0.0, 0.0, 0.0, 1.0]))
+    {'delta_zeros': Array(0.75, dtype=float32)}
+    """
+    return _side(statistic, "delta")
+
+
+def _side(statistic: Statistic, side: str) -> Statistic:
+    _check(statistic)
+    chosen = _parts_of(statistic, side)
+    if not chosen:
+        raise ArgumentError(f"`{statistic.name}` has no part that looks at the {side} alone; choose another statistic.")
+    return chosen[0] if len(chosen) == 1 else union(f"{side}_{statistic.name}", chosen)
+
+
+def _parts_of(statistic: Statistic, side: str) -> list[Statistic]:
+    if statistic.side == side:
+        return [statistic]
+    return [chosen for part in statistic.parts for chosen in _parts_of(part, side)]
+
+
+# Units --------------------------------------------------------------------------------------------------
+
+
+def with_units(statistic: Statistic, axis: int | Sequence[int] | None = None) -> Statistic:
+    """The same statistic with other units than the positions on the last axis.
+
+    Arguments:
+        statistic: one with results per unit, as `moments`, `dead`, `blocked`.
+        axis: the axis, or axes, of the value at the point whose positions are the units, of a scan's value without
+            the scan's axis, of a datum's without the batch's. None: every entry is a unit. (): the whole value is one.
+
+    Returns:
+        Statistic: results per unit are vectors; those of several axes run in row-major order, the last axis fastest,
+            and are reshaped by the sizes of these axes, in the order given.
+
+    Raises:
+        ArgumentError: `statistic` is none, or `axis` no number of an axis; (when it sees a value) the value has no
+            such axis.
+
+    >>> import jax.numpy as jnp
+    >>> from jaxwalk import stats
+    >>> x = jnp.array([[0.0, 1.0], [0.0, 0.0]])
+    >>> stats.dead(x, x)["dead"], stats.with_units(stats.dead, 0)(x, x)["dead"]
+    (Array([ True, False], dtype=bool), Array([False,  True], dtype=bool))
+    >>> stats.with_units(stats.dead)(x, x)["dead"].reshape(x.shape)
+    Array([[ True, False],
+           [ True,  True]], dtype=bool)
+    """
+    _check(statistic)
+    axes = _numbers(axis)
+    of = lambda output, delta: statistic.of(_units_last(output, axes), _units_last(delta, axes))
+    parts = tuple(with_units(part, axis) for part in statistic.parts)
+    return dataclasses.replace(statistic, of=of, parts=parts)
+
+
+def _numbers(axis: Any) -> tuple[int, ...] | None:
+    try:
+        return axis if axis is None else tuple(map(operator.index, axis if np.iterable(axis) else [axis]))
+    except TypeError:
+        fix = "give the number of an axis, a tuple of them, or None for every entry"
+        raise ArgumentError(f"`axis` is {shown(axis)}; {fix}.") from None
+
+
+def _units_last(x: Any, chosen: tuple[int, ...] | None) -> jax.Array:
+    """`x` with the axes of the units as one, behind the others."""
+    x = jnp.asarray(x)
+    axes = tuple(range(x.ndim)) if chosen is None else chosen
+    if not all(-x.ndim <= i < x.ndim for i in axes) or len({i % x.ndim for i in axes}) < len(axes):
+        said = ", ".join(map(str, axes))
+        raise ArgumentError(f"`axis` is {said}, but the value has the shape {x.shape}; name axes of it, each once.")
+    axes = [i % x.ndim for i in axes]
+    others = [i for i in range(x.ndim) if i not in axes]
+    shape = [x.shape[i] for i in others] + [math.prod(x.shape[i] for i in axes)]
+    return x.transpose(others + axes).reshape(shape)
