@@ -29,3 +29,16 @@ def assert_trees_equal(one, other):
 def examples(number):
     """How many random programs a test makes: all, or the share that .ci/run asks for with further versions of JAX."""
     return max(2, round(number * float(os.environ.get("JAXWALK_RANDOM_PROGRAMS", "1"))))
+
+
+def evaluated(expression, numbers):
+    """The number that an expression is, entry by entry of an Array."""
+    import sympy
+
+    if isinstance(expression, sympy.NDimArray):
+        flat = [evaluated(e, numbers) for e in sympy.flatten(expression)]
+        return np.array(flat).reshape(expression.shape)
+    found = expression.xreplace({s: numbers[s.name] for s in expression.free_symbols})
+    if found in (sympy.true, sympy.false):
+        return bool(found)
+    return float(sympy.N(found.doit(), 17))

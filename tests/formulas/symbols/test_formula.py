@@ -12,6 +12,7 @@ import sympy
 from jax import lax
 
 import jaxwalk as jw
+from helpers import evaluated
 from jaxwalk._formulas.entries.exact import _OPERATIONS
 from jaxwalk._formulas.entries.rearrange import MOVES
 from jaxwalk._formulas.entries.rules import CALLS, RULES
@@ -23,17 +24,6 @@ pytestmark = pytest.mark.usefixtures("float64")
 
 def drawn(*shape, low=-1.5, high=1.5):
     return np.random.default_rng(sum(shape) + len(shape)).uniform(low, high, shape)
-
-
-def evaluated(expression, numbers):
-    """The number that an expression is, entry by entry of an Array."""
-    if isinstance(expression, sympy.NDimArray):
-        flat = [evaluated(e, numbers) for e in sympy.flatten(expression)]
-        return np.array(flat).reshape(expression.shape)
-    found = expression.xreplace({s: numbers[s.name] for s in expression.free_symbols})
-    if found in (sympy.true, sympy.false):
-        return bool(found)
-    return float(sympy.N(found.doit(), 17))
 
 
 def numbers_of(args, names):

@@ -20,7 +20,7 @@ from jaxwalk._cli.model_file import read_model
 
 pytestmark = pytest.mark.once
 
-DIGITS = Path(__file__).parents[1] / "examples" / "digits"
+DIGITS = Path(__file__).parents[2] / "examples" / "digits"
 OWN = [path.stem for path in DIGITS.glob("*.py")]
 
 

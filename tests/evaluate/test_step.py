@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from test_evaluate import assert_same, batches, evaluate
 
 import jaxwalk as jw
+from dataset import assert_same, batches, evaluate
 from jaxwalk._evaluate.step import step_of
 from jaxwalk.stats._batched import of_batch
 

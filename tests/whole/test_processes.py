@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
@@ -12,7 +13,7 @@ from two_processes import HALVES, SIZE, fun, problem, said
 
 import jaxwalk as jw
 
-SCRIPT = os.path.join(os.path.dirname(__file__), "two_processes.py")
+SCRIPT = str(Path(__file__).parents[1] / "two_processes.py")
 WEIGHTS, X, Y = problem()
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import sympy
 from jax import lax
-from test_formula import evaluated
 
 import jaxwalk as jw
+from helpers import evaluated
 from jaxwalk._cli import example as worked
 
 pytestmark = pytest.mark.usefixtures("float64")

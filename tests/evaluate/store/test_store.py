@@ -526,7 +526,7 @@ with Store.open(sys.argv[2], {"function": "f"}, resume=True) as store:
 
 
 def process(code, *args, **kwargs):
-    command = [sys.executable, "-c", START + code, str(Path(disk.__file__).parent), *map(str, args)]
+    command = [sys.executable, "-c", START + code, str(Path(disk.__file__).parents[2]), *map(str, args)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **kwargs)
 
 

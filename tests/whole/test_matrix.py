@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
-from structures import FUNCTIONS, X, expected, loss_of_epsilon, marked
 
 import jaxwalk as jw
 from helpers import finite_differences
+from structures import FUNCTIONS, X, expected, loss_of_epsilon, marked
 
 pytestmark = pytest.mark.usefixtures("float64")
 

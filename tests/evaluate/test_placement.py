@@ -4,9 +4,9 @@ import jax
 import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from test_evaluate import PARAMS, assert_same, batches, evaluate
 
 import jaxwalk as jw
+from dataset import PARAMS, assert_same, batches, evaluate
 from jaxwalk._evaluate.placement import placement
 
 KEEP = jw.stats.combine(jw.stats.of_delta(jw.stats.norms), jw.stats.dead)

@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 
 pytestmark = pytest.mark.once
 
-NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 # Not PYTHONWARNINGS in the kernel's environment: ipykernel itself warns as it stops, and would die of it.
 STRICT = "import warnings; warnings.simplefilter('error'); warnings.filterwarnings('ignore', module='ipykernel')"

@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from structures import FUNCTIONS, marked
-from structures import X as START
 
 import jaxwalk as jw
 from helpers import finite_differences
 from jaxwalk._rewrite.keep import keep_taps
+from structures import FUNCTIONS, marked
+from structures import X as START
 
 X = np.array([0.3, -0.7, 1.1], np.float32)
 POINT = jw.points(lambda x: jw.tag(x, "x"), X)["x"]

@@ -3,9 +3,9 @@
 import jax
 import numpy as np
 import pytest
-from structures import FUNCTIONS, X, expected, loss_of_epsilon, marked
 
 import jaxwalk as jw
+from structures import FUNCTIONS, X, expected, loss_of_epsilon, marked
 
 pytestmark = pytest.mark.usefixtures("float64")
 
