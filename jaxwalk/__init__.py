@@ -23,8 +23,8 @@ from ._kinks.kinks import kinks as kinks
 from ._model.chain import Chain as Chain
 from ._model.chain import chain as chain
 from ._model.chain import objective as objective
-from ._model.chain import tag as tag
 from ._model.scoped import scoped as scoped
+from ._model.tag import tag
 from ._points.named import Named as Named
 from ._points.point import Axis as Axis
 from ._points.point import Point as Point

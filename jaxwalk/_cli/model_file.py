@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._errors import DataError, counted, listed
-from .._source.statements import is_users, written
+from .._jax.origin import written
+from .._source.files import is_users
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> np.ndarray:

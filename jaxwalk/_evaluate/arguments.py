@@ -10,7 +10,7 @@ import jax
 from jax.core import Tracer
 
 from .._errors import ArgumentError, counted, shown
-from .._jax.compat import is_staging
+from .._jax.jaxprs import is_staging
 from ..stats import averaged
 from ..stats._statistic import Statistic
 from .batches import Batches

@@ -11,14 +11,15 @@ from typing import Any, NamedTuple
 import jax
 
 from .._errors import ArgumentError, DataError, PointError, StoreError, shown
-from .._jax.compat import trace
-from .._jax.stage import Staged, opened_leaves
+from .._jax.jaxprs import trace
+from .._jax.leaves import opened_leaves
+from .._jax.stage import Staged
 from .._points.at import At, choose
 from .._points.find import find
 from .._points.point import Points
 from .._points.read import check_by
 from .._show.progress import progress as shown_progress
-from .._source.statements import Source
+from .._source.files import Source
 from .._walk.walk import loss_only, walk
 from ..stats import Statistic, summary
 from .arguments import check_takes, check_untraced, statistic_of

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._jax.stage import opened_leaves
+from .._jax.leaves import opened_leaves
 from .._kinks.kinks import analysis_of, kinks_by_key, points_of_keys
 from .._points.point import Point
 from .._show.progress import progress as shown_progress

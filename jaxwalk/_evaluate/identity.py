@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._jax import compat
-from .._jax.compat import Closed
+from .._jax import jaxprs
+from .._jax.jaxprs import Closed
 from .._points.point import Points
 from ..stats._statistic import Statistic
 
@@ -75,12 +75,12 @@ def _said(statistic: Statistic, points: Points) -> str:
 
 def _parts(statistic: Statistic, shape: tuple[int, ...], dtype: Any) -> Iterator[str]:
     value = jax.ShapeDtypeStruct(shape, dtype)
-    of, state = compat.trace(statistic.of, value, value)
+    of, state = jaxprs.trace(statistic.of, value, value)
     yield program(of)
-    yield program(compat.trace(statistic.merge, state, state)[0])
+    yield program(jaxprs.trace(statistic.merge, state, state)[0])
     if statistic.merge_all is not None:
         two = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((2, *leaf.shape), leaf.dtype), state)
-        yield program(compat.trace(statistic.merge_all, two, jax.ShapeDtypeStruct((2,), bool))[0])
+        yield program(jaxprs.trace(statistic.merge_all, two, jax.ShapeDtypeStruct((2,), bool))[0])
 
 
 # Programs ------------------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ def _equations(jaxpr: Any, known: dict[Any, tuple[Closed, str]]) -> Iterator[byt
     numbers = itertools.count()
 
     def name(variable: Any) -> str:
-        if compat.is_literal(variable):
+        if jaxprs.is_literal(variable):
             return _literal(variable)
         if variable not in names:
             names[variable] = str(next(numbers))
@@ -121,7 +121,7 @@ def _equations(jaxpr: Any, known: dict[Any, tuple[Closed, str]]) -> Iterator[byt
             names[eqn.outvars[0]] = name(eqn.invars[0])
             continue
         params = _text(sorted(item for item in eqn.params.items() if not re.fullmatch(PLACES, item[0])))
-        within = [_program(inner, known) for inner in compat.jaxprs_of(eqn)]
+        within = [_program(inner, known) for inner in jaxprs.jaxprs_of(eqn)]
         yield f"{written(eqn.outvars)} = {eqn.primitive}[{params}] {within} {written(eqn.invars)}".encode()
     yield written(jaxpr.outvars).encode()
 

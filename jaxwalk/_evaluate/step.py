@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
-from .._jax.stage import opened_leaves
+from .._jax.leaves import opened_leaves
 from .._jax.types import widened
 from .._points.point import Point, Points
-from .._source.statements import Source
+from .._source.files import Source
 from .._walk.walk import walk
 from ..stats import Statistic
 from ..stats._batched import of_batch, of_datum, over_data

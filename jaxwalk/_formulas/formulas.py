@@ -8,10 +8,10 @@ from typing import Any
 import jax
 
 from .._errors import ArgumentError, FormulaError, shown
+from .._optional import sympy
 from .equations import Formulas
 from .grains import by_entries, by_tensors
 from .layers import in_order_of, steps_of, struct
-from .symbols.sympy import sympy
 
 SMALL = 40  # symbols of a chain that is shown entry by entry if nothing else is asked for
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._optional import sympy
 from .entries.run import run_on_entries
 from .equations import Equation, Formulas
 from .layers import Step, backward_of, deltas_above, forward_of
@@ -20,7 +21,6 @@ from .notation.repeats import written
 from .notation.text import TEXT
 from .symbols.formula import as_formula, check_count, named
 from .symbols.symbols import symbolic
-from .symbols.sympy import sympy
 from .symbols.text import latex_of, text_of
 from .tensors.read import read_terms
 from .tensors.terms import Terms

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._errors import ArgumentError, shown
-from .._jax import compat
-from .._jax.stage import is_value
+from .._jax import jaxprs
+from .._jax.leaves import is_value
 from .._model.chain import Chain
 from .notation.names import Name
 
@@ -109,11 +109,11 @@ def in_order_of(params: Any, steps: Sequence[Step], names: list[Name]) -> list[N
 # Forward and backward, as jaxprs --------------------------------------------------------------------------
 
 
-def forward_of(step: Step) -> compat.Closed:
+def forward_of(step: Step) -> jaxprs.Closed:
     return _flat(step.fun, step.weights, step.x)
 
 
-def backward_of(step: Step) -> tuple[compat.Closed, list[Name]]:
+def backward_of(step: Step) -> tuple[jaxprs.Closed, list[Name]]:
     """From (weights, x, δ above) to the δ of x and of the weights: of those that can be differentiated."""
     leaves, tree = jax.tree.flatten((step.weights, step.x))
     count = len(jax.tree.leaves(step.weights))
@@ -135,7 +135,7 @@ def backward_of(step: Step) -> tuple[compat.Closed, list[Name]]:
         primals, pullback = jax.vjp(fun, *(given[i] for i in chosen))
         return list(pullback([jnp.ones_like(p) for p in primals] if step.is_loss else list(deltas)))
 
-    closed, _ = compat.trace(flat, *leaves, *(() if step.is_loss else above))
+    closed, _ = jaxprs.trace(flat, *leaves, *(() if step.is_loss else above))
     return closed, [names[i] for i in chosen]
 
 
@@ -149,7 +149,7 @@ def deltas_above(step: Step) -> list[Name]:
     return [_delta(n) for n, leaf in zip(step.result_names, leaves) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
 
 
-def _flat(fun: Callable, *args: Any) -> compat.Closed:
+def _flat(fun: Callable, *args: Any) -> jaxprs.Closed:
     leaves, tree = jax.tree.flatten(args)
     flat = lambda *values: jax.tree.leaves(fun(*jax.tree.unflatten(tree, values)))
-    return compat.trace(flat, *leaves)[0]
+    return jaxprs.trace(flat, *leaves)[0]

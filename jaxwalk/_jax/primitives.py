@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from . import compat
+from . import jaxprs, kinds
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -30,6 +30,7 @@ BINARY = _words(
 )
 LOGICAL = _words("bitwise_not bitwise_and bitwise_or bitwise_xor shift_left shift_right_logical shift_right_arithmetic")
 REDUCTIONS = _words("sum prod max min")
+COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 CUMULATIVE = _words("cumsum cumprod cummax cummin cumlogsumexp")
 
 _V = jax.ShapeDtypeStruct((4,), np.float32)
@@ -119,7 +120,7 @@ def _primitives(_x64: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
     with jax.disable_jit(), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         for name, (fun, args) in one_liners().items():
-            closed, _ = compat.trace(fun, *args)
+            closed, _ = jaxprs.trace(fun, *args)
             found[name] = closed.jaxpr.eqns[-1].primitive
     return found
 
@@ -145,8 +146,8 @@ def _bell(dtype: Any) -> frozenset[str]:
     """How the custom rules that the derivative of erf calls are written: exp(−x²), by bits. None before jax 0.12."""
     x = jax.ShapeDtypeStruct((), dtype)
     with jax.disable_jit(False):
-        closed, _ = compat.trace(lambda x: jax.vjp(lax.erf, x)[1](x), x)
-    kind_of = compat.kinds()
+        closed, _ = jaxprs.trace(lambda x: jax.vjp(lax.erf, x)[1](x), x)
+    kind_of = kinds.kinds()
     calls = [eqn for eqn in closed.jaxpr.eqns if kind_of(eqn) == "custom_jvp"]
     return frozenset(_without_shapes(eqn) for eqn in calls)
 
@@ -158,4 +159,4 @@ def is_bell(eqn: Any) -> bool:
 
 
 def _without_shapes(eqn: Any) -> str:
-    return re.sub(r"\[[\d,]*\]", "[]", "".join(str(body.jaxpr) for body in compat.jaxprs_of(eqn)))
+    return re.sub(r"\[[\d,]*\]", "[]", "".join(str(body.jaxpr) for body in jaxprs.jaxprs_of(eqn)))

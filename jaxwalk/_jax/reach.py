@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 
-from . import compat
-from .compat import Closed, is_literal
+from . import jaxprs, kinds
+from .jaxprs import Closed, is_literal
 
 Mask: TypeAlias = tuple[int, ...]  # per variable, how it is reached: 0 is not at all
 
@@ -17,7 +17,7 @@ class Reach:
     """Backward reachability over one traced program, each (jaxpr, mask) looked at once: what is used is 1."""
 
     def __init__(self) -> None:
-        self.kind = compat.kinds()
+        self.kind = kinds.kinds()
         self._memo: dict[tuple[int, Mask], tuple[Mask, list[Mask]]] = {}
 
     def into(self, jaxpr: Any, used: Sequence[int]) -> tuple[Mask, list[Mask]]:
@@ -46,7 +46,7 @@ class Reach:
 
     def is_needed(self, eqn: Any) -> bool:
         """Whether an equation's operands are reached even if none of its results is."""
-        return compat.touches_ref(eqn)
+        return jaxprs.touches_ref(eqn)
 
     def operands(self, eqn: Any, used: Mask) -> Sequence[int]:
         """Which operands of an equation its `used` results depend on.
@@ -66,23 +66,23 @@ class Reach:
     def inner(self, eqn: Any, used: Mask) -> list[tuple[Closed, Mask]]:
         """The jaxprs that a jit, checkpoint, scan or cond runs, each with which of its results are used."""
         used = self._scan_results(eqn, used) if self.kind(eqn) == "scan" else used
-        return [(closed, used) for closed in compat.jaxprs_of(eqn)]
+        return [(closed, used) for closed in jaxprs.jaxprs_of(eqn)]
 
     def _call(self, eqn: Any, used: Mask) -> Sequence[int]:
-        return self.into(compat.jaxprs_of(eqn)[0].jaxpr, used)[0]
+        return self.into(jaxprs.jaxprs_of(eqn)[0].jaxpr, used)[0]
 
     def _cond(self, eqn: Any, used: Mask) -> Sequence[int]:
-        branches = [self.into(closed.jaxpr, used)[0] for closed in compat.jaxprs_of(eqn)]
+        branches = [self.into(closed.jaxpr, used)[0] for closed in jaxprs.jaxprs_of(eqn)]
         return [max(used), *(max(column) for column in zip(*branches, strict=True))]
 
     def _scan(self, eqn: Any, used: Mask) -> Sequence[int]:
-        body = compat.jaxprs_of(eqn)[0].jaxpr
+        body = jaxprs.jaxprs_of(eqn)[0].jaxpr
         return self.into(body, self._scan_results(eqn, used))[0]
 
     def _scan_results(self, eqn: Any, used: Mask) -> Mask:
         """The results of a scan's body that are used at any step: a carry may be needed by a later step only."""
-        parts = compat.scan_parts(eqn)
-        body = compat.jaxprs_of(eqn)[0].jaxpr
+        parts = kinds.scan_parts(eqn)
+        body = jaxprs.jaxprs_of(eqn)[0].jaxpr
         carry, stacked = used[: parts.carry], used[parts.carry :]
         return self._fixpoint(body, carry, stacked, parts.consts)
 
@@ -115,14 +115,14 @@ class Return(Reach):
     """
 
     def is_needed(self, eqn: Any) -> bool:
-        return super().is_needed(eqn) or compat.barrier_of(eqn) == "callback"
+        return super().is_needed(eqn) or kinds.barrier_of(eqn) == "callback"
 
     def operands(self, eqn: Any, used: Mask) -> Sequence[int]:
         used = tuple(u if _has_delta(v) else 0 for u, v in zip(used, eqn.outvars, strict=True))
         return [u if _has_delta(v) else 0 for u, v in zip(self._through(eqn, used), eqn.invars, strict=True)]
 
     def _through(self, eqn: Any, used: Mask) -> Sequence[int]:
-        barrier, count = compat.barrier_of(eqn), len(eqn.invars)
+        barrier, count = kinds.barrier_of(eqn), len(eqn.invars)
         if barrier == "callback":  # it cannot even be differentiated forward
             return [STUCK] * count
         if barrier == "stop_gradient" or not (any(used) or self.is_needed(eqn)):

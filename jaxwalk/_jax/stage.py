@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._errors import ArgumentError, counted, shown
-from . import compat
-from .compat import Closed
+from . import jaxprs
+from .jaxprs import Closed
+from .leaves import _with, as_input, is_array, is_value
 
 
 class Staged(NamedTuple):
@@ -65,7 +66,7 @@ def stage(fun: Callable, args: tuple, kwargs: dict[str, Any], argnums: int | Seq
 
     values = [as_input(leaves[i]) for i in traced]
     given, named_ones = _alone(tree, _with([None] * len(leaves), traced, values), values)
-    closed, shapes = compat.trace(whole, *given, **named_ones)
+    closed, shapes = jaxprs.trace(whole, *given, **named_ones)
     chosen = [traced.index(i) for i in named]
     return Staged(closed, values, shapes, chosen, _rebuilder(args, argnums))
 
@@ -79,50 +80,6 @@ def _alone(tree: Any, leaves: list[Any], values: list[Any]) -> tuple[Any, dict[s
         return values, {}
     is_same = len(found) == len(values) and all(a is b for a, b in zip(found, values, strict=True))
     return (args, kwargs) if is_same else (values, {})
-
-
-def opened_leaves(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
-    """The arrays among the leaves, and the way back; the other leaves (functions, names) stay where they are."""
-    leaves, structure = jax.tree.flatten(tree)
-    places = [i for i, leaf in enumerate(leaves) if is_array(leaf)]
-    closed = lambda arrays: jax.tree.unflatten(structure, _with(leaves, places, arrays))
-    return [as_input(leaves[i]) for i in places], closed
-
-
-def _with(values: Sequence[Any], places: Sequence[int], others: Sequence[Any]) -> list[Any]:
-    """`values`, with `others` at these places."""
-    found = list(values)
-    for place, other in zip(places, others, strict=True):
-        found[place] = other
-    return found
-
-
-def is_array(leaf: Any) -> bool:
-    """Whether a leaf is traced: an array, a NumPy number, or a stand-in with a shape and a dtype."""
-    if isinstance(leaf, (np.ndarray, np.generic)):
-        return leaf.dtype.kind not in "OSUM"
-    return isinstance(leaf, jax.Array) or (hasattr(leaf, "shape") and hasattr(leaf, "dtype"))
-
-
-def is_value(leaf: Any) -> bool:
-    """Whether a leaf can become an array: one already, or a Python number."""
-    return is_array(leaf) or isinstance(leaf, (bool, int, float, complex))
-
-
-def as_arrays(args: tuple) -> tuple:
-    """`args` with every leaf an array; what is none is refused by its place."""
-    for path, leaf in jax.tree_util.tree_leaves_with_path(args):
-        if not is_value(leaf):
-            raise ArgumentError(
-                f"`args{jax.tree_util.keystr(path)}` is a {type(leaf).__name__}, not an array;"
-                " fix it with `functools.partial` or a lambda."
-            )
-    return jax.tree.map(as_input, args)
-
-
-def as_input(leaf: Any) -> Any:
-    """A leaf as an array, or as the stand-in that it is."""
-    return leaf if isinstance(leaf, (jax.Array, jax.ShapeDtypeStruct)) else jnp.asarray(leaf)
 
 
 def _checked(results: Any) -> Any:
@@ -174,14 +131,3 @@ def _rebuilder(args: tuple, argnums: int | Sequence[int] | None) -> Callable[[Se
     chosen = [args[p] for p in _positions(args, argnums)]
     tree = jax.tree.structure(chosen[0] if isinstance(argnums, int) else tuple(chosen))
     return lambda leaves: jax.tree.unflatten(tree, leaves)
-
-
-def renamed_after(fun: Callable, transform: str) -> Callable[[Callable], Callable]:
-    """Gives a transformed function the name of the function it came from, as `jax.grad` does."""
-
-    def rename(transformed: Callable) -> Callable:
-        transformed.__name__ = f"{transform}_{getattr(fun, '__name__', type(fun).__name__)}"
-        transformed.__doc__ = f"`jaxwalk.{transform}` of:\n\n{getattr(fun, '__doc__', None) or fun}"
-        return transformed
-
-    return rename

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+from jax import lax
 
 
 def widened(dtype: Any) -> Any:
@@ -20,3 +22,41 @@ def holds(dtype: Any, number: complex) -> bool:
         return dtype == jnp.bool_
     kinds = {int: jnp.number, float: jnp.inexact, complex: jnp.complexfloating}
     return jnp.issubdtype(dtype, kinds[type(number)])
+
+
+def struct(typed: Any, lead: tuple[int, ...] = ()) -> jax.ShapeDtypeStruct:
+    """The type of a value, with leading axes: its shape and dtype; and, where they are part of the type, how it is
+    divided over an explicit mesh, and inside `shard_map` the axes of the mesh along which it varies."""
+    options: dict[str, Any] = {}
+    if varying := _varying(typed):
+        kind = "vma" if hasattr(typed, "vma") else "manual_axis_type"  # since jax 0.10
+        options[kind] = getattr(typed, kind)
+    if varying or _is_explicit(typed):
+        spec = jax.sharding.PartitionSpec(*(None,) * len(lead), *typed.sharding.spec)
+        options["sharding"] = jax.sharding.NamedSharding(typed.sharding.mesh, spec)
+    return jax.ShapeDtypeStruct((*lead, *typed.shape), typed.dtype, **options)
+
+
+def zeros(like: jax.ShapeDtypeStruct) -> jax.Array:
+    """Zeros of a type, as `struct` gives it."""
+    if varying := _varying(like):
+        return lax.pcast(jnp.zeros(like.shape, like.dtype), varying, to="varying")
+    return jnp.zeros(like.shape, like.dtype, device=like.sharding)
+
+
+def _varying(typed: Any) -> tuple[str, ...]:
+    manual = getattr(typed, "manual_axis_type", None)
+    return tuple(sorted((getattr(typed, "vma", None) if manual is None else manual.varying) or ()))
+
+
+def _is_explicit(typed: Any) -> bool:
+    """Whether the type of a value says how it is divided over devices. In any other mesh the compiler decides."""
+    sharding = getattr(typed, "sharding", None)
+    if not isinstance(sharding, jax.sharding.NamedSharding) or all(axis is None for axis in sharding.spec):
+        return False
+    return jax.sharding.AxisType.Explicit in sharding.mesh.axis_types
+
+
+def is_array_type(aval: Any) -> bool:
+    """Whether a variable of this type holds an array: no token, no mutable array."""
+    return hasattr(aval, "shape") and hasattr(aval, "dtype") and not hasattr(aval, "inner_aval")

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from .._jax import compat
+from .._jax import jaxprs, kinds
 from .choices import Choice
 from .decided import Decisions
-from .flat import Flat, Op, Ref, is_float, is_number
+from .program import Flat, Op, Ref, is_float, is_number
 from .rounding.bounds import Rounded, bound, constant
 from .rounding.propagate import propagate
 from .sides import Sides, chosen
@@ -84,10 +84,10 @@ class Analysis:
         return [Rounded(z, e) for z, e in zip(values, errors, strict=True)]
 
     def _values(self, op: Op, xs: Sequence[Rounded]) -> list[Any]:
-        return compat.apply(op.eqn, [x.value for x in xs])
+        return jaxprs.apply(op.eqn, [x.value for x in xs])
 
     def _scan(self, op: Op, xs: Sequence[Rounded], path: str) -> tuple[list[Rounded], Choices]:
-        parts = compat.scan_parts(op.eqn)
+        parts = kinds.scan_parts(op.eqn)
         consts, carry = xs[: parts.consts], xs[parts.consts : parts.consts + parts.carry]
         stacked = xs[parts.consts + parts.carry :]
         fixed: list[Any] = []

@@ -12,10 +12,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from .._jax import compat
-from .._jax.primitives import primitive
-from .flat import Flat, Op, is_float, is_number
-from .live import COMPARISONS
+from .._jax import jaxprs
+from .._jax.primitives import COMPARISONS, primitive
+from .program import Flat, Op, is_float, is_number
 from .rounding.bounds import Rounded, bound, wide
 
 
@@ -107,7 +106,7 @@ def _extreme(sign: int) -> Callable[[Op, Sequence[Rounded], Sequence[Any]], dict
 def _used(op: Op, xs: Sequence[Rounded], which: int) -> Any:
     """What JAX takes for the derivative by one operand, here, entry by entry."""
     values = [x.value for x in xs]
-    moved = lambda v: compat.apply(op.eqn, [*values[:which], v, *values[which + 1 :]])[0]
+    moved = lambda v: jaxprs.apply(op.eqn, [*values[:which], v, *values[which + 1 :]])[0]
     return jax.jvp(moved, (values[which],), (jnp.ones_like(values[which]),))[1]
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from .._jax import compat
-from .._jax.primitives import primitive
+from .._jax import kinds
+from .._jax.primitives import COMPARISONS, primitive
 from .._points.point import Axis
 from .choices import Decider, decider, is_decided
-from .flat import Flat, Op, is_float, is_number
-from .live import Live
+from .program import Flags, Flat, Op, Ref, is_float, is_number, stops
 from .sides import Sides, sides
 
 
@@ -123,6 +122,66 @@ class Decisions:
 
 def _entered(op: Op, number: int, around: _Around) -> _Around:
     if op.kind == "scan":
-        return around._replace(axes=(*around.axes, Axis("scan", compat.scan_parts(op.eqn).length)))
+        return around._replace(axes=(*around.axes, Axis("scan", kinds.scan_parts(op.eqn).length)))
     around = around._replace(path=f"{around.path}{number}.")
     return around._replace(conditional=True) if op.kind == "cond" else around
+
+
+class Live:
+    """Which values of a flat program, and of those inside it, the derivative of its results depends on.
+
+    Backward from the results: through everything but what cuts derivatives. A comparison that chooses is live, what it
+    compares is not so for that reason: a derivative does not flow through a comparison.
+    """
+
+    def __init__(self) -> None:
+        self.values: set[int] = set()
+        self._cuts = stops() | {primitive(n) for n in COMPARISONS + ("is_finite", "argmax", "argmin")}
+
+    def into(self, flat: Flat, used: Flags) -> list[bool]:
+        """Marks what the `used` results depend on, and says which inputs do."""
+        self.mark(ref for ref, u in zip(flat.outs, used, strict=True) if u)
+        for op in reversed(flat.ops):
+            if op.kind == "root":
+                if any(flat.flags(op.watch, self.values)):
+                    self.mark(op.ins)
+            elif op.kind != "cut":
+                used = [out in self.values for out in op.outs]
+                if any(used):
+                    self.mark(ref for ref, u in zip(op.ins, self.operands(op, used), strict=True) if u)
+        return [number in self.values for number in flat.ins]
+
+    def mark(self, refs: Sequence[Ref] | Iterator[Ref]) -> None:
+        self.values.update(ref for ref in refs if is_number(ref))
+
+    def operands(self, op: Op, used: Flags) -> Flags:
+        match op.kind:
+            case "scan":
+                parts = kinds.scan_parts(op.eqn)
+                return self.repeated(op.bodies[0], list(used), parts.consts, parts.carry)
+            case "while":
+                return self.loop(op, used)
+            case "cond":
+                rows = [self.into(body, used) for body in op.bodies]
+                return [True, *map(any, zip(*rows, strict=True))]
+        if op.eqn.primitive in self._cuts:
+            return [False] * len(op.ins)
+        if op.eqn.primitive is primitive("convert"):
+            return [not (is_float(op.eqn.invars[0].aval) and not is_float(op.eqn.outvars[0].aval))]
+        return [True] * len(op.ins)
+
+    def repeated(self, body: Flat, used: list[bool], consts: int, carry: int) -> Flags:
+        while True:
+            ins = self.into(body, used)
+            grown = [u or ins[consts + i] if i < carry else u for i, u in enumerate(used)]
+            if grown == used:
+                return ins
+            used = grown
+
+    def loop(self, op: Op, used: Flags) -> Flags:
+        test, body = op.bodies
+        first, second = op.eqn.params["cond_nconsts"], op.eqn.params["body_nconsts"]
+        asked = self.into(test, [True])
+        carry = [u or a for u, a in zip(used, asked[first:], strict=True)]
+        ins = self.repeated(body, carry, second, len(carry))
+        return [*asked[:first], *ins]

@@ -14,7 +14,7 @@ from .._errors import ArgumentError, counted, shown
 from .._points.find import find
 from .._points.point import Points
 from .._points.read import check_by
-from .._source.statements import Source
+from .._source.files import Source
 from .analysis import Analysis
 from .choices import Choice
 from .decided import Decided

@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
-from .._jax import compat
-from .._jax.compat import Closed, is_literal
+from .._jax import jaxprs, kinds, origin
+from .._jax.jaxprs import Closed, is_literal
+from .._jax.origin import source_of
+from .._jax.primitives import primitive
+from .._jax.types import struct
 from .._points.point import Points
-from .._source.statements import source_of
-from .flat import Flags, Flat, Op, Place, Ref, is_float, is_number, stops
 
 
 def flatten(closed: Closed, points: Points) -> Flat:
@@ -29,7 +30,7 @@ class _Flattener:
         for name, point in points.items():
             if point.opaque is None:
                 self.names.setdefault(point.site[:3], []).append(name)
-        self.kind = compat.kinds()
+        self.kind = kinds.kinds()
         self.number = itertools.count()
         self.stops = stops()
 
@@ -74,7 +75,7 @@ class _Flattener:
         inside = self.inside(eqn, index, kind, place)
         match kind:
             case "jit" | "checkpoint":
-                return self.inline(flat, compat.jaxprs_of(eqn)[0], operands, inside)
+                return self.inline(flat, jaxprs.jaxprs_of(eqn)[0], operands, inside)
             case "custom_jvp" | "custom_vjp":
                 return self.ruled(flat, kind, eqn, operands, inside)
             case "scan" | "while" | "cond":
@@ -92,7 +93,7 @@ class _Flattener:
         site = None if place.site is None or kind in ("custom_jvp", "custom_vjp") else (*place.site, (index, 0))
         place = place._replace(site=site)
         is_call = kind in ("jit", "custom_jvp", "custom_vjp")
-        if is_call and place.function is None and (function := compat.library_function(eqn)) is not None:
+        if is_call and place.function is None and (function := origin.library_function(eqn)) is not None:
             place = place._replace(function=function, source=source_of(eqn))
         return place
 
@@ -100,7 +101,7 @@ class _Flattener:
         """A function with a derivative rule of its own: its body, for the value, and its rule, for what decides."""
         moving = flat.flags(operands, flat.active)
         flows = any(moving)
-        body = compat.jaxprs_of(eqn)[0]
+        body = jaxprs.jaxprs_of(eqn)[0]
         outs = self.inline(flat, body, operands, place._replace(primal=place.primal or flows))
         if flows and not place.primal:
             tangents, rule = _rule(kind, eqn, moving)
@@ -119,8 +120,8 @@ class _Flattener:
         return out
 
     def scan(self, flat: Flat, eqn, operands, place: Place):
-        parts = compat.scan_parts(eqn)
-        body = compat.jaxprs_of(eqn)[0]
+        parts = kinds.scan_parts(eqn)
+        body = jaxprs.jaxprs_of(eqn)[0]
         return self.repeated(flat, body, operands, parts.consts, parts.carry, place)
 
     def repeated(self, flat: Flat, body: Closed, operands, consts: int, carry: int, place: Place) -> Any:
@@ -135,7 +136,7 @@ class _Flattener:
             data, active = grown
 
     def loop(self, flat: Flat, eqn, operands, place: Place):
-        test, body = (compat.close(eqn.params[name]) for name in ("cond_jaxpr", "body_jaxpr"))
+        test, body = (jaxprs.close(eqn.params[name]) for name in ("cond_jaxpr", "body_jaxpr"))
         first, second = eqn.params["cond_nconsts"], eqn.params["body_nconsts"]
         carry = len(operands) - first - second
         (inner,), data, active = self.repeated(flat, body, operands[first:], second, carry, place)
@@ -147,7 +148,7 @@ class _Flattener:
         index, *operands = operands
         flags = [flat.flags(operands, among) for among in (flat.data, flat.active)]
         bodies = []
-        for number, closed in enumerate(compat.jaxprs_of(eqn)):
+        for number, closed in enumerate(jaxprs.jaxprs_of(eqn)):
             site = None if place.site is None else (*place.site[:-1], (place.site[-1][0], number))
             bodies.append(self.body(closed, flags[0], flags[1], place._replace(site=site)))
         chosen = is_number(index) and index in flat.data
@@ -169,14 +170,14 @@ def _grown(flags: list[bool], outs: list[bool], consts: int, carry: int) -> list
 def _rule(kind: str, eqn: Any, moving: Flags) -> tuple[list[Any], Closed]:
     """The derivative rule of an equation, traced: (operands, tangents) -> tangents, or cotangents both; and the types
     of the tangents that go in: of the operands that are `moving`, for a rule may refuse or ignore the others."""
-    types = [compat.struct(v.aval) for v in eqn.invars]
+    types = [struct(v.aval) for v in eqn.invars]
     floats = [i for i, moves in enumerate(moving) if moves]
 
     def call(operands: Sequence[Any], moved: Sequence[Any]) -> list[Any]:
         operands = list(operands)
         for i, value in zip(floats, moved, strict=True):
             operands[i] = value
-        outs = compat.apply(eqn, operands)
+        outs = jaxprs.apply(eqn, operands)
         return [out for out in outs if jnp.issubdtype(out.dtype, jnp.inexact)]
 
     def forward(operands, tangents):
@@ -185,7 +186,96 @@ def _rule(kind: str, eqn: Any, moving: Flags) -> tuple[list[Any], Closed]:
     def backward(operands, cotangents):
         return jax.vjp(lambda *moved: call(operands, moved), *[operands[i] for i in floats])[1](cotangents)
 
-    results = [compat.struct(v.aval) for v in eqn.outvars if is_float(v.aval)]
+    results = [struct(v.aval) for v in eqn.outvars if is_float(v.aval)]
     moves = [types[i] for i in floats] if kind == "custom_jvp" else results
-    closed, _ = compat.trace(forward if kind == "custom_jvp" else backward, types, moves)
+    closed, _ = jaxprs.trace(forward if kind == "custom_jvp" else backward, types, moves)
     return moves, closed
+
+
+Ref: TypeAlias = Any  # a value: its number, or a Literal
+Flags = Sequence[bool]
+
+
+class Place(NamedTuple):
+    """Where an operation comes from.
+
+    Attributes:
+        site: the equations down to the jaxpr it is in, as of a `Point`; None where no point can be.
+        function: JAX's own function that it belongs to ("relu"), or None.
+        source: the line that called that function.
+        primal: in the body of a function with a derivative rule of its own: what is decided here, the derivative
+            does not see; it sees the rule.
+    """
+
+    site: tuple[tuple[int, int], ...] | None = ()
+    function: str | None = None
+    source: str | None = None
+    primal: bool = False
+
+
+class Op(NamedTuple):
+    """One operation.
+
+    Attributes:
+        kind: "op", an equation; "scan", "cond", "while", "name"; "cut", the identity through which nothing is
+            differentiated; "root", after a derivative rule: what it gives counts if one of `watch` does.
+        ins, outs: the values read and made.
+        number: of its equation in the jaxpr that it comes from.
+        bodies: the flat programs inside.
+    """
+
+    kind: str
+    ins: tuple[Ref, ...]
+    outs: tuple[int, ...]
+    place: Place
+    number: int = 0
+    eqn: Any = None
+    bodies: tuple[Flat, ...] = ()
+    watch: tuple[Ref, ...] = ()
+
+    @property
+    def source(self) -> str:
+        return source_of(self.eqn) if self.place.source is None else self.place.source
+
+
+class Flat:
+    """A flat program.
+
+    Attributes:
+        ops: in the order in which they run.
+        ins, outs: the values that go in and come out.
+        consts: the constants, by value number.
+        ones: the tangents of derivative rules: values that stand for ones.
+        avals: what each value is.
+        data: the values that depend on a float input, in whatever way.
+        active: of these, the ones through which a derivative flows.
+        named: the names of the values that points are, innermost first.
+    """
+
+    def __init__(self) -> None:
+        self.ops: list[Op] = []
+        self.ins: list[int] = []
+        self.outs: list[Ref] = []
+        self.consts: dict[int, Any] = {}
+        self.ones: set[int] = set()
+        self.avals: dict[int, Any] = {}
+        self.data: set[int] = set()
+        self.active: set[int] = set()
+        self.named: dict[int, list[str]] = {}
+
+    def flags(self, refs: Sequence[Ref], among: set[int]) -> list[bool]:
+        return [is_number(ref) and ref in among for ref in refs]
+
+
+def is_number(ref: Ref) -> bool:
+    return not is_literal(ref)
+
+
+def is_float(aval: Any) -> bool:
+    """Whether a value is real or complex."""
+    return hasattr(aval, "dtype") and jnp.issubdtype(aval.dtype, jnp.inexact)
+
+
+def stops() -> set[Any]:
+    """Primitives with float results and no derivative."""
+    return {primitive(name) for name in ("stop_gradient", "sign", "floor", "ceil", "round")}

@@ -10,11 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._jax import compat
-from .._jax.primitives import primitive
+from .._jax import jaxprs
+from .._jax.primitives import COMPARISONS, primitive
 from .choices import tolerance
-from .flat import Flat, Op, Ref, is_number
-from .live import COMPARISONS
+from .program import Flat, Op, Ref, is_number
 from .rounding.bounds import Rounded, bound
 
 REACH = 40  # operations looked at between a comparison and what it chooses
@@ -217,7 +216,7 @@ def _again(sides: Sides, env: Callable[[Ref], Rounded], ref: Ref, taken: bool, s
         if op.eqn.primitive is primitive("select_n") and op.ins[0] in sides.alike:
             local[op.outs[0]] = jnp.asarray(read(op.ins[1 + taken]))
         else:
-            local[op.outs[0]] = compat.apply(op.eqn, [read(r) for r in op.ins])[0]
+            local[op.outs[0]] = jaxprs.apply(op.eqn, [read(r) for r in op.ins])[0]
     return local[ref]
 
 

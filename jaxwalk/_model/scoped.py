@@ -14,9 +14,7 @@ import jax
 from jax import tree_util
 
 from .._errors import ArgumentError, shown
-
-# What a scope begins with whose name is a path from the model: it names its values whatever scopes are around it.
-ROOT = "."
+from .._jax.origin import ROOT
 
 Model = TypeVar("Model")
 Path = tuple[str, ...]

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .._jax import compat
-from .._jax.compat import is_literal
+from .._jax import types
+from .._jax.jaxprs import is_literal
 from .paths import Entry, Path, common
 
 
@@ -50,7 +50,7 @@ def exits(
     for index, eqn in enumerate(jaxpr.eqns):
         unread = tuple(entry for entry in reversed(paths[index][len(around) :]) if entry not in left)
         for result, v in enumerate(eqn.outvars if unread else ()):
-            if v not in readers and compat.is_array(v.aval):
+            if v not in readers and types.is_array_type(v.aval):
                 found[index].append(Exit(result, unread, (), ()))
     return found
 
@@ -70,7 +70,7 @@ def _exits(
     if len(path) == len(around):
         return
     for result, v in enumerate(eqn.outvars):
-        if v in readers and compat.is_array(v.aval):
+        if v in readers and types.is_array_type(v.aval):
             stays = {reader: shared(path, reader) for reader in readers[v]}
             for depth, end in _levels(stays.values(), len(path)):
                 inside = tuple(reader for reader, level in stays.items() if level > depth)

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from types import CodeType
 from typing import Any
 
-from .._jax import compat
-from .._jax.compat import Closed
+from .._jax import origin
+from .._jax.jaxprs import Closed
 from .._source.bytecode import Flow, Loop
+from .._source.files import Source, is_users
 from .._source.passes import Frames, Pass, Passes
-from .._source.statements import Line, Positions, Source, is_users
+from .._source.statements import Line, Positions
 from .._source.tracing import Observer, seen_at
 from .paths import Entries, Entry, Path
 
@@ -39,7 +40,7 @@ class LinePaths:
         self._observer = Observer(self._is_users, self._line, self._flow, self._is_one_line)
 
     def __call__(self, jaxpr: Any, around: Path, outer: Entries) -> tuple[Sequence[Path], Entries]:
-        stacks = compat.stacks_of(jaxpr)
+        stacks = origin.stacks_of(jaxpr)
         passes = self._seen(jaxpr, stacks) or Passes(stacks, self._flow, self._is_one_line).rows
         entries: dict[Any, Entry] = {}
         return [self._path(f, row, around, entries) for f, row in zip(stacks, passes, strict=True)], entries
@@ -67,7 +68,7 @@ class LinePaths:
 
     def is_in_any(self, eqn: Any) -> bool:
         """Whether an equation comes from a line of the user's in the function that its jaxpr was traced from."""
-        return self._has_users(compat.frames_of(eqn))
+        return self._has_users(origin.frames_of(eqn))
 
     def goes_on_in(self, eqn: Any, entry: Entry) -> bool:
         return False

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
-from .._model.scoped import ROOT
+from .._jax.origin import ROOT
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)

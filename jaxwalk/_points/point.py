@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from .._errors import counted, listed, near
+from .._jax.origin import written
 from .._show.outline import Row, tree
 from .._show.table import Table, html, size, text
-from .._source.statements import text_of, written
+from .._source.statements import text_of
 from .named import MissingName
 
 

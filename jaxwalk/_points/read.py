@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 
 from .._errors import ArgumentError, shown
-from .._jax import compat
-from .._jax.compat import Closed
+from .._jax import jaxprs, kinds, origin, types
+from .._jax.jaxprs import Closed
 from .._jax.reach import STUCK, Mask, Reach, Return
-from .._source.statements import Source, is_users
+from .._source.files import Source, is_users
 from .exits import Exit, exits
 from .lines import LinePaths
 from .paths import Entries, Entry, Names, Path, Paths
@@ -106,10 +106,10 @@ class _Reader:
     def _may_have_points(self, eqn: Any) -> bool:
         if self._is_tag(eqn) or (self.paths is not None and self.paths.is_in_any(eqn)):
             return True
-        return any(self.has_points(closed.jaxpr) for closed in compat.jaxprs_of(eqn))
+        return any(self.has_points(closed.jaxpr) for closed in jaxprs.jaxprs_of(eqn))
 
     def _is_tag(self, eqn: Any) -> bool:
-        return self.tags and self.reach.kind(eqn) == "name" and compat.name_of(eqn) != compat.EDITED
+        return self.tags and self.reach.kind(eqn) == "name" and kinds.name_of(eqn) != kinds.EDITED
 
     def read(self, jaxpr: Any, used: Sequence[int], back: Sequence[int], around: _Around) -> Iterator[Point]:
         """The points of a jaxpr; `used` and `back` say which of its results are used, and have a δ."""
@@ -139,7 +139,7 @@ class _Reader:
         """The points in what an equation runs."""
         eqn = level.jaxpr.eqns[index]
         kind = self.reach.kind(eqn)
-        if not any(self.has_points(closed.jaxpr) for closed in compat.jaxprs_of(eqn)):
+        if not any(self.has_points(closed.jaxpr) for closed in jaxprs.jaxprs_of(eqn)):
             return
         if kind not in ("jit", "checkpoint", "scan", "cond"):
             yield from self._behind(kind, eqn, any(level.used[index]), around)
@@ -148,7 +148,7 @@ class _Reader:
         for branch, ((closed, used), (_, back)) in enumerate(zip(bodies, backs, strict=True)):
             inside = around._replace(calls=(*around.calls, (index, branch)), clock=(*around.clock, 2 * index))
             if kind == "scan":
-                parts = compat.scan_parts(eqn)
+                parts = kinds.scan_parts(eqn)
                 step = Step(parts.length, parts.options["reverse"])
                 axes = (*around.axes, Axis("scan", parts.length))
                 inside = inside._replace(axes=axes, clock=(*inside.clock, step))
@@ -158,7 +158,7 @@ class _Reader:
 
     def _behind(self, kind: str | None, eqn: Any, is_used: bool, around: _Around) -> Iterator[Point]:
         """Points inside an equation that no rule can carry a tap into: listed, with the reason."""
-        for closed in compat.jaxprs_of(eqn):
+        for closed in jaxprs.jaxprs_of(eqn):
             reason = (
                 around.opaque
                 or _OPAQUE.get(kind or "")
@@ -171,13 +171,13 @@ class _Reader:
         eqn = level.jaxpr.eqns[index]
         return self._point(
             around,
-            name=compat.name_of(eqn),
+            name=kinds.name_of(eqn),
             kind="tag",
             unused=not any(level.used[index]),
             stuck=STUCK in level.back[index],
             site=Site(around.calls, index),
             clock=(*around.clock, 2 * index),
-            type=compat.struct(eqn.outvars[0].aval),
+            type=types.struct(eqn.outvars[0].aval),
             **_place(eqn),
         )
 
@@ -193,7 +193,7 @@ class _Reader:
             "stuck": back == STUCK,
             "site": Site(around.calls, index, exit.result, exit.inside, exit.entries[0].stack),
             "clock": (*around.clock, 2 * index + 1, order),
-            "type": compat.struct(level.jaxpr.eqns[index].outvars[exit.result].aval),
+            "type": types.struct(level.jaxpr.eqns[index].outvars[exit.result].aval),
         }
 
     def _point(self, around: _Around, *, type: jax.ShapeDtypeStruct, **fields: Any) -> Point:
@@ -230,5 +230,5 @@ class _Level(NamedTuple):
 
 
 def _place(eqn: Any, place: tuple[str, int] | None = None) -> dict[str, Any]:
-    file, line = place or compat.place_of(eqn) or ("", 0)
+    file, line = place or origin.place_of(eqn) or ("", 0)
     return {"file": file, "line": line}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .._jax import compat
+from .._jax import jaxprs, origin
 from .paths import Entries, Entry, Path
 
 
@@ -27,25 +27,25 @@ class ScopePaths:
 
     def is_in_any(self, eqn: Any) -> bool:
         """Whether an equation is in a scope that was opened in its own jaxpr."""
-        return any(self._counts(element) for element in compat.name_stack(eqn))
+        return any(self._counts(element) for element in origin.name_stack(eqn))
 
     def goes_on_in(self, eqn: Any, entry: Entry) -> bool:
         """A scope may be both around a scan and in it: what does not depend on the steps has been taken out."""
-        return any(entry.opening in self._openings_in(closed.jaxpr) for closed in compat.jaxprs_of(eqn))
+        return any(entry.opening in self._openings_in(closed.jaxpr) for closed in jaxprs.jaxprs_of(eqn))
 
     def _openings_in(self, jaxpr: Any) -> frozenset[int]:
         if id(jaxpr) not in self._openings:
-            here = {element.identity for eqn in jaxpr.eqns for element in compat.name_stack(eqn)}
-            inner = [self._openings_in(c.jaxpr) for eqn in jaxpr.eqns for c in compat.jaxprs_of(eqn)]
+            here = {element.identity for eqn in jaxpr.eqns for element in origin.name_stack(eqn)}
+            inner = [self._openings_in(c.jaxpr) for eqn in jaxpr.eqns for c in jaxprs.jaxprs_of(eqn)]
             self._openings[id(jaxpr)] = frozenset(here).union(*inner)
         return self._openings[id(jaxpr)]
 
-    def _counts(self, element: compat.ScopeElement) -> bool:
+    def _counts(self, element: origin.ScopeElement) -> bool:
         return not element.is_transform and (self._with_einsum or "->" not in element.name)
 
     def _path(self, eqn: Any, around: Path, entries: dict[Any, Entry]) -> Path:
         path, transforms = around, ()
-        for depth, element in enumerate(compat.name_stack(eqn), 1):
+        for depth, element in enumerate(origin.name_stack(eqn), 1):
             if element.is_transform:
                 transforms = (*transforms, element.name)
             elif self._counts(element):

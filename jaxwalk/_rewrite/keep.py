@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -10,10 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from .._errors import ArgumentError, shown
-from .._jax import compat
-from .._jax.compat import Closed
+from .._jax import jaxprs, types
+from .._jax.jaxprs import Closed
+from .._jax.leaves import is_value
 from .._jax.reach import Reach
-from .._jax.stage import is_value
 from .._points.point import Point
 from .tap import Tap, loops
 
@@ -72,15 +71,15 @@ def keep_taps(points: Iterable[Point], keep: Callable[[Any, Any], Any]) -> dict[
 def _tap_of(first: Point, keep: Callable[[Any, Any], Any]) -> Callable[[Point], Tap]:
     """For points of the type of the first."""
     arrays = lambda x, ct: jax.tree.map(lambda leaf: _as_kept(leaf, first), keep(x, ct))
-    closed, shapes = compat.trace(arrays, *[first.type] * 2)
+    closed, shapes = jaxprs.trace(arrays, *[first.type] * 2)
     leaves, tree = jax.tree.flatten(shapes)
     if not leaves:
         raise ArgumentError(f"`keep` returned no array at `{first.name}`; return what to keep of (output, delta).")
     split = _split(closed)
-    carried, _ = compat.trace(lambda *sides: list(map(_carry, compat.evaluate(split.late, sides))), *[first.type] * 2)
+    carried, _ = jaxprs.trace(lambda *sides: list(map(_carry, jaxprs.evaluate(split.late, sides))), *[first.type] * 2)
     through = _keeping(split._replace(late=carried))
     consts = list(split.early.consts), list(carried.consts)
-    shape = lambda closed: [compat.struct(v.aval) for v in closed.jaxpr.outvars]
+    shape = lambda closed: [types.struct(v.aval) for v in closed.jaxpr.outvars]
     slots, noted = [_SCALAR, *shape(carried)], Noted(_SCALAR, shape(split.early))
 
     def collect(cotangents: Any, noted: Noted) -> Any:
@@ -89,29 +88,10 @@ def _tap_of(first: Point, keep: Callable[[Any, Any], Any]) -> Callable[[Point], 
         return jax.tree.unflatten(tree, [next(found[is_early]) for is_early in split.is_early])
 
     def tap(point: Point) -> Tap:
-        zeros = [compat.zeros(compat.struct(slot, loops(point))) for slot in slots]
+        zeros = [types.zeros(types.struct(slot, loops(point))) for slot in slots]
         return Tap(zeros, lambda x, slots: through(x, slots, consts), noted, collect)
 
     return tap
-
-
-def check_keep(keep: Any) -> None:
-    """Before it is called: what is raised within it is the user's own.
-
-    Raises:
-        ArgumentError: it is no function, or does not take two arguments.
-    """
-    if not callable(keep):
-        raise ArgumentError(f"`keep` is {shown(keep)}; it must be a function (output, delta) -> arrays.")
-    try:
-        takes = inspect.signature(keep)
-    except (TypeError, ValueError):  # as of some that are written in C
-        return
-    try:
-        takes.bind(None, None)
-    except TypeError:
-        fix = "give a function of these two"
-        raise ArgumentError(f"`keep` must take (output, delta), and what it takes is {takes}; {fix}.") from None
 
 
 def _as_kept(leaf: Any, point: Point) -> jax.Array:
@@ -151,8 +131,8 @@ def _keeping(split: _Split) -> Callable[[Any, Any, Any], Any]:
     """
 
     def plain(x, slots, consts):
-        early = compat.evaluate(split.early._replace(consts=consts[0]), (x, jnp.zeros_like(x)))
-        return x, Noted(compat.zeros(_SCALAR), early)
+        early = jaxprs.evaluate(split.early._replace(consts=consts[0]), (x, jnp.zeros_like(x)))
+        return x, Noted(types.zeros(_SCALAR), early)
 
     def forward(x, slots, consts):
         # Not by `through`: a second derivative would then come by its rule.
@@ -162,8 +142,8 @@ def _keeping(split: _Split) -> Callable[[Any, Any, Any], Any]:
         x, consts = residual
         ct, _ = cts
         sides = (jnp.zeros_like(ct) if x is None else x, ct)
-        late = compat.evaluate(split.late._replace(consts=consts[1]), sides)
-        return ct, [compat.zeros(_SCALAR), *late], jax.tree.map(lambda _: None, consts)
+        late = jaxprs.evaluate(split.late._replace(consts=consts[1]), sides)
+        return ct, [types.zeros(_SCALAR), *late], jax.tree.map(lambda _: None, consts)
 
     through = jax.custom_vjp(plain)
     through.defvjp(forward, backward)

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax
 
-from .._jax import compat
-from .._jax.compat import Closed, is_literal
+from .._jax import jaxprs, kinds, origin, types
+from .._jax.jaxprs import Closed, is_literal
 from .._points.point import Point, Site
 from .rules import Body, Payload, Records, Result, carry_through
 from .versions import Key, Span, Versions
@@ -113,7 +113,7 @@ class Plan(NamedTuple):
 
 def plan(closed: Closed, points: Iterable[Point], at_once: bool = False) -> Plan:
     """How to evaluate `closed` so that each of `points` is visited; `at_once` as of `Versions`."""
-    return _Planner(compat.kinds(), at_once).plan(closed, {point.site: point.name for point in points})
+    return _Planner(kinds.kinds(), at_once).plan(closed, {point.site: point.name for point in points})
 
 
 def run(plan: Plan, args: Sequence[Any], payload: Payload, visitor: Visitor) -> Result:
@@ -131,7 +131,7 @@ def run(plan: Plan, args: Sequence[Any], payload: Payload, visitor: Visitor) -> 
                 env[early] = env[v]
         for key in step.dead:
             env.pop(key, None)
-    return [compat.as_array(_read(env, v)) for v in jaxpr.outvars], records
+    return [jaxprs.as_array(_read(env, v)) for v in jaxpr.outvars], records
 
 
 def _do(core: _Core, args: list[Any], payload: Payload, visitor: Visitor, records: Records) -> list[Any]:
@@ -140,12 +140,12 @@ def _do(core: _Core, args: list[Any], payload: Payload, visitor: Visitor, record
             return list(core.evaluate(args))
         case _Named(eqn, jaxpr, visit):
             # Visited before it is named: what goes on is again a point of this name, and can be walked again.
-            name_it = functools.partial(compat.name_again, jaxpr, eqn)
+            name_it = functools.partial(kinds.name_again, jaxpr, eqn)
             return [_visited(visit, args[0], payload, visitor, records, name_it)]
         case _Entered(kind, eqn, plans):
             # The records of all its branches come out: zeros for those not taken.
             carry = functools.partial(carry_through, kind, eqn, [_body(p, visitor) for p in plans])
-            place = functools.partial(compat.as_at, eqn, None) if visitor.as_there else _call
+            place = functools.partial(origin.as_at, eqn, None) if visitor.as_there else _call
             outs, found = place(carry, args, payload)
             records.update(found)
             return outs
@@ -160,8 +160,8 @@ def _visited(
 ) -> Any:
     at_point = functools.partial(visitor.visit, visit.point)
     if visitor.as_there:
-        edit = lambda value, given: compat.edited(at_point(value, given)[0])
-        value, note = compat.as_at(visit.eqn, visit.stack, edit, value, payload.get(visit.point)), None
+        edit = lambda value, given: kinds.edited(at_point(value, given)[0])
+        value, note = origin.as_at(visit.eqn, visit.stack, edit, value, payload.get(visit.point)), None
     else:
         value, note = at_point(value, payload.get(visit.point))
     value = finish(value)
@@ -181,7 +181,7 @@ def _record_shapes(plan: Plan, visitor: Visitor) -> Records:
     recorded = visitor.recorded
     if recorded is None:
         return {}
-    stacked = lambda name, met: jax.tree.map(lambda s: compat.struct(s, met.lead), recorded(name, met.value))
+    stacked = lambda name, met: jax.tree.map(lambda s: types.struct(s, met.lead), recorded(name, met.value))
     return {name: stacked(name, met) for name, met in plan.points.items()}
 
 
@@ -219,14 +219,14 @@ class _Planner:
                 cores.append(self._entered(eqn, inside[span.start]))
             else:
                 cores.append(_stretch(jaxpr, span, versions))
-        if compat.is_staging():
+        if jaxprs.is_staging():
             cores = _shared(cores)
         steps = [_step(jaxpr, core, span, versions, sites) for core, span in zip(cores, spans, strict=True)]
         return Plan(closed, steps, _points(steps))
 
     def _entered(self, eqn: Any, inside: Mapping[Site, str]) -> _Entered:
         plans = []
-        for branch, sub in enumerate(compat.jaxprs_of(eqn)):
+        for branch, sub in enumerate(jaxprs.jaxprs_of(eqn)):
             within = {s._replace(calls=s.calls[1:]): name for s, name in inside.items() if s.calls[0][1] == branch}
             plans.append(self.plan(sub, within))
         return _Entered(self._kind_of(eqn) or "", eqn, plans)
@@ -241,7 +241,7 @@ def _step(jaxpr: Any, core: _Core, span: Span, versions: Versions, sites: Mappin
 
 def _visit(jaxpr: Any, site: Site, sites: Mapping[Site, str]) -> _Visit:
     eqn = jaxpr.eqns[site.equation]
-    return _Visit(sites[site], eqn, site.stack, compat.struct(eqn.outvars[site.result or 0].aval))
+    return _Visit(sites[site], eqn, site.stack, types.struct(eqn.outvars[site.result or 0].aval))
 
 
 def _stretch(jaxpr: Any, span: Span, versions: Versions) -> _Stretch:
@@ -249,8 +249,8 @@ def _stretch(jaxpr: Any, span: Span, versions: Versions) -> _Stretch:
     eqns = jaxpr.eqns[span.start : span.stop]
     made = {v: None for eqn in eqns for v in eqn.outvars}
     invars = {v: None for eqn in eqns for v in eqn.invars if not is_literal(v) and v not in made}
-    closed = compat.stretch(jaxpr, eqns, list(invars), [v for v in made if versions.is_needed(v, span.stop)])
-    return _Stretch(closed, functools.partial(compat.evaluate, closed))
+    closed = jaxprs.stretch(jaxpr, eqns, list(invars), [v for v in made if versions.is_needed(v, span.stop)])
+    return _Stretch(closed, functools.partial(jaxprs.evaluate, closed))
 
 
 def _shared(cores: Sequence[_Core]) -> list[_Core]:
@@ -258,7 +258,7 @@ def _shared(cores: Sequence[_Core]) -> list[_Core]:
 
     For when they are staged out: an inlined jit leaves no trace in what is compiled. Op by op it would compile them.
     """
-    signatures = [compat.signature(core.closed.jaxpr) if isinstance(core, _Stretch) else None for core in cores]
+    signatures = [jaxprs.signature(core.closed.jaxpr) if isinstance(core, _Stretch) else None for core in cores]
     counts = collections.Counter(signatures)
     functions: dict[Any, Callable] = {}
     shared: list[_Core] = []
@@ -274,7 +274,7 @@ def _points(steps: Sequence[_Step]) -> dict[str, _Met]:
     for step in steps:
         core = step.core
         if isinstance(core, _Entered):
-            lead = (compat.scan_parts(core.eqn).length,) if core.kind == "scan" else ()
+            lead = (kinds.scan_parts(core.eqn).length,) if core.kind == "scan" else ()
             for inner in core.plans:
                 points |= {name: met._replace(lead=(*lead, *met.lead)) for name, met in inner.points.items()}
         named = [core.visit] if isinstance(core, _Named) else []

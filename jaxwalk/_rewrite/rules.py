@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 from jax import lax
 
-from .._jax import compat
+from .._jax import kinds, types
 
 Payload = dict[str, Any]
 Records = dict[str, Any]
@@ -44,7 +44,7 @@ def _jit(eqn: Any, bodies: Sequence[Body], args: Sequence[Any], payload: Payload
 
     inner.__name__ = eqn.params["name"]  # what profilers and XLA's dumps call it
     records = dict.fromkeys(body.records)
-    options = compat.jit_options(eqn, 1, lambda shardings: (shardings, records))
+    options = kinds.jit_options(eqn, 1, lambda shardings: (shardings, records))
     return jax.jit(inner, **options)(body.own(payload), *args)
 
 
@@ -60,7 +60,7 @@ def _checkpoint(eqn: Any, bodies: Sequence[Body], args: Sequence[Any], payload: 
 
 def _scan(eqn: Any, bodies: Sequence[Body], args: Sequence[Any], payload: Payload) -> Result:
     (body,) = bodies
-    parts = compat.scan_parts(eqn)
+    parts = kinds.scan_parts(eqn)
     consts, carry, xs = _split(args, parts.consts, parts.carry)
 
     def step(carry, inputs):
@@ -82,7 +82,7 @@ def _cond(eqn: Any, bodies: Sequence[Body], args: Sequence[Any], payload: Payloa
         def inner(payload, *operands):
             outs, records = body.run(body.own(payload), operands)
             others = {name: record for name, record in zeros.items() if name not in records}
-            return outs, records | jax.tree.map(compat.zeros, others)
+            return outs, records | jax.tree.map(types.zeros, others)
 
         return inner
 

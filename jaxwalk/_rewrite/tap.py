@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 from jax.custom_derivatives import SymbolicZero
 
-from .._jax import compat
+from .._jax import jaxprs, types
 from .._points.point import Point
 
 
@@ -57,8 +57,8 @@ def delta_tap(point: Point) -> Tap:
 
     The slot is made inside the traced function, as zeros: as an argument it would cost memory.
     """
-    slot = compat.zeros(compat.struct(point.type, loops(point)))
-    through = _staged_tap if compat.is_staging() else tap
+    slot = types.zeros(types.struct(point.type, loops(point)))
+    through = _staged_tap if jaxprs.is_staging() else tap
     return Tap(slot, lambda x, slot: (through(x, slot), None), None, lambda delta, output: delta)
 
 

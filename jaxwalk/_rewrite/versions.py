@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from .._jax.compat import is_literal
+from .._jax.jaxprs import is_literal
 from .._points.point import Site
 
 Key: TypeAlias = Any  # a variable of a jaxpr, as it is last; or (variable, n), as it is after its first n visits

@@ -1,35 +1,13 @@
-"""The user's source: which files are theirs, and what a line of it assigns."""
+"""The statements and functions of a source file, and what each assigns."""
 
 from __future__ import annotations
 
 import ast
-import fnmatch
 import functools
 import linecache
-import os
-import sysconfig
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
-from types import CodeType, ModuleType
-from typing import Any, NamedTuple, TypeAlias
-
-from .._errors import ArgumentError, shown
-from .._jax.compat import LIBRARIES, place_of
-
-Source: TypeAlias = str | ModuleType | Sequence[Any] | None
-
-_INSTALLED = tuple(
-    os.path.realpath(path) + os.sep
-    for name, path in sysconfig.get_paths().items()
-    if name in ("stdlib", "platstdlib", "purelib", "platlib")
-)
-
-
-class Users(NamedTuple):
-    """Whether a file is the user's, and whether it is because `source` asks for it."""
-
-    has: Callable[[str], bool]
-    asked_for: Callable[[str], bool]
+from types import CodeType
+from typing import NamedTuple
 
 
 class Line(NamedTuple):
@@ -44,59 +22,6 @@ class Line(NamedTuple):
     line: int
     column: int
     label: str | None
-
-
-def is_users(source: Source) -> Users:
-    """Whether a file is the user's: it is no part of Python and not installed; or `source` asks for it.
-
-    Arguments:
-        source: more files that count as the user's: a glob, a module, or a list of these.
-
-    Raises:
-        ArgumentError: `source` is none of these.
-    """
-    patterns = list(_patterns(source))
-
-    @functools.cache
-    def check(file: str) -> bool:
-        return matches(file) or not _is_installed(file)
-
-    @functools.cache
-    def matches(file: str) -> bool:
-        return any(fnmatch.fnmatchcase(file, pattern) for pattern in patterns)
-
-    return Users(check, matches)
-
-
-def _is_installed(file: str) -> bool:
-    if file.startswith("<frozen") or file.startswith(LIBRARIES):
-        return True
-    path = os.path.realpath(file)
-    return path.startswith((*_INSTALLED, *LIBRARIES)) or bool(
-        {"site-packages", "dist-packages"} & {*path.split(os.sep)}
-    )
-
-
-def _patterns(source: Source) -> Iterable[str]:
-    if source is None:
-        return
-    if isinstance(source, str) and source:
-        yield source
-    elif isinstance(source, ModuleType):
-        yield from _files_of(source)
-    elif isinstance(source, Iterable) and not isinstance(source, str):
-        for item in source:
-            yield from _patterns(item)
-    else:
-        raise ArgumentError(f"`source` is {shown(source)}; it must be a glob of files, a module, or a list of these.")
-
-
-def _files_of(module: ModuleType) -> Iterable[str]:
-    if paths := list(getattr(module, "__path__", ())):
-        return [os.path.join(path, "*") for path in paths]
-    if file := getattr(module, "__file__", None):
-        return [file]
-    raise ArgumentError(f"`source` is the module `{module.__name__}`, which has no file; give one that has, or a glob.")
 
 
 # Lines ----------------------------------------------------------------------------------------------------
@@ -212,16 +137,6 @@ def _target(node: ast.expr) -> str | None:
         return None if None in parts else ",".join(part or "" for part in parts)
     written = ast.unparse(node)
     return None if any(mark in written for mark in "/#:\n") else written
-
-
-def written(file: str, line: int) -> str:
-    """A place in the source as "file.py:12"; "" if there is no file."""
-    return f"{os.path.basename(file)}:{line}" if file else ""
-
-
-def source_of(eqn: Any) -> str:
-    """The line of the user's source that an equation comes from, as "file.py:12", or ""."""
-    return written(*place_of(eqn) or ("", 0))
 
 
 def has_source(file: str) -> bool:

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-from .._jax import compat
-from .._jax.compat import Closed
+from .._jax import jaxprs, origin
+from .._jax.jaxprs import Closed
 from .bytecode import Flow, Loop
 from .passes import Frames, Pass
 from .statements import Line
@@ -64,7 +64,7 @@ class Observer:
         is_one_line: Callable[[CodeType, Loop], bool],
     ):
         self._is_users, self._line, self._flow, self._is_one_line = is_users, line, flow, is_one_line
-        self._takes = compat.takes_tracebacks()
+        self._takes = origin.takes_tracebacks()
         self._frames: dict[int, _Frame] = {}
         self._seen: dict[Any, collections.deque[Seen]] = {}
 
@@ -155,7 +155,7 @@ def seen_at(eqn: Any, frames: Frames) -> Sequence[Pass] | None:
 def _in_order(jaxpr: Any) -> Iterator[Any]:
     """The equations in the order in which they were made: what one runs was traced before it."""
     for eqn in jaxpr.eqns:
-        for closed in compat.jaxprs_of(eqn):
+        for closed in jaxprs.jaxprs_of(eqn):
             yield from _in_order(closed.jaxpr)
         yield eqn
 
@@ -168,4 +168,4 @@ def _agree(places: Sequence[tuple[CodeType, int]], seen: Sequence[tuple[CodeType
     """Whether a traceback is of a moment seen. JAX cuts one off where a trace begins: what goes on is JAX itself."""
     length = min(len(places), len(seen))
     same = all(a[0] is b[0] and a[1] == b[1] for a, b in zip(places[:length], seen[:length], strict=True))
-    return same and (length == len(seen) or seen[length][0].co_filename.startswith(compat.LIBRARIES))
+    return same and (length == len(seen) or seen[length][0].co_filename.startswith(origin.LIBRARIES))

@@ -9,14 +9,14 @@ import jax
 import jax.numpy as jnp
 
 from .._errors import ArgumentError, shown
-from .._jax.stage import is_value, renamed_after
+from .._jax.leaves import is_value, renamed_after
 from .._jax.types import holds
 from .._points.at import point_named
 from .._points.find import find
 from .._points.point import Point, Points
 from .._points.read import check_by
 from .._rewrite.rewire import Visitor, plan, run
-from .._source.statements import Source
+from .._source.files import Source
 
 
 def intervene(fun: Callable, edits: Mapping[str, Any], *, by: str | None = None, source: Source = None) -> Callable:

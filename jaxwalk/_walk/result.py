@@ -12,7 +12,7 @@ import numpy as np
 from jax.core import Tracer
 
 from .._errors import ArgumentError, PointError, counted, listed, shown
-from .._jax.stage import is_value
+from .._jax.leaves import is_value
 from .._jax.types import widened
 from .._kinks.kink import Kinks
 from .._points.named import Named

@@ -9,18 +9,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .._callables import check_keep
 from .._errors import ArgumentError, PointError, listed
-from .._jax.stage import Staged, as_arrays, renamed_after
+from .._jax.leaves import as_arrays, renamed_after
+from .._jax.stage import Staged
 from .._points.at import At, choose
 from .._points.find import find
 from .._points.named import Named
 from .._points.point import Point, Points
 from .._points.read import check_by
-from .._rewrite.keep import check_keep, keep_taps
+from .._rewrite.keep import keep_taps
 from .._rewrite.rewire import Visitor, plan, run
 from .._rewrite.rules import Records
 from .._rewrite.tap import Tap, delta_tap
-from .._source.statements import Source
+from .._source.files import Source
 from .memory import warn_if_large
 from .result import Walk
 

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._callables import check_keep
 from .._errors import ArgumentError, listed, shown
-from .._rewrite.keep import check_keep
 from ._statistic import State, Statistic, numpy_of
 from ._sums import all_means, all_sums, merge_means, real, sums
 

@@ -14,6 +14,7 @@ from jax import lax
 
 import jaxwalk as jw
 from jaxwalk._evaluate.identity import _said, program
+from jaxwalk._jax import jaxprs
 
 ARRAY, OTHER = np.arange(3, dtype=np.float32), np.array([0, 1, 2.0000002], np.float32)
 X = [np.ones((2, 3), np.float32)]
@@ -39,7 +40,7 @@ def told_apart(out, one, other):
 
 
 def traced(fun):
-    return program(jw._compat.trace(fun, ARRAY)[0])
+    return program(jaxprs.trace(fun, ARRAY)[0])
 
 
 CLOSURES = {
@@ -107,14 +108,14 @@ def test_it_is_the_same_in_another_process():
     """Sets of strings, and addresses, come otherwise in each."""
     script = """
 import jax, jax.numpy as jnp, numpy as np
-from jaxwalk._jax import compat
+from jaxwalk._jax import jaxprs
 from jaxwalk._evaluate import identity
 mesh = jax.make_mesh((1, 1, 1), ("alpha", "beta", "gamma"), axis_types=(jax.sharding.AxisType.Auto,) * 3)
 spec = jax.sharding.PartitionSpec()
 fun = jax.shard_map(lambda x: jax.nn.silu(x), mesh=mesh, in_specs=spec, out_specs=spec)
 policy = jax.checkpoint_policies.save_only_these_names("a", "b", "c")
 loss = jax.grad(lambda x: jnp.sum(jax.checkpoint(fun, policy=policy)(x)))
-print(identity.program(compat.trace(loss, np.ones(3, np.float32))[0]))
+print(identity.program(jaxprs.trace(loss, np.ones(3, np.float32))[0]))
 """
 
     def run(seed):
@@ -153,7 +154,7 @@ def test_on_how_many_devices_a_function_divides_itself_does(tmp_path):
         spec = jax.sharding.PartitionSpec("i")
         return jax.shard_map(lambda x: x - jnp.max(x), mesh=mesh, in_specs=spec, out_specs=spec)
 
-    digests = [program(jw._compat.trace(divided(devices), np.arange(4.0))[0]) for devices in (1, 1, 2)]
+    digests = [program(jaxprs.trace(divided(devices), np.arange(4.0))[0]) for devices in (1, 1, 2)]
     assert digests[0] == digests[1] != digests[2]
 
 

@@ -18,7 +18,7 @@ from flax import linen, nnx
 from jax import lax
 
 import jaxwalk as jw
-from jaxwalk._model.scoped import ROOT
+from jaxwalk._jax.origin import ROOT
 
 KEYS = jax.random.split(jax.random.key(0), 8)
 X = jnp.array([0.3, -0.7])

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 import jaxwalk as jw
 from helpers import examples
-from jaxwalk._jax import compat
+from jaxwalk._jax import jaxprs
 from jaxwalk._points.read import read
 from jaxwalk._rewrite.rewire import plan
 from programs import programs, scoped, slots, tagged, with_epsilons
@@ -71,9 +71,9 @@ def test_what_intervene_returns_has_the_same_points(program):
 
 def signatures(fun):
     """The signatures of the stretches between the points of `fun`, as the plan sees them."""
-    closed, _ = compat.trace(fun, X)
+    closed, _ = jaxprs.trace(fun, X)
     steps = [step.core for step in plan(closed, read(closed, [True]).values()).steps]
-    return [compat.signature(step.closed.jaxpr) for step in steps if hasattr(step, "closed")]
+    return [jaxprs.signature(step.closed.jaxpr) for step in steps if hasattr(step, "closed")]
 
 
 def test_stretches_are_equal_only_if_they_say_the_same():

@@ -4,7 +4,8 @@ import os
 import pytest
 
 import jaxwalk as jw
-from jaxwalk._source.statements import Positions, function_at, is_users, lines_of, text_of
+from jaxwalk._source.files import is_users
+from jaxwalk._source.statements import Positions, function_at, lines_of, text_of
 
 
 def test_whose_a_file_is():

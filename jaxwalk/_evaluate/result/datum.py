@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..._errors import lacking
+from ..._optional import pandas
 from ..._points.named import Named
 from ..._points.point import Points
 from ..._show.table import Table, fitted, html, number, text
@@ -92,16 +92,3 @@ def _culprits(count: int) -> str:
     return (
         "No data" if not count else "The datum of largest loss" if count == 1 else f"The {count} data of largest loss"
     )
-
-
-def pandas() -> Any:
-    """The module, imported where it is used.
-
-    Raises:
-        ImportError: it is not installed.
-    """
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError(lacking("`to_pandas` needs", "pandas", "store")) from error
-    return pandas

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..._errors import counted, listed
+from ..._optional import pandas
 from ..._points.named import Named
 from ..._points.point import Point, Points
 from ..._show.table import Table, fitted, html, number, numbers, text
 from . import archive
-from .datum import Data, pandas
+from .datum import Data
 
 COLUMNS = 8  # of statistics that the table of points has; of more of them
 TOLD = ("output_mean", "output_std", "output_max", "output_zeros", "delta_l2", "delta_max", "delta_zeros")

@@ -7,18 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..._errors import StoreError, lacking
+from ..._errors import StoreError
+from ..._optional import pyarrow_parquet
 
 DTYPES = ("int64", "float32", "float64")
-
-
-def parquet() -> Any:
-    """The module `pyarrow.parquet`, imported when it is needed."""
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise StoreError(lacking("`out` needs", "pyarrow", "store")) from error
-    return pyarrow.parquet
 
 
 def packed(rows: Mapping[str, np.ndarray]) -> memoryview:
@@ -27,7 +19,7 @@ def packed(rows: Mapping[str, np.ndarray]) -> memoryview:
 
     sink = pyarrow.BufferOutputStream()
     table = pyarrow.Table.from_arrays([_column(column) for column in rows.values()], list(rows))
-    parquet().write_table(table, sink, use_dictionary=False)  # norms seldom repeat
+    pyarrow_parquet().write_table(table, sink, use_dictionary=False)  # norms seldom repeat
     return memoryview(sink.getvalue())
 
 

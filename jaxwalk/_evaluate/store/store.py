@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..._errors import ArgumentError, StoreError, counted, listed, shown
+from ..._optional import pyarrow_parquet
 from . import directory as _directory
 from . import disk
 from . import rows as _rows
@@ -59,7 +60,7 @@ class Store:
             StoreError: pyarrow is not installed; the directory is a file, cannot be written, holds something else, or
                 holds an evaluation that is not to be resumed, has another identity, is damaged, or is being written.
         """
-        _rows.parquet()
+        pyarrow_parquet()
         if not isinstance(directory, str | os.PathLike):
             raise ArgumentError(f"`out` is {shown(directory)}; give the path of a directory.")
         directory = Path(os.path.abspath(directory))

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._errors import ArgumentError, FormulaError, shown
-from ..._jax import compat
-from ..._jax.stage import is_array, renamed_after
+from ..._jax import jaxprs
+from ..._jax.leaves import is_array, renamed_after
 from .arithmetic import Arithmetic, Refused, Unsupported, holds_entries
 from .fractions import simplest
 from .run import run_on_entries
@@ -60,7 +60,7 @@ def exact(fun: Callable) -> Callable:
             args, kwargs = jax.tree.unflatten(tree, merged)
             return fun(*args, **kwargs)
 
-        closed, shapes = compat.trace(flat, *(_stand_in(leaves[i][1]) for i in traced))
+        closed, shapes = jaxprs.trace(flat, *(_stand_in(leaves[i][1]) for i in traced))
         results = run_on_entries(closed, values, RATIONAL)
         return jax.tree.unflatten(jax.tree.structure(shapes), [_plain(r) for r in results])
 

@@ -12,28 +12,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..._jax import compat
+from ..._jax import jaxprs, kinds
 from .arithmetic import Unsupported, as_entries, holds_entries
 from .rearrange import Entries, convolved, multiplied, scatter_added, windows
 
 
 def by_jax(eqn: Any, operands: Sequence[Any]) -> list[Any]:
     with jax.ensure_compile_time_eval():
-        return compat.apply(eqn, [x if hasattr(x, "aval") else jnp.asarray(x) for x in operands])
+        return jaxprs.apply(eqn, [x if hasattr(x, "aval") else jnp.asarray(x) for x in operands])
 
 
 # What calls a jaxpr ---------------------------------------------------------------------------------------
 
 
 def call(run: Any, eqn: Any, operands: list[Any], used: list[bool]) -> list[Any]:
-    bodies = compat.jaxprs_of(eqn)
+    bodies = jaxprs.jaxprs_of(eqn)
     if len(bodies) != 1 or len(bodies[0].jaxpr.invars) != len(operands):
         raise Unsupported("what it calls could not be told")
     return run.jaxpr(bodies[0], operands, used)
 
 
 def _scan(run: Any, eqn: Any, operands: list[Any], used: list[bool]) -> list[Any]:
-    (body,), parts = compat.jaxprs_of(eqn), compat.scan_parts(eqn)
+    (body,), parts = jaxprs.jaxprs_of(eqn), kinds.scan_parts(eqn)
     consts, carry = operands[: parts.consts], operands[parts.consts : parts.consts + parts.carry]
     xs = operands[parts.consts + parts.carry :]
     rows: list[Any] = [None] * parts.length
@@ -65,7 +65,7 @@ def _stacked(rows: Sequence[Any], aval: Any, run: Any) -> Any:
 
 def _cond(run: Any, eqn: Any, operands: list[Any], used: list[bool]) -> list[Any]:
     index, *args = operands
-    branches = compat.jaxprs_of(eqn)
+    branches = jaxprs.jaxprs_of(eqn)
     if not holds_entries(index):
         return run.jaxpr(branches[min(max(int(index), 0), len(branches) - 1)], args, used)
     if len(branches) > 2:
@@ -78,7 +78,7 @@ def _cond(run: Any, eqn: Any, operands: list[Any], used: list[bool]) -> list[Any
 
 
 def _while(run: Any, eqn: Any, operands: list[Any], used: list[bool]) -> list[Any]:
-    test, body = compat.close(eqn.params["cond_jaxpr"]), compat.close(eqn.params["body_jaxpr"])
+    test, body = jaxprs.close(eqn.params["cond_jaxpr"]), jaxprs.close(eqn.params["body_jaxpr"])
     a, b = eqn.params["cond_nconsts"], eqn.params["cond_nconsts"] + eqn.params["body_nconsts"]
     carry = operands[b:]
     while True:

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._errors import FormulaError
-from ..._jax import compat, primitives
-from ..._jax.compat import Closed, is_literal
-from ..._source.statements import source_of
+from ..._jax import jaxprs, kinds, primitives
+from ..._jax.jaxprs import Closed, is_literal
+from ..._jax.origin import source_of
 from .arithmetic import Arithmetic, Refused, Unsupported, as_entries, holds_entries
 from .rearrange import MOVES, PLACES, Entries, moved
 from .rules import CALLS, LOGICAL, OF_INTEGERS, RULES, by_jax, call
@@ -43,7 +43,7 @@ class _Run:
 
     def __init__(self, arithmetic: Arithmetic):
         self.arithmetic = arithmetic
-        self.kind_of, self.name_of = compat.kinds(), primitives.names()
+        self.kind_of, self.name_of = kinds.kinds(), primitives.names()
         self.done = 0
         self.at: Any = None  # the equation that is run
 
@@ -63,7 +63,7 @@ class _Run:
         return [read(v) if n else None for v, n in zip(jaxpr.outvars, needed, strict=True)]
 
     def literal(self, literal: Any) -> Any:
-        return self.value(compat.literal_array(literal))
+        return self.value(jaxprs.literal_array(literal))
 
     def value(self, value: Any) -> Any:
         """A value as it is kept: floats as entries, all else as it is."""
@@ -74,7 +74,7 @@ class _Run:
     def equation(self, eqn: Any, operands: list[Any], used: list[bool]) -> list[Any]:
         try:
             kind = self.kind_of(eqn)
-            if compat.calls_a_jaxpr(eqn):
+            if jaxprs.calls_a_jaxpr(eqn):
                 return call(self, eqn, operands, used)
             if kind == "custom_jvp" and primitives.is_bell(eqn):
                 self.at = eqn

@@ -10,12 +10,12 @@ import jax
 import numpy as np
 
 from ..._errors import ArgumentError, FormulaError, shown
-from ..._jax import compat
-from ..._jax.stage import is_array
+from ..._jax import jaxprs
+from ..._jax.leaves import is_array
+from ..._optional import sympy
 from ..entries.arithmetic import Entries, as_entries
 from ..entries.run import run_on_entries
 from .symbols import LIMIT, symbolic
-from .sympy import sympy
 from .tidy import tidied
 
 
@@ -65,7 +65,7 @@ def formula(fun: Callable, *args: Any, names: Sequence[str] | None = None) -> An
         return fun(*jax.tree.unflatten(tree, merged))
 
     stand_ins = [jax.ShapeDtypeStruct(leaves[i][1].shape, leaves[i][1].dtype) for i in traced]
-    closed, shapes = compat.trace(flat, *stand_ins)
+    closed, shapes = jaxprs.trace(flat, *stand_ins)
     results = run_on_entries(closed, symbols, symbolic())
     return jax.tree.unflatten(jax.tree.structure(shapes), [as_formula(r) for r in results])
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from ..._optional import sympy
 from ..entries.arithmetic import Arithmetic, Unsupported
 from ..entries.fractions import is_short, shortest_decimal, simplest
-from .cases import comparison, extreme_of, select
-from .sympy import check_length, sympy
+from .cases import check_length, comparison, extreme_of, select
 
 LIMIT = 2_000  # symbols
 STEPS = 200_000  # operations on entries

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ..._optional import sympy
 from ..notation.names import SUPERSCRIPTS
-from .sympy import sympy
 
 
 def text_of(expression: Any, known: Mapping[str, Any]) -> str:

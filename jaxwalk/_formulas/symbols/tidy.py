@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..._errors import FormulaError
-from .cases import cases, rebuilt, replaced
-from .sympy import check_length, sympy
+from ..._optional import sympy
+from .cases import cases, check_length, rebuilt, replaced
 
 
 def tidied(expression: Any) -> Any:

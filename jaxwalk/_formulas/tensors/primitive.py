@@ -9,7 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ..._jax import compat
+from ..._jax import jaxprs
 
 
 class Primitive:
@@ -40,12 +40,12 @@ class Primitive:
             jnp.broadcast_to(jnp.asarray(a, v.aval.dtype), v.aval.shape)
             for a, v in zip(arrays, self.eqn.invars, strict=True)
         ]
-        return np.asarray(compat.apply(self.eqn, args)[self.index])
+        return np.asarray(jaxprs.apply(self.eqn, args)[self.index])
 
 
 def parameters(eqn: Any) -> Iterator[str]:
     """name=value, but for those that say nothing: None, False and no entries."""
-    bodies = [id(body.jaxpr) for body in compat.jaxprs_of(eqn)]
+    bodies = [id(body.jaxpr) for body in jaxprs.jaxprs_of(eqn)]
     for name, value in eqn.params.items():
         if not _is_nothing(value):
             yield f"{name}={'…' if _is_function(value, bodies) else _shown(value)}"

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..._jax import compat, primitives
-from ..._jax.compat import Closed, is_literal
+from ..._jax import jaxprs, kinds, primitives
+from ..._jax.jaxprs import Closed, is_literal
 from . import read_windows
 from .primitive import Primitive
 from .term import Term, is_number
@@ -28,13 +28,13 @@ def read_terms(terms: Terms, closed: Closed, args: Sequence[Term]) -> list[Term]
 class _Reader:
     def __init__(self, terms: Terms):
         self.terms = terms
-        self.kind_of, self.name_of = compat.kinds(), primitives.names()
+        self.kind_of, self.name_of = kinds.kinds(), primitives.names()
 
     def jaxpr(self, closed: Closed, args: Sequence[Term]) -> list[Term]:
         jaxpr = closed.jaxpr
         env: dict[Any, Term] = dict(zip(jaxpr.invars, args, strict=True))
         env |= {v: self.terms.constant(c) for v, c in zip(jaxpr.constvars, closed.consts, strict=True)}
-        read = lambda v: self.terms.constant(compat.literal_array(v)) if is_literal(v) else env[v]
+        read = lambda v: self.terms.constant(jaxprs.literal_array(v)) if is_literal(v) else env[v]
         for eqn in jaxpr.eqns:
             env.update(zip(eqn.outvars, self.equation(eqn, [read(v) for v in eqn.invars]), strict=True))
         return [read(v) for v in jaxpr.outvars]
@@ -47,8 +47,8 @@ class _Reader:
             shape = eqn.outvars[0].aval.shape
             square = self.terms.power(args[0], 2, shape)
             return [self.terms.each("function", [self.terms.negative(square)], shape, "exp")]
-        if kind in ("jit", "checkpoint", "custom_jvp", "custom_vjp") or compat.calls_a_jaxpr(eqn):
-            (body,) = compat.jaxprs_of(eqn)
+        if kind in ("jit", "checkpoint", "custom_jvp", "custom_vjp") or jaxprs.calls_a_jaxpr(eqn):
+            (body,) = jaxprs.jaxprs_of(eqn)
             return self.jaxpr(body, args)
         shapes = [v.aval.shape for v in eqn.outvars]
         if kind is None and any(a.op == "constant" for a in args) and (found := self.constants(eqn, args)) is not None:
@@ -70,7 +70,7 @@ class _Reader:
             return None
         typed = [jnp.asarray(v, x.aval.dtype) for v, x in zip(values, eqn.invars, strict=True)]
         with jax.ensure_compile_time_eval():
-            return [self.terms.constant(result) for result in compat.apply(eqn, typed)]
+            return [self.terms.constant(result) for result in jaxprs.apply(eqn, typed)]
 
     def value(self, x: Term) -> Any:
         """The numbers of a term without variables, if they are at hand."""

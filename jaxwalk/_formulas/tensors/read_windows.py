@@ -9,9 +9,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from .term import Term, is_number
+from .term import Convolution, Flip, Padding, Pooling, Slide, Term, is_number
 from .terms import Terms
-from .windows import Convolution, Flip, Padding, Pooling, Slide
 
 SPATIAL = {0: "", 1: "w", 2: "hw", 3: "dhw"}
 REGROUPED = 10_000_000  # entries of a kernel whose groups are looked for

@@ -17,8 +17,7 @@ import numpy as np
 
 from ..entries.fractions import is_short, simplest
 from .recognise import conjugates, softmax_axes, softmax_back, softmax_in
-from .term import Term, is_number
-from .windows import Convolution
+from .term import Convolution, Term, is_number
 
 
 class Terms:

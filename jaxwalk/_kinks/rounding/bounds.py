@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from ..._jax import compat
+from ..._jax import jaxprs
 from ..._jax.types import widened
 
 
@@ -94,7 +94,7 @@ class Step(NamedTuple):
 
     def again(self, values: Sequence[Any]) -> list[Any]:
         """The results at other operands."""
-        return compat.apply(self.eqn, values)
+        return jaxprs.apply(self.eqn, values)
 
     def share(self) -> float | None:
         """The largest share, if all errors are shares of their values; None else."""

@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..._jax import compat
+from ..._jax import jaxprs
 from ..._jax.primitives import primitive
 from .bounds import Error, Rounded, Step, bound, is_inexact, size, unit
 from .functions import SMOOTH, TRANSCENDENTAL, add, div, first_order, integer_pow, largest, mul, same, smooth
@@ -82,7 +82,7 @@ def _unknown(eqn: Any, xs: Sequence[Rounded], zs: Sequence[Any]) -> tuple[list[E
         new = [x.value for x in xs]
         for i, value in zip(floats, values, strict=True):
             new[i] = value
-        return [z for z in compat.apply(eqn, new) if is_inexact(z)]
+        return [z for z in jaxprs.apply(eqn, new) if is_inexact(z)]
 
     values = tuple(xs[i].value for i in floats)
     moves = tuple(bound(xs[i]).astype(xs[i].value.dtype) for i in floats)

@@ -11,7 +11,7 @@ import pytest
 
 import jaxwalk as jw
 from jaxwalk._cli.data.open import open_data
-from jaxwalk._evaluate.result.datum import pandas
+from jaxwalk._optional import pandas
 
 pytestmark = pytest.mark.once
 

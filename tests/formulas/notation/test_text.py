@@ -12,7 +12,7 @@ from jaxwalk._formulas.notation.repeats import written
 from jaxwalk._formulas.notation.text import TEXT
 from jaxwalk._formulas.tensors.read import read_terms
 from jaxwalk._formulas.tensors.terms import Terms
-from jaxwalk._jax.compat import close
+from jaxwalk._jax.jaxprs import close
 
 pytestmark = pytest.mark.usefixtures("float64")
 

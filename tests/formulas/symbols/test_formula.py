@@ -17,7 +17,7 @@ from jaxwalk._formulas.entries.exact import _OPERATIONS
 from jaxwalk._formulas.entries.rearrange import MOVES
 from jaxwalk._formulas.entries.rules import CALLS, RULES
 from jaxwalk._formulas.symbols.symbols import symbolic
-from jaxwalk._jax import compat, primitives
+from jaxwalk._jax import kinds, primitives
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -295,7 +295,7 @@ def test_every_primitive_is_told_and_every_rule_has_one():
     newer = {"stack", "unstack", "tile", "log2", "one_minus_square"}  # not yet primitives in jax 0.8
     assert found | newer == set(table) | newer
     assert set(RULES) | MOVES <= found | newer
-    assert set(CALLS) <= set(compat._one_liners())
+    assert set(CALLS) <= set(kinds._one_liners())
     inner = {"sum", "prod", "and", "or", "truncate", "logsumexp", "integer_pow", "round", "bell"}
     for operations in (symbolic().operations, _OPERATIONS):
         assert set(operations) - inner <= found | newer

@@ -10,7 +10,7 @@ from jax import lax
 
 import jaxwalk as jw
 from helpers import examples
-from jaxwalk._jax import compat
+from jaxwalk._jax import jaxprs
 from jaxwalk._kinks.analysis import Analysis
 from jaxwalk._kinks.program import flatten
 from jaxwalk._kinks.rounding.bounds import Rounded, bound, rounded_input
@@ -21,7 +21,7 @@ R = np.random.default_rng(0)
 
 def bounds(fun, *args, read=Rounded):
     """The result of `fun`, compiled, and the bound on its rounding error."""
-    analysis = Analysis(flatten(compat.trace(fun, *args)[0], jw.Points()))
+    analysis = Analysis(flatten(jaxprs.trace(fun, *args)[0], jw.Points()))
 
     def run(*args):
         (result,), _ = analysis.run([read(a) for a in args])

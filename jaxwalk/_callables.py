@@ -1,0 +1,46 @@
+"""What a function takes, looked at before it is called."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from ._errors import ArgumentError, shown
+
+
+def needed_arguments(name: str, layer: Callable) -> int:
+    """Returns how many arguments a layer cannot do without.
+
+    Raises:
+        ArgumentError: it does not say what it takes, or needs a keyword argument.
+    """
+    try:
+        parameters = inspect.signature(layer).parameters.values()
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"Layer `{name}` does not say what arguments it takes; wrap it in a lambda: `lambda x: f(x)`."
+        ) from None
+    required = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    if any(p.kind is p.KEYWORD_ONLY for p in required):
+        raise ArgumentError(f"Layer `{name}` needs a keyword argument; fix it with `functools.partial` or a lambda.")
+    return len(required)
+
+
+def check_keep(keep: Any) -> None:
+    """Before it is called: what is raised within it is the user's own.
+
+    Raises:
+        ArgumentError: it is no function, or does not take two arguments.
+    """
+    if not callable(keep):
+        raise ArgumentError(f"`keep` is {shown(keep)}; it must be a function (output, delta) -> arrays.")
+    try:
+        takes = inspect.signature(keep)
+    except (TypeError, ValueError):  # as of some that are written in C
+        return
+    try:
+        takes.bind(None, None)
+    except TypeError:
+        fix = "give a function of these two"
+        raise ArgumentError(f"`keep` must take (output, delta), and what it takes is {takes}; {fix}.") from None

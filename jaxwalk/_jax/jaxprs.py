@@ -1,0 +1,134 @@
+"""Jaxprs: traced from a function, run, cut into stretches, compared."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer, eval_jaxpr
+
+
+def is_literal(v: Any) -> bool:
+    """Whether an operand is a constant written into the jaxpr. (Its class is slow to import.)"""
+    return hasattr(v, "val")
+
+
+class Closed(NamedTuple):
+    """A jaxpr with the values of its constvars (the two are one object since jax 0.11)."""
+
+    jaxpr: Any
+    consts: Sequence[Any]
+
+
+def close(jaxpr: Any) -> Closed:
+    """`Closed` of what a trace or an equation's parameters hold: a ClosedJaxpr or a Jaxpr."""
+    return Closed(jaxpr.jaxpr, jaxpr.consts) if hasattr(jaxpr, "consts") else Closed(jaxpr, ())
+
+
+def trace(fun: Callable, /, *args: Any, **kwargs: Any) -> tuple[Closed, Any]:
+    """The jaxpr of `fun` at its arguments, and the pytree of its results' shapes. Computes nothing."""
+    jaxpr, shapes = jax.make_jaxpr(fun, return_shape=True)(*args, **kwargs)
+    return close(jaxpr), shapes
+
+
+def evaluate(closed: Closed, args: Sequence[Any]) -> list[Any]:
+    """The results of a jaxpr, each equation bound by JAX itself, under its own source and name stack."""
+    return [as_array(result) for result in eval_jaxpr(closed.jaxpr, closed.consts, *args)]
+
+
+def as_array(value: Any) -> jax.Array:
+    """A result as an array: op by op, a constant may come out of a jaxpr as the literal that it is.
+
+    A mutable array stays one.
+    """
+    if isinstance(value, (jax.Array, Tracer)) or hasattr(jax.typeof(value), "inner_aval"):
+        return value
+    return jnp.asarray(value)
+
+
+def is_staging() -> bool:
+    """Whether what is computed now is being staged out, as under `jax.jit`, and not run op by op."""
+    return isinstance(jnp.zeros(()), Tracer)
+
+
+def signature(jaxpr: Any) -> Any:
+    """Two jaxprs of equal signature say the same in every respect, down to source lines and name stacks.
+
+    None if that cannot be told, or if there are side effects.
+    """
+    numbers: dict[Any, int] = {}
+
+    def seen(v: Any) -> Any:  # by `repr`, 0.0 is not -0.0
+        return repr(v.val) if is_literal(v) else numbers.setdefault(v, len(numbers)), v.aval
+
+    parts: list[Any] = [tuple(map(seen, jaxpr.invars))]
+    for eqn in jaxpr.eqns:
+        if eqn.effects:
+            return None
+        params = tuple((key, type(value), value) for key, value in eqn.params.items())
+        where = (eqn.ctx, eqn.source_info.name_stack, eqn.source_info.traceback)
+        parts.append((eqn.primitive, tuple(map(seen, eqn.invars)), tuple(map(seen, eqn.outvars)), params, where))
+    parts.append(tuple(map(seen, jaxpr.outvars)))
+    try:
+        hash(tuple(parts))
+    except TypeError:
+        return None
+    return tuple(parts)
+
+
+def stretch(jaxpr: Any, eqns: Sequence[Any], invars: Sequence[Any], outvars: Sequence[Any]) -> Closed:
+    """Some consecutive equations of a jaxpr, as a jaxpr of their own."""
+    return Closed(jaxpr.replace(constvars=[], invars=list(invars), outvars=list(outvars), eqns=list(eqns)), ())
+
+
+def _jaxprs_in(value: Any) -> Iterator[Closed]:
+    if hasattr(value, "eqns"):
+        yield close(value)
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from _jaxprs_in(item)
+
+
+def jaxprs_of(eqn: Any) -> list[Closed]:
+    """Every jaxpr in an equation's parameters (of a cond, its branches), in order."""
+    if not eqn.params:
+        return []
+    values = list(eqn.params.values())
+    if (prim := eqn.params.get("_prim")) is not None:
+        values += [vars(part) for part in (prim, *vars(prim).values()) if hasattr(part, "__dict__")]
+        values = [item for value in values for item in (value.values() if isinstance(value, dict) else [value])]
+    return [jaxpr for value in values for jaxpr in _jaxprs_in(value)]
+
+
+def touches_ref(eqn: Any) -> bool:
+    """Whether an equation has a mutable array (`jax.new_ref`) among its operands: it may write what is read later."""
+    return any(hasattr(v.aval, "inner_aval") for v in eqn.invars)
+
+
+def literal_array(literal: Any) -> np.ndarray:
+    """The number that is written into a jaxpr, in the dtype that it has there."""
+    return np.asarray(literal.val, literal.aval.dtype)
+
+
+def calls_a_jaxpr(eqn: Any) -> bool:
+    """Whether an equation only calls the one jaxpr it holds, as JAX leaves some behind where it differentiates."""
+    return bool(getattr(eqn.primitive, "call_primitive", False))
+
+
+def apply(eqn: Any, values: Sequence[Any]) -> list[Any]:
+    """The results of an equation at other operands; a primitive without a jaxpr inside takes any dtype."""
+    if jaxprs_of(eqn) or "_prim" in eqn.params:
+        given = {v: value for v, value in zip(eqn.invars, values, strict=True) if not is_literal(v)}
+        return evaluate(stretch(_nothing(), [eqn], list(given), eqn.outvars), list(given.values()))
+    results = eqn.primitive.bind(*values, **eqn.params)
+    return list(results) if eqn.primitive.multiple_results else [results]
+
+
+@functools.cache
+def _nothing() -> Any:
+    """A jaxpr of no equations, to be filled."""
+    return trace(lambda: ())[0].jaxpr

@@ -1,0 +1,182 @@
+"""Where an equation comes from: its scopes, the frames it was called from, its line of source."""
+
+from __future__ import annotations
+
+import collections
+import functools
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.core import Tracer
+
+from .jaxprs import evaluate, jaxprs_of, trace
+
+LIBRARIES = tuple(str(file.parent) + os.sep for file in map(Path, (jax.__file__, Path(__file__).parent)))
+
+# What a scope begins with whose name is a path from the model: it names its values whatever scopes are around it.
+ROOT = "."
+
+
+class ScopeElement(NamedTuple):
+    """An element of a name stack.
+
+    Attributes:
+        name: of the scope, or of the transform ("vmap", "jvp", "transpose") that what follows has been through.
+        is_transform: which of the two.
+        identity: equal for the equations of one opening of a scope, and for no others in their jaxpr.
+    """
+
+    name: str
+    is_transform: bool
+    identity: int
+
+
+def name_stack(eqn: Any) -> list[ScopeElement]:
+    """The scopes and transforms that an equation is in, the outermost first, in the jaxpr that holds it."""
+    stack = eqn.source_info.name_stack.stack
+    if not stack:
+        return []
+    transform = _transform_class()
+    return [ScopeElement(element.name, isinstance(element, transform), id(element)) for element in stack]
+
+
+@functools.cache
+def _transform_class() -> type:
+    mapped = jax.make_jaxpr(jax.vmap(jnp.sin))(jax.ShapeDtypeStruct((1,), jnp.float32))
+    return type(mapped.jaxpr.eqns[0].source_info.name_stack.stack[0])
+
+
+def frames_of(eqn: Any) -> list[tuple[Any, int]]:
+    """The frames that an equation was called from, the outermost first, as (code, offset of the instruction in bytes).
+
+    They start at the function that the equation's jaxpr was traced from. (jax does so itself since 0.9; before, those
+    around it come first, and may be of another call: traces are cached.)
+    """
+    traceback = eqn.source_info.traceback
+    if traceback is None:
+        return []
+    codes, offsets = traceback.raw_frames()
+    boundary = next((i for i, code in enumerate(codes) if code in _trace_boundaries()), len(codes))
+    return list(zip(codes[:boundary], offsets[:boundary], strict=True))[::-1]
+
+
+@functools.cache
+def takes_tracebacks() -> Any:
+    """The code object of the function of JAX that takes an equation's traceback: the innermost in it."""
+    return _eqns(lambda f: f)[0].source_info.traceback.raw_frames()[0][0]
+
+
+def stacks_of(jaxpr: Any) -> list[list[tuple[Any, int]]]:
+    """`frames_of` each equation; what one call has staged out at once, as functions of `jnp` do, shares one list."""
+    held: dict[int, list[tuple[Any, int]]] = {}
+    for eqn in jaxpr.eqns:
+        if id(eqn.source_info.traceback) not in held:
+            held[id(eqn.source_info.traceback)] = frames_of(eqn)
+    return [held[id(eqn.source_info.traceback)] for eqn in jaxpr.eqns]
+
+
+@functools.cache
+def _trace_boundaries() -> frozenset[Any]:
+    """The code objects that start a trace, where tracebacks reach beyond it.
+
+    They are those around an equation in the body of a jit, a scan ..., that are neither around the jit itself, nor
+    around what is called without a trace of its own.
+    """
+    with jax.disable_jit(False):
+        plain = [_codes(_eqns(wrap)[0]) for wrap in _INLINE]
+        if sys._getframe().f_code not in plain[0]:
+            return frozenset()
+        found: set[Any] = set()
+        for wrap in _BODIES:
+            outer = _eqns(wrap)[-1]
+            inner = _codes(jaxprs_of(outer)[-1].jaxpr.eqns[-1])
+            others = [*plain, _codes(outer)]
+            found |= {code for code, count in inner.items() if all(count > other[code] for other in others)}
+    return frozenset(found)
+
+
+def _derived(custom: Any) -> Any:
+    if isinstance(custom, jax.custom_jvp):
+        custom.defjvps(lambda dx, _, x: dx)
+    else:
+        custom.defvjp(lambda x: (x, None), lambda _, ct: (ct,))
+    return custom
+
+
+_INLINE: Sequence[Callable] = (
+    lambda f: f,
+    jax.vmap,
+    lambda f: jax.jit(f, inline=True),
+    lambda f: lambda x: jax.jvp(f, (x,), (x,)),
+    lambda f: lambda x: jax.vjp(f, x)[0],
+    lambda f: lambda x: jax.linearize(f, x)[0],
+)
+_BODIES: Sequence[Callable] = (
+    jax.jit,
+    jax.checkpoint,
+    lambda f: lambda x: lax.scan(lambda c, _: (f(c), None), x, None, length=2)[0],
+    lambda f: lambda x: lax.cond(x[0] > 0, f, f, x),
+    lambda f: lambda x: lax.while_loop(lambda c: c[0] > 0, f, x),
+    lambda f: _derived(jax.custom_jvp(f)),
+    lambda f: _derived(jax.custom_vjp(f)),
+)
+
+
+def _eqns(wrap: Callable) -> list[Any]:
+    return jax.make_jaxpr(wrap(lambda x: lax.sin(x)))(jax.ShapeDtypeStruct((1,), jnp.float32)).jaxpr.eqns
+
+
+def _codes(eqn: Any) -> collections.Counter:
+    return collections.Counter(eqn.source_info.traceback.raw_frames()[0])
+
+
+def place_of(eqn: Any) -> tuple[str, int] | None:
+    """The (file, line) of the innermost frame outside of JAX and jaxwalk that an equation was called from."""
+    traceback = eqn.source_info.traceback
+    for frame in traceback.frames if traceback is not None else ():
+        if not frame.file_name.startswith(LIBRARIES):
+            return frame.file_name, frame.line_num
+    return None
+
+
+def as_at(eqn: Any, depth: int | None, fun: Callable, *args: Any) -> Any:
+    """`fun` of pytrees of arrays, as if it were called where `eqn` was: in its scopes, on its line of source.
+
+    Arguments:
+        depth: how many elements of the name stack to keep; None for all.
+    """
+    if not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(args)):
+        return fun(*args)  # nothing is staged out that could tell where it was
+    info = eqn.source_info
+    if depth is not None:
+        info = info.replace(name_stack=info.name_stack[:depth])
+    closed, shapes = trace(fun, *args)
+    eqns = [inner.replace(source_info=info) for inner in closed.jaxpr.eqns]
+    results = evaluate(closed._replace(jaxpr=closed.jaxpr.replace(eqns=eqns)), jax.tree.leaves(args))
+    return jax.tree.unflatten(jax.tree.structure(shapes), results)
+
+
+def library_function(eqn: Any) -> str | None:
+    """The name of the function of JAX's own that a call equation calls, as "relu"; None if it is the user's."""
+    for closed in jaxprs_of(eqn)[:1]:
+        info = getattr(closed.jaxpr, "debug_info", None)
+        name, file = getattr(info, "func_name", None), getattr(info, "func_filename", None) or ""
+        if name and file.startswith(LIBRARIES[0]):
+            return name.lstrip("_")
+    return None
+
+
+def written(file: str, line: int) -> str:
+    """A place in the source as "file.py:12"; "" if there is no file."""
+    return f"{os.path.basename(file)}:{line}" if file else ""
+
+
+def source_of(eqn: Any) -> str:
+    """The line of the user's source that an equation comes from, as "file.py:12", or ""."""
+    return written(*place_of(eqn) or ("", 0))
