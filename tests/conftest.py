@@ -1,4 +1,17 @@
-"""No dtype or rank is promoted without a word, as far as the tests reach; and there are devices to shard over."""
+"""No dtype or rank is promoted without a word, as far as the tests reach; and there are devices to shard over.
+
+What one test has compiled, no other compiles again, nor do the processes that tests start: a run has one cache.
+"""
+
+import os
+import tempfile
+
+# Before JAX is imported, which reads them; the workers of xdist inherit them.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    CACHE = tempfile.TemporaryDirectory(prefix="jaxwalk-tests-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import jax
 import pytest
