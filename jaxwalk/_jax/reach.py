@@ -95,12 +95,11 @@ class Reach:
             carry = grown
 
     def _while(self, eqn: Any, used: Mask) -> Sequence[int]:
-        test, body = eqn.params["cond_jaxpr"].jaxpr, eqn.params["body_jaxpr"].jaxpr
-        test_consts, body_consts = eqn.params["cond_nconsts"], eqn.params["body_nconsts"]
-        tested = self.into(test, (1,))[0]  # what decides when the loop ends is always needed
+        test, body, test_consts, body_consts = kinds.while_parts(eqn)
+        tested = self.into(test.jaxpr, (1,))[0]  # what decides when the loop ends is always needed
         carry = tuple(map(max, used, tested[test_consts:]))
-        carry = self._fixpoint(body, carry, (), body_consts)
-        needed = self.into(body, carry)[0]
+        carry = self._fixpoint(body.jaxpr, carry, (), body_consts)
+        needed = self.into(body.jaxpr, carry)[0]
         return [*tested[:test_consts], *needed[:body_consts], *carry]
 
 
@@ -128,7 +127,7 @@ class Return(Reach):
         if barrier == "stop_gradient" or not (any(used) or self.is_needed(eqn)):
             return [0] * count
         if self.kind(eqn) == "while":
-            tested = eqn.params["cond_nconsts"]
+            tested = kinds.while_parts(eqn).test_consts
             return [0] * tested + [STUCK] * (count - tested)
         return super().operands(eqn, used)
 
