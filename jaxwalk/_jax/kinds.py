@@ -7,6 +7,7 @@ A kind is recognised by tracing a one-liner, not by importing a primitive or com
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -174,3 +175,17 @@ def jit_again(eqn: JaxprEqn, fun: Callable, extra_in: int, extra_out: Callable[[
 def checkpoint_again(eqn: JaxprEqn, fun: Callable) -> Callable:
     """Returns `fun` under `jax.checkpoint`, as a checkpoint equation had what it ran."""
     return jax.checkpoint(fun, prevent_cse=eqn.params["prevent_cse"], policy=eqn.params["policy"])
+
+
+# Devices ------------------------------------------------------------------------------------------------
+
+
+def is_reshard(eqn: JaxprEqn) -> bool:
+    """Tells whether an equation does nothing but say on which devices a value lies."""
+    return str(eqn.primitive) == "reshard"
+
+
+def params_but_devices(eqn: JaxprEqn) -> list[tuple[str, Any]]:
+    """Returns the parameters of an equation, sorted, less those that say on which devices its values lie."""
+    names = re.compile(r"\w*sharding|\w*shardings|ctx_mesh|context_mesh")
+    return sorted(item for item in eqn.params.items() if not names.fullmatch(item[0]))

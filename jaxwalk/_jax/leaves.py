@@ -13,15 +13,15 @@ from .._errors import ArgumentError
 
 
 def opened_leaves(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
-    """The arrays among the leaves, and the way back; the other leaves (functions, names) stay where they are."""
+    """Returns the arrays among the leaves, and the way back; the other leaves (functions, names) stay in place."""
     leaves, structure = jax.tree.flatten(tree)
     places = [i for i, leaf in enumerate(leaves) if is_array(leaf)]
-    closed = lambda arrays: jax.tree.unflatten(structure, _with(leaves, places, arrays))
+    closed = lambda arrays: jax.tree.unflatten(structure, replaced(leaves, places, arrays))
     return [as_input(leaves[i]) for i in places], closed
 
 
-def _with(values: Sequence[Any], places: Sequence[int], others: Sequence[Any]) -> list[Any]:
-    """`values`, with `others` at these places."""
+def replaced(values: Sequence[Any], places: Sequence[int], others: Sequence[Any]) -> list[Any]:
+    """Returns `values` with `others` at these places."""
     found = list(values)
     for place, other in zip(places, others, strict=True):
         found[place] = other
@@ -29,19 +29,19 @@ def _with(values: Sequence[Any], places: Sequence[int], others: Sequence[Any]) -
 
 
 def is_array(leaf: Any) -> bool:
-    """Whether a leaf is traced: an array, a NumPy number, or a stand-in with a shape and a dtype."""
+    """Tells whether a leaf is traced: an array, a NumPy number, or a stand-in with a shape and a dtype."""
     if isinstance(leaf, (np.ndarray, np.generic)):
         return leaf.dtype.kind not in "OSUM"
     return isinstance(leaf, jax.Array) or (hasattr(leaf, "shape") and hasattr(leaf, "dtype"))
 
 
 def is_value(leaf: Any) -> bool:
-    """Whether a leaf can become an array: one already, or a Python number."""
+    """Tells whether a leaf can become an array: it is one already, or a Python number."""
     return is_array(leaf) or isinstance(leaf, (bool, int, float, complex))
 
 
 def as_arrays(args: tuple) -> tuple:
-    """`args` with every leaf an array; what is none is refused by its place."""
+    """Returns `args` with every leaf an array; refuses, by its place, a leaf that is none."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(args):
         if not is_value(leaf):
             raise ArgumentError(
@@ -52,12 +52,12 @@ def as_arrays(args: tuple) -> tuple:
 
 
 def as_input(leaf: Any) -> Any:
-    """A leaf as an array, or as the stand-in that it is."""
+    """Returns a leaf as an array, or as the stand-in that it is."""
     return leaf if isinstance(leaf, (jax.Array, jax.ShapeDtypeStruct)) else jnp.asarray(leaf)
 
 
 def renamed_after(fun: Callable, transform: str) -> Callable[[Callable], Callable]:
-    """Gives a transformed function the name of the function it came from, as `jax.grad` does."""
+    """Returns a decorator that names a transformed function after `fun`, as `jax.grad` does."""
 
     def rename(transformed: Callable) -> Callable:
         transformed.__name__ = f"{transform}_{getattr(fun, '__name__', type(fun).__name__)}"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from .._errors import counted, listed, near
-from .._jax.origin import written
+from .._jax.origin import file_and_line
 from .._show.outline import Row, tree
 from .._show.table import Table, html, size, text
 from .._source.statements import text_of
@@ -108,7 +108,7 @@ class Point:
     @property
     def source(self) -> str:
         """The place in the source as "file.py:12", or ""."""
-        return written(self.file, self.line)
+        return file_and_line(self.file, self.line)
 
     @property
     def text(self) -> str:
