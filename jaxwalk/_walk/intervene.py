@@ -12,9 +12,8 @@ from .._errors import ArgumentError, shown
 from .._jax.leaves import is_value, renamed_after
 from .._jax.types import holds
 from .._points.at import point_named
-from .._points.find import find
+from .._points.find import check_by, find
 from .._points.point import Point, Points
-from .._points.read import check_by
 from .._rewrite.rewire import Visitor, plan, run
 from .._source.files import Source
 
