@@ -30,26 +30,17 @@ ROOT = "."
 
 
 class ScopeElement(NamedTuple):
-    """An element of a name stack.
-
-    Attributes:
-        name: of the scope, or of the transform ("vmap", "jvp", "transpose") that what follows has been through.
-        is_transform: which of the two.
-        identity: equal for the equations of one opening of a scope, and for no others in their jaxpr.
-    """
+    """An element of a name stack: a scope, or a transform ("vmap", "jvp", "transpose") that what follows is in."""
 
     name: str
     is_transform: bool
-    identity: int
+    identity: int  # equal for the equations of one opening of a scope, and for no others in their jaxpr
 
 
 def name_stack(eqn: JaxprEqn) -> list[ScopeElement]:
     """Returns the scopes and transforms that an equation is in, the outermost first, in the jaxpr that holds it."""
     stack = eqn.source_info.name_stack.stack
-    if not stack:
-        return []
-    transform = _transform_class()
-    return [ScopeElement(element.name, isinstance(element, transform), id(element)) for element in stack]
+    return [ScopeElement(element.name, isinstance(element, _transform_class()), id(element)) for element in stack]
 
 
 @functools.cache
@@ -79,11 +70,9 @@ def takes_tracebacks() -> CodeType:
 
 def stacks_of(jaxpr: Jaxpr) -> list[Frames]:
     """Returns `frames_of` each equation; those that one call has staged out at once, as `jnp` does, share one list."""
-    held: dict[int, Frames] = {}
-    for eqn in jaxpr.eqns:
-        if id(eqn.source_info.traceback) not in held:
-            held[id(eqn.source_info.traceback)] = frames_of(eqn)
-    return [held[id(eqn.source_info.traceback)] for eqn in jaxpr.eqns]
+    first = {id(eqn.source_info.traceback): eqn for eqn in reversed(jaxpr.eqns)}
+    frames = {key: frames_of(eqn) for key, eqn in first.items()}
+    return [frames[id(eqn.source_info.traceback)] for eqn in jaxpr.eqns]
 
 
 @functools.cache
@@ -145,10 +134,8 @@ def _codes(eqn: JaxprEqn) -> list[CodeType]:
 def place_of(eqn: JaxprEqn) -> tuple[str, int] | None:
     """Returns the (file, line) of the innermost frame outside of JAX and jaxwalk that an equation was called from."""
     traceback = eqn.source_info.traceback
-    for frame in traceback.frames if traceback is not None else ():
-        if not frame.file_name.startswith(LIBRARIES):
-            return frame.file_name, frame.line_num
-    return None
+    frames = () if traceback is None else traceback.frames
+    return next(((f.file_name, f.line_num) for f in frames if not f.file_name.startswith(LIBRARIES)), None)
 
 
 def as_at(eqn: JaxprEqn, depth: int | None, fun: Callable, *args: Any) -> Any:

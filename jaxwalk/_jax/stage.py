@@ -17,21 +17,13 @@ from .leaves import as_input, is_array, is_value, replaced
 
 
 class Staged(NamedTuple):
-    """A traced function at its arguments.
-
-    Attributes:
-        closed: the jaxpr.
-        args: the values of its inputs.
-        shapes: the pytree of its results, as shapes and dtypes.
-        chosen: which of the inputs belong to the arguments that `argnums` names.
-        rebuild: from the leaves of those inputs to what `jax.grad` would return for `argnums`.
-    """
+    """A traced function at its arguments."""
 
     closed: Closed
-    args: list[Any]
-    shapes: Any
-    chosen: list[int]
-    rebuild: Callable[[Sequence[Any]], Any]
+    args: list[Any]  # the values of its inputs
+    shapes: Any  # the pytree of its results, as shapes and dtypes
+    chosen: list[int]  # which of the inputs belong to the arguments that `argnums` names
+    rebuild: Callable[[Sequence[Any]], Any]  # from the leaves of those to what `jax.grad` would return for `argnums`
 
     @property
     def every(self) -> list[bool]:

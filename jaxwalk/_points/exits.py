@@ -15,19 +15,12 @@ if TYPE_CHECKING:
 
 
 class Exit(NamedTuple):
-    """A result of an equation on its way out.
-
-    Attributes:
-        result: which of the equation's results.
-        entries: what it leaves at once, the innermost first. All who read it past one of them are past all.
-        inside: the equations that read it before it leaves: they are still within.
-        outside: the equations that read it afterwards; the number of equations stands for the jaxpr's results.
-    """
+    """A result of an equation on its way out, by the number of the result."""
 
     result: int
-    entries: tuple[Entry, ...]
-    inside: tuple[int, ...] = ()
-    outside: tuple[int, ...] = ()
+    entries: tuple[Entry, ...]  # what it leaves at once, the innermost first: who reads it past one is past all
+    inside: tuple[int, ...] = ()  # the equations that read it before it leaves: they are still within
+    outside: tuple[int, ...] = ()  # those that read it afterwards; the number of all stands for the jaxpr's results
 
 
 def exits(

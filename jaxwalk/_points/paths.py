@@ -14,23 +14,14 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
 class Entry:
-    """One passage of the run through a scope or a line; entered again, it is another.
+    """One passage of the run through a scope or a line; entered again, it is another."""
 
-    Attributes:
-        label: of the scope ("attn") or the line ("net/b").
-        parent: the passage within which this one is, or None.
-        stack: how many elements of the name stack lead down to it; None where they do not tell.
-        opening: of a scope: equal for all that is in one opening of it; else None.
-        place: (file, line) of a line of source, or None.
-        alike: whether its passes could not be told from those of a loop within it.
-    """
-
-    label: str
-    parent: Entry | None
-    stack: int | None = None
-    opening: int | None = None
-    place: tuple[str, int] | None = None
-    alike: bool = False
+    label: str  # of the scope ("attn") or the line ("net/b")
+    parent: Entry | None  # the passage within which this one is
+    stack: int | None = None  # how many elements of the name stack lead down to it; None where they do not tell
+    opening: int | None = None  # of a scope: equal for all that is in one opening of it
+    place: tuple[str, int] | None = None  # (file, line) of a line of source
+    alike: bool = False  # whether its passes could not be told from those of a loop within it
 
     @property
     def is_rooted(self) -> bool:

@@ -19,21 +19,13 @@ from .named import MissingName
 
 
 class Site(NamedTuple):
-    """Where a value is in a traced function, and who reads it there.
+    """Where a value is in a traced function, and who reads it there."""
 
-    Attributes:
-        calls: (equation, jaxpr within it) for each call around it.
-        equation: the one that names it, or that it is a result of.
-        result: which of the results; None for what an equation names.
-        inside: equations that read the value before it gets there, since they are in the scope that it leaves.
-        stack: how many elements of the equation's name stack are still around it; None for all.
-    """
-
-    calls: tuple[tuple[int, int], ...] = ()
-    equation: int = 0
-    result: int | None = None
-    inside: tuple[int, ...] = ()
-    stack: int | None = None
+    calls: tuple[tuple[int, int], ...] = ()  # (equation, jaxpr within it) for each call around it
+    equation: int = 0  # the one that names it, or that it is a result of
+    result: int | None = None  # which of the results; None for what an equation names
+    inside: tuple[int, ...] = ()  # equations that read the value before it gets there: they are in what it leaves
+    stack: int | None = None  # how many elements of the equation's name stack are still around it; None for all
 
 
 class ScanStep(NamedTuple):

@@ -15,19 +15,12 @@ from .user_code import UserCode
 
 
 class Pass(NamedTuple):
-    """The state of one frame when an equation was traced.
+    """The state of one frame when an equation was traced."""
 
-    Attributes:
-        call: a number of its own for each call of a function.
-        turn: how often the run has gone back in this call.
-        first: the equation traced first in this turn.
-        alike: whether a loop within could as well have taken what are counted as turns here.
-    """
-
-    call: int
-    turn: int
-    first: int
-    alike: bool = False
+    call: int  # a number of its own for each call of a function
+    turn: int  # how often the run has gone back in this call
+    first: int  # the equation traced first in this turn
+    alike: bool = False  # whether a loop within could as well have taken what are counted as turns here
 
 
 class Passes:

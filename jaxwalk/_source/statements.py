@@ -10,19 +10,12 @@ from typing import NamedTuple
 
 
 class Statement(NamedTuple):
-    """A statement of the source that holds no other; of a `for`, an `if`, a `def`: what stands before its body.
+    """A statement of the source that holds no other; of a `for`, an `if`, a `def`: what stands before its body."""
 
-    Attributes:
-        line: the number of its first line, from 1.
-        column: where on that line it starts.
-        end: the (line, column) after its last, those of its body included.
-        label: what it assigns ("b", "q,k,v"), "return", or None.
-    """
-
-    line: int
-    column: int
-    end: tuple[int, int]
-    label: str | None
+    line: int  # the number of its first line, from 1
+    column: int  # where on that line it starts
+    end: tuple[int, int]  # the (line, column) after its last, those of its body included
+    label: str | None  # what it assigns ("b", "q,k,v"), or "return"
 
 
 def statement_at(file: str, line: int, column: int) -> Statement:
