@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -42,13 +42,16 @@ def is_value(leaf: Any) -> bool:
 
 def as_arrays(args: tuple) -> tuple:
     """Returns `args` with every leaf an array; refuses, by its place, a leaf that is none."""
-    for path, leaf in jax.tree_util.tree_leaves_with_path(args):
-        if not is_value(leaf):
-            raise ArgumentError(
-                f"`args{jax.tree_util.keystr(path)}` is a {type(leaf).__name__}, not an array;"
-                " fix it with `functools.partial` or a lambda."
-            )
+    for place, leaf in other_leaves(args):
+        fix = "fix it with `functools.partial` or a lambda"
+        raise ArgumentError(f"`args{place}` is a {type(leaf).__name__}, not an array; {fix}.")
     return jax.tree.map(as_input, args)
+
+
+def other_leaves(tree: Any) -> Iterator[tuple[str, Any]]:
+    """Yields the leaves that cannot become arrays, each with its place."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return ((jax.tree_util.keystr(path), leaf) for path, leaf in leaves if not is_value(leaf))
 
 
 def as_input(leaf: Any) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 from .._errors import ArgumentError, counted, shown
 from . import jaxprs
 from .jaxprs import Closed
-from .leaves import as_input, is_array, is_value, replaced
+from .leaves import as_input, is_array, is_value, other_leaves, replaced
 
 
 class Staged(NamedTuple):
@@ -24,11 +24,6 @@ class Staged(NamedTuple):
     shapes: Any  # the pytree of its results, as shapes and dtypes
     chosen: list[int]  # which of the inputs belong to the arguments that `argnums` names
     rebuild: Callable[[Sequence[Any]], Any]  # from the leaves of those to what `jax.grad` would return for `argnums`
-
-    @property
-    def every(self) -> list[bool]:
-        """Returns a True for each result: all of them count."""
-        return [True] * len(jax.tree.leaves(self.shapes))
 
     def with_chosen(self, values: Sequence[Any]) -> list[Any]:
         """Returns the inputs, with those of `chosen` replaced."""
@@ -79,12 +74,9 @@ def _without_others(tree: Any, leaves: list[Any], values: list[Any]) -> tuple[An
 
 def _checked(results: Any) -> Any:
     """Returns what the function returned; refuses what is neither an array nor a number."""
-    for path, leaf in jax.tree_util.tree_leaves_with_path(results):
-        if not is_value(leaf):
-            raise ArgumentError(
-                f"`fun` returns {shown(leaf)} at `result{jax.tree_util.keystr(path)}`, which is not an array;"
-                " return arrays, numbers, and pytrees of them."
-            )
+    for place, leaf in other_leaves(results):
+        fix = "return arrays, numbers, and pytrees of them"
+        raise ArgumentError(f"`fun` returns {shown(leaf)} at `result{place}`, which is not an array; {fix}.")
     return results
 
 

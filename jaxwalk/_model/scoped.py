@@ -77,7 +77,7 @@ class _Scoping:
 
     def __init__(self) -> None:
         self._paths: set[str] = set()
-        self._copies: dict[int, Any] = {}  # of the objects of NNX, which are shared
+        self._copies: dict[int, Any] = {}  # of NNX's objects, by id: they are shared
 
     def __call__(self, value: Any, path: Path) -> Any:
         if isinstance(value, _loaded("flax.nnx", "Variable")):
@@ -218,7 +218,7 @@ def _made(origin: _Origin) -> type:
         "__qualname__": plain.__qualname__,
         "_scoped_origin": origin,
     }
-    with warnings.catch_warnings():  # the libraries said what they have to say when `plain` was defined
+    with warnings.catch_warnings():  # the libraries have warned when `plain` was defined
         warnings.simplefilter("ignore")
         cls = type(plain)(plain.__name__, (_Scoped, plain), namespace)
     return cls

@@ -20,7 +20,7 @@ def find(
     by: str | None,
     source: Source,
     argnums: int | Sequence[int] | None = None,
-    used: Callable[[Staged], Sequence[bool]] = lambda staged: staged.every,
+    used: Callable[[Staged], Sequence[bool]] = lambda staged: [True] * len(staged.closed.jaxpr.outvars),
 ) -> tuple[Staged, Points]:
     """Traces `fun` and reads its points, `by` and `source` as of `walk`; `used`: which results may depend on one.
 

@@ -124,7 +124,7 @@ def _keeping(split: _Split) -> Callable[[Any, Any, Any], Any]:
         return x, Noted(types.zeros(_SCALAR), early)
 
     def forward(x, slots, consts):
-        # Not by `through`: a second derivative would then come by its rule.
+        # This does not call `through`, whose rule a second derivative would then go by.
         return plain(x, slots, consts), (x if split.needs_output else None, consts)
 
     def backward(residual, cts):

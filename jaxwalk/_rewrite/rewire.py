@@ -135,7 +135,7 @@ def _do(core: _Core, args: list[Any], payload: Payload, visitor: Visitor, record
         case _Stretch():
             return list(core.evaluate(args))
         case _Named(eqn, jaxpr, met):
-            # Visited before it is named: what goes on is again a point of this name, and can be walked again.
+            # It is visited before it is named: what goes on is again a point of this name, and can be walked again.
             return [_visited(met, args[0], payload, visitor, records, functools.partial(kinds.name_again, jaxpr, eqn))]
         case _Entered(kind, eqn, plans):
             # The records of all its branches come out: zeros for those not taken.
