@@ -28,7 +28,7 @@ def needed_arguments(name: str, layer: Callable) -> int:
 
 
 def check_keep(keep: Any) -> None:
-    """Before it is called: what is raised within it is the user's own.
+    """Checks a `keep` before it is called: what is raised within it is the user's own.
 
     Raises:
         ArgumentError: it is no function, or does not take two arguments.
@@ -37,7 +37,7 @@ def check_keep(keep: Any) -> None:
         raise ArgumentError(f"`keep` is {shown(keep)}; it must be a function (output, delta) -> arrays.")
     try:
         takes = inspect.signature(keep)
-    except (TypeError, ValueError):  # as of some that are written in C
+    except (TypeError, ValueError):  # some that are written in C have none
         return
     try:
         takes.bind(None, None)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._errors import DataError, counted, listed
-from .._jax.origin import written
+from .._jax.origin import file_and_line
 from .._source.files import is_users
 
 
@@ -118,7 +118,7 @@ def place(error: BaseException) -> str:
     """The last line of the user's source that an exception came through, as "file.py:12"; "" if there is none."""
     has = is_users(None).has
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if has(frame.filename)]
-    return written(frames[-1].filename, frames[-1].lineno or 0) if frames else ""
+    return file_and_line(frames[-1].filename, frames[-1].lineno or 0) if frames else ""
 
 
 def _first_line(error: BaseException) -> str:

@@ -15,9 +15,8 @@ from .._jax.jaxprs import trace
 from .._jax.leaves import opened_leaves
 from .._jax.stage import Staged
 from .._points.at import At, choose
-from .._points.find import find
+from .._points.find import check_by, find
 from .._points.point import Points
-from .._points.read import check_by
 from .._show.progress import progress as shown_progress
 from .._source.files import Source
 from .._walk.walk import loss_only, walk

@@ -12,17 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._jax import jaxprs
+from .._jax import jaxprs, kinds
 from .._jax.jaxprs import Closed
 from .._points.point import Points
 from ..stats._statistic import Statistic
 
 PASSING = r" at \S+:\d+|0x[0-9a-fA-FX]+"
 """What is shown of a function within a program and may differ where the program does not: its line, its address."""
-
-PLACES = r"\w*sharding|\w*shardings|ctx_mesh|context_mesh"
-MOVED = "reshard"
-"""Parameters of equations that say on which devices a value lies, and the equation that says nothing else."""
 
 
 def identity(
@@ -117,10 +113,10 @@ def _equations(jaxpr: Any, known: dict[Any, tuple[Closed, str]]) -> Iterator[byt
 
     yield f"{written(jaxpr.constvars)}; {written(jaxpr.invars)}".encode()
     for eqn in jaxpr.eqns:
-        if str(eqn.primitive) == MOVED:
+        if kinds.is_reshard(eqn):
             names[eqn.outvars[0]] = name(eqn.invars[0])
             continue
-        params = _text(sorted(item for item in eqn.params.items() if not re.fullmatch(PLACES, item[0])))
+        params = _text(kinds.params_but_devices(eqn))
         within = [_program(inner, known) for inner in jaxprs.jaxprs_of(eqn)]
         yield f"{written(eqn.outvars)} = {eqn.primitive}[{params}] {within} {written(eqn.invars)}".encode()
     yield written(jaxpr.outvars).encode()

@@ -4,44 +4,48 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer, eval_jaxpr
 
+if TYPE_CHECKING:
+    from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
+    from typing_extensions import TypeIs
 
-def is_literal(v: Any) -> bool:
-    """Whether an operand is a constant written into the jaxpr. (Its class is slow to import.)"""
+
+def is_literal(v: Var | Literal) -> TypeIs[Literal]:
+    """Tells whether an operand is a constant written into the jaxpr. (The class of these is slow to import.)"""
     return hasattr(v, "val")
 
 
 class Closed(NamedTuple):
     """A jaxpr with the values of its constvars (the two are one object since jax 0.11)."""
 
-    jaxpr: Any
+    jaxpr: Jaxpr
     consts: Sequence[Any]
 
 
 def close(jaxpr: Any) -> Closed:
-    """`Closed` of what a trace or an equation's parameters hold: a ClosedJaxpr or a Jaxpr."""
-    return Closed(jaxpr.jaxpr, jaxpr.consts) if hasattr(jaxpr, "consts") else Closed(jaxpr, ())
+    """Returns as a `Closed` what a trace or an equation's parameters hold: a ClosedJaxpr or a Jaxpr."""
+    return Closed(getattr(jaxpr, "jaxpr", jaxpr), getattr(jaxpr, "consts", ()))
 
 
 def trace(fun: Callable, /, *args: Any, **kwargs: Any) -> tuple[Closed, Any]:
-    """The jaxpr of `fun` at its arguments, and the pytree of its results' shapes. Computes nothing."""
+    """Returns the jaxpr of `fun` at its arguments, and the pytree of its results' shapes. Computes nothing."""
     jaxpr, shapes = jax.make_jaxpr(fun, return_shape=True)(*args, **kwargs)
     return close(jaxpr), shapes
 
 
 def evaluate(closed: Closed, args: Sequence[Any]) -> list[Any]:
-    """The results of a jaxpr, each equation bound by JAX itself, under its own source and name stack."""
+    """Computes the results of a jaxpr. JAX itself binds each equation, under its own source and name stack."""
     return [as_array(result) for result in eval_jaxpr(closed.jaxpr, closed.consts, *args)]
 
 
 def as_array(value: Any) -> jax.Array:
-    """A result as an array: op by op, a constant may come out of a jaxpr as the literal that it is.
+    """Returns a result as an array: op by op, a constant may come out of a jaxpr as the literal that it is.
 
     A mutable array stays one.
     """
@@ -51,18 +55,18 @@ def as_array(value: Any) -> jax.Array:
 
 
 def is_staging() -> bool:
-    """Whether what is computed now is being staged out, as under `jax.jit`, and not run op by op."""
+    """Tells whether what is computed now is being staged out, as under `jax.jit`, and not run op by op."""
     return isinstance(jnp.zeros(()), Tracer)
 
 
-def signature(jaxpr: Any) -> Any:
-    """Two jaxprs of equal signature say the same in every respect, down to source lines and name stacks.
+def signature(jaxpr: Jaxpr) -> tuple | None:
+    """Returns what two jaxprs have in common that are equal in every respect, down to source lines and name stacks.
 
     None if that cannot be told, or if there are side effects.
     """
-    numbers: dict[Any, int] = {}
+    numbers: dict[Var, int] = {}
 
-    def seen(v: Any) -> Any:  # by `repr`, 0.0 is not -0.0
+    def seen(v: Var | Literal) -> Any:  # by `repr`, 0.0 is not -0.0
         return repr(v.val) if is_literal(v) else numbers.setdefault(v, len(numbers)), v.aval
 
     parts: list[Any] = [tuple(map(seen, jaxpr.invars))]
@@ -80,8 +84,8 @@ def signature(jaxpr: Any) -> Any:
     return tuple(parts)
 
 
-def stretch(jaxpr: Any, eqns: Sequence[Any], invars: Sequence[Any], outvars: Sequence[Any]) -> Closed:
-    """Some consecutive equations of a jaxpr, as a jaxpr of their own."""
+def stretch(jaxpr: Jaxpr, eqns: Sequence[JaxprEqn], invars: Sequence[Any], outvars: Sequence[Any]) -> Closed:
+    """Returns some consecutive equations of a jaxpr as a jaxpr of their own."""
     return Closed(jaxpr.replace(constvars=[], invars=list(invars), outvars=list(outvars), eqns=list(eqns)), ())
 
 
@@ -93,8 +97,8 @@ def _jaxprs_in(value: Any) -> Iterator[Closed]:
             yield from _jaxprs_in(item)
 
 
-def jaxprs_of(eqn: Any) -> list[Closed]:
-    """Every jaxpr in an equation's parameters (of a cond, its branches), in order."""
+def jaxprs_of(eqn: JaxprEqn) -> list[Closed]:
+    """Returns every jaxpr in an equation's parameters (those of a cond are its branches), in order."""
     if not eqn.params:
         return []
     values = list(eqn.params.values())
@@ -104,31 +108,31 @@ def jaxprs_of(eqn: Any) -> list[Closed]:
     return [jaxpr for value in values for jaxpr in _jaxprs_in(value)]
 
 
-def touches_ref(eqn: Any) -> bool:
-    """Whether an equation has a mutable array (`jax.new_ref`) among its operands: it may write what is read later."""
+def touches_ref(eqn: JaxprEqn) -> bool:
+    """Tells whether a mutable array (`jax.new_ref`) is an operand: the equation may then write what is read later."""
     return any(hasattr(v.aval, "inner_aval") for v in eqn.invars)
 
 
-def literal_array(literal: Any) -> np.ndarray:
-    """The number that is written into a jaxpr, in the dtype that it has there."""
-    return np.asarray(literal.val, literal.aval.dtype)
+def literal_array(literal: Literal) -> np.ndarray:
+    """Returns the number that is written into a jaxpr, in the dtype that it has there."""
+    aval: Any = literal.aval
+    return np.asarray(literal.val, aval.dtype)
 
 
-def calls_a_jaxpr(eqn: Any) -> bool:
-    """Whether an equation only calls the one jaxpr it holds, as JAX leaves some behind where it differentiates."""
+def calls_a_jaxpr(eqn: JaxprEqn) -> bool:
+    """Tells whether an equation only calls the one jaxpr that it holds. JAX leaves some where it differentiates."""
     return bool(getattr(eqn.primitive, "call_primitive", False))
 
 
-def apply(eqn: Any, values: Sequence[Any]) -> list[Any]:
-    """The results of an equation at other operands; a primitive without a jaxpr inside takes any dtype."""
+def apply(eqn: JaxprEqn, values: Sequence[Any]) -> list[Any]:
+    """Computes the results of an equation at other operands; a primitive without a jaxpr inside takes any dtype."""
     if jaxprs_of(eqn) or "_prim" in eqn.params:
-        given = {v: value for v, value in zip(eqn.invars, values, strict=True) if not is_literal(v)}
-        return evaluate(stretch(_nothing(), [eqn], list(given), eqn.outvars), list(given.values()))
+        operands = {v: value for v, value in zip(eqn.invars, values, strict=True) if not is_literal(v)}
+        return evaluate(stretch(_empty(), [eqn], list(operands), eqn.outvars), list(operands.values()))
     results = eqn.primitive.bind(*values, **eqn.params)
     return list(results) if eqn.primitive.multiple_results else [results]
 
 
 @functools.cache
-def _nothing() -> Any:
-    """A jaxpr of no equations, to be filled."""
+def _empty() -> Jaxpr:
     return trace(lambda: ())[0].jaxpr

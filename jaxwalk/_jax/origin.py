@@ -8,7 +8,8 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import CodeType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -17,43 +18,38 @@ from jax.core import Tracer
 
 from .jaxprs import evaluate, jaxprs_of, trace
 
+if TYPE_CHECKING:
+    from jax.extend.core import Jaxpr, JaxprEqn
+
+Frames: TypeAlias = Sequence[tuple[CodeType, int]]  # the outermost first: code, and the offset of its instruction
+
 LIBRARIES = tuple(str(file.parent) + os.sep for file in map(Path, (jax.__file__, Path(__file__).parent)))
 
-# What a scope begins with whose name is a path from the model: it names its values whatever scopes are around it.
+# The first character of a scope whose name is a path from the model: it names its values whatever scopes are around.
 ROOT = "."
 
 
 class ScopeElement(NamedTuple):
-    """An element of a name stack.
-
-    Attributes:
-        name: of the scope, or of the transform ("vmap", "jvp", "transpose") that what follows has been through.
-        is_transform: which of the two.
-        identity: equal for the equations of one opening of a scope, and for no others in their jaxpr.
-    """
+    """An element of a name stack: a scope, or a transform ("vmap", "jvp", "transpose") that what follows is in."""
 
     name: str
     is_transform: bool
-    identity: int
+    identity: int  # equal for the equations of one opening of a scope, and for no others in their jaxpr
 
 
-def name_stack(eqn: Any) -> list[ScopeElement]:
-    """The scopes and transforms that an equation is in, the outermost first, in the jaxpr that holds it."""
+def name_stack(eqn: JaxprEqn) -> list[ScopeElement]:
+    """Returns the scopes and transforms that an equation is in, the outermost first, in the jaxpr that holds it."""
     stack = eqn.source_info.name_stack.stack
-    if not stack:
-        return []
-    transform = _transform_class()
-    return [ScopeElement(element.name, isinstance(element, transform), id(element)) for element in stack]
+    return [ScopeElement(element.name, isinstance(element, _transform_class()), id(element)) for element in stack]
 
 
 @functools.cache
 def _transform_class() -> type:
-    mapped = jax.make_jaxpr(jax.vmap(jnp.sin))(jax.ShapeDtypeStruct((1,), jnp.float32))
-    return type(mapped.jaxpr.eqns[0].source_info.name_stack.stack[0])
+    return type(_eqns(jax.vmap)[0].source_info.name_stack.stack[0])
 
 
-def frames_of(eqn: Any) -> list[tuple[Any, int]]:
-    """The frames that an equation was called from, the outermost first, as (code, offset of the instruction in bytes).
+def frames_of(eqn: JaxprEqn) -> Frames:
+    """Returns the frames that an equation was called from, with offsets in bytes.
 
     They start at the function that the equation's jaxpr was traced from. (jax does so itself since 0.9; before, those
     around it come first, and may be of another call: traces are cached.)
@@ -67,36 +63,34 @@ def frames_of(eqn: Any) -> list[tuple[Any, int]]:
 
 
 @functools.cache
-def takes_tracebacks() -> Any:
-    """The code object of the function of JAX that takes an equation's traceback: the innermost in it."""
-    return _eqns(lambda f: f)[0].source_info.traceback.raw_frames()[0][0]
+def takes_tracebacks() -> CodeType:
+    """Returns the code of the function of JAX that takes an equation's traceback: the innermost in it."""
+    return _codes(_eqns(lambda f: f)[0])[0]
 
 
-def stacks_of(jaxpr: Any) -> list[list[tuple[Any, int]]]:
-    """`frames_of` each equation; what one call has staged out at once, as functions of `jnp` do, shares one list."""
-    held: dict[int, list[tuple[Any, int]]] = {}
-    for eqn in jaxpr.eqns:
-        if id(eqn.source_info.traceback) not in held:
-            held[id(eqn.source_info.traceback)] = frames_of(eqn)
-    return [held[id(eqn.source_info.traceback)] for eqn in jaxpr.eqns]
+def stacks_of(jaxpr: Jaxpr) -> list[Frames]:
+    """Returns `frames_of` each equation; those that one call has staged out at once, as `jnp` does, share one list."""
+    first = {id(eqn.source_info.traceback): eqn for eqn in reversed(jaxpr.eqns)}
+    frames = {key: frames_of(eqn) for key, eqn in first.items()}
+    return [frames[id(eqn.source_info.traceback)] for eqn in jaxpr.eqns]
 
 
 @functools.cache
-def _trace_boundaries() -> frozenset[Any]:
-    """The code objects that start a trace, where tracebacks reach beyond it.
+def _trace_boundaries() -> frozenset[CodeType]:
+    """Returns the code objects that start a trace, where tracebacks reach beyond it.
 
     They are those around an equation in the body of a jit, a scan ..., that are neither around the jit itself, nor
     around what is called without a trace of its own.
     """
     with jax.disable_jit(False):
-        plain = [_codes(_eqns(wrap)[0]) for wrap in _INLINE]
+        plain = [collections.Counter(_codes(_eqns(wrap)[0])) for wrap in _INLINE]
         if sys._getframe().f_code not in plain[0]:
             return frozenset()
-        found: set[Any] = set()
+        found: set[CodeType] = set()
         for wrap in _BODIES:
             outer = _eqns(wrap)[-1]
-            inner = _codes(jaxprs_of(outer)[-1].jaxpr.eqns[-1])
-            others = [*plain, _codes(outer)]
+            inner = collections.Counter(_codes(jaxprs_of(outer)[-1].jaxpr.eqns[-1]))
+            others = [*plain, collections.Counter(_codes(outer))]
             found |= {code for code, count in inner.items() if all(count > other[code] for other in others)}
     return frozenset(found)
 
@@ -128,25 +122,24 @@ _BODIES: Sequence[Callable] = (
 )
 
 
-def _eqns(wrap: Callable) -> list[Any]:
-    return jax.make_jaxpr(wrap(lambda x: lax.sin(x)))(jax.ShapeDtypeStruct((1,), jnp.float32)).jaxpr.eqns
+def _eqns(wrap: Callable) -> list[JaxprEqn]:
+    return trace(wrap(lambda x: lax.sin(x)), jax.ShapeDtypeStruct((1,), jnp.float32))[0].jaxpr.eqns
 
 
-def _codes(eqn: Any) -> collections.Counter:
-    return collections.Counter(eqn.source_info.traceback.raw_frames()[0])
-
-
-def place_of(eqn: Any) -> tuple[str, int] | None:
-    """The (file, line) of the innermost frame outside of JAX and jaxwalk that an equation was called from."""
+def _codes(eqn: JaxprEqn) -> list[CodeType]:
     traceback = eqn.source_info.traceback
-    for frame in traceback.frames if traceback is not None else ():
-        if not frame.file_name.startswith(LIBRARIES):
-            return frame.file_name, frame.line_num
-    return None
+    return [] if traceback is None else list(traceback.raw_frames()[0])
 
 
-def as_at(eqn: Any, depth: int | None, fun: Callable, *args: Any) -> Any:
-    """`fun` of pytrees of arrays, as if it were called where `eqn` was: in its scopes, on its line of source.
+def place_of(eqn: JaxprEqn) -> tuple[str, int] | None:
+    """Returns the (file, line) of the innermost frame outside of JAX and jaxwalk that an equation was called from."""
+    traceback = eqn.source_info.traceback
+    frames = () if traceback is None else traceback.frames
+    return next(((f.file_name, f.line_num) for f in frames if not f.file_name.startswith(LIBRARIES)), None)
+
+
+def as_at(eqn: JaxprEqn, depth: int | None, fun: Callable, *args: Any) -> Any:
+    """Calls `fun` with pytrees of arrays, as if it were called where `eqn` was: in its scopes, on its line of source.
 
     Arguments:
         depth: how many elements of the name stack to keep; None for all.
@@ -162,8 +155,8 @@ def as_at(eqn: Any, depth: int | None, fun: Callable, *args: Any) -> Any:
     return jax.tree.unflatten(jax.tree.structure(shapes), results)
 
 
-def library_function(eqn: Any) -> str | None:
-    """The name of the function of JAX's own that a call equation calls, as "relu"; None if it is the user's."""
+def library_function(eqn: JaxprEqn) -> str | None:
+    """Returns the name of JAX's own function that a call equation calls, as "relu"; None if it is the user's."""
     for closed in jaxprs_of(eqn)[:1]:
         info = getattr(closed.jaxpr, "debug_info", None)
         name, file = getattr(info, "func_name", None), getattr(info, "func_filename", None) or ""
@@ -172,11 +165,11 @@ def library_function(eqn: Any) -> str | None:
     return None
 
 
-def written(file: str, line: int) -> str:
-    """A place in the source as "file.py:12"; "" if there is no file."""
+def file_and_line(file: str, line: int) -> str:
+    """Returns a place in the source as "file.py:12"; "" if there is no file."""
     return f"{os.path.basename(file)}:{line}" if file else ""
 
 
-def source_of(eqn: Any) -> str:
-    """The line of the user's source that an equation comes from, as "file.py:12", or ""."""
-    return written(*place_of(eqn) or ("", 0))
+def source_of(eqn: JaxprEqn) -> str:
+    """Returns the line of the user's source that an equation comes from, as "file.py:12", or ""."""
+    return file_and_line(*place_of(eqn) or ("", 0))

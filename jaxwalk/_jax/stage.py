@@ -13,37 +13,24 @@ import numpy as np
 from .._errors import ArgumentError, counted, shown
 from . import jaxprs
 from .jaxprs import Closed
-from .leaves import _with, as_input, is_array, is_value
+from .leaves import as_input, is_array, is_value, other_leaves, replaced
 
 
 class Staged(NamedTuple):
-    """A traced function at its arguments.
-
-    Attributes:
-        closed: the jaxpr.
-        args: the values of its inputs.
-        shapes: the pytree of its results, as shapes and dtypes.
-        chosen: which of the inputs belong to the arguments that `argnums` names.
-        rebuild: from the leaves of those inputs to what `jax.grad` would return for `argnums`.
-    """
+    """A traced function at its arguments."""
 
     closed: Closed
-    args: list[Any]
-    shapes: Any
-    chosen: list[int]
-    rebuild: Callable[[Sequence[Any]], Any]
-
-    @property
-    def every(self) -> list[bool]:
-        """One True per result: all of them count."""
-        return [True] * len(jax.tree.leaves(self.shapes))
+    args: list[Any]  # the values of its inputs
+    shapes: Any  # the pytree of its results, as shapes and dtypes
+    chosen: list[int]  # which of the inputs belong to the arguments that `argnums` names
+    rebuild: Callable[[Sequence[Any]], Any]  # from the leaves of those to what `jax.grad` would return for `argnums`
 
     def with_chosen(self, values: Sequence[Any]) -> list[Any]:
-        """The inputs, with those of `chosen` replaced."""
-        return _with(self.args, self.chosen, values)
+        """Returns the inputs, with those of `chosen` replaced."""
+        return replaced(self.args, self.chosen, values)
 
     def results(self, leaves: Sequence[Any]) -> Any:
-        """The results as the function returns them."""
+        """Returns the results as the function does."""
         return jax.tree.unflatten(jax.tree.structure(self.shapes), leaves)
 
 
@@ -56,23 +43,26 @@ def stage(fun: Callable, args: tuple, kwargs: dict[str, Any], argnums: int | Seq
     if not callable(fun):
         raise ArgumentError(f"`fun` is {shown(fun)}, which cannot be called; give a function of arrays.")
     leaves, tree = jax.tree.flatten((args, kwargs))
-    named = _leaves_of(args, argnums)
+    positions = _positions(args, argnums)
+    named = _leaves_of(args, positions)
     traced = [i for i, leaf in enumerate(leaves) if i in named or is_array(leaf)]
 
     @functools.wraps(fun, (), ())  # JAX's errors name it, its line and its arguments
     def whole(*args, **kwargs):
-        args, kwargs = jax.tree.unflatten(tree, _with(leaves, traced, jax.tree.leaves((args, kwargs))))
+        args, kwargs = jax.tree.unflatten(tree, replaced(leaves, traced, jax.tree.leaves((args, kwargs))))
         return _checked(fun(*args, **kwargs))
 
     values = [as_input(leaves[i]) for i in traced]
-    given, named_ones = _alone(tree, _with([None] * len(leaves), traced, values), values)
-    closed, shapes = jaxprs.trace(whole, *given, **named_ones)
-    chosen = [traced.index(i) for i in named]
-    return Staged(closed, values, shapes, chosen, _rebuilder(args, argnums))
+    positional, by_name = _without_others(tree, replaced([None] * len(leaves), traced, values), values)
+    closed, shapes = jaxprs.trace(whole, *positional, **by_name)
+    chosen = [args[position] for position in positions]
+    structure = jax.tree.structure(chosen[0] if isinstance(argnums, int) else tuple(chosen))
+    rebuild = lambda leaves: None if argnums is None else jax.tree.unflatten(structure, leaves)
+    return Staged(closed, values, shapes, [traced.index(i) for i in named], rebuild)
 
 
-def _alone(tree: Any, leaves: list[Any], values: list[Any]) -> tuple[Any, dict[str, Any]]:
-    """The arguments with None for what is not traced; where a container does not take that, the values alone."""
+def _without_others(tree: Any, leaves: list[Any], values: list[Any]) -> tuple[Any, dict[str, Any]]:
+    """Returns the arguments with None for what is not traced; where a container refuses None, the values alone."""
     try:
         args, kwargs = jax.tree.unflatten(tree, leaves)
         found = jax.tree.leaves((args, kwargs))
@@ -83,13 +73,10 @@ def _alone(tree: Any, leaves: list[Any], values: list[Any]) -> tuple[Any, dict[s
 
 
 def _checked(results: Any) -> Any:
-    """What the function returned, if all of it are arrays or numbers."""
-    for path, leaf in jax.tree_util.tree_leaves_with_path(results):
-        if not is_value(leaf):
-            raise ArgumentError(
-                f"`fun` returns {shown(leaf)} at `result{jax.tree_util.keystr(path)}`, which is not an array;"
-                " return arrays, numbers, and pytrees of them."
-            )
+    """Returns what the function returned; refuses what is neither an array nor a number."""
+    for place, leaf in other_leaves(results):
+        fix = "return arrays, numbers, and pytrees of them"
+        raise ArgumentError(f"`fun` returns {shown(leaf)} at `result{place}`, which is not an array; {fix}.")
     return results
 
 
@@ -106,28 +93,19 @@ def _positions(args: tuple, argnums: int | Sequence[int] | None) -> list[int]:
     return [number % len(args) for number in numbers]
 
 
-def _leaves_of(args: tuple, argnums: int | Sequence[int] | None) -> list[int]:
-    """The numbers of the leaves of the arguments named by `argnums`, each of which must be differentiable."""
+def _leaves_of(args: tuple, positions: Sequence[int]) -> list[int]:
+    """Returns the numbers of the leaves of the arguments at `positions`, each of which must be differentiable."""
     starts = np.cumsum([0, *(len(jax.tree.leaves(arg)) for arg in args)])
     found = []
-    for position in _positions(args, argnums):
+    for position in positions:
         for offset, (path, leaf) in enumerate(jax.tree_util.tree_leaves_with_path(args[position])):
-            _check_differentiable(leaf, position, jax.tree_util.keystr(path))
+            _check_differentiable(leaf, f"`args[{position}]{jax.tree_util.keystr(path)}`")
             found.append(int(starts[position]) + offset)
     return found
 
 
-def _check_differentiable(leaf: Any, position: int, path: str) -> None:
+def _check_differentiable(leaf: Any, where: str) -> None:
     dtype = jnp.result_type(leaf) if is_value(leaf) else None
     if dtype is None or not jnp.issubdtype(dtype, jnp.inexact):
         what = f"of dtype {dtype}" if dtype is not None else f"a {type(leaf).__name__}"
-        where = f"`args[{position}]{path}`"
         raise ArgumentError(f"`argnums` asks for the gradient of {where}, which is {what}; make it a float array.")
-
-
-def _rebuilder(args: tuple, argnums: int | Sequence[int] | None) -> Callable[[Sequence[Any]], Any]:
-    if argnums is None:
-        return lambda leaves: None
-    chosen = [args[p] for p in _positions(args, argnums)]
-    tree = jax.tree.structure(chosen[0] if isinstance(argnums, int) else tuple(chosen))
-    return lambda leaves: jax.tree.unflatten(tree, leaves)

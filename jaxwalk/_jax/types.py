@@ -1,4 +1,4 @@
-"""What a dtype can hold."""
+"""Types of values: what a dtype can hold, a shape and dtype with its sharding, zeros of it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from jax import lax
 
 
 def widened(dtype: Any) -> Any:
-    """The dtype in which to compare and to sum values of `dtype`: at least float32, and for integers float32."""
+    """Returns the dtype in which to compare and to sum values of `dtype`: at least float32; for integers, float32."""
     if not jnp.issubdtype(dtype, jnp.inexact) or jnp.finfo(dtype).bits < 32:
         return jnp.dtype(jnp.float32)
     return jnp.dtype(dtype)
 
 
 def holds(dtype: Any, number: complex) -> bool:
-    """Whether an array of `dtype` takes a Python number without losing its kind: no 1.5 among integers."""
+    """Tells whether an array of `dtype` takes a Python number without losing its kind: integers take no 1.5."""
     if isinstance(number, bool):
         return dtype == jnp.bool_
     kinds = {int: jnp.number, float: jnp.inexact, complex: jnp.complexfloating}
@@ -25,8 +25,8 @@ def holds(dtype: Any, number: complex) -> bool:
 
 
 def struct(typed: Any, lead: tuple[int, ...] = ()) -> jax.ShapeDtypeStruct:
-    """The type of a value, with leading axes: its shape and dtype; and, where they are part of the type, how it is
-    divided over an explicit mesh, and inside `shard_map` the axes of the mesh along which it varies."""
+    """Returns the type of a value, with leading axes: its shape and dtype; and, where they are part of the type, how it
+    is divided over an explicit mesh, and inside `shard_map` the axes of the mesh along which it varies."""
     options: dict[str, Any] = {}
     if varying := _varying(typed):
         kind = "vma" if hasattr(typed, "vma") else "manual_axis_type"  # since jax 0.10
@@ -38,7 +38,7 @@ def struct(typed: Any, lead: tuple[int, ...] = ()) -> jax.ShapeDtypeStruct:
 
 
 def zeros(like: jax.ShapeDtypeStruct) -> jax.Array:
-    """Zeros of a type, as `struct` gives it."""
+    """Returns zeros of a type, as `struct` gives it."""
     if varying := _varying(like):
         return lax.pcast(jnp.zeros(like.shape, like.dtype), varying, to="varying")
     return jnp.zeros(like.shape, like.dtype, device=like.sharding)
@@ -50,7 +50,7 @@ def _varying(typed: Any) -> tuple[str, ...]:
 
 
 def _is_explicit(typed: Any) -> bool:
-    """Whether the type of a value says how it is divided over devices. In any other mesh the compiler decides."""
+    """Tells whether a value's type says how it is divided over devices. In any other mesh the compiler decides."""
     sharding = getattr(typed, "sharding", None)
     if not isinstance(sharding, jax.sharding.NamedSharding) or all(axis is None for axis in sharding.spec):
         return False
@@ -58,5 +58,5 @@ def _is_explicit(typed: Any) -> bool:
 
 
 def is_array_type(aval: Any) -> bool:
-    """Whether a variable of this type holds an array: no token, no mutable array."""
+    """Tells whether a variable of this type holds an array: no token, no mutable array."""
     return hasattr(aval, "shape") and hasattr(aval, "dtype") and not hasattr(aval, "inner_aval")

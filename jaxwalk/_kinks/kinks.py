@@ -11,9 +11,8 @@ import numpy as np
 from jax.core import Tracer
 
 from .._errors import ArgumentError, counted, shown
-from .._points.find import find
+from .._points.find import check_by, find
 from .._points.point import Points
-from .._points.read import check_by
 from .._source.files import Source
 from .analysis import Analysis
 from .choices import Choice

@@ -18,6 +18,8 @@ class Chain:
     Chain, also the outputs of its layers, as "name/L1". Made by `chain`.
     """
 
+    __module__ = "jaxwalk"
+
     def __init__(self, layers: Mapping[str, Callable]):
         if not layers:
             raise ArgumentError("`chain` was given no layers; give at least one function f(x) or f(weights, x).")
@@ -25,7 +27,7 @@ class Chain:
         self._weighted = {name: _takes_weights(name, layer) for name, layer in self.layers.items()}
 
     def __call__(self, params: Mapping[str, Any], x: Any) -> Any:
-        """The output of the last layer.
+        """Computes the output of the last layer.
 
         Arguments:
             params: {layer name: weights}; layers without weights are absent.
@@ -38,12 +40,12 @@ class Chain:
 
     @property
     def layers(self) -> Mapping[str, Callable]:
-        """The layers by name, in order."""
+        """Returns the layers by name, in order."""
         return MappingProxyType(self._layers)
 
     @property
     def takes_weights(self) -> bool:
-        """Whether any layer does."""
+        """Tells whether any layer takes weights."""
         return any(self._weighted.values())
 
     def _run(self, params: Mapping[str, Any], x: Any, prefix: str) -> Any:
@@ -75,7 +77,7 @@ class Chain:
 
 
 def chain(*layers: Callable, **named_layers: Callable) -> Chain:
-    """A model of the given layers, one after the other.
+    """Composes a model of the given layers, one after the other.
 
     Arguments:
         *layers: functions f(x) or f(weights, x), or Chains; their names are "L1", "L2", ...
@@ -107,7 +109,7 @@ def chain(*layers: Callable, **named_layers: Callable) -> Chain:
 
 
 def objective(model: Callable[[Any, Any], Any], loss: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
-    """fun(params, x, y) = loss(model(params, x), y): what there is to walk.
+    """Returns what there is to walk: fun(params, x, y) = loss(model(params, x), y).
 
     Arguments:
         model: any function of (params, x); a `Chain` or not.
@@ -129,7 +131,7 @@ def objective(model: Callable[[Any, Any], Any], loss: Callable[[Any, Any], Any])
 
 
 def _takes_weights(name: str, layer: Any) -> bool:
-    """Whether a layer is f(weights, x) and not f(x): by the number of arguments it cannot do without."""
+    """Tells whether a layer is f(weights, x) and not f(x): by the number of arguments it cannot do without."""
     if isinstance(layer, Chain):
         return layer.takes_weights
     if not callable(layer):

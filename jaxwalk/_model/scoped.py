@@ -21,7 +21,7 @@ Path = tuple[str, ...]
 
 
 def scoped(model: Model, *, name: str | None = None) -> Model:
-    """The same model, whose modules open a `jax.named_scope` named by their path in it when they are called.
+    """Returns the same model, whose modules open a `jax.named_scope` named by their path in it when they are called.
 
     Equinox modules open scopes that hold their class alone (`eqx.nn.Linear`), Flax NNX modules open none. In the model
     that this returns, the module at `model.blocks[3].mlp` opens the scope `.blocks.3.mlp`, which shows in jaxprs, in
@@ -73,16 +73,16 @@ def scoped(model: Model, *, name: str | None = None) -> Model:
 
 
 class _Scoping:
-    """One call of `scoped`: from a value and its path, the value with the modules in it scoped."""
+    """One call of `scoped`: makes of a value and its path the value with the modules in it scoped."""
 
     def __init__(self) -> None:
         self._paths: set[str] = set()
-        self._copies: dict[int, Any] = {}  # of the objects of NNX, which are shared
+        self._copies: dict[int, Any] = {}  # of NNX's objects, by id: they are shared
 
     def __call__(self, value: Any, path: Path) -> Any:
-        if isinstance(value, _variables()):
+        if isinstance(value, _loaded("flax.nnx", "Variable")):
             return value
-        if isinstance(value, _objects()):
+        if isinstance(value, _loaded("flax.nnx", "Pytree")):
             if id(value) not in self._copies:
                 self._copies[id(value)] = blank = self._blank(value, path)
                 self._copies[id(value)] = self._filled(blank, value, path)
@@ -92,14 +92,14 @@ class _Scoping:
         return self._container(value, path)
 
     def _blank(self, module: Any, path: Path) -> Any:
-        """An object without attributes yet, of the class that `module` shall have."""
+        """Returns an object without attributes yet, of the class that `module` shall have."""
         plain = _plain(type(module))
         if not (_is_module(module) and callable(module)):
             return object.__new__(plain)
         return object.__new__(_subclass(plain, self._scope(plain, path), not tree_util.all_leaves([module])))
 
     def _filled(self, blank: Any, module: Any, path: Path) -> Any:
-        """`blank` with the attributes of `module`; or `module` itself, if that would change nothing."""
+        """Returns `blank` with the attributes of `module`; or `module` itself, if that would change nothing."""
         old = vars(module)
         new = {name: self(old[name], (*path, name)) for name in sorted(old, key=_order)}
         if type(blank) is type(module) and all(new[name] is old[name] for name in old):
@@ -128,26 +128,18 @@ def _is_module(value: Any) -> bool:
     return isinstance(value, (_loaded("equinox", "Module"), _loaded("flax.nnx", "Module")))
 
 
-def _objects() -> Any:
-    return _loaded("flax.nnx", "Pytree")
-
-
-def _variables() -> Any:
-    return _loaded("flax.nnx", "Variable")
-
-
 def _loaded(library: str, name: str) -> Any:
-    """A class of a library; of a library that is not imported there are no objects either."""
+    """Returns a class of a library. Of a library that is not imported there are no objects either."""
     return getattr(sys.modules.get(library), name, ())
 
 
 def _order(name: str) -> tuple[bool, int, str]:
-    """By which NNX sorts attributes: those of an `nnx.List` are its indices."""
+    """Returns the key by which NNX sorts attributes: those of an `nnx.List` are its indices."""
     return (False, int(name), "") if name.isdecimal() else (True, 0, name)
 
 
 def _entries(value: Any) -> tuple[Iterable[str], list[Any]]:
-    """The names and values of what a pytree other than a module holds, one level down; nothing, of a leaf."""
+    """Returns the names and values of what a pytree that is no module holds, one level down; a leaf holds nothing."""
     if type(value) in (dict, defaultdict):  # JAX would sort the keys
         return map(str, value), list(value.values())
     entries, _ = tree_util.tree_flatten_with_path(value, is_leaf=lambda x: x is not value)
@@ -156,7 +148,7 @@ def _entries(value: Any) -> tuple[Iterable[str], list[Any]]:
 
 
 def _rebuilt(value: Any, items: list[Any]) -> Any:
-    """A container like `value`, of other items."""
+    """Returns a container like `value`, of other items."""
     if type(value) in (dict, defaultdict):
         new = copy.copy(value)
         new.update(zip(value, items, strict=True))
@@ -173,14 +165,14 @@ class _Origin(NamedTuple):
 
 
 class _Scoped:
-    """What all scoped classes are first."""
+    """The first base of all scoped classes."""
 
     __slots__ = ()
 
     def __init_subclass__(cls) -> None:
-        """Not the hooks of the user's classes: they ran for the class itself, and would list this one beside it."""
-        if issubclass(cls, _objects()):
-            _objects().__init_subclass__.__func__(cls, pytree=vars(cls)["_scoped_origin"].is_pytree)
+        """Skips the hooks of the user's classes: they ran for the class itself, and would list this one beside it."""
+        if issubclass(cls, pytree := _loaded("flax.nnx", "Pytree")):
+            pytree.__init_subclass__.__func__(cls, pytree=vars(cls)["_scoped_origin"].is_pytree)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         reduced = super().__reduce_ex__(protocol)
@@ -192,13 +184,13 @@ class _Scoped:
 
 
 def _remade(*parts: Any) -> Any:
-    """An instance from a pickle, where the scoped class is given by its origin."""
+    """Makes an instance from a pickle, where the scoped class is given by its origin."""
     function, *args = (_subclass(*part) if isinstance(part, _Origin) else part for part in parts)
     return function(*args)
 
 
 def _plain(cls: type) -> type:
-    """The class that a scoped class is made from; any other class itself."""
+    """Returns the class that a scoped class is made from; any other class itself."""
     return vars(cls)["_scoped_origin"].plain if "_scoped_origin" in vars(cls) else cls
 
 
@@ -206,7 +198,7 @@ _SUBCLASSES: dict[_Origin, type] = {}
 
 
 def _subclass(plain: type, scope: str, is_pytree: bool) -> type:
-    """The one subclass of `plain` whose `__call__` opens `scope`: one, since a treedef holds it."""
+    """Returns the subclass of `plain` whose `__call__` opens `scope`: there is but one, since a treedef holds it."""
     origin = _Origin(plain, scope, is_pytree)
     return _SUBCLASSES.get(origin) or _SUBCLASSES.setdefault(origin, _made(origin))
 
@@ -226,11 +218,11 @@ def _made(origin: _Origin) -> type:
         "__qualname__": plain.__qualname__,
         "_scoped_origin": origin,
     }
-    with warnings.catch_warnings():  # the libraries said what they have to say when `plain` was defined
+    with warnings.catch_warnings():  # the libraries have warned when `plain` was defined
         warnings.simplefilter("ignore")
         cls = type(plain)(plain.__name__, (_Scoped, plain), namespace)
     return cls
 
 
-# What was pickled before this file had its place names it so.
+# Pickles from before this file had its place name it so.
 sys.modules.setdefault("jaxwalk._scoped", sys.modules[__name__])

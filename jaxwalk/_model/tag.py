@@ -12,9 +12,9 @@ from .._jax.leaves import as_input, is_value
 
 
 def tag(x: Any, name: str) -> Any:
-    """x, under a name: a point.
+    """Returns x under a name: a point.
 
-    The identity; it may stay in a model for good. Under `jax.checkpoint`, policies that save by name
+    It is the identity, and may stay in a model for good. Under `jax.checkpoint`, policies that save by name
     (`save_only_these_names`) know the name too. Inside `jax.vmap`, the value is that of the whole batch, with the
     batch axis where JAX put it (`Point.shape` shows it): walk per datum with `jax.vmap` around the walk.
 
@@ -44,12 +44,8 @@ def tag(x: Any, name: str) -> Any:
 
 
 def _tag_leaf(leaf: Any, name: str, path: tuple) -> jax.Array:
-    full = "/".join([name, *(_key(entry) for entry in path)])
+    full = "/".join([name, *(jax.tree_util.keystr((entry,), simple=True) for entry in path)])
     if not is_value(leaf):
         kind = type(leaf).__name__
         raise ArgumentError(f"`tag(x, {name!r})`: `{full}` is a {kind}, not an array; tag arrays, or pytrees of them.")
     return checkpoint_name(as_input(leaf), full)
-
-
-def _key(entry: Any) -> str:
-    return jax.tree_util.keystr((entry,), simple=True)

@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from .._jax import types
 from .._jax.jaxprs import is_literal
 from .paths import Entry, Path, common
 
+if TYPE_CHECKING:
+    from jax.extend.core import Jaxpr, JaxprEqn, Var
+
 
 class Exit(NamedTuple):
-    """A result of an equation on its way out.
-
-    Attributes:
-        result: which of the equation's results.
-        entries: what it leaves at once, the innermost first. All who read it past one of them are past all.
-        inside: the equations that read it before it leaves: they are still within.
-        outside: the equations that read it afterwards; the number of equations stands for the jaxpr's results.
-    """
+    """A result of an equation on its way out, by the number of the result."""
 
     result: int
-    entries: tuple[Entry, ...]
-    inside: tuple[int, ...]
-    outside: tuple[int, ...]
+    entries: tuple[Entry, ...]  # what it leaves at once, the innermost first: who reads it past one is past all
+    inside: tuple[int, ...] = ()  # the equations that read it before it leaves: they are still within
+    outside: tuple[int, ...] = ()  # those that read it afterwards; the number of all stands for the jaxpr's results
 
 
 def exits(
-    jaxpr: Any, paths: Sequence[Path], around: Path, goes_on_in: Callable[[Any, Entry], bool]
+    jaxpr: Jaxpr, paths: Sequence[Path], around: Path, goes_on_in: Callable[[JaxprEqn, Entry], bool]
 ) -> list[list[Exit]]:
-    """Per equation, what leaves some entry with it, innermost first.
+    """Returns, per equation, what leaves some entry with it, innermost first.
 
     What an equation reads that runs more of the same entry (`goes_on_in`) stays in it. An entry that nothing leaves,
     because nothing of it is used, is left by the values in it that nobody reads.
@@ -51,34 +47,28 @@ def exits(
         unread = tuple(entry for entry in reversed(paths[index][len(around) :]) if entry not in left)
         for result, v in enumerate(eqn.outvars if unread else ()):
             if v not in readers and types.is_array_type(v.aval):
-                found[index].append(Exit(result, unread, (), ()))
+                found[index].append(Exit(result, unread))
     return found
 
 
-def _readers(jaxpr: Any) -> dict[Any, list[int]]:
-    readers: dict[Any, list[int]] = {}
-    rows = [*(eqn.invars for eqn in jaxpr.eqns), jaxpr.outvars]
-    for index, operands in enumerate(rows):
-        for v in {v: None for v in operands if not is_literal(v)}:
+def _readers(jaxpr: Jaxpr) -> dict[Var, list[int]]:
+    readers: dict[Var, list[int]] = {}
+    for index, operands in enumerate([*(eqn.invars for eqn in jaxpr.eqns), jaxpr.outvars]):
+        for v in dict.fromkeys(v for v in operands if not is_literal(v)):
             readers.setdefault(v, []).append(index)
     return readers
 
 
 def _exits(
-    eqn: Any, path: Path, around: Path, readers: Mapping[Any, Sequence[int]], shared: Callable[[Path, int], int]
+    eqn: JaxprEqn, path: Path, around: Path, readers: Mapping[Var, Sequence[int]], shared: Callable[[Path, int], int]
 ) -> Iterator[Exit]:
     if len(path) == len(around):
         return
     for result, v in enumerate(eqn.outvars):
         if v in readers and types.is_array_type(v.aval):
             stays = {reader: shared(path, reader) for reader in readers[v]}
-            for depth, end in _levels(stays.values(), len(path)):
+            # What lies between two depths at which readers stay is left at once.
+            for depth, end in reversed([*itertools.pairwise(sorted({*stays.values(), len(path)}))]):
                 inside = tuple(reader for reader, level in stays.items() if level > depth)
                 outside = tuple(reader for reader, level in stays.items() if level <= depth)
                 yield Exit(result, tuple(reversed(path[depth:end])), inside, outside)
-
-
-def _levels(depths: Iterable[int], length: int) -> list[tuple[int, int]]:
-    """Between the depths at which some reader stays, innermost first: what lies between two is left at once."""
-    bounds = sorted({*depths, length})
-    return list(itertools.pairwise(bounds))[::-1]

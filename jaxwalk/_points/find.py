@@ -1,4 +1,4 @@
-"""From a function and its arguments to its points: traced, and read."""
+"""`find`: traces a function and reads its points."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from .._errors import ArgumentError, shown
 from .._jax.stage import Staged, stage
-from .._source.files import Source
+from .._source.files import Source, is_users
 from .lines import LinePaths
 from .point import Points
 from .read import read
@@ -20,11 +20,11 @@ def find(
     by: str | None,
     source: Source,
     argnums: int | Sequence[int] | None = None,
-    used: Callable[[Staged], Sequence[bool]] = lambda staged: staged.every,
+    used: Callable[[Staged], Sequence[bool]] = lambda staged: [True] * len(staged.closed.jaxpr.outvars),
 ) -> tuple[Staged, Points]:
     """Traces `fun` and reads its points, `by` and `source` as of `walk`; `used`: which results may depend on one.
 
-    For lines, the function is watched while it is traced. If there are neither tags nor scopes it is traced again.
+    For lines, the function is watched while it is traced. If there are neither tags nor scopes, it is traced again.
     """
     if by != "lines":
         staged = stage(fun, args, kwargs, argnums)
@@ -41,3 +41,13 @@ def find(
             f"`source` is {shown(source)}, but no line of such a file is in what `fun` does; mend or drop it."
         )
     return staged, points
+
+
+def check_by(by: str | None, source: Source = None) -> None:
+    """Refuses a `by` that is not known, and a `source` that is none or has no meaning with `by`."""
+    if by not in (None, "tags", "scopes", "lines"):
+        choices = '"tags", "scopes" or "lines" (or None: tags and scopes together, lines where there are neither)'
+        raise ArgumentError(f"`by` is {shown(by)}; points come from {choices}.")
+    if source is not None and by in ("tags", "scopes"):
+        raise ArgumentError(f'`source` says whose lines are points, but `by` is "{by}"; leave it out, or use "lines".')
+    is_users(source)

@@ -6,23 +6,27 @@ import contextlib
 import re
 from collections.abc import Sequence
 from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._jax import origin
 from .._jax.jaxprs import Closed
-from .._source.bytecode import Flow, Loop
-from .._source.files import Source, is_users
-from .._source.passes import Frames, Pass, Passes
-from .._source.statements import Line, Positions
-from .._source.tracing import Observer, seen_at
+from .._jax.origin import Frames
+from .._source.files import Source
+from .._source.passes import Pass, Passes
+from .._source.statements import Statement
+from .._source.user_code import UserCode
+from .._source.watch import Observer, seen_at
 from .paths import Entries, Entry, Path
+
+if TYPE_CHECKING:
+    from jax.extend.core import Jaxpr, JaxprEqn
 
 _COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")  # frames until Python 3.12
 _LAMBDA = "<lambda>"
 
 
 class LinePaths:
-    """Per equation the lines of the user's source that called it, from the outermost function inward.
+    """Finds the lines of the user's source that equations were called from, the outermost function first.
 
     A line is a statement. It is named by its function and what it assigns, "net/b"; a function called on it, by its own
     lines, "net/b/block/h". What a comprehension or a lambda does belongs to the line that it stands on.
@@ -32,16 +36,13 @@ class LinePaths:
     """
 
     def __init__(self, source: Source):
-        self._is_users, self._asked_for = is_users(source)
+        self._code = UserCode(source)
         self.met_source = False
-        self._positions: dict[int, Positions] = {}
-        self._flows: dict[int, Flow] = {}
-        self._held: list[CodeType] = []  # so that no id is used again
-        self._observer = Observer(self._is_users, self._line, self._flow, self._is_one_line)
+        self._observer = Observer(self._code)
 
-    def __call__(self, jaxpr: Any, around: Path, outer: Entries) -> tuple[Sequence[Path], Entries]:
+    def __call__(self, jaxpr: Jaxpr, around: Path, outer: Entries) -> tuple[Sequence[Path], Entries]:
         stacks = origin.stacks_of(jaxpr)
-        passes = self._seen(jaxpr, stacks) or Passes(stacks, self._flow, self._is_one_line).rows
+        passes = self._seen(jaxpr, stacks) or Passes(stacks, self._code).rows
         entries: dict[Any, Entry] = {}
         return [self._path(f, row, around, entries) for f, row in zip(stacks, passes, strict=True)], entries
 
@@ -53,8 +54,8 @@ class LinePaths:
         """Joins what was seen to what was traced."""
         self._observer.join(closed)
 
-    def _seen(self, jaxpr: Any, stacks: Sequence[Frames]) -> list[Sequence[Pass]] | None:
-        """The passes of all equations, if all of them were seen when they were made."""
+    def _seen(self, jaxpr: Jaxpr, stacks: Sequence[Frames]) -> list[Sequence[Pass]] | None:
+        """Returns the passes of all equations, if all of them were seen when they were made."""
         rows: list[Sequence[Pass]] = []
         for eqn, frames in zip(jaxpr.eqns, stacks, strict=True):
             row = seen_at(eqn, frames) if self._has_users(frames) else [Pass(0, 0, 0)] * len(frames)
@@ -64,55 +65,37 @@ class LinePaths:
         return rows
 
     def _has_users(self, frames: Frames) -> bool:
-        return any(self._is_users(code.co_filename) for code, _ in frames)
+        return any(self._code.is_users(code.co_filename) for code, _ in frames)
 
-    def is_in_any(self, eqn: Any) -> bool:
-        """Whether an equation comes from a line of the user's in the function that its jaxpr was traced from."""
+    def is_in_any(self, eqn: JaxprEqn) -> bool:
+        """Tells whether an equation comes from a line of the user's in the function its jaxpr was traced from."""
         return self._has_users(origin.frames_of(eqn))
 
-    def goes_on_in(self, eqn: Any, entry: Entry) -> bool:
+    def goes_on_in(self, eqn: JaxprEqn, entry: Entry) -> bool:
         return False
 
     def _path(self, frames: Frames, row: Sequence[Pass], around: Path, entries: dict[Any, Entry]) -> Path:
-        users = [(f, p) for f, p in zip(frames, row, strict=True) if self._is_users(f[0].co_filename)]
-        self.met_source = self.met_source or any(self._asked_for(f[0].co_filename) for f, _ in users)
+        users = [(f, p) for f, p in zip(frames, row, strict=True) if self._code.is_users(f[0].co_filename)]
+        self.met_source = self.met_source or any(self._code.asked_for(f[0].co_filename) for f, _ in users)
         named = [(f, p) for f, p in users if f[0].co_name not in (*_COMPREHENSIONS, _LAMBDA)]
         if not named and not around:  # in a lambda that is called by none of the user's functions
             named = [(f, p) for f, p in users if f[0].co_name == _LAMBDA][-1:]
         path = around
-        for (code, offset), state in named:
-            path = (*path, self._entry(code, offset, state, path[-1] if path else None, entries))
+        for (code, offset), turn in named:
+            path = (*path, self._entry(code, offset, turn, path[-1] if path else None, entries))
         return path
 
-    def _entry(
-        self, code: CodeType, offset: int, state: Pass, parent: Entry | None, entries: dict[Any, Entry]
-    ) -> Entry:
-        line = self._line(code, offset)
-        key = (parent, state.call, state.turn, line)
+    def _entry(self, code: CodeType, offset: int, turn: Pass, parent: Entry | None, entries: dict[Any, Entry]) -> Entry:
+        statement = self._code.statement(code, offset)
+        key = (parent, turn.call, turn.turn, statement)
         if key not in entries:
-            entries[key] = Entry(_label(code, line), parent, place=(code.co_filename, line.line), alike=state.alike)
+            place = (code.co_filename, statement.line)
+            entries[key] = Entry(_label(code, statement), parent, place=place, alike=turn.alike)
         return entries[key]
 
-    def _line(self, code: CodeType, offset: int) -> Line:
-        if id(code) not in self._positions:
-            self._positions[id(code)] = Positions(code)
-            self._held.append(code)
-        return self._positions[id(code)].line(offset)
 
-    def _flow(self, code: CodeType) -> Flow:
-        if id(code) not in self._flows:
-            self._flows[id(code)] = Flow(code)
-            self._held.append(code)
-        return self._flows[id(code)]
-
-    def _is_one_line(self, code: CodeType, loop: Loop) -> bool:
-        if not self._is_users(code.co_filename):
-            return False
-        return len({self._line(code, offset) for offset in self._flow(code).offsets(loop)}) == 1
-
-
-def _label(code: CodeType, line: Line) -> str:
-    """ "net/b" for a line of `net` that assigns b, "net:42" for one that assigns nothing."""
+def _label(code: CodeType, statement: Statement) -> str:
+    """Returns "net/b" for a line of `net` that assigns b, "net:42" for one that assigns nothing."""
     function = re.sub(r".*<locals>\.", "", code.co_qualname)
-    label = "return" if function == _LAMBDA else line.label
-    return f"{function}:{line.line}" if label is None else f"{function}/{label}"
+    label = "return" if function == _LAMBDA else statement.label
+    return f"{function}:{statement.line}" if label is None else f"{function}/{label}"

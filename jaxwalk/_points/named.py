@@ -10,17 +10,19 @@ import jax
 from jax.tree import leaves
 
 from .._errors import PointError, counted, near
-from .._show.table import Table, brief, html, summary, text
+from .._show.table import Table, brief, summary
+from .._show.tabular import tabular
 
 KEYS = 3  # of a mapping, that are shown
 
 
 class MissingName(PointError, KeyError):
-    """A name that a mapping does not hold."""
+    """Raised for a name that a mapping does not hold."""
 
     __str__ = Exception.__str__  # KeyError would show the sentence in quotes
 
 
+@tabular
 class Named(Mapping[str, Any]):
     """A read-only mapping from point names to values, in forward order.
 
@@ -41,6 +43,7 @@ class Named(Mapping[str, Any]):
       a     float32[]  5
     """
 
+    __module__ = "jaxwalk"
     __slots__ = ("_absent", "_same", "_values")
 
     def __init__(
@@ -54,19 +57,17 @@ class Named(Mapping[str, Any]):
         self._same = dict(same or {})
 
     def __getitem__(self, name: str) -> Any:
-        try:
+        if name in self._values:
             return self._values[name]
-        except KeyError:
-            pass
         reason = self._absent.get(name) or self._absent.get("*") or near(str(name), self._values)
         raise MissingName(f"There is no `{name}` here. {reason}")
 
     def once(self) -> Iterator[str]:
-        """The names, less those whose value another name has too."""
+        """Yields the names, less those whose value another name has too."""
         return (name for name in self._values if name not in self._same)
 
     def why_empty(self) -> str:
-        """A sentence on why there is nothing here, or none of it."""
+        """Returns a sentence on why there is nothing here, or none of it."""
         return self._absent.get("*") or " ".join(f"`{name}`: {reason}" for name, reason in self._absent.items())
 
     def __iter__(self) -> Iterator[str]:
@@ -79,15 +80,9 @@ class Named(Mapping[str, Any]):
         rows = [(name, *_cells(value)) for name, value in self.items()]
         return Table(counted(len(self), "value"), ("name", "array", "is"), rows)
 
-    def __repr__(self) -> str:
-        return text(self._table())
-
-    def _repr_html_(self) -> str:
-        return html(self._table())
-
 
 def _cells(value: Any) -> tuple[str, str]:
-    """What arrays it is of, and their numbers; of a mapping, the first of these by name."""
+    """Returns what arrays a value is of, and their numbers; of a mapping, the first of these by name."""
     arrays = lambda value: ", ".join(map(brief, leaves(value)))
     if not isinstance(value, Mapping):
         return arrays(value), summary(value)
@@ -96,15 +91,13 @@ def _cells(value: Any) -> tuple[str, str]:
 
 
 def _flatten_with_keys(named: Named):
-    return [(jax.tree_util.DictKey(name), named._values[name]) for name in named.once()], _static(named)
+    values, static = _flatten(named)
+    return list(zip(map(jax.tree_util.DictKey, named.once()), values, strict=True)), static
 
 
 def _flatten(named: Named):
-    return tuple(named._values[name] for name in named.once()), _static(named)
-
-
-def _static(named: Named):
-    return tuple(named), tuple(named._absent.items()), tuple(named._same.items())
+    static = tuple(named), tuple(named._absent.items()), tuple(named._same.items())
+    return tuple(named._values[name] for name in named.once()), static
 
 
 def _unflatten(static, values) -> Named:

@@ -4,89 +4,81 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from .._jax.origin import ROOT
+
+if TYPE_CHECKING:
+    from jax.extend.core import Jaxpr, JaxprEqn
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
 class Entry:
-    """One passage of the run through a scope or a line; entered again, it is another.
+    """One passage of the run through a scope or a line; entered again, it is another."""
 
-    Attributes:
-        label: of the scope ("attn") or the line ("net/b").
-        parent: the passage within which this one is, or None.
-        stack: how many elements of the name stack lead down to it; None where they do not tell.
-        opening: of a scope: equal for all that is in one opening of it; else None.
-        place: (file, line) of a line of source, or None.
-        alike: whether its passes could not be told from those of a loop within it.
-    """
-
-    label: str
-    parent: Entry | None
-    stack: int | None = None
-    opening: int | None = None
-    place: tuple[str, int] | None = None
-    alike: bool = False
+    label: str  # of the scope ("attn") or the line ("net/b")
+    parent: Entry | None  # the passage within which this one is
+    stack: int | None = None  # how many elements of the name stack lead down to it; None where they do not tell
+    opening: int | None = None  # of a scope: equal for all that is in one opening of it
+    place: tuple[str, int] | None = None  # (file, line) of a line of source
+    alike: bool = False  # whether its passes could not be told from those of a loop within it
 
     @property
     def is_rooted(self) -> bool:
-        """Whether its label is a path in a whole model, which then names it alone; no einsum's "...i->i"."""
+        """Tells whether the label is a path in a whole model, which then names it alone; no einsum's "...i->i"."""
         return self.label.startswith(ROOT) and not self.label.startswith(2 * ROOT) and len(self.label) > len(ROOT)
 
 
 Path: TypeAlias = tuple[Entry, ...]  # the outermost first
-
-
 Entries: TypeAlias = Mapping[Any, Entry]
 
 
 class Paths(Protocol):
-    """What equations are in: scopes, or lines of source."""
+    """Finds what equations are in: scopes, or lines of source."""
 
-    def __call__(self, jaxpr: Any, around: Path, outer: Entries) -> tuple[Sequence[Path], Entries]:
-        """The path of each equation of a jaxpr, and the entries of these paths.
+    def __call__(self, jaxpr: Jaxpr, around: Path, outer: Entries) -> tuple[Sequence[Path], Entries]:
+        """Returns the path of each equation of a jaxpr, and the entries of these paths.
 
         `around` is the path of the equation that runs it, `outer` the entries met where that one is.
         """
         ...
 
-    def is_in_any(self, eqn: Any) -> bool:
-        """Whether an equation is in anything, its own jaxpr taken alone."""
+    def is_in_any(self, eqn: JaxprEqn) -> bool:
+        """Tells whether an equation is in anything, its own jaxpr taken alone."""
         ...
 
-    def goes_on_in(self, eqn: Any, entry: Entry) -> bool:
-        """Whether what an equation runs is in `entry` too, though the equation itself is not."""
+    def goes_on_in(self, eqn: JaxprEqn, entry: Entry) -> bool:
+        """Tells whether what an equation runs is in `entry` too, though the equation itself is not."""
         ...
 
 
 def common(one: Path, other: Path) -> int:
-    """How many entries two paths share from the start."""
+    """Counts the entries that two paths share from the start."""
     length = min(len(one), len(other))
     return next((i for i in range(length) if one[i] is not other[i]), length)
 
 
 class Names:
-    """Names of entries, unique in one program: "h/0/attn", and "h/0/attn#2" for a second passage."""
+    """Gives entries names that are unique in one program: "h/0/attn", and "h/0/attn#2" for a second passage."""
 
     def __init__(self) -> None:
         self._names: dict[Entry, str] = {}
         self._seen: dict[str, int] = {}
 
     def of(self, entry: Entry) -> str:
-        """The name of an entry. First come, first numbered: to be asked in forward order."""
+        """Returns the name of an entry. It numbers those of one name as they come: ask in forward order."""
         if entry not in self._names:
             self._names[entry] = self._numbered(self._plain(entry))
         return self._names[entry]
 
     def _plain(self, entry: Entry) -> str:
-        within = self.of(entry.parent) if entry.parent is not None else ""
-        label = entry.label
-        if entry.is_rooted:
-            label = label.removeprefix(ROOT)
-            outer = _before_the_root(entry)
-            within = self.of(outer) if outer is not None else ""
-        return f"{within}/{label}" if within else label
+        within = self._within(entry.parent)  # asked for of a rooted entry too: this numbers what is around it
+        if not entry.is_rooted:
+            return within + entry.label
+        return self._within(_before_the_root(entry)) + entry.label.removeprefix(ROOT)
+
+    def _within(self, entry: Entry | None) -> str:
+        return "" if entry is None else f"{self.of(entry)}/"
 
     def _numbered(self, name: str) -> str:
         count = self._seen[name] = self._seen.get(name, 0) + 1
@@ -94,7 +86,7 @@ class Names:
 
 
 def _before_the_root(entry: Entry) -> Entry | None:
-    """What is around the outermost rooted entry: a rooted path says the way from there by itself."""
+    """Returns what is around the outermost rooted entry: a rooted path says the way from there by itself."""
     outer, around = entry.parent, entry.parent
     while around is not None:
         if around.is_rooted:

@@ -10,41 +10,38 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from .._errors import counted, listed, near
-from .._jax.origin import written
+from .._jax.origin import file_and_line
 from .._show.outline import Row, tree
-from .._show.table import Table, html, size, text
+from .._show.table import Table, size
+from .._show.tabular import tabular
 from .._source.statements import text_of
 from .named import MissingName
 
 
 class Site(NamedTuple):
-    """Where a value is in a traced function, and who reads it there.
+    """Where a value is in a traced function, and who reads it there."""
 
-    Attributes:
-        calls: (equation, jaxpr within it) for each call around it.
-        equation: the one that names it, or that it is a result of.
-        result: which of the results; None for what an equation names.
-        inside: equations that read the value before it gets there, since they are in the scope that it leaves.
-        stack: how many elements of the equation's name stack are still around it; None for all.
-    """
-
-    calls: tuple[tuple[int, int], ...] = ()
-    equation: int = 0
-    result: int | None = None
-    inside: tuple[int, ...] = ()
-    stack: int | None = None
+    calls: tuple[tuple[int, int], ...] = ()  # (equation, jaxpr within it) for each call around it
+    equation: int = 0  # the one that names it, or that it is a result of
+    result: int | None = None  # which of the results; None for what an equation names
+    inside: tuple[int, ...] = ()  # equations that read the value before it gets there: they are in what it leaves
+    stack: int | None = None  # how many elements of the equation's name stack are still around it; None for all
 
 
-class Step(NamedTuple):
-    """In the place of a value in the order of a run: the step of a scan, counted backward if the scan runs so."""
+class ScanStep(NamedTuple):
+    """A part of a clock: the step of a scan, counted backward if the scan runs so."""
 
     length: int
     reverse: bool
+
+    def time(self, index: int) -> int:
+        return self.length - 1 - index if self.reverse else index
 
 
 class Axis(NamedTuple):
     """A leading axis that a loop gave to the values at a point."""
 
+    __module__ = "jaxwalk"
     kind: str
     length: int
 
@@ -70,10 +67,11 @@ class Point:
         line: the number of that line there, from 1; 0 if it is not known.
         alike: the passes of its line could not be told from those of a loop inside what the line calls.
         site: where it is in the traced function. Two points of one site are two names of one value.
-        clock: when it is met in a run: the equations down to it, with a `Step` for each scan around.
+        clock: when it is met in a run: the equations down to it, with a `ScanStep` for each scan around.
         type: of the value at one step, as JAX has it: with its sharding, where that is part of the type.
     """
 
+    __module__ = "jaxwalk"
     name: str
     number: int
     kind: str
@@ -88,16 +86,16 @@ class Point:
     line: int = 0
     alike: bool = False
     site: Site = dataclasses.field(default=Site(), repr=False)
-    clock: tuple[int | Step, ...] = dataclasses.field(default=(), repr=False)
+    clock: tuple[int | ScanStep, ...] = dataclasses.field(default=(), repr=False)
     type: Any = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
     def has_delta(self) -> bool:
-        """Whether a derivative with respect to this value can be had: it is real or complex, not opaque, not stuck."""
+        """Tells whether a derivative can be had here: the value is real or complex, the point not opaque, not stuck."""
         return self.opaque is None and not self.stuck and jnp.issubdtype(self.dtype, jnp.inexact)
 
     def why_no_delta(self) -> str:
-        """A sentence on why it has no δ."""
+        """Returns a sentence on why it has no δ."""
         if self.opaque is not None:
             return f"The point is {self.opaque}."
         if self.stuck:
@@ -107,34 +105,28 @@ class Point:
 
     @property
     def source(self) -> str:
-        """The place in the source as "file.py:12", or ""."""
-        return written(self.file, self.line)
+        """Returns the place in the source as "file.py:12", or ""."""
+        return file_and_line(self.file, self.line)
 
     @property
     def text(self) -> str:
-        """The line of source itself, or "" if it cannot be read."""
+        """Returns the line of source itself, or "" if it cannot be read."""
         return text_of(self.file, self.line) if self.file else ""
 
     @property
     def nbytes(self) -> int:
-        """How much memory its output takes, and its δ if it has one."""
+        """Computes how much memory its output takes, and its δ if it has one."""
         if self.opaque is not None:
             return 0
         return math.prod(self.shape) * self.dtype.itemsize * (2 if self.has_delta else 1)
 
     def time(self, steps: tuple[int, ...]) -> tuple[int, ...]:
-        """When the value at these indices of `axes` is met: of two values, the first has the smaller time."""
+        """Returns when the value at these indices of `axes` is met: of two values, the first has the smaller time."""
         left = iter(steps)
-        time = []
-        for part in self.clock:
-            if isinstance(part, Step):
-                step = next(left)
-                part = part.length - 1 - step if part.reverse else step
-            time.append(part)
-        return tuple(time)
+        return tuple(part.time(next(left)) if isinstance(part, ScanStep) else part for part in self.clock)
 
     def note(self, lead: int = 0) -> str:
-        """What a reader must know of this point, in a few words; "" if nothing. `lead` axes are before its own."""
+        """Returns what a reader must know of it, in a few words; "" if nothing. `lead` axes are before its own."""
         notes = [f"axis {i}: {axis.kind} of {axis.length}" for i, axis in enumerate(self.axes, lead)]
         notes += ["conditional"] * self.conditional + ["unused"] * self.unused
         notes += ["a pass of the line, or of a loop in what it calls"] * self.alike
@@ -147,22 +139,23 @@ class Point:
         return "; ".join(notes)
 
 
+@tabular
 class Points(Mapping[str, Point]):
     """The points of a function: a read-only mapping from name to `Point`, in forward order.
 
     The column X of its table is the i of Xⁱ, and of δⁱ.
     """
 
+    __module__ = "jaxwalk"
     __slots__ = ("_points",)
 
     def __init__(self, points: Iterable[Point] = ()):
         self._points = {point.name: point for point in points}
 
     def __getitem__(self, name: str) -> Point:
-        try:
-            return self._points[name]
-        except KeyError:
-            raise MissingName(f"There is no point `{name}`. {near(str(name), self._points)}") from None
+        if name not in self._points:
+            raise MissingName(f"There is no point `{name}`. {near(str(name), self._points)}")
+        return self._points[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._points)
@@ -177,17 +170,17 @@ class Points(Mapping[str, Point]):
         return isinstance(other, Points) and list(self._points.items()) == list(other._points.items())
 
     def where(self, condition: Callable[[Point], bool]) -> Points:
-        """Those for which `condition` holds."""
+        """Returns those for which `condition` holds."""
         return Points(point for point in self.values() if condition(point))
 
     @property
     def nbytes(self) -> int:
-        """How much memory it takes to hold every output and every δ."""
+        """Computes how much memory it takes to hold every output and every δ."""
         same = self.same()
         return sum(point.nbytes for name, point in self.items() if name not in same)
 
     def same(self) -> dict[str, str]:
-        """For a point that is a value which another point names too: that point, the last of them in forward order."""
+        """Returns, for a point whose value other points name too, the last of these in forward order."""
         last: dict[Site, str] = {p.site: name for name, p in self.items() if p.opaque is None}
         return {n: last[p.site] for n, p in self.items() if p.opaque is None and last[p.site] != n}
 
@@ -207,16 +200,10 @@ class Points(Mapping[str, Point]):
         return (str(p.number), row.text, p.kind, str(p.shape), str(p.dtype), line, "; ".join(filter(None, notes)))
 
     def _opaque(self) -> Iterator[str]:
-        """The reasons why points are opaque, each once, in full."""
+        """Yields the reasons why points are opaque, each once, in full."""
         reasons: dict[str, list[str]] = {}
         for name, point in self.items():
             if point.opaque is not None:
                 reasons.setdefault(point.opaque, []).append(name)
         for reason, names in reasons.items():
             yield f"Opaque: {listed(names, 4)}: {reason}."
-
-    def __repr__(self) -> str:
-        return text(self._table())
-
-    def _repr_html_(self) -> str:
-        return html(self._table())

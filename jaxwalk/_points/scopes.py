@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._jax import jaxprs, origin
 from .paths import Entries, Entry, Path
 
+if TYPE_CHECKING:
+    from jax.extend.core import Jaxpr, JaxprEqn
+
 
 class ScopePaths:
-    """Per equation the scopes that it is in, the outermost first. Each opening of a scope is an entry of its own.
+    """Finds the scopes that equations are in, the outermost first. Each opening of a scope is an entry of its own.
 
     Arguments:
         with_einsum: whether those count that `jnp.einsum` opens by itself, named by its subscripts.
@@ -20,20 +23,20 @@ class ScopePaths:
         self._with_einsum = with_einsum
         self._openings: dict[int, frozenset[int]] = {}
 
-    def __call__(self, jaxpr: Any, around: Path, outer: Entries) -> tuple[Sequence[Path], Entries]:
-        """The name stack of an equation is relative to the jaxpr that holds it: `around` is put before."""
+    def __call__(self, jaxpr: Jaxpr, around: Path, outer: Entries) -> tuple[Sequence[Path], Entries]:
+        """Returns paths that begin with `around`: the name stack of an equation is relative to its own jaxpr."""
         entries = dict(outer)
         return [self._path(eqn, around, entries) for eqn in jaxpr.eqns], entries
 
-    def is_in_any(self, eqn: Any) -> bool:
-        """Whether an equation is in a scope that was opened in its own jaxpr."""
+    def is_in_any(self, eqn: JaxprEqn) -> bool:
+        """Tells whether an equation is in a scope that was opened in its own jaxpr."""
         return any(self._counts(element) for element in origin.name_stack(eqn))
 
-    def goes_on_in(self, eqn: Any, entry: Entry) -> bool:
-        """A scope may be both around a scan and in it: what does not depend on the steps has been taken out."""
+    def goes_on_in(self, eqn: JaxprEqn, entry: Entry) -> bool:
+        """Tells whether a scope is in a scan too that it is around: JAX takes out what does not depend on the steps."""
         return any(entry.opening in self._openings_in(closed.jaxpr) for closed in jaxprs.jaxprs_of(eqn))
 
-    def _openings_in(self, jaxpr: Any) -> frozenset[int]:
+    def _openings_in(self, jaxpr: Jaxpr) -> frozenset[int]:
         if id(jaxpr) not in self._openings:
             here = {element.identity for eqn in jaxpr.eqns for element in origin.name_stack(eqn)}
             inner = [self._openings_in(c.jaxpr) for eqn in jaxpr.eqns for c in jaxprs.jaxprs_of(eqn)]
@@ -43,7 +46,7 @@ class ScopePaths:
     def _counts(self, element: origin.ScopeElement) -> bool:
         return not element.is_transform and (self._with_einsum or "->" not in element.name)
 
-    def _path(self, eqn: Any, around: Path, entries: dict[Any, Entry]) -> Path:
+    def _path(self, eqn: JaxprEqn, around: Path, entries: dict[Any, Entry]) -> Path:
         path, transforms = around, ()
         for depth, element in enumerate(origin.name_stack(eqn), 1):
             if element.is_transform:
@@ -59,5 +62,5 @@ class ScopePaths:
 
 
 def _label(name: str, transforms: Sequence[str]) -> str:
-    """A backward pass inside the function goes through the scopes of its forward pass again, transposed."""
+    """Returns how a scope is shown: a backward pass in the function goes through those of its forward pass again."""
     return f"transpose({name})" if "transpose" in transforms else name

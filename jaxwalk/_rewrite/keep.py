@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -20,33 +21,23 @@ _SCALAR = jax.ShapeDtypeStruct((), jnp.float32)
 
 
 class Noted(NamedTuple):
-    """What a keeping tap notes in the forward pass.
+    """What a keeping tap notes in the forward pass."""
 
-    Attributes:
-        witness: a scalar 0 that must be a result of what is differentiated, with a cotangent of its own.
-        early: what `keep` makes of the output alone.
-    """
-
-    witness: Any
-    early: list[Any]
+    witness: Any  # a scalar 0 that must be a result of what is differentiated, with a cotangent of its own
+    early: list[Any]  # what `keep` makes of the output alone
 
 
 class _Split(NamedTuple):
-    """`keep` as two jaxprs of (output, δ): of the results that do not depend on δ, and of the others.
-
-    Attributes:
-        is_early: of each result, whether it is of the first.
-        needs_output: whether the second looks at the output.
-    """
+    """`keep` as two jaxprs of (output, δ): of the results that do not depend on δ, and of the others."""
 
     early: Closed
     late: Closed
-    is_early: list[bool]
-    needs_output: bool
+    is_early: list[bool]  # of each result, whether it is of the first
+    needs_output: bool  # whether the second looks at the output
 
 
 def keep_taps(points: Iterable[Point], keep: Callable[[Any, Any], Any]) -> dict[str, Tap]:
-    """By name, taps that note, and whose slots' cotangents are, what `keep(output, δ)` returns.
+    """Returns by name taps that note, and whose slots' cotangents are, what `keep(output, δ)` returns.
 
     Results that do not depend on δ are computed in the forward pass, where the output is at hand. So no output is
     saved for them, nor computed again under `jax.checkpoint`. The others are computed by the rule of the tap in the
@@ -56,8 +47,8 @@ def keep_taps(points: Iterable[Point], keep: Callable[[Any, Any], Any]) -> dict[
 
     Where no δ arrives (the loss does not depend on the value, or only through a comparison), JAX would not run the
     rule of the tap. The witness, to which a cotangent always arrives, makes it run; δ is then zeros. One slot is
-    there for its own sake: with none, and nothing before the point differentiated, the rule would be left to who
-    differentiates the walk.
+    there for its own sake: with none, and nothing before the point differentiated, JAX would not run the rule until
+    somebody differentiates the walk.
     """
     made: dict[jax.ShapeDtypeStruct, Callable[[Point], Tap]] = {}  # values of one type have one trace of `keep`
     taps = {}
@@ -69,7 +60,7 @@ def keep_taps(points: Iterable[Point], keep: Callable[[Any, Any], Any]) -> dict[
 
 
 def _tap_of(first: Point, keep: Callable[[Any, Any], Any]) -> Callable[[Point], Tap]:
-    """For points of the type of the first."""
+    """Returns what makes the taps of points of the type of the first."""
     arrays = lambda x, ct: jax.tree.map(lambda leaf: _as_kept(leaf, first), keep(x, ct))
     closed, shapes = jaxprs.trace(arrays, *[first.type] * 2)
     leaves, tree = jax.tree.flatten(shapes)
@@ -101,33 +92,31 @@ def _as_kept(leaf: Any, point: Point) -> jax.Array:
 
 
 def _split(closed: Closed) -> _Split:
-    """What has an effect, as to print, is done once, where the output and δ are both there."""
+    """Divides `keep`. What has an effect, as printing has, is done once, where the output and δ are both there."""
     jaxpr, reach = closed.jaxpr, Reach()
-    among = range(len(jaxpr.outvars))
-    needs = lambda which: reach.into(jaxpr, [int(i in which) for i in among])[0]
-    is_early = [not jaxpr.effects and not needs({i})[1] for i in among]
-    early, late = ({i for i in among if is_early[i] == side} for side in (True, False))
-    return _Split(
-        _part(closed, reach, early), _part(closed, reach, late), is_early, bool(jaxpr.effects or needs(late)[0])
-    )
+    count = len(jaxpr.outvars)
+    needs_delta = [reach.into(jaxpr, [i == j for j in range(count)])[0][1] for i in range(count)]
+    is_late = [bool(jaxpr.effects or needed) for needed in needs_delta]
+    is_early = [not late for late in is_late]
+    needs_output = bool(jaxpr.effects or reach.into(jaxpr, is_late)[0][0])
+    return _Split(_part(closed, reach, is_early), _part(closed, reach, is_late), is_early, needs_output)
 
 
-def _part(closed: Closed, reach: Reach, which: set[int]) -> Closed:
-    """The same function with some of its results, and without the equations that are for others."""
-    jaxpr = closed.jaxpr
-    if len(which) == len(jaxpr.outvars):
+def _part(closed: Closed, reach: Reach, which: Sequence[bool]) -> Closed:
+    """Returns the same function with some of its results, and without the equations that are for others."""
+    if all(which):
         return closed
-    _, masks = reach.into(jaxpr, [int(i in which) for i in range(len(jaxpr.outvars))])
+    jaxpr = closed.jaxpr
+    _, masks = reach.into(jaxpr, which)
     eqns = [eqn for eqn, mask in zip(jaxpr.eqns, masks, strict=True) if any(mask)]
-    outvars = [v for i, v in enumerate(jaxpr.outvars) if i in which]
-    return closed._replace(jaxpr=jaxpr.replace(eqns=eqns, outvars=outvars))
+    return closed._replace(jaxpr=jaxpr.replace(eqns=eqns, outvars=list(itertools.compress(jaxpr.outvars, which))))
 
 
 def _keeping(split: _Split) -> Callable[[Any, Any, Any], Any]:
-    """(x, slots, consts of both parts) -> (x, `Noted`).
+    """Returns the tap itself: (x, slots, consts of both parts) -> (x, `Noted`).
 
-    The rule leaves the cotangents of what is noted alone: they are derivatives of the loss, which is not made of it.
-    Who differentiates a walk differentiates what the rule computes, and there they have the derivatives they should.
+    Its rule ignores the cotangents of what is noted: they are derivatives of the loss, which does not depend on it.
+    Whoever differentiates a walk differentiates what the rule computes, and gets the right derivatives from there.
     """
 
     def plain(x, slots, consts):
@@ -135,7 +124,7 @@ def _keeping(split: _Split) -> Callable[[Any, Any, Any], Any]:
         return x, Noted(types.zeros(_SCALAR), early)
 
     def forward(x, slots, consts):
-        # Not by `through`: a second derivative would then come by its rule.
+        # This does not call `through`, whose rule a second derivative would then go by.
         return plain(x, slots, consts), (x if split.needs_output else None, consts)
 
     def backward(residual, cts):
@@ -151,7 +140,7 @@ def _keeping(split: _Split) -> Callable[[Any, Any, Any], Any]:
 
 
 def _carry(value: jax.Array) -> jax.Array:
-    """A floating array that holds `value` exactly: itself, or the halves of an integer along a new last axis."""
+    """Returns a floating array that holds `value` exactly: itself, or an integer's halves along a new last axis."""
     if jnp.issubdtype(value.dtype, jnp.inexact):
         return value
     if value.dtype == jnp.bool_ or jnp.iinfo(value.dtype).bits <= 16:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import collections
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import jax
 
@@ -17,6 +17,9 @@ from .._jax.jaxprs import Closed, is_literal
 from .._points.point import Point, Site
 from .rules import Body, Payload, Records, Result, carry_through
 from .versions import Key, Span, Versions
+
+if TYPE_CHECKING:
+    from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 
 
 class Visitor(NamedTuple):
@@ -35,17 +38,10 @@ class Visitor(NamedTuple):
 
 
 class _Met(NamedTuple):
-    """A point seen from some jaxpr: the lengths of the scans between, and the value at one step."""
-
-    lead: tuple[int, ...]
-    value: jax.ShapeDtypeStruct
-
-
-class _Visit(NamedTuple):
-    """A value to visit: the point it is, and where it comes from."""
+    """A chosen point, where it is met: the name, the equation, how much of its name stack is around, and the type."""
 
     point: str
-    eqn: Any
+    eqn: JaxprEqn
     stack: int | None
     value: jax.ShapeDtypeStruct
 
@@ -60,47 +56,31 @@ class _Stretch(NamedTuple):
 class _Named(NamedTuple):
     """An equation that names a value, at a chosen point."""
 
-    eqn: Any
-    jaxpr: Any
-    visit: _Visit
+    eqn: JaxprEqn
+    jaxpr: Jaxpr
+    met: _Met
 
 
 class _Entered(NamedTuple):
     """An equation that has chosen points inside."""
 
     kind: str
-    eqn: Any
+    eqn: JaxprEqn
     plans: Sequence[Plan]
 
 
 _Core: TypeAlias = _Stretch | _Named | _Entered
 
 
-class _Exit(NamedTuple):
-    """A variable that is visited; and under which key what comes of it is read before the next visit, if it is."""
-
-    visit: _Visit
-    variable: Any
-    early: Key | None
-
-
 class _Step(NamedTuple):
-    """What is run at once.
-
-    Attributes:
-        reads: under which keys it reads its operands.
-        makes: its results.
-        kept: results that some read before any visit, and the keys for that.
-        exits: what is visited then.
-        dead: the keys that nothing reads afterwards.
-    """
+    """What is run at once, and what is visited then."""
 
     core: _Core
-    reads: Sequence[Key]
-    makes: Sequence[Any]
-    kept: Sequence[tuple[Any, Key]]
-    exits: Sequence[_Exit]
-    dead: Sequence[Key]
+    reads: Sequence[Key]  # under which keys it reads its operands
+    makes: Sequence[Var | Literal]  # its results
+    kept: Sequence[tuple[Var, Key]]  # results that some read before any visit, and the keys for that
+    exits: Sequence[tuple[_Met, Var, Key | None]]  # with the key under which it is read before the next visit, if it is
+    dead: Sequence[Key]  # what nothing reads afterwards
 
 
 class Plan(NamedTuple):
@@ -108,16 +88,32 @@ class Plan(NamedTuple):
 
     closed: Closed
     steps: Sequence[_Step]
-    points: dict[str, _Met]
+
+    def met(self) -> Iterator[_Met]:
+        """Yields the points in it, but for those inside of an equation."""
+        for step in self.steps:
+            yield from [step.core.met] if isinstance(step.core, _Named) else []
+            yield from (met for met, _, _ in step.exits)
+
+    def entered(self) -> Iterator[tuple[tuple[int, ...], Plan]]:
+        """Yields what is inside of its equations, with the length of the scan around, if it is one."""
+        for core in (step.core for step in self.steps):
+            if isinstance(core, _Entered):
+                lead = (kinds.scan_parts(core.eqn).length,) if core.kind == "scan" else ()
+                yield from ((lead, plan) for plan in core.plans)
+
+    def names(self) -> list[str]:
+        """Returns the names of all points in it."""
+        return [*(met.point for met in self.met()), *(name for _, plan in self.entered() for name in plan.names())]
 
 
 def plan(closed: Closed, points: Iterable[Point], at_once: bool = False) -> Plan:
-    """How to evaluate `closed` so that each of `points` is visited; `at_once` as of `Versions`."""
-    return _Planner(kinds.kinds(), at_once).plan(closed, {point.site: point.name for point in points})
+    """Plans how to evaluate `closed` so that each of `points` is visited; `at_once` as of `Versions`."""
+    return _plan(closed, {point.site: point.name for point in points}, kinds.kinds(), at_once)
 
 
 def run(plan: Plan, args: Sequence[Any], payload: Payload, visitor: Visitor) -> Result:
-    """The results of the planned jaxpr, and by name the values met at its points."""
+    """Returns the results of the planned jaxpr, and by name the values met at its points."""
     jaxpr, consts = plan.closed
     env: dict[Key, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *args], strict=True))
     records: Records = {}
@@ -125,8 +121,8 @@ def run(plan: Plan, args: Sequence[Any], payload: Payload, visitor: Visitor) -> 
         outs = _do(step.core, [_read(env, key) for key in step.reads], payload, visitor, records)
         env.update(zip(step.makes, outs, strict=True))
         env.update((key, env[v]) for v, key in step.kept)
-        for visit, v, early in step.exits:
-            env[v] = _visited(visit, env[v], payload, visitor, records, lambda value: value)
+        for met, v, early in step.exits:
+            env[v] = _visited(met, env[v], payload, visitor, records)
             if early is not None:
                 env[early] = env[v]
         for key in step.dead:
@@ -138,35 +134,35 @@ def _do(core: _Core, args: list[Any], payload: Payload, visitor: Visitor, record
     match core:
         case _Stretch():
             return list(core.evaluate(args))
-        case _Named(eqn, jaxpr, visit):
-            # Visited before it is named: what goes on is again a point of this name, and can be walked again.
-            name_it = functools.partial(kinds.name_again, jaxpr, eqn)
-            return [_visited(visit, args[0], payload, visitor, records, name_it)]
+        case _Named(eqn, jaxpr, met):
+            # It is visited before it is named: what goes on is again a point of this name, and can be walked again.
+            return [_visited(met, args[0], payload, visitor, records, functools.partial(kinds.name_again, jaxpr, eqn))]
         case _Entered(kind, eqn, plans):
             # The records of all its branches come out: zeros for those not taken.
             carry = functools.partial(carry_through, kind, eqn, [_body(p, visitor) for p in plans])
-            place = functools.partial(origin.as_at, eqn, None) if visitor.as_there else _call
-            outs, found = place(carry, args, payload)
+            there = functools.partial(origin.as_at, eqn, None, carry) if visitor.as_there else carry
+            outs, found = there(args, payload)
             records.update(found)
             return outs
 
 
-def _call(fun: Callable, *args: Any) -> Any:
-    return fun(*args)
-
-
 def _visited(
-    visit: _Visit, value: Any, payload: Payload, visitor: Visitor, records: Records, finish: Callable[[Any], Any]
+    met: _Met,
+    value: Any,
+    payload: Payload,
+    visitor: Visitor,
+    records: Records,
+    finish: Callable[[Any], Any] = lambda value: value,
 ) -> Any:
-    at_point = functools.partial(visitor.visit, visit.point)
+    at_point = functools.partial(visitor.visit, met.point)
     if visitor.as_there:
-        edit = lambda value, given: kinds.edited(at_point(value, given)[0])
-        value, note = origin.as_at(visit.eqn, visit.stack, edit, value, payload.get(visit.point)), None
+        edit = lambda value, its_payload: kinds.edited(at_point(value, its_payload)[0])
+        value, note = origin.as_at(met.eqn, met.stack, edit, value, payload.get(met.point)), None
     else:
-        value, note = at_point(value, payload.get(visit.point))
+        value, note = at_point(value, payload.get(met.point))
     value = finish(value)
     if visitor.recorded is not None:
-        records[visit.point] = value if note is None else note
+        records[met.point] = value if note is None else note
     return value
 
 
@@ -174,89 +170,85 @@ def _body(plan: Plan, visitor: Visitor) -> Body:
     def run_body(payload: Payload, args: Sequence[Any]) -> Result:
         return run(plan, args, payload, visitor)
 
-    return Body(run_body, list(plan.points), _record_shapes(plan, visitor))
+    return Body(run_body, plan.names(), {} if visitor.recorded is None else _record_shapes(plan, visitor.recorded))
 
 
-def _record_shapes(plan: Plan, visitor: Visitor) -> Records:
-    recorded = visitor.recorded
-    if recorded is None:
-        return {}
-    stacked = lambda name, met: jax.tree.map(lambda s: types.struct(s, met.lead), recorded(name, met.value))
-    return {name: stacked(name, met) for name, met in plan.points.items()}
+def _record_shapes(plan: Plan, recorded: Callable[[str, jax.ShapeDtypeStruct], Any]) -> Records:
+    shapes = {met.point: recorded(met.point, met.value) for met in plan.met()}
+    for lead, inner in plan.entered():
+        shapes |= jax.tree.map(functools.partial(types.struct, lead=lead), _record_shapes(inner, recorded))
+    return shapes
 
 
-def _read(env: Mapping[Key, Any], v: Any) -> Any:
+def _read(env: Mapping[Key, Any], v: Key | Literal) -> Any:
     return v.val if is_literal(v) else env[v]
 
 
 # Planning -------------------------------------------------------------------------------------------------
 
 
-class _Planner:
-    def __init__(self, kind_of: Callable[[Any], str | None], at_once: bool):
-        self._kind_of, self._at_once = kind_of, at_once
-
-    def plan(self, closed: Closed, sites: Mapping[Site, str]) -> Plan:
-        jaxpr = closed.jaxpr
-        inside: dict[int, dict[Site, str]] = {}
-        named: dict[int, Site] = {}
-        leaving: list[Site] = []
-        for site, name in sites.items():
-            if site.calls:
-                inside.setdefault(site.calls[0][0], {})[site] = name
-            elif site.result is None:
-                named[site.equation] = site
-            else:
-                leaving.append(site)
-        versions = Versions(jaxpr, leaving, self._at_once)
-        spans = list(versions.spans({*inside, *named}))
-        cores: list[_Core] = []
-        for span in spans:
-            eqn = jaxpr.eqns[span.start]
-            if span.start in named:
-                cores.append(_Named(eqn, jaxpr, _visit(jaxpr, named[span.start], sites)))
-            elif span.start in inside:
-                cores.append(self._entered(eqn, inside[span.start]))
-            else:
-                cores.append(_stretch(jaxpr, span, versions))
-        if jaxprs.is_staging():
-            cores = _shared(cores)
-        steps = [_step(jaxpr, core, span, versions, sites) for core, span in zip(cores, spans, strict=True)]
-        return Plan(closed, steps, _points(steps))
-
-    def _entered(self, eqn: Any, inside: Mapping[Site, str]) -> _Entered:
-        plans = []
-        for branch, sub in enumerate(jaxprs.jaxprs_of(eqn)):
-            within = {s._replace(calls=s.calls[1:]): name for s, name in inside.items() if s.calls[0][1] == branch}
-            plans.append(self.plan(sub, within))
-        return _Entered(self._kind_of(eqn) or "", eqn, plans)
+def _plan(closed: Closed, sites: Mapping[Site, str], kind_of: Callable[[JaxprEqn], str | None], at_once: bool) -> Plan:
+    jaxpr = closed.jaxpr
+    inside: dict[int, dict[Site, str]] = {}
+    named: dict[int, Site] = {}
+    leaving: list[Site] = []
+    for site, name in sites.items():
+        if site.calls:
+            inside.setdefault(site.calls[0][0], {})[site] = name
+        elif site.result is None:
+            named[site.equation] = site
+        else:
+            leaving.append(site)
+    versions = Versions(jaxpr, leaving, at_once)
+    spans = list(versions.spans({*inside, *named}))
+    cores: list[_Core] = []
+    for span in spans:
+        eqn = jaxpr.eqns[span.start]
+        if span.start in named:
+            cores.append(_Named(eqn, jaxpr, _met(jaxpr, named[span.start], sites)))
+        elif span.start in inside:
+            plans = [
+                _plan(body, _within(inside[span.start], branch), kind_of, at_once)
+                for branch, body in enumerate(jaxprs.jaxprs_of(eqn))
+            ]
+            cores.append(_Entered(kind_of(eqn) or "", eqn, plans))
+        else:
+            cores.append(_stretch(jaxpr, span, versions))
+    if jaxprs.is_staging():
+        cores = _shared(cores)
+    return Plan(closed, [_step(jaxpr, *both, versions, sites) for both in zip(cores, spans, strict=True)])
 
 
-def _step(jaxpr: Any, core: _Core, span: Span, versions: Versions, sites: Mapping[Site, str]) -> _Step:
+def _within(sites: Mapping[Site, str], branch: int) -> dict[Site, str]:
+    """Returns those of `sites` that are in one jaxpr of the equation they are all in, as they are seen from there."""
+    return {s._replace(calls=s.calls[1:]): name for s, name in sites.items() if s.calls[0][1] == branch}
+
+
+def _step(jaxpr: Jaxpr, core: _Core, span: Span, versions: Versions, sites: Mapping[Site, str]) -> _Step:
     source = core.closed.jaxpr if isinstance(core, _Stretch) else core.eqn
-    exits = [_Exit(_visit(jaxpr, site, sites), v, early) for site, v, early in versions.visits(span)]
+    exits = [(_met(jaxpr, site, sites), v, early) for site, v, early in versions.visits(span)]
     reads = [v if is_literal(v) else span.read[v] for v in source.invars]
     return _Step(core, reads, source.outvars, versions.kept(span), exits, versions.dead(span))
 
 
-def _visit(jaxpr: Any, site: Site, sites: Mapping[Site, str]) -> _Visit:
+def _met(jaxpr: Jaxpr, site: Site, sites: Mapping[Site, str]) -> _Met:
     eqn = jaxpr.eqns[site.equation]
-    return _Visit(sites[site], eqn, site.stack, types.struct(eqn.outvars[site.result or 0].aval))
+    return _Met(sites[site], eqn, site.stack, types.struct(eqn.outvars[site.result or 0].aval))
 
 
-def _stretch(jaxpr: Any, span: Span, versions: Versions) -> _Stretch:
-    """The equations of a span as a jaxpr: what they read from before goes in, what is needed afterwards comes out."""
+def _stretch(jaxpr: Jaxpr, span: Span, versions: Versions) -> _Stretch:
+    """Returns the equations of a span as a jaxpr: what they read goes in, what is needed after it comes out."""
     eqns = jaxpr.eqns[span.start : span.stop]
-    made = {v: None for eqn in eqns for v in eqn.outvars}
-    invars = {v: None for eqn in eqns for v in eqn.invars if not is_literal(v) and v not in made}
+    made = dict.fromkeys(v for eqn in eqns for v in eqn.outvars)
+    invars = dict.fromkeys(v for eqn in eqns for v in eqn.invars if not is_literal(v) and v not in made)
     closed = jaxprs.stretch(jaxpr, eqns, list(invars), [v for v in made if versions.is_needed(v, span.stop)])
     return _Stretch(closed, functools.partial(jaxprs.evaluate, closed))
 
 
 def _shared(cores: Sequence[_Core]) -> list[_Core]:
-    """The same, with equal stretches evaluated by one function, which JAX then traces and differentiates once.
+    """Returns the same, with equal stretches evaluated by one function, which JAX traces and differentiates once.
 
-    For when they are staged out: an inlined jit leaves no trace in what is compiled. Op by op it would compile them.
+    This is for what is staged out: an inlined jit leaves no trace in what is compiled. Op by op it would compile them.
     """
     signatures = [jaxprs.signature(core.closed.jaxpr) if isinstance(core, _Stretch) else None for core in cores]
     counts = collections.Counter(signatures)
@@ -267,17 +259,3 @@ def _shared(cores: Sequence[_Core]) -> list[_Core]:
             core = core._replace(evaluate=functions.setdefault(signature, jax.jit(core.evaluate, inline=True)))
         shared.append(core)
     return shared
-
-
-def _points(steps: Sequence[_Step]) -> dict[str, _Met]:
-    points: dict[str, _Met] = {}
-    for step in steps:
-        core = step.core
-        if isinstance(core, _Entered):
-            lead = (kinds.scan_parts(core.eqn).length,) if core.kind == "scan" else ()
-            for inner in core.plans:
-                points |= {name: met._replace(lead=(*lead, *met.lead)) for name, met in inner.points.items()}
-        named = [core.visit] if isinstance(core, _Named) else []
-        visits = [*named, *(exit.visit for exit in step.exits)]
-        points |= {visit.point: _Met((), visit.value) for visit in visits}
-    return points

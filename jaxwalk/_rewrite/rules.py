@@ -7,12 +7,15 @@ what goes in to the points (`payload`: slots of taps, replacements) and what com
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 from jax import lax
 
 from .._jax import kinds, types
+
+if TYPE_CHECKING:
+    from jax.extend.core import JaxprEqn
 
 Payload = dict[str, Any]
 Records = dict[str, Any]
@@ -31,35 +34,26 @@ class Body(NamedTuple):
         return {name: payload[name] for name in self.names if name in payload}
 
 
-def carry_through(kind: str, eqn: Any, bodies: Sequence[Body], args: Sequence[Any], payload: Payload) -> Result:
-    """The results of an equation of this kind and the records of the points within it."""
-    return _RULES[kind](eqn, bodies, args, payload)
-
-
-def _jit(eqn: Any, bodies: Sequence[Body], args: Sequence[Any], payload: Payload) -> Result:
+def carry_through(kind: str, eqn: JaxprEqn, bodies: Sequence[Body], args: Sequence[Any], payload: Payload) -> Result:
+    """Returns the results of an equation of this kind and the records of the points within it."""
+    if kind == "cond":
+        return _cond(bodies, args, payload)
     (body,) = bodies
+    if kind == "scan":
+        return _scan(eqn, body, args, payload)
 
     def inner(payload, *args):
         return body.run(payload, args)
 
-    inner.__name__ = eqn.params["name"]  # what profilers and XLA's dumps call it
-    records = dict.fromkeys(body.records)
-    options = kinds.jit_options(eqn, 1, lambda shardings: (shardings, records))
-    return jax.jit(inner, **options)(body.own(payload), *args)
+    if kind == "checkpoint":
+        again = kinds.checkpoint_again(eqn, inner)
+    else:
+        records = dict.fromkeys(body.records)
+        again = kinds.jit_again(eqn, inner, 1, lambda shardings: (shardings, records))
+    return again(body.own(payload), *args)
 
 
-def _checkpoint(eqn: Any, bodies: Sequence[Body], args: Sequence[Any], payload: Payload) -> Result:
-    (body,) = bodies
-
-    def inner(payload, *args):
-        return body.run(payload, args)
-
-    options = {"prevent_cse": eqn.params["prevent_cse"], "policy": eqn.params["policy"]}
-    return jax.checkpoint(inner, **options)(body.own(payload), *args)
-
-
-def _scan(eqn: Any, bodies: Sequence[Body], args: Sequence[Any], payload: Payload) -> Result:
-    (body,) = bodies
+def _scan(eqn: JaxprEqn, body: Body, args: Sequence[Any], payload: Payload) -> Result:
     parts = kinds.scan_parts(eqn)
     consts, carry, xs = _split(args, parts.consts, parts.carry)
 
@@ -74,7 +68,7 @@ def _scan(eqn: Any, bodies: Sequence[Body], args: Sequence[Any], payload: Payloa
     return [*carry, *ys], records
 
 
-def _cond(eqn: Any, bodies: Sequence[Body], args: Sequence[Any], payload: Payload) -> Result:
+def _cond(bodies: Sequence[Body], args: Sequence[Any], payload: Payload) -> Result:
     index, *operands = args
     zeros = {name: record for body in bodies for name, record in body.records.items()}
 
@@ -92,11 +86,3 @@ def _cond(eqn: Any, bodies: Sequence[Body], args: Sequence[Any], payload: Payloa
 def _split(values: Sequence[Any], first: int, second: int) -> tuple[list[Any], list[Any], list[Any]]:
     values = list(values)
     return values[:first], values[first : first + second], values[first + second :]
-
-
-_RULES: dict[str, Callable[[Any, Sequence[Body], Sequence[Any], Payload], Result]] = {
-    "jit": _jit,
-    "checkpoint": _checkpoint,
-    "scan": _scan,
-    "cond": _cond,
-}

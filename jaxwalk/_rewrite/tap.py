@@ -14,9 +14,9 @@ from .._points.point import Point
 
 @jax.custom_jvp
 def tap(x: jax.Array, slot: jax.Array) -> jax.Array:
-    """x. Its derivative is ẋ + ṡlot, so the cotangent of `slot` is that of x: δ.
+    """Returns x. Its derivative is ẋ + ṡlot, so the cotangent of `slot` is that of x: δ.
 
-    A `custom_jvp` and not a `custom_vjp`: forward mode over it works too.
+    It is a `custom_jvp` and not a `custom_vjp`, so that forward mode over it works too.
     """
     return x
 
@@ -37,23 +37,16 @@ _staged_tap = jax.jit(tap, inline=True)
 
 
 class Tap(NamedTuple):
-    """The tap of one point.
+    """The tap of one point."""
 
-    Attributes:
-        slots: zeros whose cotangents are what leaves the backward pass.
-        through: (x, slots) -> (x, what is noted of it in the forward pass; None for x itself).
-        noted: the shapes and dtypes of what is noted; None for those of x.
-        collect: (cotangents of the slots, what was noted) -> what they stand for.
-    """
-
-    slots: Any
-    through: Callable[[Any, Any], tuple[Any, Any]]
-    noted: Any
-    collect: Callable[[Any, Any], Any]
+    slots: Any  # zeros whose cotangents are what leaves the backward pass
+    through: Callable[[Any, Any], tuple[Any, Any]]  # (x, slots) -> (x, what is noted of it; None for x itself)
+    noted: Any  # the shapes and dtypes of what is noted in the forward pass; None for those of x
+    collect: Callable[[Any, Any], Any]  # (cotangents of the slots, what was noted) -> what they stand for
 
 
 def delta_tap(point: Point) -> Tap:
-    """A tap whose slot's cotangent is δ.
+    """Returns a tap whose slot's cotangent is δ.
 
     The slot is made inside the traced function, as zeros: as an argument it would cost memory.
     """
@@ -63,5 +56,5 @@ def delta_tap(point: Point) -> Tap:
 
 
 def loops(point: Point) -> tuple[int, ...]:
-    """The lengths of the loops around it."""
+    """Returns the lengths of the loops around a point."""
     return tuple(axis.length for axis in point.axes)

@@ -23,14 +23,14 @@ _INSTALLED = tuple(
 
 
 class Users(NamedTuple):
-    """Whether a file is the user's, and whether it is because `source` asks for it."""
+    """Two functions of a file: whether it is the user's, and whether `source` asks for it."""
 
     has: Callable[[str], bool]
     asked_for: Callable[[str], bool]
 
 
 def is_users(source: Source) -> Users:
-    """Whether a file is the user's: it is no part of Python and not installed; or `source` asks for it.
+    """Returns what tells the user's files: those that are no part of Python and not installed, or `source` asks for.
 
     Arguments:
         source: more files that count as the user's: a glob, a module, or a list of these.
@@ -41,14 +41,14 @@ def is_users(source: Source) -> Users:
     patterns = list(_patterns(source))
 
     @functools.cache
-    def check(file: str) -> bool:
-        return matches(file) or not _is_installed(file)
+    def has(file: str) -> bool:
+        return asked_for(file) or not _is_installed(file)
 
     @functools.cache
-    def matches(file: str) -> bool:
+    def asked_for(file: str) -> bool:
         return any(fnmatch.fnmatchcase(file, pattern) for pattern in patterns)
 
-    return Users(check, matches)
+    return Users(has, asked_for)
 
 
 def _is_installed(file: str) -> bool:

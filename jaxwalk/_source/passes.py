@@ -6,29 +6,21 @@ one to the next the run went forward in some frame, or back: then it is a loop's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from types import CodeType
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
-from .bytecode import Flow, Loop
-
-Frames: TypeAlias = Sequence[tuple[CodeType, int]]  # the outermost first: code, and the offset of its instruction
+from .._jax.origin import Frames
+from .control_flow import Loop
+from .user_code import UserCode
 
 
 class Pass(NamedTuple):
-    """The state of one frame when an equation was traced.
+    """The state of one frame when an equation was traced."""
 
-    Attributes:
-        call: a number of its own for each call of a function.
-        turn: how often the run has gone back in this call.
-        first: the equation traced first in this turn.
-        alike: whether a loop within could as well have taken what are counted as turns here.
-    """
-
-    call: int
-    turn: int
-    first: int
-    alike: bool = False
+    call: int  # a number of its own for each call of a function
+    turn: int  # how often the run has gone back in this call
+    first: int  # the equation traced first in this turn
+    alike: bool = False  # whether a loop within could as well have taken what are counted as turns here
 
 
 class Passes:
@@ -36,19 +28,19 @@ class Passes:
 
     Arguments:
         stacks: the frames of each equation; one object for equations that one call has made at once.
-        flow: the ways through a code object.
-        is_one_line: whether a loop lies within one line of source: its turns are then not turns of that line.
+        user_code: a loop within one line of it takes no turns of that line.
     """
 
-    def __init__(
-        self, stacks: Sequence[Frames], flow: Callable[[CodeType], Flow], is_one_line: Callable[[CodeType, Loop], bool]
-    ):
-        self._flow, self._is_one_line = flow, is_one_line
+    def __init__(self, stacks: Sequence[Frames], user_code: UserCode):
+        self._stacks, self._user_code = stacks, user_code
         self._calls = 0
         self._firsts: dict[tuple[int, int, Loop], int] = {}
-        self._tree = _Tree(stacks)
+        self._offsets: dict[int, Any] = {}  # a tree: id(code) -> offset -> that of the frames called from there
+        for frames in stacks:
+            called = self._offsets
+            for code, offset in frames:
+                called = called.setdefault(id(code), {}).setdefault(offset, {})
         self.rows: list[list[Pass]] = []
-        self._stacks = stacks
         for index, frames in enumerate(stacks):
             kept = self._kept(index) if index else []
             self.rows.append(kept + [self._called(index) for _ in frames[len(kept) :]])
@@ -58,14 +50,13 @@ class Passes:
         return Pass(self._calls, 0, index)
 
     def _kept(self, index: int) -> list[Pass]:
-        """The passes that go on from one equation to the next: those of its outermost frames."""
+        """Returns the passes that go on from one equation to the next: those of its outermost frames."""
         before, frames, passes = self._stacks[index - 1], self._stacks[index], self.rows[-1]
         if before is frames:
             return passes
         level = _first_difference(before, frames)
         if level < min(len(before), len(frames)):
-            (code, start), (other, stop) = before[level], frames[level]
-            if code is other and self._flow(code).goes_forward(start, stop):
+            if self._went_forward(before, frames, level):
                 return passes[: level + 1]
         elif len(before) == len(frames):
             level -= 1  # the very same stack: the innermost frame did it again
@@ -74,28 +65,30 @@ class Passes:
             return passes[: max(level, 0)]
         turning, loop = next((l for l in loops if self._has_more(frames, *l)), loops[-1])
         old = passes[turning]
-        if not self._is_one_line(frames[turning][0], loop):
+        if not self._user_code.is_one_line(frames[turning][0], loop):
             old = Pass(old.call, old.turn + 1, index, old.alike or turning != loops[0][0])
         return [*passes[:turning], old]
 
+    def _went_forward(self, before: Frames, frames: Frames, level: int) -> bool:
+        (code, start), (other, stop) = before[level], frames[level]
+        return code is other and self._user_code.flow(code).goes_forward(start, stop)
+
     def _loops(self, before: Frames, frames: Frames, level: int) -> Iterator[tuple[int, Loop]]:
-        """The loops that may have taken a turn, of the innermost frame first."""
+        """Yields the loops that may have taken a turn, those of the innermost frame first."""
         for i in range(min(level, len(before) - 1, len(frames) - 1), -1, -1):
             (code, start), (other, stop) = before[i], frames[i]
             if code is other:
-                yield from ((i, loop) for loop in self._flow(code).loops[:] if loop.holds(start, stop))
+                yield from ((i, loop) for loop in self._user_code.flow(code).loops if loop.holds(start, stop))
 
     def _starts_over(self, passes: list[Pass], frames: Frames, level: int, loop: Loop) -> bool:
-        """Whether an equation may be the first of a loop's turn: it stands no later than the first of the last turn."""
+        """Tells whether an equation may be a loop turn's first: it stands no later than the first of the last turn."""
         first = self._stacks[self._first_in(passes[level], level, loop)]
         differs = _first_difference(first, frames)
-        if differs < level or differs >= min(len(first), len(frames)):
-            return True
-        (code, start), (other, stop) = first[differs], frames[differs]
-        return not (code is other and self._flow(code).goes_forward(start, stop))
+        within = level <= differs < min(len(first), len(frames))
+        return not (within and self._went_forward(first, frames, differs))
 
     def _first_in(self, turn: Pass, level: int, loop: Loop) -> int:
-        """The first equation of a frame's turn that is in the loop: the frame may have done other things before."""
+        """Returns the first equation of a frame's turn that is in the loop: the frame may have done others before."""
         key = (turn.call, turn.turn, loop)
         if key not in self._firsts:
             after = range(turn.first, len(self.rows))
@@ -103,30 +96,14 @@ class Passes:
         return self._firsts[key]
 
     def _has_more(self, frames: Frames, level: int, loop: Loop) -> bool:
-        """Whether something outside of the loop is traced in that frame too: another call of it would have shown."""
-        return not all(loop.holds(offset) for offset in self._tree.offsets(frames, level))
+        """Tells whether the frame traces something outside of the loop too, which would show another call of it."""
+        called = self._offsets
+        for code, offset in frames[:level]:
+            called = called[id(code)][offset]
+        return not loop.holds(*called[id(frames[level][0])])
 
 
 def _first_difference(before: Frames, frames: Frames) -> int:
     length = min(len(before), len(frames))
     same = (a[0] is b[0] and a[1] == b[1] for a, b in zip(before, frames, strict=False))
     return next((i for i, equal in enumerate(same) if not equal), length)
-
-
-class _Tree:
-    """Which offsets of a frame's code are ever met, given all that is around the frame."""
-
-    def __init__(self, stacks: Sequence[Frames]):
-        self._nodes: dict[tuple[int, int, int], int] = {}
-        self._met: dict[tuple[int, int], set[int]] = {}
-        for frames in stacks:
-            node = 0
-            for code, offset in frames:
-                self._met.setdefault((node, id(code)), set()).add(offset)
-                node = self._nodes.setdefault((node, id(code), offset), len(self._nodes) + 1)
-
-    def offsets(self, frames: Frames, level: int) -> set[int]:
-        node = 0
-        for code, offset in frames[:level]:
-            node = self._nodes[node, id(code), offset]
-        return self._met[node, id(frames[level][0])]

@@ -6,56 +6,23 @@ import ast
 import functools
 import linecache
 import textwrap
-from types import CodeType
 from typing import NamedTuple
 
 
-class Line(NamedTuple):
-    """A statement of the source that holds no other; of a `for`, an `if`, a `def`: what stands before its body.
+class Statement(NamedTuple):
+    """A statement of the source that holds no other; of a `for`, an `if`, a `def`: what stands before its body."""
 
-    Attributes:
-        line: the number of its first line, from 1.
-        column: where on that line it starts.
-        label: what it assigns ("b", "q,k,v"), "return", or None.
-    """
-
-    line: int
-    column: int
-    label: str | None
+    line: int  # the number of its first line, from 1
+    column: int  # where on that line it starts
+    end: tuple[int, int]  # the (line, column) after its last, those of its body included
+    label: str | None  # what it assigns ("b", "q,k,v"), or "return"
 
 
-# Lines ----------------------------------------------------------------------------------------------------
-
-
-class _Statement(NamedTuple):
-    start: tuple[int, int]
-    end: tuple[int, int]
-    line: Line
-
-
-class Positions:
-    """From the instructions of a code object to the lines of source that they come from."""
-
-    def __init__(self, code: CodeType):
-        self._file = code.co_filename
-        self._first = code.co_firstlineno
-        self._positions = list(code.co_positions())
-        self._lines: dict[int, Line] = {}
-
-    def line(self, offset: int) -> Line:
-        """The line to which the instruction at an offset in bytes belongs."""
-        if offset not in self._lines:
-            line, _, column, _ = self._positions[offset // 2]
-            self._lines[offset] = _line_at(self._file, line or self._first, column or 0)
-        return self._lines[offset]
-
-
-def _line_at(file: str, line: int, column: int) -> Line:
+def statement_at(file: str, line: int, column: int) -> Statement:
+    """Returns the innermost statement at a place in a file; one without a label, of that line, if it cannot be read."""
     found = _parsed(file).statements.get(line, ())
-    around = [s for s in found if (s.start <= (line, column) < s.end)]
-    if not around:
-        return Line(line, 0, None)
-    return max(around, key=lambda s: s.start).line
+    around = [s for s in found if (s.line, s.column) <= (line, column) < s.end]
+    return max(around, default=Statement(line, 0, (line, 0), None), key=lambda s: (s.line, s.column))
 
 
 class Function(NamedTuple):
@@ -67,7 +34,7 @@ class Function(NamedTuple):
 
 
 class _Parsed(NamedTuple):
-    statements: dict[int, list[_Statement]]  # by each line that they cover
+    statements: dict[int, list[Statement]]  # by each line that they cover
     functions: list[Function]
 
 
@@ -77,7 +44,7 @@ def _parsed(file: str) -> _Parsed:
 
 @functools.lru_cache(maxsize=256)
 def _parse(text: str) -> _Parsed:
-    """The statements and functions of a source text; none if it cannot be read."""
+    """Finds the statements and functions of a source text; none if it cannot be read."""
     parsed = _Parsed({}, [])
     try:
         tree = ast.parse(text)
@@ -89,8 +56,9 @@ def _parse(text: str) -> _Parsed:
 
 def _collect(node: ast.AST, within: str, parsed: _Parsed) -> None:
     if isinstance(node, ast.stmt):
-        statement = _statement(node)
-        for line in range(statement.start[0], statement.end[0] + 1):
+        end = (node.end_lineno or node.lineno, node.end_col_offset or 0)
+        statement = Statement(node.lineno, node.col_offset, end, _label(node))
+        for line in range(node.lineno, end[0] + 1):
             parsed.statements.setdefault(line, []).append(statement)
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
@@ -102,19 +70,14 @@ def _collect(node: ast.AST, within: str, parsed: _Parsed) -> None:
         _collect(child, within, parsed)
 
 
-def _statement(node: ast.stmt) -> _Statement:
-    end = (node.end_lineno or node.lineno, node.end_col_offset or 0)
-    return _Statement((node.lineno, node.col_offset), end, Line(node.lineno, node.col_offset, _label(node)))
-
-
 def function_at(file: str, line: int) -> Function | None:
-    """The innermost function of a file that a line belongs to."""
+    """Returns the innermost function of a file that a line belongs to."""
     around = [f for f in _parsed(file).functions if f.first <= line <= f.last]
     return min(around, key=lambda f: f.last - f.first, default=None)
 
 
 def lines_of(file: str, function: Function) -> list[str]:
-    """The lines of a function, set to the left as far as they go together."""
+    """Returns the lines of a function, dedented."""
     return textwrap.dedent("".join(linecache.getlines(file)[function.first - 1 : function.last])).splitlines()
 
 
@@ -131,7 +94,7 @@ def _label(node: ast.stmt) -> str | None:
 
 
 def _target(node: ast.expr) -> str | None:
-    """What an assignment assigns, as it is written; None if that would not do as a part of a name."""
+    """Returns what an assignment assigns, as it is written; None if that cannot be a part of a name."""
     if isinstance(node, (ast.Tuple, ast.List)):
         parts = [_target(part) for part in node.elts]
         return None if None in parts else ",".join(part or "" for part in parts)
@@ -140,10 +103,10 @@ def _target(node: ast.expr) -> str | None:
 
 
 def has_source(file: str) -> bool:
-    """Whether any line of a file can be read."""
+    """Tells whether any line of a file can be read."""
     return bool(linecache.getlines(file))
 
 
 def text_of(file: str, line: int) -> str:
-    """A line of a file, without the space around it; "" if it cannot be read."""
+    """Returns a line of a file, without the space around it; "" if it cannot be read."""
     return linecache.getline(file, line).strip()

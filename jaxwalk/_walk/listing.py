@@ -21,6 +21,8 @@ class Listing:
     Shown as text in a terminal and as HTML in a notebook.
     """
 
+    __module__ = "jaxwalk"
+
     def __init__(self, tables: Sequence[Table], notes: Sequence[str] = ()):
         self._tables, self._notes = tuple(tables), tuple(notes)
 
@@ -32,7 +34,7 @@ class Listing:
 
 
 def listing(walk: Walk) -> Listing:
-    """The source, line by line, each with the size of its output and of its δ beside it.
+    """Lists the source, line by line, each with the size of its output and of its δ beside it.
 
     Like a debugger that has stepped through the run, forward and then backward. A line that ran several times has a
     row for each pass; those in the middle are folded where there are more than five. Lines that no point stands on are
@@ -90,7 +92,7 @@ def _rows(walk: Walk, line: int, code: str, points: Sequence[Point]) -> Iterator
 
 
 def _folded(rows: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    """One row for many: how many they are, what they all say, and between which numbers they lie."""
+    """Returns one row for many: how many they are, what they all say, and between which numbers they lie."""
     columns = zip(COLUMNS, zip(*rows, strict=True), strict=True)
     return (f"… {len(rows)} more", *[_together(name in SIZES, cells) for name, cells in columns][1:])
 

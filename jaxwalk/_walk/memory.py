@@ -24,7 +24,7 @@ def warn_if_large(nbytes: int) -> None:
 
 
 def device_memory() -> int | None:
-    """The bytes of the first device's memory: an accelerator's that JAX may use, or the machine's; None if unknown."""
+    """Returns the bytes of memory of the first device (an accelerator's that JAX may use) or the machine; or None."""
     stats = jax.devices()[0].memory_stats()
     if stats and "bytes_limit" in stats:
         return int(stats["bytes_limit"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+import functools
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -17,13 +18,15 @@ from .._jax.types import widened
 from .._kinks.kink import Kinks
 from .._points.named import Named
 from .._points.point import Point, Points
-from .._show.table import Table, html, is_readable, number, summary, text
-from .culprits import Culprit, Culprits, Nonfinite, anywhere, concrete, mean_of, sizes_of
+from .._show.table import Table, is_readable, number, summary
+from .._show.tabular import tabular
+from .culprits import Culprits, Nonfinite, anywhere, first_nonfinite, largest, mean_of, sizes_of
 
 SIZES = ("|output| mean", "|output| max", "|δ| mean", "|δ| max")
 COLUMNS = ("point", "shape", "dtype", *SIZES, "kept", "kinks", "note")
 
 
+@tabular
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class Walk:
     """One run of a function, forward and backward. A pytree: it goes through `jit`, `vmap` and `scan`.
@@ -41,6 +44,7 @@ class Walk:
             `jit`, `vmap`, `jax.tree.map` ... is another, and has None.
     """
 
+    __module__ = "jaxwalk"
     value: Any
     aux: Any
     grads: Any
@@ -51,7 +55,7 @@ class Walk:
     kinks: Kinks | None = None
 
     def predict(self, moves: Mapping[str, Any]) -> jax.Array:
-        """How much the loss moves, to first order, if the values at some points move: Σ⟨δ, move⟩.
+        """Computes how much the loss moves, to first order, if the values at some points move: Σ⟨δ, move⟩.
 
         Moves of several points are taken as independent, each added to what the function computes there.
 
@@ -99,7 +103,7 @@ class Walk:
         return jnp.sum(product, axis=tuple(range(jnp.ndim(self.value), delta.ndim)))
 
     def culprits(self, k: int = 5) -> Culprits:
-        """The `k` entries of largest |δ| over all points, largest first; NaN counts as largest.
+        """Returns the `k` entries of largest |δ| over all points, largest first; NaN counts as largest.
 
         Fewer than `k` only if there are no more. Equal ones stay in forward order.
 
@@ -117,27 +121,13 @@ class Walk:
             raise ArgumentError(f"`k` is {shown(k)}; it must be an integer of at least 1.")
         if not self.deltas:
             raise PointError(f"The walk holds no deltas. {self.deltas.why_empty()}")
-        found = [c for name in self.deltas.once() for c in self._largest(name, int(k))]
+        deltas, outputs = self.deltas, self.outputs
+        found = [c for name in deltas.once() for c in largest(name, deltas[name], outputs[name], int(k))]
         return Culprits([culprit for _, culprit in sorted(found, key=lambda c: -c[0])][:k])
 
-    def _largest(self, name: str, k: int) -> list[tuple[float, Culprit]]:
-        delta, output = concrete(self.deltas[name], "culprits"), concrete(self.outputs[name], "culprits")
-        size = sizes_of(delta).ravel()
-        size = np.where(np.isnan(size), np.inf, size)
-        among = np.argpartition(-size, k - 1)[:k] if size.size > k else np.arange(size.size)
-        if size.size > k:  # of equal ones at the edge, the first
-            edge = size[among].min()
-            among = np.concatenate([np.flatnonzero(size > edge), np.flatnonzero(size == edge)])[:k]
-        among = among[np.argsort(-size[among], kind="stable")]
-        found = []
-        for flat in among:
-            place = tuple(int(i) for i in np.unravel_index(flat, delta.shape))
-            found.append((float(size[flat]), Culprit(name, place, delta[place], output[place])))
-        return found
-
     def first_nonfinite(self) -> Nonfinite | None:
-        """The first NaN or Inf met: outputs in the order of the run, the loss, deltas from the loss backward, the
-        gradients; or None. Inside a scan, the order is that of its steps. Of many walks, the first met in any.
+        """Returns the first NaN or Inf met: outputs in the order of the run, the loss, deltas from the loss backward,
+        the gradients; or None. Inside a scan, the order is that of its steps. Of many walks, it is the first in any.
 
         Raises:
             ArgumentError: the walk is being traced (under `jit`).
@@ -145,35 +135,16 @@ class Walk:
         """
         if not self.outputs:
             raise PointError(f"The walk holds no outputs. {self.outputs.why_empty()}")
+        first = functools.partial(first_nonfinite, points=self.points, lead=jnp.ndim(self.value))
         return (
-            self._first(self.outputs, "output", min)
+            first(self.outputs, array="output", extreme=min)
             or anywhere(self.value, "loss")
-            or self._first(self.deltas, "delta", max)
+            or first(self.deltas, array="delta", extreme=max)
             or anywhere(self.grads, "grads")
         )
 
-    def _first(self, arrays: Named, array: str, extreme: Callable) -> Nonfinite | None:
-        """The bad entry whose time is extreme: `min` for the first of a forward pass, `max` of a backward pass."""
-        found = []
-        for name, values in arrays.items():
-            if not jnp.issubdtype(values.dtype, jnp.inexact):
-                continue
-            values = concrete(values, "first_nonfinite")
-            if (bad := ~np.isfinite(sizes_of(values))).any():
-                steps, index = self._extreme_step(bad, self.points[name], extreme)
-                found.append((self.points[name].time(steps), Nonfinite(name, array, index, values[index])))
-        return extreme(found, key=lambda f: f[0])[1] if found else None
-
-    def _extreme_step(self, bad: np.ndarray, point: Point, extreme: Callable) -> tuple[tuple, tuple]:
-        """Of the steps of the loops around a point that have a bad entry, the extreme one; and its first bad entry."""
-        lead, loops = jnp.ndim(self.value), len(point.axes)
-        others = tuple(i for i in range(bad.ndim) if not lead <= i < lead + loops)
-        steps = extreme((tuple(map(int, s)) for s in np.argwhere(bad.any(others))), key=point.time)
-        first = tuple(map(int, np.argwhere(bad[(slice(None),) * lead + steps])[0]))
-        return steps, (*first[:lead], *steps, *first[lead:])
-
     def with_kinks(self, kinks: Kinks) -> Walk:
-        """The same walk, whose table, and whose `jw.listing`, has a column `kinks`.
+        """Returns the same walk, whose table, and whose `jw.listing`, has a column `kinks`.
 
         It counts the entries of the choices that feed a point: how many are ties, and how many within rounding of one.
         A walk looks for none by itself: `jw.kinks` does.
@@ -223,15 +194,9 @@ class Walk:
         mean = number(mean_of(np.asarray(self.value).astype(widened(self.value.dtype))))
         return f"{counted(self.value.size, 'walk')} {through}, mean loss {mean}"
 
-    def __repr__(self) -> str:
-        return text(self._table())
-
-    def _repr_html_(self) -> str:
-        return html(self._table())
-
 
 def row_of(walk: Walk, point: Point) -> tuple[str, ...]:
-    """What a walk has to say of a point, a cell for each of COLUMNS."""
+    """Returns what a walk says of a point, a cell for each of COLUMNS."""
     output, delta, kept = (m.get(point.name) for m in (walk.outputs, walk.deltas, walk.kept))
     shape = getattr(output, "shape", point.shape)
     return (
@@ -242,7 +207,7 @@ def row_of(walk: Walk, point: Point) -> tuple[str, ...]:
 
 
 def kink_notes(walk: Walk) -> Iterator[str]:
-    """What the column `kinks` does not say: nothing if they were not asked for."""
+    """Yields what the column `kinks` does not say: nothing if they were not asked for."""
     if walk.kinks is not None:
         more = ": there δ is one of two; see `Walk.kinks`." if walk.kinks else ""
         yield f"{walk.kinks.title()}{more}"
@@ -252,7 +217,7 @@ def kink_notes(walk: Walk) -> Iterator[str]:
 
 
 def _sizes(values: Any) -> tuple[str, str]:
-    """Mean and maximum of |values|, if they are numbers that can be read now."""
+    """Returns mean and maximum of |values|, if they are numbers that can be read now."""
     if not is_readable(values) or values.size == 0 or values.dtype == jnp.bool_:
         return "", ""
     size = sizes_of(np.asarray(values))
@@ -260,14 +225,11 @@ def _sizes(values: Any) -> tuple[str, str]:
     return number(mean_of(size), digits), number(size.max(), digits)
 
 
-def _flatten_with_keys(walk: Walk):
-    names = ("value", "aux", "grads", "outputs", "deltas", "kept")
-    return [(jax.tree_util.GetAttrKey(n), getattr(walk, n)) for n in names], walk.points
+_LEAVES = ("value", "aux", "grads", "outputs", "deltas", "kept")
+jax.tree_util.register_pytree_with_keys(
+    Walk,
+    lambda walk: ([(jax.tree_util.GetAttrKey(name), getattr(walk, name)) for name in _LEAVES], walk.points),
+    lambda points, children: Walk(**dict(zip(_LEAVES, children, strict=True)), points=points),
+)
 
-
-def _unflatten(points: Points, children) -> Walk:
-    value, aux, grads, outputs, deltas, kept = children
-    return Walk(value, aux, grads, points, outputs, deltas, kept)
-
-
-jax.tree_util.register_pytree_with_keys(Walk, _flatten_with_keys, _unflatten)
+__test__ = {"Walk": Walk}  # its methods have doctests, which are looked for where `__module__` says

@@ -14,10 +14,9 @@ from .._errors import ArgumentError, PointError, listed
 from .._jax.leaves import as_arrays, renamed_after
 from .._jax.stage import Staged
 from .._points.at import At, choose
-from .._points.find import find
+from .._points.find import check_by, find
 from .._points.named import Named
 from .._points.point import Point, Points
-from .._points.read import check_by
 from .._rewrite.keep import keep_taps
 from .._rewrite.rewire import Visitor, plan, run
 from .._rewrite.rules import Records

@@ -8,6 +8,7 @@ import io
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -495,6 +496,26 @@ def test_pickles(protocol):
     back = pickle.loads(pickle.dumps(dense, protocol))
     assert type(back) is type(dense)
     assert same(back(XS), dense(XS))
+
+
+LOADS = """
+import pickle, sys
+with open(sys.argv[1], "rb") as file:
+    model = pickle.load(file)
+import jax.numpy as jnp, jaxwalk as jw
+first, second = model.layers
+x = jnp.ones(first.in_features)
+by_hand = second.weight @ (first.weight @ x + first.bias) + second.bias
+print(float(abs(model(x) - by_hand).max()) < 1e-6, *jw.points(model, x))
+"""
+
+
+def test_a_pickle_of_before_the_folders_loads_by_itself():
+    """It names `jaxwalk._scoped`, which there is no file for; and nothing of jaxwalk is imported when it is loaded."""
+    saved = Path(__file__).with_name("saved") / "scoped_equinox.pickle"
+    done = subprocess.run([sys.executable, "-c", LOADS, str(saved)], capture_output=True, text=True, check=True)
+    names = "layers.0/eqx.nn.Linear layers.0 layers.1/eqx.nn.Linear layers.1 Sequential/eqx.nn.Sequential Sequential"
+    assert done.stdout.strip() == f"True {names}"
 
 
 # places -------------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ def test_a_point_says_what_it_is():
     assert (point.name, point.number, point.kind, point.shape, point.dtype) == ("tanh", 1, "tag", (3,), np.float32)
     assert (point.axes, point.conditional, point.unused, point.opaque) == ((), False, False, None)
     assert point.has_delta
-    assert point.source.startswith("test_points.py:")
+    assert point.source.startswith("test_point.py:")
 
 
 def test_computes_nothing():

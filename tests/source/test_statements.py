@@ -5,7 +5,8 @@ import pytest
 
 import jaxwalk as jw
 from jaxwalk._source.files import is_users
-from jaxwalk._source.statements import Positions, function_at, lines_of, text_of
+from jaxwalk._source.statements import function_at, lines_of, text_of
+from jaxwalk._source.user_code import UserCode
 
 
 def test_whose_a_file_is():
@@ -47,8 +48,8 @@ def test_lines():
         ]  # fmt: skip
 
     code = fun.__code__
-    positions = Positions(code)
-    found = {positions.line(offset) for offset in range(4, len(code.co_code), 2)}
+    user_code = UserCode(None)
+    found = {user_code.statement(code, offset) for offset in range(4, len(code.co_code), 2)}
     labels = {line.line - code.co_firstlineno: line.label for line in found}
     assert labels[1] == "a,b,_"
     assert labels[2] == "fun.d=fun.e"

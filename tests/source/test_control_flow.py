@@ -1,6 +1,6 @@
 """The ways through a function, told by the lines of its instructions."""
 
-from jaxwalk._source.bytecode import Flow
+from jaxwalk._source.control_flow import ControlFlow
 
 
 def offsets(code):
@@ -24,7 +24,7 @@ def looping(items):
 
 
 def test_forward_and_back():
-    flow, at = Flow(looping.__code__), offsets(looping.__code__)
+    flow, at = ControlFlow(looping.__code__), offsets(looping.__code__)
     assert flow.goes_forward(at[1], at[9])
     assert flow.goes_forward(at[4], at[8])
     assert flow.goes_forward(at[8], at[9])  # out of the loop
@@ -34,7 +34,7 @@ def test_forward_and_back():
 
 
 def test_loops_do_not_reach_into_handlers_of_exceptions():
-    flow, at = Flow(looping.__code__), offsets(looping.__code__)
+    flow, at = ControlFlow(looping.__code__), offsets(looping.__code__)
     (loop,) = flow.loops
     assert loop.holds(at[3], at[4], at[6], at[8])
     assert not loop.holds(at[1])
@@ -50,7 +50,7 @@ def nested(n):
 
 
 def test_the_innermost_loop_comes_first():
-    flow, at = Flow(nested.__code__), offsets(nested.__code__)
+    flow, at = ControlFlow(nested.__code__), offsets(nested.__code__)
     around = [loop for loop in flow.loops if loop.holds(at[4])]
     assert len(around) == 2
     assert around[1].holds(at[2])
@@ -58,5 +58,5 @@ def test_the_innermost_loop_comes_first():
 
 
 def test_inside_a_call_the_offset_may_lie_behind_the_instruction():
-    flow, at = Flow(looping.__code__), offsets(looping.__code__)
+    flow, at = ControlFlow(looping.__code__), offsets(looping.__code__)
     assert flow.goes_forward(at[4] + 1, at[9])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import dis
+import itertools
 from collections.abc import Sequence
 from types import CodeType
 from typing import NamedTuple
@@ -19,39 +20,37 @@ class Loop(NamedTuple):
         return all(self.first <= offset < self.stop for offset in offsets)
 
 
-class Flow:
-    """The ways through one code object, less those of exceptions: their handlers stand far from where they go on."""
+class ControlFlow:
+    """The ways through one code object. Those of exceptions are left out: handlers stand far from where they go on.
+
+    Attributes:
+        loops: the innermost first.
+    """
 
     def __init__(self, code: CodeType):
         instructions = list(dis.get_instructions(code))
-        ends = [*(after.offset for after in instructions[1:]), len(code.co_code)]
         self._starts = [instruction.offset for instruction in instructions]
         self._next: dict[int, list[int]] = {}
-        back: dict[int, tuple[int, int]] = {}  # a jump back: (its target, where the loop ends)
-        for instruction, end in zip(instructions, ends, strict=True):
+        back: dict[int, Loop] = {}  # by the jump back
+        for instruction, end in zip(instructions, [*self._starts[1:], len(code.co_code)], strict=True):
             here, target = instruction.offset, _target(instruction)
             self._next[here] = [end] if not _is_last(instruction) else []
             if target is not None and target > here:
                 self._next[here].append(target)
             elif target is not None:
-                back[here] = (target, end)
-        for here, (first, stop) in back.items():  # after the last turn the run leaves the loop
-            self._next[here] += self._exits(Loop(first, stop))
+                back[here] = Loop(target, end)
+        for here, loop in back.items():  # after the last turn the run leaves the loop
+            self._next[here] += [n for offset in self.offsets(loop) for n in self._next[offset] if n >= loop.stop]
         self._reached: dict[int, set[int]] = {}
         normal = self._forward_from(0)
-        found: dict[int, int] = {}
+        stops: dict[int, int] = {}
         for here, (first, stop) in back.items():
             if here in normal:
-                found[first] = max(stop, found.get(first, 0))
-        # Innermost first.
-        self.loops: Sequence[Loop] = sorted((Loop(*l) for l in found.items()), key=lambda loop: loop.stop - loop.first)
-
-    def _exits(self, loop: Loop) -> list[int]:
-        """Where the run goes on from a loop: where its instructions jump to beyond its end."""
-        return [after for offset in self.offsets(loop) for after in self._next[offset] if after >= loop.stop]
+                stops[first] = max(stop, stops.get(first, 0))
+        self.loops: Sequence[Loop] = sorted(itertools.starmap(Loop, stops.items()), key=lambda l: l.stop - l.first)
 
     def goes_forward(self, start: int, stop: int) -> bool:
-        """Whether the instruction at `stop` can run after the one at `start` without a jump back."""
+        """Tells whether the instruction at `stop` can run after the one at `start` without a jump back."""
         start, stop = self._instruction(start), self._instruction(stop)
         if stop <= start:
             return False
@@ -60,7 +59,7 @@ class Flow:
         return stop in self._reached[start]
 
     def _instruction(self, offset: int) -> int:
-        """The instruction at an offset; while it calls, Python 3.11 points into the space that follows it."""
+        """Returns the instruction at an offset; while it calls, Python 3.11 points into the space that follows it."""
         return self._starts[bisect.bisect_right(self._starts, offset) - 1]
 
     def _forward_from(self, start: int) -> set[int]:
@@ -73,7 +72,7 @@ class Flow:
         return reached
 
     def offsets(self, loop: Loop) -> list[int]:
-        """The instructions of a loop."""
+        """Returns the instructions of a loop."""
         return [offset for offset in self._starts if loop.holds(offset)]
 
 
@@ -83,7 +82,7 @@ def _target(instruction: dis.Instruction) -> int | None:
 
 
 def _is_last(instruction: dis.Instruction) -> bool:
-    """Whether what stands after an instruction cannot run after it."""
+    """Tells whether the next instruction cannot run after this one."""
     name = instruction.opname
     is_unconditional = name in ("JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT")
     return is_unconditional or name.startswith(("RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS", "RERAISE"))

@@ -1,0 +1,63 @@
+"""The user's code objects: which they are, where in the source their instructions stand, and where they loop."""
+
+from __future__ import annotations
+
+import functools
+from types import CodeType
+
+from .control_flow import ControlFlow, Loop
+from .files import Source, is_users
+from .statements import Statement, statement_at
+
+
+class _Code:
+    """One code object, looked at once. It is held, so that no other gets its id."""
+
+    def __init__(self, code: CodeType):
+        self.code = code
+        self._statements: dict[int, Statement] = {}
+
+    @functools.cached_property
+    def flow(self) -> ControlFlow:
+        return ControlFlow(self.code)
+
+    @functools.cached_property
+    def _positions(self) -> list[tuple[int | None, ...]]:
+        return list(self.code.co_positions())
+
+    def statement(self, offset: int) -> Statement:
+        if offset not in self._statements:
+            line, _, column, _ = self._positions[offset // 2]
+            found = statement_at(self.code.co_filename, line or self.code.co_firstlineno, column or 0)
+            self._statements[offset] = found
+        return self._statements[offset]
+
+
+class UserCode:
+    """Looks up what is known of code objects.
+
+    Arguments:
+        source: as of `walk`: more files that count as the user's.
+    """
+
+    def __init__(self, source: Source):
+        self.is_users, self.asked_for = is_users(source)
+        self._known: dict[int, _Code] = {}
+
+    def statement(self, code: CodeType, offset: int) -> Statement:
+        """Returns the statement to which the instruction at an offset in bytes belongs."""
+        return self._code(code).statement(offset)
+
+    def flow(self, code: CodeType) -> ControlFlow:
+        return self._code(code).flow
+
+    def is_one_line(self, code: CodeType, loop: Loop) -> bool:
+        """Tells whether a loop of the user's lies within one line: its turns are then no turns of that line."""
+        if not self.is_users(code.co_filename):
+            return False
+        return len({self.statement(code, offset) for offset in self.flow(code).offsets(loop)}) == 1
+
+    def _code(self, code: CodeType) -> _Code:
+        if id(code) not in self._known:
+            self._known[id(code)] = _Code(code)
+        return self._known[id(code)]
