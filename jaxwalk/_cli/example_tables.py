@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -135,19 +133,3 @@ def _column(values: Any, bound: Any) -> list[str]:
     values = np.asarray(values)
     settled = np.where((np.abs(values) <= bound) & np.isfinite(bound), np.zeros_like(values), values)
     return [numbers(value) for value in settled]
-
-
-# As data --------------------------------------------------------------------------------------------------
-
-
-def as_json(data: dict[str, Any]) -> str:
-    """Data as JSON. A NaN or an Inf, which JSON does not have, is "nan", "inf" or "-inf"."""
-    return json.dumps(_writable(data), indent=2, ensure_ascii=False, allow_nan=False)
-
-
-def _writable(data: Any) -> Any:
-    if isinstance(data, dict):
-        return {key: _writable(value) for key, value in data.items()}
-    if isinstance(data, list):
-        return [_writable(value) for value in data]
-    return str(data) if isinstance(data, float) and not math.isfinite(data) else data

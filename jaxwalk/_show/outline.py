@@ -1,4 +1,4 @@
-"""Names divided by "/", as the rows of a tree."""
+"""Shows names divided by "/" as the rows of a tree."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Node:
 
 
 def tree(names: Iterable[str], limit: int = 200) -> list[Row]:
-    """The rows of the tree of names, in the order in which they come; the deepest folded if there are too many."""
+    """Returns the rows of the tree of names, in their order; the deepest folded if there are more than `limit`."""
     root = _Node()
     for name in names:
         node = root

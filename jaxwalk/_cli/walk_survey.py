@@ -1,9 +1,8 @@
-"""The survey of a model over data on disk: per point the size of output and δ, and the data most to blame."""
+"""Surveys a model over data on disk: per point the size of output and δ, and the data most to blame."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._errors import ArgumentError, DataError, PointError
+from .._errors import ArgumentError, DataError, PointError, first_line
 from .._evaluate.evaluate import evaluate
 from .._evaluate.forward import kinks_over, outputs_over
 from .._evaluate.result.datum import Datum
@@ -23,44 +22,13 @@ from .._walk.result import Nonfinite
 from .._walk.walk import loss_only, walk
 from ..stats import of_output
 from ..stats._sizes import sizes
-from .data.dataset import Dataset, Pair
-
-
-@dataclasses.dataclass(frozen=True)
-class DataBatches:
-    """The data in batches of `size`, to be gone through any number of times."""
-
-    data: Dataset
-    size: int
-
-    @property
-    def rows(self) -> int:
-        """How many data there are, for `evaluate`'s bar."""
-        return self.data.rows
-
-    def __iter__(self) -> Iterator[Pair]:
-        return self.data.batches(self.size)
-
-
-class Plan(NamedTuple):
-    """How data are gone through; all but `kinks`, whether to count them, as of `evaluate`."""
-
-    at: Sequence[str] | None = None
-    by: str | None = None
-    top: int = 10
-    mesh: jax.sharding.Mesh | None = None
-    out: Path | None = None
-    resume: bool = False
-    kinks: bool = True
-    progress: bool = False
-
+from .data.dataset import DataBatches, Dataset
 
 Kept = Mapping[str, np.ndarray]
 
 
-class Line(NamedTuple):
-    """A point and what is known of its output and of its δ, None if nothing is; entries of choices that feed it and are
-    ties or rounding's."""
+class PointSizes(NamedTuple):
+    """A point, the sizes of its output and of its δ, None if nothing is known, and the kinks among what feeds it."""
 
     point: Point
     output: Kept | None
@@ -86,19 +54,19 @@ class Survey(NamedTuple):
     first: Nonfinite | None
 
     @property
-    def lines(self) -> list[Line]:
-        """One per point, in forward order."""
-        return [self._line(point) for point in self.points.values()]
+    def sizes(self) -> list[PointSizes]:
+        """Returns the sizes at each point, in forward order."""
+        return [self._sizes(point) for point in self.points.values()]
 
     @property
     def bad(self) -> list[int]:
-        """Of the data with a NaN or Inf, those that are among the culprits."""
+        """Returns those data with a NaN or Inf that are among the culprits."""
         return [datum.index for datum in self.evaluation.culprits if not _is_finite(datum)]
 
-    def _line(self, point: Point) -> Line:
+    def _sizes(self, point: Point) -> PointSizes:
         kept = self.evaluation.kept.get(point.name, self.outputs.get(point.name, {}))
         kinks = self.kinks.get(point.name, 0) if isinstance(self.kinks, Mapping) else 0
-        return Line(point, _side(kept, "output"), _side(kept, "delta"), kinks)
+        return PointSizes(point, _side(kept, "output"), _side(kept, "delta"), kinks)
 
 
 def _side(kept: Kept, side: str) -> Kept | None:
@@ -111,7 +79,7 @@ def _is_finite(datum: Datum) -> bool:
 
 
 def points_of(fun: Callable, params: Any, data: Dataset, at: Sequence[str] | None, by: str | None) -> Points:
-    """The points of `fun(params, x, y)` that `at` asks for. Whatever `fun` raises of the first datum comes through.
+    """Returns the points of `fun(params, x, y)` that `at` asks for. What `fun` raises of the first datum comes through.
 
     Raises:
         PointError: there are none, or none that has a δ.
@@ -139,16 +107,15 @@ NONE = {
 
 
 def _loss(staged: Any) -> Sequence[bool]:
-    loss = staged.shapes
-    if not isinstance(loss, jax.ShapeDtypeStruct):
-        returned = f"a {type(loss).__name__}"
-    elif loss.shape:
-        returned = f"an array of shape {loss.shape}"
-    elif not jnp.issubdtype(loss.dtype, jnp.floating):
-        returned = f"a number of dtype {loss.dtype}"
-    else:
+    try:
         return loss_only(staged, has_aux=False)
-    raise ArgumentError(f"`objective` returns {returned} for one datum; return one float for it.")
+    except ArgumentError:
+        loss = staged.shapes
+        if not isinstance(loss, jax.ShapeDtypeStruct):
+            returned = f"a {type(loss).__name__}"
+        else:
+            returned = f"an array of shape {loss.shape}" if loss.shape else f"a number of dtype {loss.dtype}"
+        raise ArgumentError(f"`objective` returns {returned} for one datum; return one float for it.") from None
 
 
 def _like(array: Any) -> jax.ShapeDtypeStruct:
@@ -156,41 +123,55 @@ def _like(array: Any) -> jax.ShapeDtypeStruct:
 
 
 def _split(at: Sequence[str] | None, points: Points) -> list[str] | None:
-    """Each name as it is, if a point has it (some have a comma), else what is between commas."""
+    """Takes each name as it is, if a point has it (some have a comma), else what is between commas."""
     if at is None:
         return None
     return [name for given in at for name in ([given] if given in points else given.split(","))]
 
 
-def survey(fun: Callable, params: Any, data: Dataset, size: int, points: Points, plan: Plan) -> Survey:
-    """Walks `fun(params, x, y)` through every datum, in batches of `size`.
+def survey(
+    fun: Callable,
+    params: Any,
+    batches: DataBatches,
+    points: Points,
+    *,
+    at: Sequence[str] | None = None,
+    by: str | None = None,
+    top: int = 10,
+    mesh: jax.sharding.Mesh | None = None,
+    out: Path | None = None,
+    resume: bool = False,
+    kinks: bool = True,
+    progress: bool = False,
+) -> Survey:
+    """Walks `fun(params, x, y)` through every datum.
 
     Arguments:
         fun: the objective of one datum.
         params: its weights.
         points: of `points_of`.
+        kinks: whether to count them. The others are as of `evaluate`.
     """
-    batches = DataBatches(data, size)
     walkable = [name for name, point in points.items() if point.opaque is None]
     found = evaluate(
-        fun, params, batches, at=walkable if plan.at else None, by=plan.by, keep=sizes, top=plan.top, mesh=plan.mesh,
-        out=plan.out, resume=plan.resume, progress=plan.progress,
+        fun, params, batches, at=walkable if at else None, by=by, keep=sizes, top=top, mesh=mesh, out=out,
+        resume=resume, progress=progress,
     )  # fmt: skip
-    if found.count != data.rows:
+    if found.count != batches.rows:
         raise DataError(
-            f"`--out` holds an evaluation of {found.count} data, and `--data` has {data.rows}; give the same data, or"
-            " another directory."
+            f"`--out` holds an evaluation of {found.count} data, and `--data` has {batches.rows}; give the same data,"
+            " or another directory."
         )
     silent = [p for p in points.values() if p.opaque is None and not p.has_delta and _is_number(p)]
-    again = (plan.by, plan.mesh, plan.progress)
+    again = (by, mesh, progress)
     outputs = outputs_over(fun, params, batches, silent, of_output(sizes), *again) if silent else {}
-    kinks = _kinks(fun, params, batches, *again) if plan.kinks else None
-    surveyed = Survey(points, found, outputs, kinks, None)
-    return surveyed._replace(first=_first(fun, params, data, surveyed, plan.by)) if surveyed.bad else surveyed
+    counts = _kinks(fun, params, batches, *again) if kinks else None
+    surveyed = Survey(points, found, outputs, counts, None)
+    return surveyed._replace(first=_first(fun, params, batches.data, surveyed, by)) if surveyed.bad else surveyed
 
 
 def _is_number(point: Point) -> bool:
-    """Whether there is a size to speak of: a random key has none."""
+    """Tells whether there is a size to speak of: a random key has none."""
     return point.dtype == jnp.bool_ or jnp.issubdtype(point.dtype, jnp.number)
 
 
@@ -198,11 +179,11 @@ def _kinks(fun: Callable, params: Any, batches: DataBatches, *again: Any) -> dic
     try:
         return kinks_over(fun, params, batches, *again)
     except Exception as error:  # what the walk found is worth showing without them
-        return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0].rstrip('.')}"
+        return f"{type(error).__name__}: {first_line(error)}"
 
 
 def _first(fun: Callable, params: Any, data: Dataset, surveyed: Survey, by: str | None) -> Nonfinite | None:
-    """Where the first of the data that are not finite goes wrong: it is walked again, alone."""
+    """Walks the first of the data that are not finite again, alone, to see where it goes wrong."""
     names = [name for name, point in surveyed.points.items() if point.opaque is None]
     x, y = next(data.batches(1, surveyed.bad[0]))
     return jax.jit(walk(fun, names, by=by))(params, x[0], y[0]).first_nonfinite()
