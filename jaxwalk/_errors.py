@@ -11,8 +11,6 @@ _MARK = "\0"  # before and after the name of an argument, until the error is mad
 class JaxwalkError(Exception):
     """Anything jaxwalk refuses. Its text names the argument, the cause and the fix."""
 
-    __module__ = "jaxwalk"
-
     def __init__(self, text: str = ""):
         self._pieces = text.split(_MARK)  # every second one is the name of an argument
         super().__init__("".join(self._pieces))
@@ -25,37 +23,29 @@ class JaxwalkError(Exception):
 class PointError(JaxwalkError, LookupError):
     """A point that is not there, or that cannot be walked."""
 
-    __module__ = "jaxwalk"
-
 
 class ArgumentError(JaxwalkError, ValueError, TypeError):
     """An argument that does not fit: a loss, a layer, weights, an edit, a move, a value to tag."""
-
-    __module__ = "jaxwalk"
 
 
 class DataError(JaxwalkError, ValueError):
     """A file that does not hold what it should."""
 
-    __module__ = "jaxwalk"
-
 
 class StoreError(JaxwalkError, OSError):
     """A directory that an evaluation cannot be written to, or that does not hold what it should."""
-
-    __module__ = "jaxwalk"
 
 
 class FormulaError(JaxwalkError, NotImplementedError):
     """A step of a function that has no formula, or no exact value; or too many symbols to print."""
 
-    __module__ = "jaxwalk"
-
 
 class MemoryWarning(UserWarning):
     """A walk would hold a large part of the device's memory."""
 
-    __module__ = "jaxwalk"
+
+for _public in (JaxwalkError, PointError, ArgumentError, DataError, StoreError, FormulaError, MemoryWarning):
+    _public.__module__ = "jaxwalk"
 
 
 def argument(name: str) -> str:

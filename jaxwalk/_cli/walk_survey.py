@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -85,7 +84,7 @@ def points_of(fun: Callable, params: Any, data: Dataset, at: Sequence[str] | Non
         PointError: there are none, or none that has a δ.
         ArgumentError: the loss is not a real scalar.
     """
-    args = (params, *map(_like, data.first))
+    args = (params, *(jax.ShapeDtypeStruct(np.shape(array), array.dtype) for array in data.first))
     found = find(fun, args, {}, by, None, None, _loss)[1]
     if not found:
         raise PointError(NONE[by])
@@ -118,10 +117,6 @@ def _loss(staged: Any) -> Sequence[bool]:
         raise ArgumentError(f"`objective` returns {returned} for one datum; return one float for it.") from None
 
 
-def _like(array: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(np.shape(array), array.dtype)
-
-
 def _split(at: Sequence[str] | None, points: Points) -> list[str] | None:
     """Takes each name as it is, if a point has it (some have a comma), else what is between commas."""
     if at is None:
@@ -134,40 +129,35 @@ def survey(
     params: Any,
     batches: DataBatches,
     points: Points,
-    *,
     at: Sequence[str] | None = None,
     by: str | None = None,
-    top: int = 10,
     mesh: jax.sharding.Mesh | None = None,
-    out: Path | None = None,
-    resume: bool = False,
-    kinks: bool = True,
     progress: bool = False,
+    kinks: bool = True,
+    **options: Any,
 ) -> Survey:
-    """Walks `fun(params, x, y)` through every datum.
+    """Walks `fun(params, x, y)` through every datum; `points`: of `points_of`; `kinks`: whether to count them.
 
-    Arguments:
-        fun: the objective of one datum.
-        params: its weights.
-        points: of `points_of`.
-        kinks: whether to count them. The others are as of `evaluate`.
+    The others are as of `evaluate`, with `top`, `out` and `resume` among `options`.
     """
+    again = {"by": by, "mesh": mesh, "progress": progress}
     walkable = [name for name, point in points.items() if point.opaque is None]
-    found = evaluate(
-        fun, params, batches, at=walkable if at else None, by=by, keep=sizes, top=top, mesh=mesh, out=out,
-        resume=resume, progress=progress,
-    )  # fmt: skip
+    found = evaluate(fun, params, batches, at=walkable if at else None, keep=sizes, **again, **options)
     if found.count != batches.rows:
         raise DataError(
             f"`--out` holds an evaluation of {found.count} data, and `--data` has {batches.rows}; give the same data,"
             " or another directory."
         )
     silent = [p for p in points.values() if p.opaque is None and not p.has_delta and _is_number(p)]
-    again = (by, mesh, progress)
-    outputs = outputs_over(fun, params, batches, silent, of_output(sizes), *again) if silent else {}
-    counts = _kinks(fun, params, batches, *again) if kinks else None
+    outputs = outputs_over(fun, params, batches, silent, of_output(sizes), **again) if silent else {}
+    counts = _kinks(fun, params, batches, **again) if kinks else None
     surveyed = Survey(points, found, outputs, counts, None)
-    return surveyed._replace(first=_first(fun, params, batches.data, surveyed, by)) if surveyed.bad else surveyed
+    if not surveyed.bad:
+        return surveyed
+    # The first of them is walked again, alone, to see where it goes wrong.
+    x, y = next(batches.data.batches(1, surveyed.bad[0]))
+    alone = jax.jit(walk(fun, walkable, by=by))(params, x[0], y[0])
+    return surveyed._replace(first=alone.first_nonfinite())
 
 
 def _is_number(point: Point) -> bool:
@@ -175,15 +165,8 @@ def _is_number(point: Point) -> bool:
     return point.dtype == jnp.bool_ or jnp.issubdtype(point.dtype, jnp.number)
 
 
-def _kinks(fun: Callable, params: Any, batches: DataBatches, *again: Any) -> dict[str | None, int] | str:
+def _kinks(fun: Callable, params: Any, batches: DataBatches, **again: Any) -> dict[str | None, int] | str:
     try:
-        return kinks_over(fun, params, batches, *again)
+        return kinks_over(fun, params, batches, **again)
     except Exception as error:  # what the walk found is worth showing without them
         return f"{type(error).__name__}: {first_line(error)}"
-
-
-def _first(fun: Callable, params: Any, data: Dataset, surveyed: Survey, by: str | None) -> Nonfinite | None:
-    """Walks the first of the data that are not finite again, alone, to see where it goes wrong."""
-    names = [name for name, point in surveyed.points.items() if point.opaque is None]
-    x, y = next(data.batches(1, surveyed.bad[0]))
-    return jax.jit(walk(fun, names, by=by))(params, x[0], y[0]).first_nonfinite()

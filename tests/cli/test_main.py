@@ -545,7 +545,7 @@ def test_names_are_folded_at_their_slashes(capsys, monkeypatch):
 
 
 def test_what_cannot_be_judged_says_so(capsys, files, monkeypatch):
-    def broken(*_):
+    def broken(*_, **options):
         raise NotImplementedError("no rule")
 
     monkeypatch.setattr(walk_survey, "kinks_over", broken)
