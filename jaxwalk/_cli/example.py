@@ -38,7 +38,7 @@ WEIGHTS = np.array([1 / 200, -3000 / 11600000, 1 / 5800], np.float32)
 
 
 def L1(x):
-    """The input layer owns the data: X² = X¹."""
+    """Hands on the data, which the input layer owns: X² = X¹."""
     return x
 
 
@@ -63,7 +63,7 @@ patient_loss = objective(model, loss)
 
 
 class Walkthrough(NamedTuple):
-    """The walk through every patient of a cohort, and what follows from it.
+    """A walk through every patient of a cohort, and what follows from it.
 
     Attributes:
         cohort: the patients.

@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM, as a cluster sends it before it takes the machine away: what Ctrl-C does is to be done."""
+    """SIGTERM, which a cluster sends before it takes the machine away. It stops the command as Ctrl-C does."""
 
 
 @contextlib.contextmanager

@@ -158,7 +158,7 @@ def _batch_size(asked: int | None, rows: int, devices: int) -> int:
 
 
 def _ask_for_devices(count: int | None) -> None:
-    """On a CPU, one stands for several; that must be said before JAX has started."""
+    """Asks JAX to let one CPU stand for several, which it does only before it has started."""
     has_been_said = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if count is None or has_been_said or getattr(jax.config, "jax_num_cpu_devices", -1) >= count:
         return

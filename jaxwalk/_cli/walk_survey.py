@@ -36,7 +36,7 @@ class PointSizes(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """What was found.
+    """A survey of a model over data.
 
     Attributes:
         points: those walked, and those asked for that cannot be.

@@ -17,7 +17,8 @@ from .walk_survey import Kept, PointSizes, Survey
 SHOWN = {"mean": "|{}| mean", "max": "|{}| max", "zeros": "{} 0s", "nonfinite_data": "{} NaN/Inf"}
 SIDES = {"output": "output", "delta": "δ"}
 
-Row = dict[str, str]
+Cells = dict[str, str]
+"""What stands in a row, by column."""
 
 
 # As tables ------------------------------------------------------------------------------------------------
@@ -50,13 +51,13 @@ def _points_tables(s: Survey, width: int) -> Iterator[Table]:
         yield _table("What to know of them", noted, ("X", "point", "note"))
 
 
-def _table(title: str, rows: Sequence[Row], keys: Sequence[str], columns: Sequence[str] | None = None) -> Table:
+def _table(title: str, rows: Sequence[Cells], keys: Sequence[str], columns: Sequence[str] | None = None) -> Table:
     columns = keys if columns is None else columns
     right = [name for name in columns if name not in ("point", "shape", "note")]
     return Table(title, columns, [[row.get(key, "") for key in keys] for row in rows], right)
 
 
-def _rows(sizes: PointSizes) -> Iterator[Row]:
+def _rows(sizes: PointSizes) -> Iterator[Cells]:
     """Yields one row, or at a point in a loop one for each step, those in the middle of many left out."""
     point = sizes.point
     has_steps = sizes.output is not None or sizes.delta is not None
@@ -72,7 +73,7 @@ def _rows(sizes: PointSizes) -> Iterator[Row]:
             yield {"point": name + (str(list(step)) if step else ""), **_cells(sizes, step), **({} if place else about)}
 
 
-def _cells(sizes: PointSizes, step: tuple[int, ...]) -> Row:
+def _cells(sizes: PointSizes, step: tuple[int, ...]) -> Cells:
     cells = {}
     for symbol, kept in zip(SIDES.values(), (sizes.output, sizes.delta), strict=True):
         if kept is not None and _has_entries(kept, step):

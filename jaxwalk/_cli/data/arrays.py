@@ -42,7 +42,7 @@ class Header(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The byte after the last of the numbers."""
+        """Returns the byte after the last of the numbers."""
         return self.offset + self.shape[0] * self.row_bytes
 
 

@@ -27,7 +27,7 @@ class Columns(NamedTuple):
 
     @property
     def names(self) -> list[str]:
-        """All that are read, each once."""
+        """Returns all that are read, each once."""
         return list(dict.fromkeys((*self.x, *self.y)))
 
     def pair(self, arrays: Mapping[str, np.ndarray]) -> Pair:

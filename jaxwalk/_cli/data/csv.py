@@ -102,7 +102,7 @@ def _is_number(cell: str) -> bool:
 def _reads_as(kind: type, *cells: str) -> bool:
     try:
         _parsed(cells, kind)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter of an integer of more than 64 bits
         return False
     return True
 
