@@ -14,8 +14,8 @@ from .example import WEIGHTS, Walkthrough
 Headings = Mapping[str, Mapping[str, str]]
 """Titles of tables, the headings of their columns, and what stands in each, as `numbers_of` names it."""
 
-FEATURES = ("broccoli", "Tagada strawberries", "workout hours")
-DATA: Headings = {"The data: patients, per year": {name: name for name in (*FEATURES, "expectation")}}
+FEATURE_HEADINGS = ("broccoli", "Tagada strawberries", "workout hours")
+DATA: Headings = {"The data: patients, per year": {name: name for name in (*FEATURE_HEADINGS, "expectation")}}
 FORWARD: Headings = {
     "Forward pass": {"o1 = L1(x)": "o1", "o2 = L2(o1)": "o2", "o3 = L3(o2)": "o3"},
     "Loss = ½ (o3 - y)²": {"o3": "o3", "y": "y", "loss": "loss", "correct? (threshold ½)": "correct"},
@@ -47,7 +47,7 @@ def walkthrough_tables(w: Walkthrough) -> Iterator[Table | str]:
     """Yields the worked example in the order in which it is told."""
     found, bounds = numbers_of(w.walk, w.cohort.y, w.correct), _bounds(w)
     cells = {key: _column(values, bounds.get(key, 0)) for key, values in found.items()}
-    cells |= {name: list(map(number, column)) for name, column in zip(FEATURES, w.cohort.x.T, strict=True)}
+    cells |= {name: list(map(number, column)) for name, column in zip(FEATURE_HEADINGS, w.cohort.x.T, strict=True)}
     shapes = {0.0: "bad shape (0)", 1.0: "good shape (1)"}
     cells["expectation"] = [shapes.get(float(y), number(y)) for y in w.cohort.y]
     cells["correct"] = ["right" if c else "wrong" for c in w.correct]

@@ -53,16 +53,16 @@ class Survey(NamedTuple):
     first: Nonfinite | None
 
     @property
-    def sizes(self) -> list[PointSizes]:
+    def by_point(self) -> list[PointSizes]:
         """Returns the sizes at each point, in forward order."""
-        return [self._sizes(point) for point in self.points.values()]
+        return [self._at(point) for point in self.points.values()]
 
     @property
     def bad(self) -> list[int]:
         """Returns those data with a NaN or Inf that are among the culprits."""
         return [datum.index for datum in self.evaluation.culprits if not _is_finite(datum)]
 
-    def _sizes(self, point: Point) -> PointSizes:
+    def _at(self, point: Point) -> PointSizes:
         kept = self.evaluation.kept.get(point.name, self.outputs.get(point.name, {}))
         kinks = self.kinks.get(point.name, 0) if isinstance(self.kinks, Mapping) else 0
         return PointSizes(point, _side(kept, "output"), _side(kept, "delta"), kinks)

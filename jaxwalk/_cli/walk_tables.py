@@ -32,7 +32,7 @@ def survey_tables(s: Survey, notes: Sequence[str], width: int) -> Iterator[Table
 
 
 def _points_tables(s: Survey, width: int) -> Iterator[Table]:
-    rows = [row for sizes in s.sizes for row in _rows(sizes)]
+    rows = [row for sizes in s.by_point for row in _rows(sizes)]
     title = f"{counted(len(s.points), 'point')}, over {_data(s.evaluation.count)}"
     output, delta = ([name.format(symbol) for name in SHOWN.values()] for symbol in SIDES.values())
     whole = _table(title, rows, ("X", "point", "shape", *output, *delta, "kinks", "note"))
@@ -44,7 +44,7 @@ def _points_tables(s: Survey, width: int) -> Iterator[Table]:
         f"{title}, forward: |output|", rows, ("X", "point", "shape", *output, "kinks"),
         ("X", "point", "shape", *of_size, "kinks"),
     )  # fmt: skip
-    felt = [row for sizes in s.sizes if sizes.delta is not None for row in _rows(sizes)]
+    felt = [row for sizes in s.by_point if sizes.delta is not None for row in _rows(sizes)]
     among = ", of the points that have one" if len(felt) < len(rows) else ""
     yield _table(f"Backward: |δ|{among}", felt, ("X", "point", *delta), ("X", "point", *of_size))
     if noted := [row for row in rows if row.get("note")]:
@@ -128,7 +128,7 @@ def _bad(s: Survey) -> Iterator[str]:
         where = "" if s.first is None else f" Of datum {s.bad[0]} the first is in {_where(s)}."
         named = ", ".join(map(str, s.bad))
         yield f"{_data(total)} with a NaN or Inf: {named}{more}.{where} The mean loss is of finite ones."
-    if any(np.any(kept["nonfinite_data"]) for sizes in s.sizes for kept in (sizes.output, sizes.delta) if kept):
+    if any(np.any(kept["nonfinite_data"]) for sizes in s.by_point for kept in (sizes.output, sizes.delta) if kept):
         yield "NaN/Inf: how many data have one there. The other columns leave these numbers out."
 
 
@@ -143,7 +143,7 @@ def _kinks(s: Survey) -> Iterator[str]:
     if isinstance(s.kinks, str):
         yield f"Kinks are not counted: {s.kinks}."
     elif s.kinks is not None and (total := sum(s.kinks.values())):
-        shown = sum(sizes.kinks for sizes in s.sizes)
+        shown = sum(sizes.kinks for sizes in s.by_point)
         elsewhere = f", {total - shown} of them at no point" + " shown" * (s.kinks.get(None, 0) < total - shown)
         yield (
             f"Kinks: {counted(total, 'entry', 'entries')} of a relu, a max, a `where` ... on the threshold"
@@ -164,7 +164,7 @@ def survey_data(s: Survey, notes: Sequence[str]) -> dict[str, Any]:
         "data": found.count,
         "mean_loss": found.loss,
         "nonfinite": {"data": found.nonfinite, "named": s.bad, "first": first},
-        "points": [_point_data(sizes, isinstance(s.kinks, Mapping)) for sizes in s.sizes],
+        "points": [_point_data(sizes, isinstance(s.kinks, Mapping)) for sizes in s.by_point],
         "largest_loss": culprits,
         "notes": list(survey_notes(s, notes)),
     }

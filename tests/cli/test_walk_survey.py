@@ -29,7 +29,7 @@ def test_sizes_over_the_data_step_by_step():
         step = lambda c, _: (jw.tag(jw.tag(c * 2, "step").astype(jnp.int32), "whole").astype(c.dtype) * 0 + c * 2, None)
         return jnp.sum(lax.scan(step, x, None, length=4)[0])
 
-    step, whole = surveyed(fun, X).sizes
+    step, whole = surveyed(fun, X).by_point
     outputs = np.stack([X * 2**i for i in range(1, 5)])
     np.testing.assert_allclose(step.output["mean"], np.abs(outputs).mean((1, 2)), rtol=1e-5)
     np.testing.assert_allclose(step.output["max"], np.abs(outputs).max((1, 2)), rtol=1e-6)
@@ -49,7 +49,7 @@ def test_data_that_are_not_finite_are_counted_and_named():
     x = np.float32([[1.0], [0.0], [-1.0], [4.0], [-2.0]])
     fun = lambda params, x, y: jnp.sum(jw.tag(jnp.log(jw.tag(x, "x")), "log"))
     found = surveyed(fun, x, top=2)
-    sizes = {size.point.name: size for size in found.sizes}
+    sizes = {size.point.name: size for size in found.by_point}
     assert sizes["log"].output["nonfinite_data"] == 3
     assert sizes["x"].output["nonfinite_data"] == 0
     assert sizes["x"].delta["nonfinite_data"] == 1
@@ -67,7 +67,7 @@ def test_opaque_points_and_empty_values_and_what_is_stuck():
         return jnp.sum(doubled) + jnp.sum(x)
 
     found = surveyed(fun, X)
-    empty, stuck, loop = found.sizes
+    empty, stuck, loop = found.by_point
     assert np.isnan(empty.output["mean"])
     assert (loop.output, loop.delta, stuck.delta) == (None, None, None)
     np.testing.assert_allclose(stuck.output["max"], np.abs(X).max())
@@ -98,7 +98,7 @@ def test_kinks_over_the_data_are_those_of_each_datum():
 def test_sizes_do_not_depend_on_the_batches():
     x = np.float32([[0, 0, 2], [np.nan, 0, -4], [np.inf, np.nan, np.nan], [1, 1, 1], [0, 3, 0]])
     found = surveyed(lambda params, x, y: jnp.sum(jw.tag(x, "x") ** 2), x, size=2)
-    (line,) = found.sizes
+    (line,) = found.by_point
     fine = [row[np.isfinite(row)] for row in x if np.isfinite(row).any()]
     np.testing.assert_allclose(line.output["mean"], np.mean([np.abs(row).mean() for row in fine]), rtol=1e-6)
     np.testing.assert_allclose(line.output["zeros"], np.mean([(row == 0).mean() for row in fine]), rtol=1e-6)
