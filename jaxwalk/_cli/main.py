@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if refused := options.refused(options):
         options.parser.error(refused)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal without δ shows a ? for it
+        if isinstance(stream, io.TextIOWrapper):  # so that a terminal that has no δ shows a ? for it
             stream.reconfigure(errors="replace")
     try:
         with _terminable():
@@ -57,7 +57,7 @@ class _Terminated(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # only there may a signal be handled
+    if threading.current_thread() is not threading.main_thread():  # signals can be handled only there
         yield
         return
 

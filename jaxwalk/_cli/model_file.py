@@ -53,7 +53,7 @@ def describe(error: BaseException) -> str:
     """Returns an exception in one line: its kind, the first line of its text, where in the user's source it arose."""
     where = place(error)
     text = ": ".join(filter(None, (type(error).__name__, first_line(error))))
-    return f"{text} ({where})" if where and not isinstance(error, SyntaxError) else text  # which says it itself
+    return f"{text} ({where})" if where and not isinstance(error, SyntaxError) else text  # whose text names the place
 
 
 def place(error: BaseException) -> str:

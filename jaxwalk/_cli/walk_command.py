@@ -92,7 +92,7 @@ def _run(options: argparse.Namespace) -> None:
         JaxwalkError: something given does not fit.
     """
     if not options.json:
-        check_rich()  # now, not when all is done
+        check_rich()  # before hours of work
     data = open_data(options.data, options.x, options.y)
     with contextlib.redirect_stdout(sys.stderr):  # what the user's file prints is not among our results
         surveyed = _surveyed(options, data)
@@ -162,7 +162,7 @@ def _ask_for_devices(count: int | None) -> None:
     has_been_said = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if count is None or has_been_said or getattr(jax.config, "jax_num_cpu_devices", -1) >= count:
         return
-    with contextlib.suppress(RuntimeError):  # it has started, with the devices that there are
+    with contextlib.suppress(RuntimeError):  # JAX has started already, with the devices that there are
         jax.config.update("jax_num_cpu_devices", count)
 
 

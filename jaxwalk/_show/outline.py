@@ -52,7 +52,7 @@ def tree(names: Iterable[str], limit: int = 200) -> list[Row]:
 def _rows(node: _Node, level: int, depth: int) -> Iterator[Row]:
     for part, child in node.children.items():
         text = part
-        while child.name is None and len(child.children) == 1:  # nothing but a way to one below
+        while child.name is None and len(child.children) == 1:  # it only leads to the one below it
             ((part, child),) = child.children.items()
             text = f"{text}/{part}"
         below = child.below()

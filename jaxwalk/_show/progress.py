@@ -52,7 +52,7 @@ def progress(total: int | None, enabled: bool = True, done: int = 0, what: str =
     if console is None:
         yield Progress(lambda count: None, done)
         return
-    # Drawn when told to, by no thread. What is printed meanwhile goes above the bar, but never out of a pipe.
+    # No thread draws it. What is printed meanwhile is shown above the bar, but is left in a pipe if it goes into one.
     bar = rich("progress").Progress(
         *_columns(console, total, what), console=console, auto_refresh=False, redirect_stdout=sys.stdout.isatty()
     )

@@ -13,7 +13,7 @@ from ..._errors import DataError, counted
 from .columns import choose
 from .dataset import Dataset, Pair, reading
 
-CHUNK = 1024  # rows of a csv that are looked at together
+CHUNK = 1024  # rows that are checked together
 
 Lines = list[tuple[int, list[str]]]
 """Number and cells of some lines."""
@@ -102,7 +102,7 @@ def _is_number(cell: str) -> bool:
 def _reads_as(kind: type, *cells: str) -> bool:
     try:
         _parsed(cells, kind)
-    except (ValueError, OverflowError):  # the latter of an integer of more than 64 bits
+    except (ValueError, OverflowError):  # an integer of more than 64 bits overflows
         return False
     return True
 

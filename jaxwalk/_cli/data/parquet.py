@@ -43,7 +43,7 @@ def open_parquet(path: Path, x: Sequence[str] | None, y: Sequence[str] | None) -
 
 
 def _opened(file: Path) -> Any:
-    # Not by `pyarrow.dataset`, which holds a row group whole: many files are a single one. By default this does, too.
+    # `pyarrow.dataset` would hold a row group whole, and so would `pre_buffer`; many files are a single row group.
     return pyarrow("parquet").ParquetFile(file, pre_buffer=False, buffer_size=BUFFER)
 
 
