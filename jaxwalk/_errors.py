@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+_MARK = "\0"  # before and after the name of an argument, until the error is made; no path or identifier holds it
 
 
 class JaxwalkError(Exception):
     """Anything jaxwalk refuses. Its text names the argument, the cause and the fix."""
+
+    def __init__(self, text: str = ""):
+        self._pieces = text.split(_MARK)  # every second one is the name of an argument
+        super().__init__("".join(self._pieces))
+
+    def with_options(self, options: Mapping[str, str]) -> str:
+        """Returns the text with the command line's options in place of the arguments that `argument` has marked."""
+        return "".join(options.get(piece, piece) if i % 2 else piece for i, piece in enumerate(self._pieces))
 
 
 class PointError(JaxwalkError, LookupError):
@@ -26,19 +36,32 @@ class StoreError(JaxwalkError, OSError):
     """A directory that an evaluation cannot be written to, or that does not hold what it should."""
 
 
+class FormulaError(JaxwalkError, NotImplementedError):
+    """A step of a function that has no formula, or no exact value; or too many symbols to print."""
+
+
 class MemoryWarning(UserWarning):
     """A walk would hold a large part of the device's memory."""
 
 
+for _public in (JaxwalkError, PointError, ArgumentError, DataError, StoreError, FormulaError, MemoryWarning):
+    _public.__module__ = "jaxwalk"
+
+
+def argument(name: str) -> str:
+    """Marks an argument in the text of an error, so that the command line can name its option instead."""
+    return f"{_MARK}{name}{_MARK}"
+
+
 def listed(names: Iterable[str], limit: int = 12) -> str:
-    """`names` in backticks, the first `limit` of them, with a count of those left out."""
+    """Returns `names` in backticks, the first `limit` of them, with a count of those left out."""
     names = list(names)
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(f"`{name}`" for name in names[:limit]) + more
 
 
 def near(name: str, names: Iterable[str]) -> str:
-    """A sentence that says which names are close to `name`, or which there are."""
+    """Returns a sentence that says which names are close to `name`, or which there are."""
     names = list(names)
     if not names:
         return "There are none."
@@ -46,21 +69,13 @@ def near(name: str, names: Iterable[str]) -> str:
     return f"Near it: {listed(close)}." if close else f"There are: {listed(names)}."
 
 
-def lacking(what: str, package: str, extra: str) -> str:
-    """A sentence: what cannot be done without a package, and how to install it."""
-    return (
-        f"{what} {package}, the extra `{extra}`: `uv sync --extra {extra}`, or `pip install 'PATH[{extra}]'` with the"
-        " path of the clone."
-    )
-
-
-def counted(number: int, noun: str) -> str:
-    """ "1 point", "2 points"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """Returns "1 point", "2 points", or with `plural` "2 entries"."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def shown(value: object) -> str:
-    """`value` itself if it is short to write, else what it is: a message is one sentence."""
+    """Returns `value` itself if it is short to write, else what it is: a message is one sentence."""
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"an array of shape {tuple(value.shape)}"  # type: ignore[attr-defined]
     text = repr(value)
@@ -68,5 +83,6 @@ def shown(value: object) -> str:
     return text if is_short else f"a {type(value).__name__}"
 
 
-class FormulaError(JaxwalkError, NotImplementedError):
-    """A step of a function that has no formula, or no exact value; or too many symbols to print."""
+def first_line(of: object) -> str:
+    """Returns the first line of what an error says, without its full stop."""
+    return (str(of).strip().splitlines() or [""])[0].rstrip(".")

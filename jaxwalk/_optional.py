@@ -1,39 +1,47 @@
-"""Packages that an extra brings, imported where they are used; a sentence says what to install."""
+"""Imports packages that an extra brings, where they are used; where one is missing, a sentence says what to install."""
 
 from __future__ import annotations
 
+import importlib
 from types import ModuleType
-from typing import Any
 
-from ._errors import FormulaError, StoreError, lacking
+from ._errors import FormulaError, JaxwalkError, StoreError, argument
 
 
 def sympy() -> ModuleType:
-    """SymPy, or an error that says how to install it."""
+    """Imports SymPy, or raises a FormulaError."""
+    return _imported("sympy", FormulaError, _lacking("Formulas need SymPy", "formula"))
+
+
+def pandas() -> ModuleType:
+    """Imports pandas, or raises an ImportError."""
+    return _imported("pandas", ImportError, _lacking("`to_pandas` needs pandas", "store"))
+
+
+def pyarrow_parquet() -> ModuleType:
+    """Imports `pyarrow.parquet` to write an evaluation, or raises a StoreError."""
+    return _imported("pyarrow.parquet", StoreError, _lacking(f"`{argument('out')}` needs pyarrow", "store"))
+
+
+def pyarrow(module: str) -> ModuleType:
+    """Imports a module of pyarrow to read data, or raises a JaxwalkError."""
+    return _imported(f"pyarrow.{module}", JaxwalkError, _lacking("Reading Parquet needs pyarrow", "store"))
+
+
+def rich(module: str) -> ModuleType:
+    """Imports a module of rich, or raises a JaxwalkError."""
+    missing = "Printing tables needs the package `rich`; install it, or ask for `--json`."
+    return _imported(f"rich.{module}", JaxwalkError, missing)
+
+
+def _imported(module: str, error: type[Exception], missing: str) -> ModuleType:
     try:
-        import sympy
-    except ImportError as error:
-        raise FormulaError(lacking("Formulas need", "SymPy", "formula")) from error
-    return sympy
+        importlib.import_module(module.partition(".")[0])
+        return importlib.import_module(module)
+    except ImportError as cause:
+        raise error(missing) from cause
 
 
-def pandas() -> Any:
-    """The module, imported where it is used.
-
-    Raises:
-        ImportError: it is not installed.
-    """
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError(lacking("`to_pandas` needs", "pandas", "store")) from error
-    return pandas
-
-
-def pyarrow_parquet() -> Any:
-    """The module `pyarrow.parquet`, imported when it is needed."""
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise StoreError(lacking("`out` needs", "pyarrow", "store")) from error
-    return pyarrow.parquet
+def _lacking(what: str, extra: str) -> str:
+    install = f"`uv sync --extra {extra}`, or `pip install 'PATH[{extra}]'` with the path of the clone"
+    return f"{what}, the extra `{extra}`: {install}."

@@ -15,6 +15,7 @@ from .._walk.walk import walk
 
 FEATURES = ("broccoli", "strawberries", "workout")
 COLUMNS = (*FEATURES, "expectation")
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class Cohort(NamedTuple):
@@ -22,6 +23,11 @@ class Cohort(NamedTuple):
 
     x: np.ndarray
     y: np.ndarray
+
+    @property
+    def names(self) -> list[str]:
+        """Returns the name of each: x¹, x², ..."""
+        return [f"x{i}".translate(SUPERSCRIPTS) for i in range(1, len(self.x) + 1)]
 
 
 PATIENTS = Cohort(
@@ -32,7 +38,7 @@ WEIGHTS = np.array([1 / 200, -3000 / 11600000, 1 / 5800], np.float32)
 
 
 def L1(x):
-    """The input layer owns the data: X² = X¹."""
+    """Hands on the data, which the input layer owns: X² = X¹."""
     return x
 
 
@@ -57,7 +63,7 @@ patient_loss = objective(model, loss)
 
 
 class Walkthrough(NamedTuple):
-    """The walk through every patient of a cohort, and what follows from it.
+    """A walk through every patient of a cohort, and what follows from it.
 
     Attributes:
         cohort: the patients.
@@ -108,7 +114,7 @@ def walk_through(cohort: Cohort = PATIENTS) -> Walkthrough:
 
 
 def _on_kink(cohort: Cohort) -> np.ndarray:
-    """(n,) for which patients rounding, or an exact tie, chooses the side of L3's kink."""
+    """Returns (n,) for which patients rounding, or an exact tie, chooses the side of L3's kink."""
     found = kinks(jax.vmap(model, in_axes=(None, 0)), params, cohort.x)
     on = np.zeros(len(cohort.x), bool)
     for kink in found:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from .._errors import ArgumentError, DataError, PointError, StoreError, shown
+from .._errors import ArgumentError, DataError, PointError, StoreError, argument, shown
 from .._jax.jaxprs import trace
 from .._jax.leaves import opened_leaves
 from .._jax.stage import Staged
@@ -220,9 +220,8 @@ def _check_as_many(store: Store, data: Batches) -> None:
     if before and data.total and before != data.total and ended["unit"] == data.unit:
         of_one, many = (1, "rows") if data.unit == "row" else (data.size, "batches")
         now, then = data.total // of_one, before // of_one
-        raise DataError(
-            f"`batches` has {now} {many}, and had {then} when the evaluation in `out` came to its end; {SAME}."
-        )
+        when = f"when the evaluation in `{argument('out')}` came to its end"
+        raise DataError(f"`{argument('batches')}` has {now} {many}, and had {then} {when}; {SAME}.")
 
 
 def _run(job: _Job, data: Batches, store: Store | None, begun: Begun, progress: bool) -> Evaluation:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from .._errors import DataError, counted
+from .._errors import DataError, argument, counted
 from .batches import COUNTS, Batch
 from .identity import contents
 
@@ -55,8 +55,8 @@ def pass_over(batches: Iterator[Batch], done: Sequence[Fed]) -> None:
         for batch in itertools.islice(batches, part.batches):
             found = found.then(batch, part.numbers != UNREAD)
         if found.batches < part.batches:
-            ended = f"`batches` ended after {before + found.batches} of the {_whole(done)} that are done already"
-            raise DataError(f"{ended}; {SAME}.")
+            ended = f"ended after {before + found.batches} of the {_whole(done)} that are done already"
+            raise DataError(f"`{argument('batches')}` {ended}; {SAME}.")
         if not found.is_like(part):
             raise DataError(_unlike(before, part, found))
         before += part.batches
@@ -64,24 +64,25 @@ def pass_over(batches: Iterator[Batch], done: Sequence[Fed]) -> None:
 
 def more_than(done: Sequence[Fed]) -> str:
     """What to say of batches that come after those of an evaluation that came to its end."""
-    return f"`batches` goes on after the {_whole(done)} with which the evaluation in `out` came to its end; {SAME}."
+    ended = f"the {_whole(done)} with which the evaluation in `{argument('out')}` came to its end"
+    return f"`{argument('batches')}` goes on after {ended}; {SAME}."
 
 
 def _whole(done: Sequence[Fed]) -> str:
-    number = sum(part.batches for part in done)
-    return f"{number} batch" if number == 1 else f"{number} batches"
+    return counted(sum(part.batches for part in done), "batch", "batches")
 
 
 def _unlike(before: int, part: Fed, found: Fed) -> str:
     last = before + part.batches - 1
     one = last == before
+    batches, out = f"`{argument('batches')}`", f"`{argument('out')}`"
     if found.rows != part.rows:
-        which = f"Batch {before} of `batches` has" if one else f"Batches {before} to {last} of `batches` have"
+        which = f"Batch {before} of {batches} has" if one else f"Batches {before} to {last} of {batches} have"
         change = f"{counted(found.rows, 'row')}, and had {part.rows}"
     else:
-        which = (f"Batch {before}" if one else f"One of the batches {before} to {last}") + " of `batches`"
+        which = f"{f'Batch {before}' if one else f'One of the batches {before} to {last}'} of {batches}"
         change = "is not what it was"
-    return f"{which} {change} when the evaluation in `out` went through {'it' if one else 'them'}; {SAME}."
+    return f"{which} {change} when the evaluation in {out} went through {'it' if one else 'them'}; {SAME}."
 
 
 def _is_near(leaf: Any) -> bool:

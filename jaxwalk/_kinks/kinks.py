@@ -116,10 +116,8 @@ def _gathered(analysis: Analysis, points: Points, choices: dict[str, Choice], fl
                 found.extend(_records(decided, key.partition(":")[2], jax.tree.map(np.asarray, choices[key])))
             if lost:
                 where = f" at {decided.op.source}" if decided.op.source else ""
-                notes.append(
-                    f"{counted(int(lost), 'entry')} of the `{decided.name}`{where} NaN: nothing is decided there."
-                )
-    notes = [note.replace("entrys", "entries") for note in notes]
+                entries = counted(int(lost), "entry", "entries")
+                notes.append(f"{entries} of the `{decided.name}`{where} NaN: nothing is decided there.")
     notes += [f"The rounding error of {what} is estimated, not bounded." for what in analysis.estimated]
     return Kinks(found, len(analysis.decided), notes, points)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from typing import TypeAlias
 
-from .._errors import ArgumentError, PointError, listed, near, shown
+from .._errors import ArgumentError, PointError, argument, listed, near, shown
 from .point import Point, Points
 
 At: TypeAlias = str | Callable[[Point], bool] | Iterable["At"] | None
@@ -31,10 +31,8 @@ def choose(points: Points, at: At, by: str | None = None) -> Points:
     chosen = points if at is None else _matching(points, at)
     if all(point.opaque for point in chosen.values()):
         first = next(iter(chosen.values()))
-        raise PointError(
-            f"{'Every point' if at is None else f'Every point that `at={shown(at)}` matches'} is opaque: "
-            f"{listed(chosen)}. `{first.name}` is {first.opaque}."
-        )
+        which = "" if at is None else f" that `{argument('at')}={shown(at)}` matches"
+        raise PointError(f"Every point{which} is opaque: {listed(chosen)}. `{first.name}` is {first.opaque}.")
     return chosen
 
 
@@ -66,11 +64,11 @@ def _matching(points: Points, at: At) -> Points:
 
 def _by_name(points: Points, name: str) -> Points:
     if name in points:
-        return Points([point_named(points, name, "at")])
+        return Points([point_named(points, name, argument("at"))])
     pattern = name.split("/")
     chosen = points.where(lambda point: _fits(point.name.split("/"), pattern))
     if not chosen:
-        raise PointError(f"`at={name!r}` matches no point. {near(name, points)}")
+        raise PointError(f"`{argument('at')}={name!r}` matches no point. {near(name, points)}")
     return chosen
 
 

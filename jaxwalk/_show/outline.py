@@ -1,4 +1,4 @@
-"""Names divided by "/", as the rows of a tree."""
+"""Shows names divided by "/" as the rows of a tree."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Node:
 
 
 def tree(names: Iterable[str], limit: int = 200) -> list[Row]:
-    """The rows of the tree of names, in the order in which they come; the deepest folded if there are too many."""
+    """Returns the rows of the tree of names, in their order; the deepest folded if there are more than `limit`."""
     root = _Node()
     for name in names:
         node = root
@@ -52,7 +52,7 @@ def tree(names: Iterable[str], limit: int = 200) -> list[Row]:
 def _rows(node: _Node, level: int, depth: int) -> Iterator[Row]:
     for part, child in node.children.items():
         text = part
-        while child.name is None and len(child.children) == 1:  # nothing but a way to one below
+        while child.name is None and len(child.children) == 1:  # it only leads to the one below it
             ((part, child),) = child.children.items()
             text = f"{text}/{part}"
         below = child.below()

@@ -1,4 +1,4 @@
-"""How far a job over many data is: a bar in the terminal or the notebook."""
+"""Shows how far a job over many data is: a bar in the terminal or the notebook."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from .._errors import JaxwalkError
+from .._optional import rich
 
 SECONDS = 0.1  # between two drawings
 NUMBERS = 66  # columns, for what is beside the bar
@@ -22,7 +25,7 @@ class Progress:
         self._next = 0.0
 
     def advance(self, data: int) -> None:
-        """`data` more are done."""
+        """Counts `data` more as done."""
         self.count += data
         if (now := time.monotonic()) >= self._next:
             self._draw(self.count)
@@ -31,7 +34,7 @@ class Progress:
 
 @contextmanager
 def progress(total: int | None, enabled: bool = True, done: int = 0, what: str = "walk") -> Iterator[Progress]:
-    """A bar on standard error: count, data per second, time left; when all is done, the time it took.
+    """Shows a bar on standard error: count, data per second, time left; when all is done, the time it took.
 
     It is silent where nobody would see it: `enabled` is False, standard error is no terminal and this no notebook, or
     rich is not installed.
@@ -49,52 +52,49 @@ def progress(total: int | None, enabled: bool = True, done: int = 0, what: str =
     if console is None:
         yield Progress(lambda count: None, done)
         return
-    with _bar(console, total, done, what) as draw:
-        bar = Progress(draw, done)
-        try:
-            yield bar
-        finally:
-            draw(bar.count)
+    # No thread draws it. What is printed meanwhile is shown above the bar, but is left in a pipe if it goes into one.
+    bar = rich("progress").Progress(
+        *_columns(console, total, what), console=console, auto_refresh=False, redirect_stdout=sys.stdout.isatty()
+    )
+    task = bar.add_task("", total=total, completed=done)
+    redraw = _in_notebook(bar) if console.is_jupyter else _in_terminal(bar)
+
+    def draw(count: int) -> None:
+        bar.update(task, completed=count)
+        redraw()
+
+    counter = Progress(draw, done)
+    try:
+        yield counter
+    finally:
+        draw(counter.count)
+        bar.stop()
 
 
 def _console() -> Any:
-    """Where to draw, or None."""
+    """Returns where to draw, or None."""
     try:
-        from rich.console import Console
-    except ImportError:
+        console = rich("console").Console(stderr=True)
+    except JaxwalkError:
         return None
-    console = Console(stderr=True)
     return console if console.is_jupyter or (console.is_terminal and not console.is_dumb_terminal) else None
 
 
-@contextmanager
-def _bar(console: Any, total: int | None, done: int, what: str) -> Iterator[Callable[[int], None]]:
-    from rich import progress as rich
+def _columns(console: Any, total: int | None, what: str) -> list[Any]:
+    widgets = rich("progress")
 
-    columns: list[rich.ProgressColumn] = [rich.TextColumn(f" {what}"), rich.TextColumn("{task.fields[state]}")]
+    class State(widgets.ProgressColumn):
+        def render(self, task: Any) -> Any:
+            return rich("text").Text(_state(task))
+
+    bar = []
     if total is not None and console.width >= NUMBERS + 8:
-        width = min(40, console.width - NUMBERS)
-        columns.insert(1, rich.BarColumn(width, complete_style="cyan", finished_style="cyan"))
-    # Drawn when told to, by no thread. What is printed meanwhile goes above the bar, but never out of a pipe.
-    bar = rich.Progress(*columns, console=console, auto_refresh=False, redirect_stdout=sys.stdout.isatty())
-    bar.add_task("", total=total, completed=done, state="")
-    (task,) = bar.tasks
-    bar.update(task.id, state=_state(task))
-    redraw, stop = _in_notebook(bar) if console.is_jupyter else _in_terminal(bar)
-
-    def draw(count: int) -> None:
-        bar.update(task.id, completed=count)
-        bar.update(task.id, state=_state(task))
-        redraw()
-
-    try:
-        yield draw
-    finally:
-        stop()
+        bar = [widgets.BarColumn(min(40, console.width - NUMBERS), complete_style="cyan", finished_style="cyan")]
+    return [widgets.TextColumn(f" {what}"), *bar, State()]
 
 
 def _state(task: Any) -> str:
-    """ "18,816 of 60,000 data   30,491 data/s   0:00:02 left"."""
+    """Returns "18,816 of 60,000 data   30,491 data/s   0:00:02 left"."""
     count = f"{int(task.completed):,}"
     speed = task.finished_speed or task.speed
     left = None if task.finished or task.total is None else task.time_remaining
@@ -110,14 +110,13 @@ def _clock(seconds: float) -> str:
     return str(datetime.timedelta(seconds=round(seconds)))
 
 
-def _in_terminal(bar: Any) -> tuple[Callable[[], None], Callable[[], None]]:
+def _in_terminal(bar: Any) -> Callable[[], None]:
     bar.start()
-    return bar.refresh, bar.stop
+    return bar.refresh
 
 
-def _in_notebook(bar: Any) -> tuple[Callable[[], None], Callable[[], None]]:
-    """By IPython's own display: rich's would need ipywidgets."""
-    from IPython.display import display
+def _in_notebook(bar: Any) -> Callable[[], None]:
+    from IPython.display import display  # there, wherever a notebook is; rich's own display would need ipywidgets
 
     shown: Any = display(bar, display_id=True)
-    return lambda: shown.update(bar), lambda: None
+    return lambda: shown.update(bar)

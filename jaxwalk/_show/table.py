@@ -1,4 +1,4 @@
-"""A small table, and how it and the numbers in it are shown as text and as HTML. Needs no library."""
+"""Shows a small table, and the numbers in it, as text and as HTML. Needs no library."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import numpy as np
 from jax.core import Tracer
 
 UNBOUNDED = 500  # columns
+INDENT = "  "
+GAP = 2  # spaces between two columns
 
 
 class Table(NamedTuple):
@@ -29,32 +31,42 @@ class Table(NamedTuple):
     notes: Sequence[str] = ()
     code: Sequence[str] = ()
 
+    def widths(self) -> list[int]:
+        """Returns the length of the longest cell of each column."""
+        return [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
+
+    def width(self, gap: int = GAP) -> int:
+        """Returns how wide the rows are as text, with `gap` spaces between columns; 0 if there are none."""
+        table = self.without_empty_columns()
+        return len(INDENT) + sum(table.widths()) + gap * (len(table.columns) - 1) if table.rows else 0
+
     def without_empty_columns(self) -> Table:
-        """The same less the columns in which no row says anything."""
+        """Returns the same less the columns in which no row says anything."""
         return self.only([name for i, name in enumerate(self.columns) if any(row[i] for row in self.rows)])
 
     def only(self, columns: Sequence[str]) -> Table:
-        """The same with these columns alone."""
+        """Returns the same with these columns alone."""
         keep = [i for i, name in enumerate(self.columns) if name in columns]
         return self._replace(
             columns=[self.columns[i] for i in keep], rows=[[row[i] for i in keep] for row in self.rows]
         )
 
 
-def width() -> int:
-    """How wide a table may be: as the terminal is, and where there is none as wide as it likes."""
-    return shutil.get_terminal_size((UNBOUNDED, 24)).columns
+def terminal_width(without: int = UNBOUNDED) -> int:
+    """Returns how wide a table may be: as the terminal is, and where there is none as wide as it likes."""
+    return shutil.get_terminal_size((without, 24)).columns
 
 
 def fitted(table: Table, lead: Sequence[str]) -> list[Table]:
-    """The table, or several that are no wider than the terminal, each with the columns `lead`.
+    """Divides a table that is wider than the terminal into several that are not, each with the columns `lead`.
 
     Columns of one beginning, as `delta_max` and `delta_mean`, stay together where they can; those of words come last.
     """
     table = table.without_empty_columns()
-    if _width(table) <= width():
+    limit = terminal_width()
+    if table.width() <= limit:
         return [table]
-    fits = lambda names: _width(table.only([*lead, *names])) <= width()
+    fits = lambda names: table.only([*lead, *names]).width() <= limit
     parts: list[list[str]] = [[]]
     others = sorted((name for name in table.columns if name not in lead), key=lambda name: name not in table.right)
     for _, alike in itertools.groupby(others, lambda name: name in table.right and name.partition("_")[0]):
@@ -68,26 +80,22 @@ def fitted(table: Table, lead: Sequence[str]) -> list[Table]:
     return [*tables[:-1], tables[-1]._replace(notes=table.notes)]
 
 
-def _width(table: Table) -> int:
-    return max(map(len, text(table._replace(title="", notes=())).splitlines()), default=0)
-
-
 def text(table: Table) -> str:
-    """The table as lines of plain text."""
+    """Returns the table as lines of plain text."""
     table = table.without_empty_columns()
-    cells = [list(table.columns), *table.rows]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(table.columns))]
+    widths = table.widths()
 
     def line(row: Sequence[str]) -> str:
         columns = zip(row, table.columns, widths, strict=True)
-        return "  ".join(c.rjust(w) if n in table.right else c.ljust(w) for c, n, w in columns).rstrip()
+        cells = [c.rjust(w) if n in table.right else c.ljust(w) for c, n, w in columns]
+        return INDENT + (" " * GAP).join(cells).rstrip()
 
-    rows = [f"  {line(row)}" for row in cells] if table.rows else []
+    rows = map(line, [table.columns, *table.rows]) if table.rows else []
     return "\n".join([table.title, *rows, *table.notes])
 
 
 def html(table: Table) -> str:
-    """The table as HTML that reads well on a light and on a dark page."""
+    """Returns the table as HTML that reads well on a light and on a dark page."""
     table = table.without_empty_columns()
 
     def cell(tag: str, content: str, column: str) -> str:
@@ -106,7 +114,7 @@ def html(table: Table) -> str:
 
 
 def size(nbytes: int) -> str:
-    """A number of bytes, in the unit that suits it: "48 B", "1.5 MiB"."""
+    """Returns a number of bytes in the unit that suits it: "48 B", "1.5 MiB"."""
     value, units = float(nbytes), ["B", "KiB", "MiB", "GiB", "TiB"]
     while value >= 1024 and len(units) > 1:
         value, units = value / 1024, units[1:]
@@ -114,7 +122,7 @@ def size(nbytes: int) -> str:
 
 
 def number(value: Any, digits: int = 4) -> str:
-    """A number with at most `digits` significant digits, and never more than its dtype carries."""
+    """Returns a number with at most `digits` significant digits, and never more than its dtype carries."""
     value = np.asarray(value)
     if jnp.issubdtype(value.dtype, jnp.inexact):
         digits = min(digits, jnp.finfo(value.dtype).precision)
@@ -125,7 +133,7 @@ def number(value: Any, digits: int = 4) -> str:
 
 
 def numbers(values: Any, digits: int = 4, limit: int = 6) -> str:
-    """An array of numbers in parentheses, folded past `limit` entries; a scalar alone; a large matrix not at all."""
+    """Returns numbers in parentheses, folded past `limit`; a scalar without; of a large matrix nothing."""
     values = np.asarray(values)
     if values.ndim == 0:
         return number(values, digits)
@@ -136,17 +144,17 @@ def numbers(values: Any, digits: int = 4, limit: int = 6) -> str:
 
 
 def brief(array: Any) -> str:
-    """An array's dtype and shape, "float32[3, 2]"; of anything else, its type."""
+    """Returns an array's dtype and shape, "float32[3, 2]"; of anything else, its type."""
     return f"{array.dtype}{list(array.shape)}" if hasattr(array, "dtype") else type(array).__name__
 
 
 def is_readable(values: Any) -> bool:
-    """Whether these are numbers now, and not what will be numbers when a trace is run, or random keys."""
+    """Tells whether these are numbers now: not those of a trace that is yet to run, nor random keys."""
     if isinstance(values, Tracer) or not isinstance(values, (np.ndarray, np.generic, jax.Array)):
         return False
     return values.dtype == jnp.bool_ or jnp.issubdtype(values.dtype, jnp.number)
 
 
 def summary(tree: Any) -> str:
-    """The numbers of a pytree's arrays, those of large ones folded; nothing of what cannot be read now."""
+    """Returns the numbers of a pytree's arrays, those of large ones folded; nothing of what cannot be read now."""
     return ", ".join(numbers(leaf) for leaf in jax.tree.leaves(tree) if is_readable(leaf))

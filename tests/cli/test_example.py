@@ -2,7 +2,7 @@
 
 Float32 and float64 hold the figures to the tolerances given. Exceptions are the third patient's inner deltas: exactly
 0 in exact arithmetic, o2 falls on either side of L3's kink by rounding. In float32, by `dot` and `where` (as
-`_walkthrough` writes them), it falls where the textbook stands, X³ >= 0; so these are checked in float32, and only
+`_cli/example.py` writes them), it falls where the textbook stands, X³ >= 0; so these are checked in float32, and only
 where o2 came out >= 0 do the textbook's branch and ours agree. Away from the kink (x¹, x²), float64 is checked too.
 """
 

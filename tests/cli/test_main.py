@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from jaxwalk.__main__ import main
-from jaxwalk._cli import survey
+from jaxwalk._cli import walk_survey
+from jaxwalk._cli.data.dataset import DataBatches
 from jaxwalk._show.table import Table
 from jaxwalk._show.terminal import show
 
@@ -344,7 +345,7 @@ def test_rows_are_kept_and_gone_on_with(capsys, files, tmp_path, monkeypatch):
     out = str(tmp_path / "out")
     arguments = ["walk", *files, *QUICK, "--out", out, "--batch-size", "1", "--json"]
     monkeypatch.setattr("jaxwalk._evaluate.evaluate.GROUP", 1)
-    batches, fail = survey.DataBatches.__iter__, [KeyboardInterrupt]
+    batches, fail = DataBatches.__iter__, [KeyboardInterrupt]
 
     def cut_short(self):
         for number, batch in enumerate(batches(self)):
@@ -352,7 +353,7 @@ def test_rows_are_kept_and_gone_on_with(capsys, files, tmp_path, monkeypatch):
                 raise fail.pop()
             yield batch
 
-    monkeypatch.setattr(survey.DataBatches, "__iter__", cut_short)
+    monkeypatch.setattr(DataBatches, "__iter__", cut_short)
     status, printed, err = run(capsys, *arguments)
     assert (status, printed) == (130, "")
     assert err.startswith(f"jaxwalk: stopped; `{out}` holds ")
@@ -522,12 +523,12 @@ def test_columns_that_do_not_fit_are_named(capsys, files, tmp_path):
 
 
 def test_sigterm_stops_it_as_ctrl_c_does(capsys, files, monkeypatch):
-    def killed(*_):
+    def killed(*_, **options):
         os.kill(os.getpid(), signal.SIGTERM)
         raise AssertionError
 
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("jaxwalk._cli.walk.survey", killed)
+    monkeypatch.setattr("jaxwalk._cli.walk_command.survey", killed)
     assert run(capsys, "walk", *files) == (143, "", "jaxwalk: stopped.\n")
     assert signal.getsignal(signal.SIGTERM) is before
 
@@ -544,9 +545,9 @@ def test_names_are_folded_at_their_slashes(capsys, monkeypatch):
 
 
 def test_what_cannot_be_judged_says_so(capsys, files, monkeypatch):
-    def broken(*_):
+    def broken(*_, **options):
         raise NotImplementedError("no rule")
 
-    monkeypatch.setattr(survey, "kinks_over", broken)
+    monkeypatch.setattr(walk_survey, "kinks_over", broken)
     data = json.loads(run(capsys, "walk", *files, "--json", "--at", "act")[1])
     assert data["notes"][-1] == "Kinks are not counted: NotImplementedError: no rule."

@@ -15,8 +15,7 @@ from killed import finished as end
 from killed import killed, parts
 
 import jaxwalk as jw
-from jaxwalk._cli.data.dataset import Dataset
-from jaxwalk._cli.survey import DataBatches
+from jaxwalk._cli.data.dataset import DataBatches, Dataset
 from jaxwalk._evaluate.store import disk
 
 pytestmark = pytest.mark.once

@@ -1,4 +1,4 @@
-"""Arrays on disk: an npz file, or a folder of npy files."""
+"""Reads arrays from an npz file, or a folder of npy files."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import struct
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
 from ..._errors import DataError, counted, listed
-from .dataset import Dataset, Pair, check_dtype, reading
+from .dataset import Dataset, check_dtype, reading
 
 LOCAL_HEADER = struct.Struct("<26x2H")  # of a zip's member; at its end the lengths of the name and of the extra field
+
+
+Blocks = Callable[[int, int], Iterator[np.ndarray]]
 
 
 class Array(NamedTuple):
@@ -22,11 +25,29 @@ class Array(NamedTuple):
 
     shape: tuple[int, ...]
     dtype: np.dtype
-    blocks: Callable[[int, int], Iterator[np.ndarray]]
+    blocks: Blocks
+
+
+class Header(NamedTuple):
+    """What an npy file says of its array, and the byte at which the numbers begin."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype
+    offset: int
+
+    @property
+    def row_bytes(self) -> int:
+        return int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
+
+    @property
+    def end(self) -> int:
+        """Returns the byte after the last of the numbers."""
+        return self.offset + self.shape[0] * self.row_bytes
 
 
 def open_npz(path: Path, x: str, y: str) -> Dataset:
-    """The arrays `x` and `y` of an npz file. Saved by `np.savez`, they are memory-mapped.
+    """Opens the arrays `x` and `y` of an npz file. Saved by `np.savez`, they are memory-mapped.
 
     Of `np.savez_compressed`, they are decompressed as they are read; only an array in Fortran order is then held
     whole.
@@ -37,11 +58,12 @@ def open_npz(path: Path, x: str, y: str) -> Dataset:
         except zipfile.BadZipFile:
             raise DataError(_no_npz(path)) from None
         arrays = [_member(path, members, name) for name in (x, y)]
-    return _dataset(path, arrays, (x, y), [name for name in members if name not in (x, y)])
+    _check_as_many(path, arrays, (x, y))
+    return _dataset(path, arrays, [name for name in members if name not in (x, y)])
 
 
 def open_folder(path: Path, x: str, y: str) -> Dataset:
-    """The arrays `x.npy` and `y.npy` of a folder, or shards of them, `x-000.npy`, `x-001.npy`; memory-mapped."""
+    """Opens `x.npy` and `y.npy` of a folder, or shards of them, `x-000.npy`, `x-001.npy`; memory-mapped."""
     shards = {name: _shards(path, name) for name in (x, y)}
     if shards[x].keys() != shards[y].keys():
         number = min(shards[x].keys() ^ shards[y].keys())
@@ -49,10 +71,12 @@ def open_folder(path: Path, x: str, y: str) -> Dataset:
         raise DataError(
             f"`{path}` holds `{shards[has][number].name}` and no shard of `{lacks}` of that number; add it."
         )
-    parts = [_folder_part(path, [(name, shards[name][number]) for name in (x, y)]) for number in shards[x]]
-    used = {file for of_name in shards.values() for file in of_name.values()}
-    unused = sorted(file.stem for file in path.glob("*.npy") if file not in used)
-    return _joined(path, parts, unused)
+    files = {name: list(of_name.values()) for name, of_name in shards.items()}
+    arrays = {name: [_npy(path, file) for file in files[name]] for name in (x, y)}
+    for *pair, x_file, y_file in zip(arrays[x], arrays[y], files[x], files[y]):
+        _check_as_many(path, pair, (x_file.stem, y_file.stem))
+    unused = sorted(file.stem for file in path.glob("*.npy") if file not in (*files[x], *files[y]))
+    return _dataset(path, [_joined(files[name], arrays[name]) for name in (x, y)], unused)
 
 
 def _no_npz(path: Path) -> str:
@@ -72,30 +96,27 @@ def _member(path: Path, members: dict[str, zipfile.ZipInfo], name: str) -> Array
         raise DataError(f"`{path}` lacks the array `{name}`; it holds {listed(members) or 'none'}.")
     info = members[name]
     with zipfile.ZipFile(path) as archive, archive.open(info) as file:
-        shape, fortran, dtype = _header(path, name, file)
-        header = file.tell()
-    if info.file_size != header + _bytes(shape, dtype):
+        header = _header(path, name, file)
+    if info.file_size != header.end:
         raise DataError(f"`{path}` cannot be read as npz: `{name}` is not as long as it says; make it with `np.savez`.")
     if info.compress_type != zipfile.ZIP_STORED:
-        return Array(shape, dtype, _unpacked(path, info, shape, fortran, dtype, header))
+        return Array(header.shape, header.dtype, _unpacked(path, info, header))
     with path.open("rb") as plain:
         plain.seek(info.header_offset)
         name_length, extra_length = LOCAL_HEADER.unpack(plain.read(LOCAL_HEADER.size))
-    offset = info.header_offset + LOCAL_HEADER.size + name_length + extra_length + header
-    return Array(shape, dtype, _mapped(path, shape, fortran, dtype, offset))
+    member = info.header_offset + LOCAL_HEADER.size + name_length + extra_length
+    return Array(header.shape, header.dtype, _mapped(path, header._replace(offset=member + header.offset)))
 
 
-def _npy(path: Path, name: str, file: Path) -> Array:
+def _npy(path: Path, file: Path) -> Array:
     with reading(file), file.open("rb") as opened:
-        shape, fortran, dtype = _header(path, name, opened)
-        offset = opened.tell()
-        if opened.seek(0, 2) < offset + _bytes(shape, dtype):
+        header = _header(path, file.stem, opened)
+        if opened.seek(0, 2) < header.end:
             raise DataError(f"`{file}` cannot be read as npy: it ends early; make it anew.")
-    return Array(shape, dtype, _mapped(file, shape, fortran, dtype, offset))
+    return Array(header.shape, header.dtype, _mapped(file, header))
 
 
-def _header(path: Path, name: str, file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, whether in Fortran order, and dtype; `file` then stands at the data."""
+def _header(path: Path, name: str, file: IO[bytes]) -> Header:
     try:
         version = np.lib.format.read_magic(file)
     except ValueError:
@@ -107,61 +128,58 @@ def _header(path: Path, name: str, file: IO[bytes]) -> tuple[tuple[int, ...], bo
     if not shape or not shape[0]:
         raise DataError(f"`{path}`: `{name}` has shape {shape}: no rows; give at least one along the first axis.")
     check_dtype(path, name, dtype)
-    return shape, fortran, dtype
+    return Header(shape, fortran, dtype, file.tell())
 
 
-def _bytes(shape: Sequence[int], dtype: np.dtype) -> int:
-    return int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-
-
-def _mapped(path: Path, shape: tuple[int, ...], fortran: bool, dtype: np.dtype, offset: int) -> Any:
-    order = "F" if fortran else "C"
+def _mapped(path: Path, header: Header) -> Blocks:
+    shape, dtype = header.shape, header.dtype
 
     def blocks(start: int, size: int) -> Iterator[np.ndarray]:
         with path.open("rb") as file:
             for row in range(start, shape[0], size):
+                if not header.row_bytes:  # nothing to map
+                    yield np.empty(shape, dtype)[row : row + size]
+                    continue
                 # Mapped anew for each block: pages that were read would stay resident as long as a map lives.
-                whole = (
-                    np.memmap(file, dtype, "r", offset, shape, order)
-                    if _bytes(shape, dtype)
-                    else np.empty(shape, dtype)
-                )
+                whole = np.memmap(file, dtype, "r", header.offset, shape, "F" if header.fortran else "C")
                 yield whole[row : row + size]
                 del whole
 
     return blocks
 
 
-def _unpacked(
-    path: Path, info: zipfile.ZipInfo, shape: tuple[int, ...], fortran: bool, dtype: np.dtype, header: int
-) -> Any:
-    row_bytes = _bytes(shape[1:], dtype)
+def _unpacked(path: Path, info: zipfile.ZipInfo, header: Header) -> Blocks:
+    rows, *row_shape = header.shape
 
     def blocks(start: int, size: int) -> Iterator[np.ndarray]:
         with zipfile.ZipFile(path) as archive, archive.open(info) as file:
-            if fortran:
+            if header.fortran:
                 whole = np.lib.format.read_array(file, allow_pickle=False)
-                yield from (whole[row : row + size] for row in range(start, shape[0], size))
+                yield from (whole[row : row + size] for row in range(start, rows, size))
                 return
-            file.seek(header + start * row_bytes)
-            for row in range(start, shape[0], size):
-                count = min(size, shape[0] - row)
-                yield np.frombuffer(file.read(count * row_bytes), dtype).reshape(count, *shape[1:])
+            file.seek(header.offset + start * header.row_bytes)
+            for row in range(start, rows, size):
+                count = min(size, rows - row)
+                yield np.frombuffer(file.read(count * header.row_bytes), header.dtype).reshape(count, *row_shape)
             file.read()  # to the end, where the checksum is compared
 
     return blocks
 
 
-def _dataset(path: Path, arrays: Sequence[Array], names: Sequence[str], unused: list[str]) -> Dataset:
-    x, y = arrays
-    if x.shape[0] != y.shape[0]:
-        rows = f"`{names[0]}` has {counted(x.shape[0], 'row')} and `{names[1]}` has {y.shape[0]}"
+def _check_as_many(path: Path, arrays: Sequence[Array], names: Sequence[str]) -> None:
+    x, y = (array.shape[0] for array in arrays)
+    if x != y:
+        rows = f"`{names[0]}` has {counted(x, 'row')} and `{names[1]}` has {y}"
         raise DataError(f"`{path}`: {rows}; they must be as many.")
+
+
+def _dataset(path: Path, arrays: Sequence[Array], unused: list[str]) -> Dataset:
+    x, y = arrays
     return Dataset(path, x.shape[0], unused, lambda start, size: zip(x.blocks(start, size), y.blocks(start, size)))
 
 
 def _shards(path: Path, name: str) -> dict[int, Path]:
-    """The files of an array by number; a single one has the number -1."""
+    """Returns the files of an array by number; a single one has the number -1."""
     whole = path / f"{name}.npy"
     shards: dict[int, Path] = {}
     for file in sorted(path.glob("*.npy")):
@@ -182,29 +200,16 @@ def _shards(path: Path, name: str) -> dict[int, Path]:
     return dict(sorted(shards.items()))
 
 
-class _Part(NamedTuple):
-    dataset: Dataset
-    kinds: list[tuple[tuple[int, ...], np.dtype]]
-    files: list[Path]
+def _joined(files: Sequence[Path], arrays: Sequence[Array]) -> Array:
+    for file, array in zip(files, arrays):
+        theirs, ours = (f"{a.dtype} of shape {a.shape[1:]}" for a in (array, arrays[0]))
+        if theirs != ours:
+            raise DataError(f"`{file}` holds rows of {theirs}, the first shard of {ours}; make them alike.")
 
+    def blocks(start: int, size: int) -> Iterator[np.ndarray]:
+        for array in arrays:
+            if start < array.shape[0]:
+                yield from array.blocks(start, size)
+            start = max(0, start - array.shape[0])
 
-def _folder_part(path: Path, files: Sequence[tuple[str, Path]]) -> _Part:
-    arrays = [_npy(path, file.stem, file) for _, file in files]
-    dataset = _dataset(path, arrays, [file.stem for _, file in files], [])
-    return _Part(dataset, [(array.shape[1:], array.dtype) for array in arrays], [file for _, file in files])
-
-
-def _joined(path: Path, parts: Sequence[_Part], unused: list[str]) -> Dataset:
-    for part in parts[1:]:
-        for file, (shape, dtype), (first_shape, first_dtype) in zip(part.files, part.kinds, parts[0].kinds):
-            if (shape, dtype) != (first_shape, first_dtype):
-                theirs, ours = f"{dtype} of shape {shape}", f"{first_dtype} of shape {first_shape}"
-                raise DataError(f"`{file}` holds rows of {theirs}, the first shard of {ours}; make them alike.")
-
-    def blocks(start: int, size: int) -> Iterator[Pair]:
-        for part in parts:
-            if start < part.dataset.rows:
-                yield from part.dataset.blocks(start, size)
-            start = max(0, start - part.dataset.rows)
-
-    return Dataset(path, sum(part.dataset.rows for part in parts), unused, blocks)
+    return Array((sum(array.shape[0] for array in arrays), *arrays[0].shape[1:]), arrays[0].dtype, blocks)

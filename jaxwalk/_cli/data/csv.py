@@ -1,60 +1,26 @@
-"""Which columns of a table are x and which are y; tables in csv."""
+"""Reads tables in csv."""
 
 from __future__ import annotations
 
 import csv
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from ..._errors import DataError, counted, listed, near
+from ..._errors import DataError, counted
+from .columns import choose
 from .dataset import Dataset, Pair, reading
 
-CHUNK = 1024  # rows of a csv that are looked at together
+CHUNK = 1024  # rows that are checked together
 
-
-class Columns(NamedTuple):
-    """Names of the columns of x and of y, whether each is a single one (a scalar per datum), and those left over.
-
-    `joined`: those of x, if nobody named them.
-    """
-
-    x: list[str]
-    y: list[str]
-    x_is_one: bool
-    y_is_one: bool
-    unused: list[str]
-    joined: list[str]
-
-
-def choose(path: Path, numeric: Mapping[str, bool], x: Sequence[str] | None, y: Sequence[str] | None) -> Columns:
-    """The columns `y` and `x`, or those named; without a column `x`, all other columns of scalar numbers, in order.
-
-    `numeric` says of every column of the table whether it holds a number per row.
-    """
-    ys = list(y or ["y"])
-    xs = list(x or (["x"] if "x" in numeric else (name for name in numeric if numeric[name] and name not in ys)))
-    for name in (*ys, *xs):
-        if name not in numeric:
-            option = f"; choose others by `--{'y' if name in ys else 'x'}`"
-            raise DataError(f"`{path}` lacks the column `{name}`. {near(name, numeric).rstrip('.')}{option}.")
-    if not xs:
-        raise DataError(f"`{path}` has no columns of numbers for x beside {listed(ys)}; add some, or choose by `--x`.")
-    unused = [name for name in numeric if name not in (*xs, *ys)]
-    is_named = x is not None or xs == ["x"]
-    return Columns(xs, ys, len(xs) == 1 and is_named, len(ys) == 1, unused, [] if is_named else xs)
-
-
-def stacked(columns: Sequence[np.ndarray], is_one: bool) -> np.ndarray:
-    """Columns side by side, (rows, columns); a single one, (rows,)."""
-    return columns[0] if is_one else np.stack(columns, 1)
+Lines = list[tuple[int, list[str]]]
+"""Number and cells of some lines."""
 
 
 def open_csv(path: Path, x: Sequence[str] | None, y: Sequence[str] | None) -> Dataset:
-    """A csv, read to the end once to count and to check, and then again as batches are taken.
+    """Opens a csv: reads it to the end once to count and to check, and then again as batches are taken.
 
     A column is of numbers if its first cell is one or is empty; then all cells must. It is of integers if all are.
     An empty cell is NaN. A column of True and False (or TRUE, true) is one of booleans: 1 and 0 beside numbers.
@@ -66,26 +32,19 @@ def open_csv(path: Path, x: Sequence[str] | None, y: Sequence[str] | None) -> Da
             raise DataError(f"`{path}` has a header and no rows; give at least one.")
         cells = dict(zip(header, first[0][1]))
         columns = choose(path, {name: _is_number(cell) for name, cell in cells.items()}, x, y)
-        kinds = {name: bool if _reads_as(bool, cells[name]) else int for name in (*columns.x, *columns.y)}
+        kinds = {name: bool if _reads_as(bool, cells[name]) else int for name in columns.names}
         rows = sum(_checked(path, chunk, header, kinds) for chunk in _chunks(path, len(header), 0, CHUNK))
 
     def blocks(start: int, size: int) -> Iterator[Pair]:
         for chunk in _chunks(path, len(header), start, size):
             cells = dict(zip(header, zip(*(row for _, row in chunk))))
-            arrays = {name: _parsed(cells[name], kind) for name, kind in kinds.items()}
-            yield (
-                stacked([arrays[name] for name in columns.x], columns.x_is_one),
-                stacked([arrays[name] for name in columns.y], columns.y_is_one),
-            )
+            yield columns.pair({name: _parsed(cells[name], kind) for name, kind in kinds.items()})
 
     return Dataset(path, rows, columns.unused, blocks, columns.joined)
 
 
-Chunk = list[tuple[int, list[str]]]
-
-
 def _header(path: Path) -> list[str]:
-    names = [name.strip() for _, row in itertools.islice(_lines(path), 1) for name in row]
+    names = [name.strip() for _, row in itertools.islice(lines(path), 1) for name in row]
     if not names:
         raise DataError(f"`{path}` is empty; its first line must name the columns.")
     if len(names) == 1 and ";" in names[0]:
@@ -95,8 +54,8 @@ def _header(path: Path) -> list[str]:
     return names
 
 
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Number and cells of every line that is not blank."""
+def lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yields number and cells of every line that is not blank."""
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file)
         try:
@@ -105,18 +64,23 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
             raise DataError(f"`{path}` cannot be read as csv: {error}; give a text file in UTF-8.") from error
 
 
-def _chunks(path: Path, width: int, start: int, size: int) -> Iterator[Chunk]:
-    lines = itertools.islice(_lines(path), 1 + start, None)
-    while chunk := list(itertools.islice(lines, size)):
-        for number, row in chunk:
-            if len(row) != width:
-                cells = f"{counted(len(row), 'cell')} where the header has {width}"
-                raise DataError(f"`{path}`, line {number}: the row has {cells}; give one per column.")
+def check_lengths(path: Path, rows: Lines, width: int) -> None:
+    """Raises a DataError where a row has more or fewer cells than the header."""
+    for number, row in rows:
+        if len(row) != width:
+            cells = f"{counted(len(row), 'cell')} where the header has {width}"
+            raise DataError(f"`{path}`, line {number}: the row has {cells}; give one per column.")
+
+
+def _chunks(path: Path, width: int, start: int, size: int) -> Iterator[Lines]:
+    rows = itertools.islice(lines(path), 1 + start, None)
+    while chunk := list(itertools.islice(rows, size)):
+        check_lengths(path, chunk, width)
         yield chunk
 
 
-def _checked(path: Path, chunk: Chunk, header: Sequence[str], kinds: dict[str, type]) -> int:
-    """The rows of a chunk, all of which hold numbers; a column in which not all are integers becomes one of floats."""
+def _checked(path: Path, chunk: Lines, header: Sequence[str], kinds: dict[str, type]) -> int:
+    """Counts rows, all of which must hold numbers; a column in which not all are integers becomes one of floats."""
     cells = dict(zip(header, zip(*(row for _, row in chunk))))
     for name, kind in kinds.items():
         if kind is int and not _reads_as(int, *cells[name]):
@@ -138,7 +102,7 @@ def _is_number(cell: str) -> bool:
 def _reads_as(kind: type, *cells: str) -> bool:
     try:
         _parsed(cells, kind)
-    except ValueError:
+    except (ValueError, OverflowError):  # an integer of more than 64 bits overflows
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""Data that lie on disk, batch by batch, in memory that does not grow with the number of rows."""
+"""Reads data that lie on disk batch by batch, in memory that does not grow with the number of rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from ..._errors import ArgumentError, DataError, listed
+from ..._errors import ArgumentError, DataError, first_line, listed
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -38,13 +38,13 @@ class Dataset:
 
     @property
     def notes(self) -> list[str]:
-        """Sentences: which columns were taken, where nobody chose them, and what was left."""
+        """Returns sentences: which columns were taken, where nobody chose them, and what was left."""
         taken = [f"x is {_columns(self.joined)}; choose others by `--x`."] * bool(self.joined)
         why = "Not numbers, and not used" if self.joined else "Not used"
         return taken + [f"{why} of `--data`: {listed(self.unused)}."] * bool(self.unused)
 
     def batches(self, size: int, start: int = 0) -> Iterator[Pair]:
-        """x (size, ...) and y (size, ...), from row `start` on, in the dtypes that JAX has for them.
+        """Yields x (size, ...) and y (size, ...), from row `start` on, in the dtypes that JAX has for them.
 
         The last may be short. Each call reads anew. NaN and Inf pass.
 
@@ -60,7 +60,7 @@ class Dataset:
 
     @property
     def first(self) -> Pair:
-        """The x and y of the first datum, without a leading axis."""
+        """Returns the x and y of the first datum, without a leading axis."""
         x, y = next(self.batches(1))
         return x[0], y[0]
 
@@ -79,17 +79,37 @@ def _columns(names: Sequence[str]) -> str:
     return f"the column{'s' * (len(names) > 1)} {listed(names)}"
 
 
+@dataclass(frozen=True)
+class DataBatches:
+    """The data in batches of `size`, to be gone through any number of times."""
+
+    data: Dataset
+    size: int
+
+    @property
+    def rows(self) -> int:
+        """Returns how many data there are, for `evaluate`'s bar."""
+        return self.data.rows
+
+    def __iter__(self) -> Iterator[Pair]:
+        return self.data.batches(self.size)
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """What goes wrong while `path` is read, as a sentence."""
+    """Turns what goes wrong while `path` is read into a sentence."""
     try:
         yield
     except DataError:
         raise
     except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        lines = str((isinstance(error, OSError) and error.strerror) or error).strip().splitlines() or ["it ends early"]
         kind = path.suffix.removeprefix(".") or "a folder of arrays or tables"
-        raise DataError(f"`{path}` cannot be read as {kind}: {lines[0].rstrip('.')}; make it anew.") from error
+        raise DataError(f"`{path}` cannot be read as {kind}: {why_unread(error)}; make it anew.") from error
+
+
+def why_unread(error: Exception) -> str:
+    """Returns what the system, or the library that reads a file, says of it."""
+    return first_line((isinstance(error, OSError) and error.strerror) or error) or "it ends early"
 
 
 def check_dtype(path: Path, name: str, dtype: np.dtype) -> None:
@@ -102,7 +122,7 @@ def check_dtype(path: Path, name: str, dtype: np.dtype) -> None:
 
 
 def _exactly(blocks: Iterator[Pair], size: int) -> Iterator[Pair]:
-    """Blocks of any length as batches of `size`."""
+    """Turns blocks of any length into batches of `size`."""
     waiting: list[Pair] = []
     missing = size
     for x, y in blocks:
@@ -124,7 +144,7 @@ def _together(pairs: list[Pair]) -> Pair:
 
 
 def _held(path: Path, name: str, array: np.ndarray, row: int) -> np.ndarray:
-    """A copy in memory, in the dtype that JAX has for it."""
+    """Copies an array into memory, in the dtype that JAX has for it."""
     native = array.dtype.newbyteorder("=")
     with np.errstate(over="ignore"):
         held = np.array(array, jax.dtypes.canonicalize_dtype(native), order="C")

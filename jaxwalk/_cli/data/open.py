@@ -1,4 +1,4 @@
-"""Opening the data that users bring, of every kind."""
+"""Opens the data that users bring, of every kind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .parquet import open_parquet
 
 
 def open_data(path: Path, x: Sequence[str] | None = None, y: Sequence[str] | None = None) -> Dataset:
-    """Data on disk, to be read batch by batch; what is held in memory does not grow with the number of rows.
+    """Opens data on disk, to be read batch by batch; what is held in memory does not grow with the number of rows.
 
     Arguments:
         path: an npz file; a folder of `x.npy` and `y.npy`, or of shards `x-000.npy`, `x-001.npy` ... of both; a csv;

@@ -58,7 +58,7 @@ class Data(tuple[Datum, ...]):
             rows = [(*_first(d), *(number(d.norms[name]) for name in names)) for d in self]
         else:
             columns = ["largest ‖δ‖"]
-            rows = [(*_first(d), _most(d)) for d in self]
+            rows = [(*_first(d), largest_norms(d)) for d in self]
         right = ("datum", "loss", *(columns if len(names) <= NORMS else ()))
         return Table(_culprits(len(self)), ("datum", "loss", *columns), rows, right)
 
@@ -81,8 +81,8 @@ def _first(datum: Datum) -> tuple[str, str]:
     return str(datum.index), number(datum.loss)
 
 
-def _most(datum: Datum) -> str:
-    """The three points of largest norm."""
+def largest_norms(datum: Datum) -> str:
+    """Returns the three points of largest norm, and the norms."""
     norms = {name: float(datum.norms[name]) for name in datum.norms.once()}
     largest = sorted(norms, key=lambda name: -np.nan_to_num(norms[name], nan=np.inf))[:3]
     return ", ".join(f"{name} {number(norms[name])}" for name in largest)

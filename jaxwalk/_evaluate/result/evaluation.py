@@ -128,9 +128,7 @@ class Evaluation:
             yield (str(point.number), name, str(point.shape[len(step) :]), *cells, "" if place else point.note())
 
     def _title(self) -> str:
-        through = (
-            f"{counted(self.count, 'datum').replace('datums', 'data')} through {counted(len(self.points), 'point')}"
-        )
+        through = f"{counted(self.count, 'datum', 'data')} through {counted(len(self.points), 'point')}"
         bad = f"; {self.nonfinite} with a NaN or Inf, left out of it" if self.nonfinite else ""
         return f"{through}, mean loss {number(self.loss)}{bad}"
 

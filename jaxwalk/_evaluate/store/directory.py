@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..._errors import StoreError, listed
+from ..._errors import StoreError, argument, listed
 from . import disk
 
 FORMAT = 1
@@ -64,8 +64,8 @@ def lock(directory: Path) -> int:
     try:
         return disk.lock(directory / ".lock")
     except BlockingIOError as error:
-        fix = "wait until it ends, or give another directory"
-        raise StoreError(f"`out` is `{directory}`, which another evaluation is writing now; {fix}.") from error
+        is_taken = f"`{argument('out')}` is `{directory}`, which another evaluation is writing now"
+        raise StoreError(f"{is_taken}; wait until it ends, or give another directory.") from error
     except OSError as error:
         unwritable(directory, error)
 
@@ -137,19 +137,19 @@ def _is_explained(name: str, changed: Sequence[str], known: Mapping[str, str], g
 def _change(name: str, known: Mapping[str, str], given: Mapping[str, str]) -> str:
     before, after = known.get(name, "not there"), given.get(name, "not there")
     is_short = max(len(before), len(after)) <= 40
-    return f"`{name}` was {before} and is {after}" if is_short else f"`{name}` has changed"
+    return f"`{argument(name)}` was {before} and is {after}" if is_short else f"`{name}` has changed"
 
 
 def reject(directory: Path, holds: str, fix: str) -> NoReturn:
     """Raises the StoreError about `out`."""
-    raise StoreError(f"`out` is `{directory}`, which {holds}; {fix}.")
+    raise StoreError(f"`{argument('out')}` is `{directory}`, which {holds}; {fix}.")
 
 
 def unwritable(directory: Path, error: OSError) -> NoReturn:
     """Raises the StoreError about a directory that cannot be written."""
     reason, remedy = cause(error)
     fix = f"{remedy}, or give another directory"
-    raise StoreError(f"`out` is `{directory}`, which cannot be written: {reason}; {fix}.") from error
+    raise StoreError(f"`{argument('out')}` is `{directory}`, which cannot be written: {reason}; {fix}.") from error
 
 
 def cause(error: OSError) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..._errors import ArgumentError, StoreError, counted, listed, shown
+from ..._errors import ArgumentError, StoreError, argument, counted, listed, shown
 from ..._optional import pyarrow_parquet
 from . import directory as _directory
 from . import disk
@@ -143,13 +143,13 @@ class Store:
     def _unwritten(self, what: str, error: OSError) -> NoReturn:
         reason, remedy = _directory.cause(error)
         intact = f"the {counted(self.parts, 'part')} there stay whole" if self.parts else "no part is there yet"
-        fix = f"{remedy} and go on with `resume=True`"
+        fix = f"{remedy} and go on with `{argument('resume=True')}`"
         raise StoreError(f"{what} cannot be written to `{self.directory}`: {reason}; {intact}: {fix}.") from error
 
     def _begin(self, resume: bool) -> None:
         manifest = _directory.read_manifest(self.directory)
         if manifest is not None and not resume:
-            fix = "give `resume=True` to go on with it, or another directory"
+            fix = f"give `{argument('resume=True')}` to go on with it, or another directory"
             _directory.reject(self.directory, "holds an evaluation", fix)
         if manifest is not None:
             _directory.check_identity(self.directory, manifest["identity"], self._identity)

@@ -308,6 +308,11 @@ def test_a_column_x_is_all_of_x(tmp_path):
         assert (x.tolist(), y.tolist(), unused) == ([1], [2], ["a"])
 
 
+def test_an_integer_of_more_than_64_bits_is_a_float(tmp_path):
+    x, _, _ = whole(csv(tmp_path, f"a,y\n{10**20},1\n2,3\n"))
+    np.testing.assert_array_equal(x, np.float32([[1e20], [2]]))
+
+
 def test_cells_of_csv(tmp_path):
     x, y, _ = whole(csv(tmp_path, 'a,b,y\n"1", 2e0 ,3\n,nan,-4\n0.1,inf,5\n'))
     np.testing.assert_array_equal(x, np.float32([[1, 2], [np.nan, np.nan], [0.1, np.inf]]))

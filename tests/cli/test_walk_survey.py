@@ -8,19 +8,20 @@ import pytest
 from jax import lax
 
 import jaxwalk as jw
-from jaxwalk._cli.data.dataset import Dataset
-from jaxwalk._cli.survey import Plan, points_of, survey
-from jaxwalk._cli.survey_tables import survey_notes, survey_tables
+from jaxwalk._cli.data.dataset import DataBatches, Dataset
+from jaxwalk._cli.walk_survey import points_of, survey
+from jaxwalk._cli.walk_tables import survey_notes, survey_tables
 
 pytestmark = pytest.mark.once
 
 X = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
 
 
-def surveyed(fun, x, params=None, size=2, **plan):
+def surveyed(fun, x, params=None, size=2, kinks=False, **options):
     blocks = lambda start, size: ((x[i : i + size], x[i : i + size]) for i in range(start, len(x), size))
     data = Dataset(Path("data"), len(x), [], blocks)
-    return survey(fun, params, data, size, points_of(fun, params, data, None, None), Plan(**{"kinks": False, **plan}))
+    points = points_of(fun, params, data, None, None)
+    return survey(fun, params, DataBatches(data, size), points, kinks=kinks, **options)
 
 
 def test_sizes_over_the_data_step_by_step():
@@ -28,7 +29,7 @@ def test_sizes_over_the_data_step_by_step():
         step = lambda c, _: (jw.tag(jw.tag(c * 2, "step").astype(jnp.int32), "whole").astype(c.dtype) * 0 + c * 2, None)
         return jnp.sum(lax.scan(step, x, None, length=4)[0])
 
-    step, whole = surveyed(fun, X).lines
+    step, whole = surveyed(fun, X).by_point
     outputs = np.stack([X * 2**i for i in range(1, 5)])
     np.testing.assert_allclose(step.output["mean"], np.abs(outputs).mean((1, 2)), rtol=1e-5)
     np.testing.assert_allclose(step.output["max"], np.abs(outputs).max((1, 2)), rtol=1e-6)
@@ -48,11 +49,11 @@ def test_data_that_are_not_finite_are_counted_and_named():
     x = np.float32([[1.0], [0.0], [-1.0], [4.0], [-2.0]])
     fun = lambda params, x, y: jnp.sum(jw.tag(jnp.log(jw.tag(x, "x")), "log"))
     found = surveyed(fun, x, top=2)
-    lines = {line.point.name: line for line in found.lines}
-    assert lines["log"].output["nonfinite_data"] == 3
-    assert lines["x"].output["nonfinite_data"] == 0
-    assert lines["x"].delta["nonfinite_data"] == 1
-    np.testing.assert_allclose(lines["log"].output["max"], np.log(4), rtol=1e-6)
+    sizes = {size.point.name: size for size in found.by_point}
+    assert sizes["log"].output["nonfinite_data"] == 3
+    assert sizes["x"].output["nonfinite_data"] == 0
+    assert sizes["x"].delta["nonfinite_data"] == 1
+    np.testing.assert_allclose(sizes["log"].output["max"], np.log(4), rtol=1e-6)
     assert next(iter(survey_notes(found, []))) == (
         "3 data with a NaN or Inf: 1, 2, and 1 more (`--top` names more). Of datum 1 the first is in the output of"
         " `log`. The mean loss is of finite ones."
@@ -66,7 +67,7 @@ def test_opaque_points_and_empty_values_and_what_is_stuck():
         return jnp.sum(doubled) + jnp.sum(x)
 
     found = surveyed(fun, X)
-    empty, stuck, loop = found.lines
+    empty, stuck, loop = found.by_point
     assert np.isnan(empty.output["mean"])
     assert (loop.output, loop.delta, stuck.delta) == (None, None, None)
     np.testing.assert_allclose(stuck.output["max"], np.abs(X).max())
@@ -97,7 +98,7 @@ def test_kinks_over_the_data_are_those_of_each_datum():
 def test_sizes_do_not_depend_on_the_batches():
     x = np.float32([[0, 0, 2], [np.nan, 0, -4], [np.inf, np.nan, np.nan], [1, 1, 1], [0, 3, 0]])
     found = surveyed(lambda params, x, y: jnp.sum(jw.tag(x, "x") ** 2), x, size=2)
-    (line,) = found.lines
+    (line,) = found.by_point
     fine = [row[np.isfinite(row)] for row in x if np.isfinite(row).any()]
     np.testing.assert_allclose(line.output["mean"], np.mean([np.abs(row).mean() for row in fine]), rtol=1e-6)
     np.testing.assert_allclose(line.output["zeros"], np.mean([(row == 0).mean() for row in fine]), rtol=1e-6)

@@ -1,0 +1,34 @@
+import copy
+import pickle
+
+import pytest
+
+import jaxwalk as jw
+from jaxwalk._errors import argument, counted, first_line
+
+pytestmark = pytest.mark.once
+
+OPTIONS = {"out": "--out", "resume=True": "--resume"}
+
+
+def test_options_are_named_for_arguments_and_for_nothing_else():
+    error = jw.StoreError(f"`{argument('out')}` is `out`; give `{argument('resume=True')}`, not `resume=True`.")
+    for same in (error, copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert type(same) is jw.StoreError
+        assert str(same) == same.args[0] == "`out` is `out`; give `resume=True`, not `resume=True`."
+        assert same.with_options(OPTIONS) == "`--out` is `out`; give `--resume`, not `resume=True`."
+        assert same.with_options({}) == str(same)
+
+
+def test_errors_show_the_place_where_users_find_them():
+    assert repr(jw.PointError) == "<class 'jaxwalk.PointError'>"
+    assert {getattr(jw, name).__module__ for name in jw.__all__ if name.endswith(("Error", "Warning"))} == {"jaxwalk"}
+
+
+def test_plurals():
+    assert [counted(n, "point") for n in (0, 1, 2)] == ["0 points", "1 point", "2 points"]
+    assert [counted(n, "entry", "entries") for n in (1, 2)] == ["1 entry", "2 entries"]
+
+
+def test_the_first_line_of_an_error():
+    assert [first_line(ValueError(text)) for text in ("", "One.\nTwo.", " so ")] == ["", "One", "so"]
