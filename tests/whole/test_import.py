@@ -83,3 +83,18 @@ else:
 """
     done = run(code)
     assert done.returncode == 0, done.stderr
+
+
+def test_contributing_shows_the_house():
+    """Every folder, with the sentence that its `__init__` begins with."""
+    import ast
+    import pathlib
+
+    import jaxwalk
+
+    house = pathlib.Path(jaxwalk.__file__).parent
+    text = (house.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for init in house.glob("*/**/__init__.py"):
+        sentence = (ast.get_docstring(ast.parse(init.read_text(encoding="utf-8"))) or "").splitlines()[0]
+        folder = f"{init.parent.relative_to(house).as_posix()}/"
+        assert any(line.split(maxsplit=1) == [folder, sentence] for line in text.splitlines()), folder
