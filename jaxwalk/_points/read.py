@@ -105,21 +105,20 @@ class _PointReader:
 
     def read(self, jaxpr: Jaxpr, used: Sequence[int], back: Sequence[int], around: _Around) -> Iterator[Point]:
         """Yields the points of a jaxpr; `used` and `back` say which of its results are used, and have a δ."""
-        level = _Level(jaxpr, self.reach.into(jaxpr, used)[1], self.back.into(jaxpr, back)[1])
+        level = _Level(jaxpr, self.reach.into(jaxpr, used)[1], self.back.into(jaxpr, back)[1], around)
         paths, entries, leaving = self._paths(jaxpr, around)
         values = collections.Counter(entry for many in leaving for exit in many for entry in exit.entries)
         numbers: collections.Counter[Entry] = collections.Counter()
         for index, eqn in enumerate(jaxpr.eqns):
             if self._is_tag(eqn):
-                tag = Exit(0, ())
-                yield self._point(level, index, tag, around, name=kinds.name_of(eqn), kind="tag")
+                yield self._point(level, index, Exit(0, ()), kinds.name_of(eqn))
             yield from self._inside(level, index, around._replace(path=paths[index], entries=entries))
             for order, exit in enumerate(leaving[index]):
                 for entry in exit.entries:
                     name = self.names.of(entry)
                     if values[entry] > 1:
                         name, numbers[entry] = f"{name}:{numbers[entry]}", numbers[entry] + 1
-                    yield self._point(level, index, exit, around, order, entry, name=name, kind=self.kind)
+                    yield self._point(level, index, exit, name, order, entry)
 
     def _paths(self, jaxpr: Jaxpr, around: _Around) -> tuple[Sequence[Path], Entries, Sequence[Sequence[Exit]]]:
         if self.paths is None:
@@ -154,11 +153,10 @@ class _PointReader:
             yield from self.read(closed.jaxpr, used, used, inside)
 
     def _point(
-        self, level: _Level, index: int, exit: Exit, around: _Around, order: int = 0, entry: Entry | None = None,
-        *, name: str, kind: str,
-    ) -> Point:  # fmt: skip
+        self, level: _Level, index: int, exit: Exit, name: str, order: int = 0, entry: Entry | None = None
+    ) -> Point:
         """Returns the point at a result on its way out of `entry`; without one, at what an equation names."""
-        eqn = level.jaxpr.eqns[index]
+        eqn, around = level.jaxpr.eqns[index], level.around
         type = types.struct(eqn.outvars[exit.result].aval)
         opaque = around.opaque
         if opaque is None and around.conditional and jnp.issubdtype(type.dtype, jax.dtypes.extended):
@@ -172,7 +170,7 @@ class _PointReader:
         return Point(
             name=name,
             number=0,
-            kind=kind,
+            kind="tag" if entry is None else self.kind,
             shape=(*(axis.length for axis in around.axes), *type.shape),
             dtype=type.dtype,
             axes=around.axes,
@@ -190,11 +188,12 @@ class _PointReader:
 
 
 class _Level(NamedTuple):
-    """A jaxpr, and per equation how its results are used and whether δ comes back to them."""
+    """A jaxpr; per equation how its results are used and whether δ comes back to them; and what is around."""
 
     jaxpr: Jaxpr
     used: Sequence[Mask]
     back: Sequence[Mask]
+    around: _Around
 
     def reached(self, index: int, exit: Exit, reach: Reach, masks: Sequence[Mask]) -> int:
         """Returns how a result is reached; if some read it before its exit, by those who read it afterwards."""
