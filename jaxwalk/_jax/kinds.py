@@ -16,7 +16,7 @@ from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 from jax.experimental import io_callback
 
-from .jaxprs import as_array, evaluate, is_literal, stretch
+from .jaxprs import Closed, as_array, close, evaluate, is_literal, stretch
 
 # Flags (off by default, from jax 0.11) that stage out other primitives for the same source.
 _STAGING_FLAGS = ("jax_remat3", "jax_custom_vjp3", "jax_custom_jvp3")
@@ -112,6 +112,22 @@ def scan_parts(eqn: Any) -> ScanParts:
         consts, carry = params["num_consts"], params["num_carry"]
     options = {k: params[k] for k in ("reverse", "unroll", "_split_transpose") if k in params}
     return ScanParts(consts, carry, params["length"], options)
+
+
+class WhileParts(NamedTuple):
+    """What a while equation runs, and how many of its operands each part takes as constants: those of `test` are
+    first, those of `body` next; the others are the carry."""
+
+    test: Closed
+    body: Closed
+    test_consts: int
+    body_consts: int
+
+
+def while_parts(eqn: Any) -> WhileParts:
+    """Returns the test and the body of a `while_loop`, with the number of constants of each."""
+    test, body = close(eqn.params["cond_jaxpr"]), close(eqn.params["body_jaxpr"])
+    return WhileParts(test, body, eqn.params["cond_nconsts"], eqn.params["body_nconsts"])
 
 
 def jit_options(eqn: Any, extra_in: int, extra_out: Callable[[Any], Any]) -> dict[str, Any]:
