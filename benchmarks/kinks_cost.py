@@ -25,7 +25,7 @@ import numpy as np
 from jax import lax
 
 import jaxwalk as jw
-from jaxwalk._kinks.kinks import analysis_of, judged
+from jaxwalk._kinks.kinks import analyse, measure_margins
 
 
 class Model(NamedTuple):
@@ -88,8 +88,8 @@ MODELS = {
 
 def analysis(model: Model) -> Any:
     """What `jw.kinks` runs, compiled, and its arguments."""
-    found, values, _ = analysis_of(model.fun, *model.args)
-    return jax.jit(lambda values: judged(found, values, "rounded")).lower(values).compile(), values
+    found, values, _ = analyse(model.fun, *model.args)
+    return jax.jit(lambda values: measure_margins(found, values, "rounded")).lower(values).compile(), values
 
 
 def seconds(compiled: Any, args: Sequence[Any]) -> float:

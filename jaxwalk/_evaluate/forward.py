@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._jax.leaves import opened_leaves
-from .._kinks.kinks import analysis_of, kinks_by_key, points_of_keys
+from .._kinks.decisions import Key
+from .._kinks.kinks import analyse, count_kinks
 from .._points.point import Point
 from .._show.progress import progress as shown_progress
 from .._walk.walk import outputs
@@ -31,17 +32,18 @@ def kinks_over(
     Compiled once. Arguments as of `evaluate`.
     """
     data = opened(batches)
-    analysis, _, _ = analysis_of(fun, params, *data.datum, by=by)
+    analysis, _, _ = analyse(fun, params, *data.datum, by=by)
 
-    def step(arrays: list[Any], leaves: Sequence[Any], counts: jax.Array) -> dict[str, jax.Array]:
-        found = jax.vmap(lambda leaves: kinks_by_key(analysis, [*arrays, *leaves]))(leaves)
+    def step(arrays: list[Any], leaves: Sequence[Any], counts: jax.Array) -> dict[Key, jax.Array]:
+        found = jax.vmap(lambda leaves: count_kinks(analysis, [*arrays, *leaves]))(leaves)
         return {key: jnp.where(counts == COUNTS, count, 0).sum() for key, count in found.items()}
 
     add = lambda a, b: jax.tree.map(operator.add, a, b)
     total = _over(data, opened_leaves(params)[0], step, add, mesh, progress, "kinks")
     kinks: dict[str | None, int] = {}
-    for key, point in points_of_keys(analysis, total).items():
-        kinks[point] = kinks.get(point, 0) + int(total[key])
+    for key, count in total.items():
+        point = analysis.decisions[key.path].point
+        kinks[point] = kinks.get(point, 0) + int(count)
     return kinks
 
 

@@ -133,6 +133,18 @@ def apply(eqn: JaxprEqn, values: Sequence[Any]) -> list[Any]:
     return list(results) if eqn.primitive.multiple_results else [results]
 
 
+def function_of(eqn: Any, values: Sequence[Any], places: Sequence[int]) -> Callable[..., list[Any]]:
+    """Returns a function of the operands at `places`, the others fixed: the equation's real and complex results."""
+
+    def results(*moved: Any) -> list[Any]:
+        operands = list(values)
+        for place, value in zip(places, moved, strict=True):
+            operands[place] = value
+        return [z for z in apply(eqn, operands) if jnp.issubdtype(jnp.result_type(z), jnp.inexact)]
+
+    return results
+
+
 @functools.cache
 def _empty() -> Jaxpr:
     return trace(lambda: ())[0].jaxpr

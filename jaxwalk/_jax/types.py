@@ -16,6 +16,11 @@ def widened(dtype: Any) -> Any:
     return jnp.dtype(dtype)
 
 
+def is_float(typed: Any) -> bool:
+    """Returns whether a value, or a type, is real or complex."""
+    return hasattr(typed, "dtype") and jnp.issubdtype(typed.dtype, jnp.inexact)
+
+
 def holds(dtype: Any, number: complex) -> bool:
     """Tells whether an array of `dtype` takes a Python number without losing its kind: integers take no 1.5."""
     if isinstance(number, bool):

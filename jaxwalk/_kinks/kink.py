@@ -1,8 +1,7 @@
-"""`Kink`, `Kinks`: the decisions of a function that rounding, or an exact tie, makes, as records."""
+"""`Kink`, `Kinks`: the decisions of a function that rounding, or an exact tie, makes, as records and as a table."""
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import functools
 from collections.abc import Iterable, Sequence
@@ -50,6 +49,7 @@ class Kink:
     axes: tuple[Axis, ...]
     size: int
     note: str
+    __module__ = "jaxwalk"
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -67,6 +67,7 @@ class Kinks(tuple[Kink, ...]):
     decisions: int
     notes: tuple[str, ...]
     points: Points
+    __module__ = "jaxwalk"
 
     def __new__(
         cls, kinks: Iterable[Kink] = (), decisions: int = 0, notes: Sequence[str] = (), points: Points | None = None
@@ -76,7 +77,7 @@ class Kinks(tuple[Kink, ...]):
         return self
 
     def at(self, point: str) -> Kinks:
-        """Those at one point, under whichever of its names.
+        """Returns those at one point, under whichever of its names.
 
         Raises:
             PointError: the function has no such point.
@@ -84,39 +85,35 @@ class Kinks(tuple[Kink, ...]):
         return self._with(self._by_value.get(self._value_of(self.points[point].name), ()))
 
     def beyond(self, points: Iterable[str]) -> Kinks:
-        """Those at none of these points."""
+        """Returns those at none of these points."""
         known = {self._value_of(name) for name in points}
-        return self._with([k for k in self if k.point is None or self._value_of(k.point) not in known])
+        return self._with([kink for kink in self if self._value_of(kink.point) not in known])
 
     def summary(self) -> str:
-        """How many entries are on a kink, "2 ties, 1 near"; "" if none."""
-        kinds = collections.Counter()
-        for kink in self:
-            kinds[kink.kind] += len(kink)
-        ties, near = kinds["tie"], kinds["near"]
+        """Returns how many entries are on a kink, "2 ties, 1 near"; "" if none."""
+        ties, near = (sum(len(kink) for kink in self if kink.kind == kind) for kind in ("tie", "near"))
         return ", ".join([counted(ties, "tie")] * (ties > 0) + [f"{near} near"] * (near > 0))
 
     def _with(self, kinks: Iterable[Kink]) -> Kinks:
         return Kinks(kinks, self.decisions, self.notes, self.points)
 
     @functools.cached_property
-    def _by_value(self) -> dict[str, list[Kink]]:
-        found: dict[str, list[Kink]] = {}
+    def _by_value(self) -> dict[str | None, list[Kink]]:
+        found: dict[str | None, list[Kink]] = {}
         for kink in self:
-            if kink.point is not None:
-                found.setdefault(self._value_of(kink.point), []).append(kink)
+            found.setdefault(self._value_of(kink.point), []).append(kink)
         return found
 
     @functools.cached_property
     def _same(self) -> dict[str, str]:
         return self.points.same()
 
-    def _value_of(self, point: str) -> str:
-        """One name for all names of a value."""
-        return self._same.get(point, point)
+    def _value_of(self, point: str | None) -> str | None:
+        """Returns one name for all names of a value."""
+        return None if point is None else self._same.get(point, point)
 
     def title(self) -> str:
-        """How many there are, and of how many choices."""
+        """Returns how many there are, and of how many choices."""
         if self:
             return counted(len(self), "kink")
         if not self.decisions:
@@ -146,7 +143,7 @@ def _row(kink: Kink) -> tuple[str, ...]:
 
 
 def _range(values: np.ndarray | None) -> str:
-    """The one number that they are, or from the least to the largest."""
+    """Writes the one number that they are, or the least and the largest."""
     if values is None:
         return ""
     low, high = number(values.min(), 2), number(values.max(), 2)

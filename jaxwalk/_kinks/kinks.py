@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -14,16 +14,16 @@ from .._errors import ArgumentError, counted, shown
 from .._points.find import check_by, find
 from .._points.point import Points
 from .._source.files import Source
-from .analysis import Analysis
-from .choices import Choice
-from .decided import Decided
+from .decision_rules import Margin
+from .decisions import Decision, Key
+from .flatten import flatten
+from .interpreter import Analysis, Margins
 from .kink import Kink, Kinks
-from .program import flatten
 from .rounding.bounds import Rounded, rounded_input
 
 
 def kinks(fun: Callable, *args: Any, inputs: str = "rounded", by: str | None = None, source: Source = None) -> Kinks:
-    """Where rounding decides a choice of `fun` at these arguments, and where a choice stands exactly on its threshold.
+    """Finds where rounding decides a choice of `fun` at these arguments, and where one stands exactly on its threshold.
 
     Of every relu, `where`, `max`, `min`, `abs`, `clip`, pooling, `sort`, `argmax`, `cond` ... that a derivative of the
     result depends on: the entries whose distance from the threshold is 0 (a "tie") or no more than the rounding error
@@ -63,96 +63,86 @@ def kinks(fun: Callable, *args: Any, inputs: str = "rounded", by: str | None = N
     if inputs not in ("rounded", "exact"):
         raise ArgumentError(f'`inputs` is {shown(inputs)}; it must be "rounded" or "exact".')
     check_by(by, source)
-    analysis, values, points = analysis_of(fun, *args, by=by, source=source)
+    analysis, values, points = analyse(fun, *args, by=by, source=source)
     if any(isinstance(value, (Tracer, jax.ShapeDtypeStruct)) for value in values):
         raise ArgumentError(
             "`kinks` needs numbers, and its arguments are being traced; call it outside `jit` and `vmap`."
         )
-    choices, flags = jax.jit(lambda values: judged(analysis, values, inputs))(values)
-    return _gathered(analysis, points, choices, jax.device_get(flags))
+    margins, flags = jax.jit(lambda values: measure_margins(analysis, values, inputs))(values)
+    # `jit` gives dicts back in the order of their keys, which is forward order.
+    return _records(analysis, points, margins, jax.device_get(flags))
 
 
-def kinks_by_key(analysis: Analysis, values: Sequence[Any]) -> dict[str, jax.Array]:
-    """How many entries of each choice are kinks, the inputs rounded; for `jit` and `vmap`."""
-    choices, _ = judged(analysis, values, "rounded")
-    return {key: jnp.sum(_is_kink(choice, jnp), dtype=jnp.int32) for key, choice in choices.items()}
-
-
-def points_of_keys(analysis: Analysis, keys: Iterable[str]) -> dict[str, str | None]:
-    """The point that each choice feeds, or None."""
-    points = {decided.key: decided.point for decided in analysis.decided}
-    return {key: points[key.partition(":")[0]] for key in keys}
-
-
-def analysis_of(
+def analyse(
     fun: Callable, *args: Any, by: str | None = None, source: Source = None
 ) -> tuple[Analysis, list[Any], Points]:
-    """What is decided in `fun`, the values of its inputs, and its points. Computes nothing."""
+    """Finds the decisions of `fun`, the values of its inputs, and its points. Computes nothing."""
     staged, points = find(fun, args, {}, by, source)
     return Analysis(flatten(staged.closed, points)), staged.args, points
 
 
-def judged(analysis: Analysis, values: Sequence[Any], inputs: str) -> tuple[dict[str, Choice], dict[str, Any]]:
-    """Every choice with its margins, and per choice whether one entry of it is a kink, and how many are NaN."""
+def measure_margins(analysis: Analysis, values: Sequence[Any], inputs: str) -> tuple[Margins, dict[Key, Any]]:
+    """Computes every margin, and per margin whether one entry of it is a kink, and how many are NaN."""
     read = rounded_input if inputs == "rounded" else Rounded
-    _, choices = analysis.run([read(value) for value in values])
-    return choices, {key: (jnp.any(_is_kink(c, jnp)), jnp.sum(_is_lost(c, jnp))) for key, c in choices.items()}
+    _, margins = analysis.run([read(value) for value in values])
+    is_nan = lambda m: jnp.isnan(m.distance) | (jnp.isfinite(m.distance) & jnp.isnan(m.bound))
+    return margins, {key: (jnp.any(_is_kink(m, jnp)), jnp.sum(is_nan(m))) for key, m in margins.items()}
 
 
-def _is_kink(choice: Choice, numpy: Any) -> Any:
-    return numpy.isfinite(choice.distance) & (numpy.abs(choice.distance) <= choice.bound)
+def count_kinks(analysis: Analysis, values: Sequence[Any]) -> dict[Key, jax.Array]:
+    """Counts the entries of each margin that are kinks, the inputs rounded; for `jit` and `vmap`."""
+    margins, _ = measure_margins(analysis, values, "rounded")
+    return {key: jnp.sum(_is_kink(margin, jnp), dtype=jnp.int32) for key, margin in margins.items()}
 
 
-def _is_lost(choice: Choice, numpy: Any) -> Any:
-    return numpy.isnan(choice.distance) | (numpy.isfinite(choice.distance) & numpy.isnan(choice.bound))
+def _is_kink(margin: Margin, numpy: Any) -> Any:
+    return numpy.isfinite(margin.distance) & (numpy.abs(margin.distance) <= margin.bound)
 
 
-def _gathered(analysis: Analysis, points: Points, choices: dict[str, Choice], flags: dict[str, Any]) -> Kinks:
+def _records(analysis: Analysis, points: Points, margins: Margins, flags: dict[Key, Any]) -> Kinks:
     found, notes = [], []
-    for decided in analysis.decided:
-        for key in (key for key in choices if key.partition(":")[0] == decided.key):
-            any_kink, lost = flags[key]
-            if any_kink:
-                found.extend(_records(decided, key.partition(":")[2], jax.tree.map(np.asarray, choices[key])))
-            if lost:
-                where = f" at {decided.op.source}" if decided.op.source else ""
-                entries = counted(int(lost), "entry", "entries")
-                notes.append(f"{entries} of the `{decided.name}`{where} NaN: nothing is decided there.")
+    for key, margin in margins.items():
+        decision, (any_kink, nans) = analysis.decisions[key.path], flags[key]
+        if any_kink:
+            found.extend(_kinks_of(decision, key.part, jax.tree.map(np.asarray, margin)))
+        if nans:
+            entries = counted(int(nans), "entry", "entries")
+            where = f" at {decision.op.source}" if decision.op.source else ""
+            notes.append(f"{entries} of the `{decision.name}`{where} NaN: nothing is decided there.")
     notes += [f"The rounding error of {what} is estimated, not bounded." for what in analysis.estimated]
-    return Kinks(found, len(analysis.decided), notes, points)
+    return Kinks(found, len(analysis.decisions), notes, points)
 
 
-def _records(decided: Decided, part: str, choice: Choice) -> Iterator[Kink]:
-    mask = _is_kink(choice, np)
-    for kind, among in (("tie", mask & (choice.distance == 0)), ("near", mask & (choice.distance != 0))):
+def _kinks_of(decision: Decision, part: str, margin: Margin) -> Iterator[Kink]:
+    mask = _is_kink(margin, np)
+    for kind, among in (("tie", mask & (margin.distance == 0)), ("near", mask & (margin.distance != 0))):
         if among.any():
-            entries = np.argwhere(among)
             yield Kink(
-                where=decided.op.source,
-                point=decided.point,
-                operation=decided.name,
+                where=decision.op.source,
+                point=decision.point,
+                operation=decision.name,
                 kind=kind,
-                entries=entries,
-                margin=np.abs(choice.distance[among]),
-                bound=np.broadcast_to(choice.bound, among.shape)[among],
-                left=_picked(choice.left, among),
-                right=_picked(choice.right, among),
-                used=_picked(choice.used, among),
-                axes=decided.axes,
+                entries=np.argwhere(among),
+                margin=np.abs(margin.distance[among]),
+                bound=np.broadcast_to(margin.bound, among.shape)[among],
+                left=_entries(margin.left, among),
+                right=_entries(margin.right, among),
+                used=_entries(margin.used, among),
+                axes=decision.axes,
                 size=among.size,
-                note=_note(decided, part),
+                note=_note(decision, part),
             )
 
 
-def _picked(values: np.ndarray | None, among: np.ndarray) -> np.ndarray | None:
-    """Those of the entries; what stands for every entry has only the axes of the loops around."""
+def _entries(values: np.ndarray | None, among: np.ndarray) -> np.ndarray | None:
+    """Returns the values of some entries; what stands for every entry has only the axes of the loops around."""
     if values is None:
         return None
     return np.broadcast_to(values.reshape(values.shape + (1,) * (among.ndim - values.ndim)), among.shape)[among]
 
 
-def _note(decided: Decided, part: str) -> str:
+def _note(decision: Decision, part: str) -> str:
     notes = [part + " threshold"] * (part in ("lower", "upper"))
-    notes += [decided.by.note] * bool(decided.by.note)
-    notes += [f"axis {i}: {axis.kind} of {axis.length}" for i, axis in enumerate(decided.axes)]
-    return "; ".join(notes + ["conditional"] * decided.conditional)
+    notes += [decision.rule.note] * bool(decision.rule.note)
+    notes += [f"axis {i}: {axis.kind} of {axis.length}" for i, axis in enumerate(decision.axes)]
+    return "; ".join(notes + ["conditional"] * decision.conditional)

@@ -84,6 +84,15 @@ def test_jax_halves_a_tie_of_maximum_and_gives_relu_nothing():
     assert only(jax.nn.relu, np.float32(0)).used[0] == 0
 
 
+def test_a_case_that_moves_but_not_with_what_is_compared_has_no_known_side():
+    fun = lambda x, y: jnp.where(x > y, x * 2, jnp.where(y >= x, y * 2, 0))
+    found = jw.kinks(fun, X, np.float32([0, 0.1, 5, 5]))
+    assert [(k.operation, k.kind, k.entries.tolist()) for k in found] == [("where", "tie", [[1]])] * 2
+    assert found[0].left is None
+    assert found[0].right is None
+    assert (found[1].left[0], found[1].right[0]) == (0, 2)
+
+
 # Ties and near ones
 
 

@@ -1,21 +1,26 @@
-"""A value and a bound on its rounding error; what a rule for one primitive is given."""
+"""A value and a bound on its rounding error; what a rule for one primitive takes."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from ..._jax import jaxprs
-from ..._jax.types import widened
+from ..._jax.types import is_float, widened
+
+if TYPE_CHECKING:
+    from jax.extend.core import JaxprEqn
 
 
-class Relative(NamedTuple):
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Relative:
     """An error of at most `share` of the value, entry by entry; none where it is `but_integers` and an integer."""
 
     share: float
@@ -33,36 +38,37 @@ class Rounded(NamedTuple):
 
 
 def unit(dtype: Any) -> float:
-    """The unit roundoff: the largest relative error of one rounding; a little more, for the bounds are rounded too."""
+    """Returns the unit roundoff, the largest relative error of one rounding; a bit more, as bounds are rounded too."""
     return 1.02 * float(jnp.finfo(dtype).eps) / 2
 
 
 def wide(dtype: Any) -> Any:
-    """The real dtype in which the error of values of `dtype` is held."""
+    """Returns the real dtype in which the error of values of `dtype` is held."""
     return jnp.dtype(jnp.finfo(widened(dtype)).dtype)
 
 
 def size(value: Any) -> jax.Array:
-    """|value|, in the dtype of its error."""
+    """Returns |value|, in the dtype of its error."""
     return jnp.abs(value).astype(wide(jnp.result_type(value)))
 
 
 def rounded_input(value: Any) -> Rounded:
-    """An input that stands for a real number: off by half an ulp, unless it is an integer."""
-    return Rounded(value, Relative(unit(value.dtype), True) if is_inexact(value) else None)
+    """Returns an input that stands for a real number: off by half an ulp, unless it is an integer."""
+    return Rounded(value, Relative(unit(value.dtype), True) if is_float(value) else None)
 
 
 def constant(value: Any) -> Rounded:
-    """A constant: exact if it is a number of few digits, as 0.5 is; 0.1 is not."""
-    if not is_inexact(value) or np.ndim(value) > 0 or isinstance(value, Tracer):
-        return rounded_input(value if hasattr(value, "dtype") else jnp.asarray(value))
+    """Returns a constant: exact if it is a number of few digits, as 0.5 is; 0.1 is not."""
+    value = value if hasattr(value, "dtype") else np.asarray(value, jnp.result_type(value))
+    if not is_float(value) or np.ndim(value) > 0 or isinstance(value, Tracer):
+        return rounded_input(value)
     number = complex(value)
     few = all(abs(math.frexp(p)[0]) * 2**10 % 1 == 0 for p in (number.real, number.imag) if math.isfinite(p))
     return Rounded(jnp.asarray(value), None if few else Relative(unit(jnp.result_type(value))))
 
 
 def bound(x: Rounded) -> jax.Array:
-    """The bound as an array of the value's shape."""
+    """Returns the bound as an array of the value's shape."""
     if x.error is None:
         return jnp.zeros(jnp.shape(x.value), wide(jnp.result_type(x.value)))
     if not isinstance(x.error, Relative):
@@ -74,13 +80,13 @@ def bound(x: Rounded) -> jax.Array:
     return jnp.where(exact, jnp.zeros_like(error), error)
 
 
-class Step(NamedTuple):
-    """What a rule is given: an equation, its operands with their errors, its results as computed.
+class Application(NamedTuple):
+    """What a rule takes: an equation, its operands with their errors, and its results as computed.
 
     `z` and `u` are the size of the first result and its unit roundoff.
     """
 
-    eqn: Any
+    eqn: JaxprEqn
     xs: Sequence[Rounded]
     zs: Sequence[Any]
 
@@ -92,25 +98,14 @@ class Step(NamedTuple):
     def u(self) -> float:
         return unit(self.zs[0].dtype)
 
-    def again(self, values: Sequence[Any]) -> list[Any]:
-        """The results at other operands."""
-        return jaxprs.apply(self.eqn, values)
-
     def share(self) -> float | None:
-        """The largest share, if all errors are shares of their values; None else."""
-        errors = [x.error for x in self.xs if is_inexact(x.value)]
-        if not all(e is None or isinstance(e, Relative) for e in errors):
-            return None
-        return max((e.share for e in errors if e is not None), default=0.0)
-
-
-def is_inexact(value: Any) -> bool:
-    """Whether a value is real or complex: all else is exact."""
-    return jnp.issubdtype(jnp.result_type(value), jnp.inexact)
+        """Returns the largest share, if all errors are shares of their values; None else."""
+        shares = shares_of(*self.xs)
+        return None if shares is None else max(shares, default=0.0)
 
 
 def shares_of(*xs: Rounded) -> list[float] | None:
-    """The error of each as a share of its value; None if one is known entry by entry."""
+    """Returns the error of each as a share of its value; None if one is known entry by entry."""
     if not all(x.error is None or isinstance(x.error, Relative) for x in xs):
         return None
     return [0.0 if x.error is None else x.error.share for x in xs]

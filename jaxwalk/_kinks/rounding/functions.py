@@ -10,75 +10,76 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .bounds import Error, Relative, Step, bound, is_inexact, shares_of, size
+from ..._jax.jaxprs import function_of
+from ..._jax.types import is_float
+from .bounds import Application, Error, Relative, bound, shares_of, size
 
 TRANSCENDENTAL = 16  # half ulps that an exp, a tanh, a sin of XLA may be off
 
 
-def add(s: Step) -> Error:
-    return sum((bound(x) for x in s.xs if x.error is not None), start=s.u * s.z)
+def add(op: Application) -> Error:
+    return sum((bound(x) for x in op.xs if x.error is not None), start=op.u * op.z)
 
 
-def mul(s: Step) -> Error:
-    a, b = s.xs
-    factor = 4 if jnp.iscomplexobj(s.zs[0]) else 1
+def mul(op: Application) -> Error:
+    a, b = op.xs
+    factor = 4 if jnp.iscomplexobj(op.zs[0]) else 1
     if a.error is None and b.error is None:
-        return Relative(factor * s.u, True)
+        return Relative(factor * op.u, True)
     if (shares := shares_of(a, b)) is not None:
-        return Relative((1 + shares[0]) * (1 + shares[1]) * (1 + factor * s.u) - 1)
-    terms = [factor * s.u * s.z]
+        return Relative((1 + shares[0]) * (1 + shares[1]) * (1 + factor * op.u) - 1)
+    total = factor * op.u * op.z
     if b.error is not None:
-        terms.append(size(a.value) * bound(b))
+        total = total + size(a.value) * bound(b)
     if a.error is not None:
-        terms.append(bound(a) * (size(b.value) + bound(b)))
-    return sum(terms[1:], start=terms[0])
+        total = total + bound(a) * (size(b.value) + bound(b))
+    return total
 
 
-def div(s: Step) -> Error:
-    a, b = s.xs
-    factor = 8 if jnp.iscomplexobj(s.zs[0]) else 2
+def div(op: Application) -> Error:
+    a, b = op.xs
+    factor = 8 if jnp.iscomplexobj(op.zs[0]) else 2
     if (shares := shares_of(a, b)) is not None:
-        return Relative((1 + shares[0]) / (1 - shares[1]) * (1 + factor * s.u) - 1)
+        return Relative((1 + shares[0]) / (1 - shares[1]) * (1 + factor * op.u) - 1)
     left = size(b.value) - bound(b)
-    moved = bound(a) + s.z * (1 + factor * s.u) * bound(b)
-    return (
-        jnp.where(left > 0, moved / jnp.where(left > 0, left, 1), jnp.where(moved > 0, jnp.inf, 0)) + factor * s.u * s.z
-    )
+    moved = bound(a) + op.z * (1 + factor * op.u) * bound(b)
+    spread = jnp.where(left > 0, moved / jnp.where(left > 0, left, 1), jnp.where(moved > 0, jnp.inf, 0))
+    return spread + factor * op.u * op.z
 
 
-def largest(s: Step) -> Error:
-    """Of max, min and clamp: moved by no more than what moves most."""
-    if (share := s.share()) is not None and share == 0:
+def largest(op: Application) -> Error:
+    """Bounds a max, min or clamp, which moves by no more than the operand that moves most."""
+    if op.share() == 0:
         return None
-    return functools.reduce(jnp.maximum, [bound(x) for x in s.xs])
+    return functools.reduce(jnp.maximum, [bound(x) for x in op.xs])
 
 
-def same(s: Step) -> Error:
-    return s.xs[0].error
+def same(op: Application) -> list[Error]:
+    return [x.error for x in op.xs]
 
 
-def integer_pow(s: Step) -> Error:
-    n = s.eqn.params.get("y", 2)
-    (x,) = s.xs
-    charge = 2 * max(abs(n).bit_length(), 1) * s.u
+def integer_pow(op: Application) -> Error:
+    n = op.eqn.params.get("y", 2)
+    (x,) = op.xs
+    charge = 2 * max(abs(n).bit_length(), 1) * op.u
     if (shares := shares_of(x)) is not None:
         return Relative((1 + shares[0]) ** abs(n) / (1 - abs(n) * shares[0]) * (1 + charge) - 1)
     e, v = bound(x), size(x.value)
     if n > 0:
-        return n * (v + e) ** (n - 1) * e + charge * s.z
+        return n * (v + e) ** (n - 1) * e + charge * op.z
     left = v - e
-    return jnp.where(left > 0, abs(n) * jnp.where(left > 0, left, 1) ** (n - 1) * e, jnp.inf) + charge * s.z
+    return jnp.where(left > 0, abs(n) * jnp.where(left > 0, left, 1) ** (n - 1) * e, jnp.inf) + charge * op.z
 
 
-def smooth(moved: Callable[[Any, Any, Any], Any], charge: int = TRANSCENDENTAL) -> Callable[[Step], Error]:
-    """A function of one number: `moved(x, |z|, e)` bounds how far z moves if x moves by e."""
+def smooth(moved: Callable[[Any, Any, Any], Any]) -> Callable[[Application], Error]:
+    """Makes the rule of a function of one number: `moved(x, |z|, e)` bounds how far z moves if x moves by e."""
 
-    def rule(s: Step) -> Error:
-        (x,) = s.xs
-        own = charge * s.u * s.z
-        if jnp.iscomplexobj(s.zs[0]):
-            return first_order(s)
-        return own if x.error is None else own + moved(x.value.astype(own.dtype), s.z, bound(x))
+    def rule(op: Application) -> Error:
+        (x,) = op.xs
+        own = TRANSCENDENTAL * op.u * op.z
+        if jnp.iscomplexobj(op.zs[0]):
+            return first_order(op)
+        return own if x.error is None else own + moved(x.value.astype(own.dtype), op.z, bound(x))
 
     return rule
 
@@ -115,13 +116,12 @@ SMOOTH = {
 }
 
 
-def first_order(s: Step) -> Error:
-    """Entry by entry, to first order: Σ |∂z/∂x| e."""
-    total = 2 * TRANSCENDENTAL * s.u * s.z
-    for i, x in enumerate(s.xs):
-        if x.error is not None and is_inexact(x.value):
-            values = [y.value for y in s.xs]
-            alone = lambda v, i=i, values=values: s.again([*values[:i], v, *values[i + 1 :]])[0]
-            slope = jax.jvp(alone, (x.value,), (jnp.ones_like(x.value),))[1]
+def first_order(op: Application) -> Error:
+    """Bounds a function of one entry, to first order: Σ |∂z/∂x| e."""
+    total = 2 * TRANSCENDENTAL * op.u * op.z
+    for i, x in enumerate(op.xs):
+        if x.error is not None and is_float(x.value):
+            moved = function_of(op.eqn, [y.value for y in op.xs], [i])
+            slope = jax.jvp(lambda v, moved=moved: moved(v)[0], (x.value,), (jnp.ones_like(x.value),))[1]
             total = total + size(slope) * bound(x)
     return total

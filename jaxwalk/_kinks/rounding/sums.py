@@ -10,49 +10,53 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from .bounds import Error, Step, bound, is_inexact, shares_of, size, unit, wide
+from ..._jax.jaxprs import apply
+from ..._jax.types import is_float
+from .bounds import Application, Error, bound, shares_of, size, unit, wide
 
 
 def _gamma(n: int, u: float) -> float:
     return n * u / (1 - n * u) if n * u < 1 else math.inf
 
 
-def summed(count: Callable[[Step], int]) -> Callable[[Step], Error]:
-    """A sum of `count` terms per result: of the errors, and γ of the magnitudes, in any order of summation."""
+def summed(count: Callable[[Application], int]) -> Callable[[Application], Error]:
+    """Makes the rule of a sum of `count` terms: the sum of the errors, and γ of the magnitudes, in any order."""
 
-    def rule(s: Step) -> Error:
-        gamma = _gamma(max(count(s) - 1, 0), s.u)
-        return s.again([bound(x) + gamma * size(x.value) if is_inexact(x.value) else x.value for x in s.xs])[0]
+    def rule(op: Application) -> Error:
+        gamma = _gamma(max(count(op) - 1, 0), op.u)
+        terms = [bound(x) + gamma * size(x.value) if is_float(x.value) else x.value for x in op.xs]
+        return apply(op.eqn, terms)[0]
 
     return rule
 
 
-def multiplied(s: Step) -> Error:
-    (contract, _), _ = s.eqn.params["dimension_numbers"]
-    n = math.prod(jnp.shape(s.xs[0].value)[i] for i in contract)
-    product = lambda a, b: lax.dot_general(a, b, s.eqn.params["dimension_numbers"])
-    return _bilinear(s, n, product)
+def multiplied(op: Application) -> Error:
+    (contract, _), _ = op.eqn.params["dimension_numbers"]
+    n = math.prod(jnp.shape(op.xs[0].value)[i] for i in contract)
+    product = lambda a, b: lax.dot_general(a, b, op.eqn.params["dimension_numbers"])
+    return _bilinear(op, n, product)
 
 
 _CONV = ("window_strides", "padding", "lhs_dilation", "rhs_dilation", "dimension_numbers", "feature_group_count",
          "batch_group_count")  # fmt: skip
 
 
-def convolved(s: Step) -> Error:
-    options = {name: s.eqn.params[name] for name in _CONV}
-    kernel = jnp.shape(s.xs[1].value)
+def convolved(op: Application) -> Error:
+    options = {name: op.eqn.params[name] for name in _CONV}
+    kernel = jnp.shape(op.xs[1].value)
     n = math.prod(kernel) // kernel[options["dimension_numbers"].rhs_spec[0]]
-    return _bilinear(s, n, lambda a, b: lax.conv_general_dilated(a, b, **options))
+    return _bilinear(op, n, lambda a, b: lax.conv_general_dilated(a, b, **options))
 
 
-def _bilinear(s: Step, n: int, product: Callable) -> Error:
-    """|A| (e_B + (γ_n + share_A) |B|), and e_A (|B| + e_B) where the error of A is not a share of A."""
-    a, b = s.xs
-    kind = wide(s.zs[0].dtype)
+def _bilinear(op: Application, n: int, product: Callable) -> Error:
+    """Bounds A B by |A| (e_B + (γ_n + share_A) |B|), and e_A (|B| + e_B) where the error of A is not a share of A."""
+    a, b = op.xs
+    kind = wide(op.zs[0].dtype)
     size_a, size_b = size(a.value).astype(kind), size(b.value).astype(kind)
     share_a, share_b = shares_of(a), shares_of(b)
-    own = _gamma(n, max(unit(kind), _product_unit(s.eqn, a.value.dtype))) * (4 if jnp.iscomplexobj(s.zs[0]) else 1)
-    narrow = s.u * s.z if unit(kind) < s.u else 0.0
+    rounded = max(unit(kind), _product_unit(op.eqn.params.get("precision"), a.value.dtype))
+    own = _gamma(n, rounded) * (4 if jnp.iscomplexobj(op.zs[0]) else 1)
+    narrow = op.u * op.z if unit(kind) < op.u else 0.0
     if a.value.dtype == jnp.float16:  # summed in half precision on some devices
         own = own + _gamma(n, unit(jnp.float16))
     if share_a is not None:
@@ -66,9 +70,8 @@ def _bilinear(s: Step, n: int, product: Callable) -> Error:
     return product(size_a, error_b + own * size_b) + product(bound(a).astype(kind), size_b + error_b) + narrow
 
 
-def _product_unit(eqn: Any, dtype: Any) -> float:
-    """What rounding the operands of a product may cost: on accelerators float32 is multiplied in fewer digits."""
-    precision = eqn.params.get("precision")
+def _product_unit(precision: Any, dtype: Any) -> float:
+    """Returns the unit roundoff of operands as they are multiplied: on accelerators float32 has fewer digits there."""
     plain = precision is None or all(p in (None, lax.Precision.DEFAULT) for p in jax.tree.leaves(precision))
     if jnp.dtype(dtype) != jnp.float32 or not plain or jax.default_backend() == "cpu":
         return 0.0

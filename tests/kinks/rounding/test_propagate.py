@@ -11,8 +11,8 @@ from jax import lax
 import jaxwalk as jw
 from helpers import examples
 from jaxwalk._jax import jaxprs
-from jaxwalk._kinks.analysis import Analysis
-from jaxwalk._kinks.program import flatten
+from jaxwalk._kinks.flatten import flatten
+from jaxwalk._kinks.interpreter import Analysis
 from jaxwalk._kinks.rounding.bounds import Rounded, bound, rounded_input
 from programs import programs, tagged
 

@@ -1,0 +1,87 @@
+"""The one-sided derivatives of a selection, as of a `where`: by the value that is compared, below and above it."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .._jax import jaxprs
+from .decision_rules import Margin
+from .program import Operation, Program
+from .rounding.bounds import Rounded, bound
+from .selections import Selection
+
+_Read = Callable[[int], Rounded]
+
+
+def selection_margin(
+    program: Program, comparison: Operation, read: _Read, margin: Margin, selection: Selection
+) -> Margin:
+    """Returns the margin of a comparison with the derivatives of what it selects.
+
+    Where both sides agree, in their derivative and to rounding in their value, nothing is decided.
+    """
+    distance = -margin.distance if selection.is_second else margin.distance
+    no, yes = (_case(program, selection, read, taken) for taken in (False, True))
+    if no is None or yes is None:
+        return Margin(distance, margin.bound)
+    if comparison.name in ("eq", "ne"):
+        left = right = no if comparison.name == "eq" else yes
+    else:
+        left, right = (no, yes) if (comparison.name in ("gt", "ge")) != selection.is_second else (yes, no)
+    same = no.slope == yes.slope if isinstance(no.slope, float) and isinstance(yes.slope, float) else None
+    used = yes.slope if same else jnp.where(read(comparison.outs[0]).value, yes.slope, no.slope)
+    if not selection.in_rule and same is not False:
+        distance = jnp.where(_smooth(no, yes, margin.bound, distance.dtype), jnp.inf, distance)
+    return Margin(distance, margin.bound, left.slope, right.slope, used)
+
+
+class _Case(NamedTuple):
+    slope: Any  # a float where it is one and the same everywhere
+    value: Any  # None in a derivative rule
+    bound: Any
+
+
+def _case(program: Program, selection: Selection, read: _Read, taken: bool) -> _Case | None:
+    """Computes one case of a selection and its derivative by the compared value; None if that is not known."""
+    number, uniform = selection.select.ins[1 + taken], selection.numbers[taken]
+    if selection.in_rule:
+        return _Case(read(number).value if uniform is None else uniform, None, None)
+    if selection.between is None:
+        return None
+    x = read(number)
+    if number == selection.compared or not program.has_derivative(number):
+        return _Case(1.0 if number == selection.compared else 0.0, x.value, bound(x))
+    if not any(number in op.outs for op in selection.between):
+        return None  # it moves, but not with what is compared
+    start = read(selection.compared).value
+    again = functools.partial(_case_at, selection, read, taken)
+    value, slope = jax.jvp(again, (start,), (jnp.ones_like(start),))
+    return _Case(slope, value, bound(x))
+
+
+def _case_at(selection: Selection, read: _Read, taken: bool, compared: Any) -> Any:
+    """Computes a case at another compared value, with every selection by this comparison made alike."""
+    local: dict[int, Any] = {selection.compared: compared}
+    value = lambda number: local[number] if number in local else read(number).value
+    for op in selection.between or ():
+        if op.name == "select_n" and op.ins[0] in selection.alike:
+            local[op.outs[0]] = jnp.asarray(value(op.ins[1 + taken]))
+        else:
+            local[op.outs[0]] = jaxprs.apply(op.eqn, [value(number) for number in op.ins])[0]
+    return local[selection.select.ins[1 + taken]]
+
+
+def _smooth(no: _Case, yes: _Case, error: Any, dtype: Any) -> jax.Array:
+    """Returns where both cases have one derivative, and one value to rounding."""
+    one, other = (jnp.asarray(case.slope).astype(dtype) for case in (no, yes))
+    level = jnp.maximum(jnp.abs(one), jnp.abs(other))
+    tolerance = 4 * math.sqrt(float(jnp.finfo(no.value.dtype).eps))
+    alike = jnp.abs(one - other) <= tolerance * level
+    gap = jnp.abs(yes.value - no.value).astype(dtype)
+    return alike & (gap <= yes.bound + no.bound + 2 * level * error)
