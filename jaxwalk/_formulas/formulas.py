@@ -9,8 +9,8 @@ import jax
 
 from .._errors import ArgumentError, FormulaError, shown
 from .._optional import sympy
+from .by_tensors import by_entries, by_tensors
 from .equations import Formulas
-from .grains import by_entries, by_tensors
 from .layers import in_order_of, steps_of, struct
 
 SMALL = 40  # symbols of a chain that is shown entry by entry if nothing else is asked for

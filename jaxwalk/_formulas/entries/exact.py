@@ -16,7 +16,7 @@ from ..._jax import jaxprs
 from ..._jax.leaves import is_array, renamed_after
 from .arithmetic import Arithmetic, Refused, Unsupported, holds_entries
 from .fractions import simplest
-from .run import run_on_entries
+from .interpreter import run_on_entries
 
 
 def exact(fun: Callable) -> Callable:

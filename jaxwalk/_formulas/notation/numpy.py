@@ -12,8 +12,8 @@ import numpy as np
 
 from ..tensors.term import Term
 from .names import Name
-from .pen import ATOM, PRODUCT, SUM, Pen, Style
-from .run_windows import conv, padded, pool
+from .numpy_functions import conv, padded, pool
+from .writer import ATOM, PRODUCT, SUM, Style, Writer
 
 
 def _number(value: Any) -> tuple[str, int]:
@@ -38,26 +38,26 @@ def _call(name: str, args: Sequence[str], detail: Any) -> str:
     return f"{names.get(name, name if name in own else f'np.{name}')}({joined})"
 
 
-def _reduce(pen: Pen, t: Term) -> tuple[str, int]:
+def _reduce(writer: Writer, t: Term) -> tuple[str, int]:
     kind, axes, keeps = t.detail
-    return f"np.{kind}({pen.bare(t.args[0])}, axis={axes}{', keepdims=True' if keeps else ''})", ATOM
+    return f"np.{kind}({writer.bare(t.args[0])}, axis={axes}{', keepdims=True' if keeps else ''})", ATOM
 
 
-def _primitive(pen: Pen, t: Term) -> tuple[str, int]:
-    steps: list[Any] = pen.style.signs["steps"]
+def _primitive(writer: Writer, t: Term) -> tuple[str, int]:
+    steps: list[Any] = writer.style.signs["steps"]
     steps.append(t.detail)
-    return f"step[{len(steps) - 1}]({', '.join(map(pen.bare, t.args))})", ATOM
+    return f"step[{len(steps) - 1}]({', '.join(map(writer.bare, t.args))})", ATOM
 
 
 def _of(template: str) -> Callable:
-    def rule(pen: Pen, t: Term) -> tuple[str, int]:
-        return template.format(*map(pen.bare, t.args), detail=t.detail, shape=t.shape), ATOM
+    def rule(writer: Writer, t: Term) -> tuple[str, int]:
+        return template.format(*map(writer.bare, t.args), detail=t.detail, shape=t.shape), ATOM
 
     return rule
 
 
-def _slice(pen: Pen, t: Term) -> tuple[str, int]:
-    return f"{pen.inside(t.args[0], PRODUCT)}[{', '.join(f'{a}:{b}:{s}' for a, b, s in t.detail)}]", ATOM
+def _slice(writer: Writer, t: Term) -> tuple[str, int]:
+    return f"{writer.inside(t.args[0], PRODUCT)}[{', '.join(f'{a}:{b}:{s}' for a, b, s in t.detail)}]", ATOM
 
 
 def numpy_style(steps: list[Any]) -> Style:
@@ -80,9 +80,9 @@ def numpy_style(steps: list[Any]) -> Style:
             "transpose": _of("np.transpose({0}, {detail})"),
             "reshape": _of("np.reshape({0}, {shape})"),
             "spread": _of("np.broadcast_to({0}, {shape})"),
-            "constant": lambda pen, t: (f"constant[{t.detail - 1}]", ATOM),
+            "constant": lambda writer, t: (f"constant[{t.detail - 1}]", ATOM),
             "reduce": _reduce,
-            "windows": lambda pen, t: (t.detail.numpy(list(map(pen.bare, t.args)), t.shape), ATOM),
+            "windows": lambda writer, t: (t.detail.numpy(list(map(writer.bare, t.args)), t.shape), ATOM),
             "primitive": _primitive,
         },
     )  # fmt: skip

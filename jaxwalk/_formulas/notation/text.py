@@ -10,7 +10,7 @@ from typing import Any
 
 from ..tensors.term import Term
 from .names import SUBSCRIPTS, SUPERSCRIPTS, Name, constant_name
-from .pen import ATOM, CASE, PRODUCT, SUM, Pen, Style
+from .writer import ATOM, CASE, PRODUCT, SUM, Style, Writer
 
 
 def _number(value: Any) -> tuple[str, int]:
@@ -41,64 +41,66 @@ def _call(name: str, args: Sequence[str], detail: Any) -> str:
     return f"{name}{_subscript(detail) if isinstance(detail, (int, tuple)) else ''}({joined})"
 
 
-def _power(pen: Pen, t: Term) -> tuple[str, int]:
-    base = pen.inside(t.args[0], PRODUCT)
+def _power(writer: Writer, t: Term) -> tuple[str, int]:
+    base = writer.inside(t.args[0], PRODUCT)
     if t.args[0].op not in ("number", "variable") or re.search("[⁰¹²³⁴⁵⁶⁷⁸⁹]$", base):
-        base = base if base.startswith("(") and t.args[0] not in pen.named else f"({base})" if len(base) > 1 else base
+        base = (
+            base if base.startswith("(") and t.args[0] not in writer.named else f"({base})" if len(base) > 1 else base
+        )
     return base + str(t.detail).translate(SUPERSCRIPTS), ATOM
 
 
-def _masked(pen: Pen, t: Term) -> tuple[str, int]:
+def _masked(writer: Writer, t: Term) -> tuple[str, int]:
     value, condition = t.args
     if value.op == "number" and value.detail == 1:
-        return f"1[{pen.bare(condition)}]", ATOM
+        return f"1[{writer.bare(condition)}]", ATOM
     if t.shape == ():
-        return f"{pen.inside(value, CASE)} if {pen.bare(condition)} else 0", CASE
-    return f"{pen.inside(value, SUM)} ⊙ 1[{pen.bare(condition)}]", PRODUCT
+        return f"{writer.inside(value, CASE)} if {writer.bare(condition)} else 0", CASE
+    return f"{writer.inside(value, SUM)} ⊙ 1[{writer.bare(condition)}]", PRODUCT
 
 
-def _where(pen: Pen, t: Term) -> tuple[str, int]:
+def _where(writer: Writer, t: Term) -> tuple[str, int]:
     condition, yes, no = t.args
-    return f"{pen.inside(yes, CASE)} if {pen.bare(condition)} else {pen.inside(no, CASE)}", CASE
+    return f"{writer.inside(yes, CASE)} if {writer.bare(condition)} else {writer.inside(no, CASE)}", CASE
 
 
-def indexed(pen: Pen, t: Term, parts: Sequence[str]) -> tuple[str, int]:
-    return f"{pen.inside(t.args[0], PRODUCT)}[{', '.join(parts)}]", ATOM
+def indexed(writer: Writer, t: Term, parts: Sequence[str]) -> tuple[str, int]:
+    return f"{writer.inside(t.args[0], PRODUCT)}[{', '.join(parts)}]", ATOM
 
 
-def expanded(pen: Pen, t: Term) -> tuple[str, int]:
-    return indexed(pen, t, ["None" if i in t.detail else ":" for i in range(len(t.shape))])
+def expanded(writer: Writer, t: Term) -> tuple[str, int]:
+    return indexed(writer, t, ["None" if i in t.detail else ":" for i in range(len(t.shape))])
 
 
-def sliced(pen: Pen, t: Term) -> tuple[str, int]:
+def sliced(writer: Writer, t: Term) -> tuple[str, int]:
     parts = [
         ":" if (a, b, s) == (0, n, 1) else f"{a}:{b}" + (f":{s}" if s != 1 else "")
         for (a, b, s), n in zip(t.detail, t.args[0].shape, strict=True)
     ]
-    return indexed(pen, t, parts)
+    return indexed(writer, t, parts)
 
 
-def transposed(pen: Pen, t: Term) -> tuple[str, int]:
+def transposed(writer: Writer, t: Term) -> tuple[str, int]:
     if t.detail == (1, 0):
-        return f"{pen.inside(t.args[0], PRODUCT)}ᵀ", ATOM
-    return f"transpose({pen.bare(t.args[0])}, {t.detail})", ATOM
+        return f"{writer.inside(t.args[0], PRODUCT)}ᵀ", ATOM
+    return f"transpose({writer.bare(t.args[0])}, {t.detail})", ATOM
 
 
-def spread(pen: Pen, t: Term) -> tuple[str, int]:
+def spread(writer: Writer, t: Term) -> tuple[str, int]:
     inner = t.args[0]
     added = len(t.shape) - len(inner.shape)
     if math.prod(t.shape) == math.prod(inner.shape) and t.shape[added:] == inner.shape:
-        return indexed(pen, t, ["None"] * added)
-    return shaped("broadcast")(pen, t)
+        return indexed(writer, t, ["None"] * added)
+    return shaped("broadcast")(writer, t)
 
 
 def shaped(name: str) -> Callable:
-    return lambda pen, t: (f"{name}({pen.bare(t.args[0])}, {t.shape})", ATOM)
+    return lambda writer, t: (f"{name}({writer.bare(t.args[0])}, {t.shape})", ATOM)
 
 
-def told(pen: Pen, t: Term) -> tuple[str, int]:
+def told(writer: Writer, t: Term) -> tuple[str, int]:
     """A name, the operands, and behind ";" how it is done."""
-    parts = [", ".join(map(pen.bare, t.args)), *filter(None, t.detail.words())]
+    parts = [", ".join(map(writer.bare, t.args)), *filter(None, t.detail.words())]
     return f"{t.detail.name}{_subscript(t.detail.axes)}({'; '.join(parts)})", ATOM
 
 
@@ -119,6 +121,6 @@ TEXT = Style(
         "spread": spread,
         "windows": told,
         "primitive": told,
-        "constant": lambda pen, t: (constant_name(t.detail), ATOM),
+        "constant": lambda writer, t: (constant_name(t.detail), ATOM),
     },
 )

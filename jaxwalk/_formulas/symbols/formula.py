@@ -14,9 +14,9 @@ from ..._jax import jaxprs
 from ..._jax.leaves import is_array
 from ..._optional import sympy
 from ..entries.arithmetic import Entries, as_entries
-from ..entries.run import run_on_entries
-from .symbols import LIMIT, symbolic
-from .tidy import tidied
+from ..entries.interpreter import run_on_entries
+from .simplify import tidied
+from .sympy_arithmetic import LIMIT, symbolic
 
 
 def formula(fun: Callable, *args: Any, names: Sequence[str] | None = None) -> Any:

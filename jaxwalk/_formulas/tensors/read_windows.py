@@ -9,15 +9,15 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from .builder import TermBuilder
 from .term import Convolution, Flip, Padding, Pooling, Slide, Term, is_number
-from .terms import Terms
 
 SPATIAL = {0: "", 1: "w", 2: "hw", 3: "dhw"}
 REGROUPED = 10_000_000  # entries of a kernel whose groups are looked for
 NEUTRAL = {"sum": 0, "max": float("-inf"), "min": float("inf")}  # what padding adds to a window
 
 
-def convolution(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Term | None:
+def convolution(t: TermBuilder, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Term | None:
     p = eqn.params
     rank = len(p["window_strides"])
     if rank not in SPATIAL or not _is_float(eqn):
@@ -62,7 +62,7 @@ def _before_transposed(x: Term, letters: str) -> tuple[Term, str]:
     return x.args[0], "".join(letters[x.detail.index(i)] for i in range(len(letters)))
 
 
-def _before_regrouped(t: Terms, x: Term, letters: str, cut: str, groups: int) -> Term | None:
+def _before_regrouped(t: TermBuilder, x: Term, letters: str, cut: str, groups: int) -> Term | None:
     """A kernel as it is on the way forward: on the way back, its groups are moved from the one channel to the other.
 
     Which steps move them depends on how many channels there are; where they move the entries does not.
@@ -97,7 +97,7 @@ def _is_flip(x: Term) -> bool:
     return x.op == "windows" and isinstance(x.detail, Flip)
 
 
-def flip(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Term:
+def flip(t: TermBuilder, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Term:
     (x,), axes = args, tuple(sorted(i for i in _ints(eqn.params["dimensions"]) if shape[i] > 1))
     if not axes:
         return x
@@ -109,7 +109,7 @@ def flip(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Te
 
 
 def pooling(kind: str) -> Any:
-    def rule(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Term | None:
+    def rule(t: TermBuilder, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Term | None:
         p = eqn.params
         if not _is_float(eqn):
             return None
@@ -121,7 +121,7 @@ def pooling(kind: str) -> Any:
     return rule
 
 
-def _pooled(t: Terms, kind: str, args: Sequence[Term], shape: tuple[int, ...], sizes: Any, slide: Slide) -> Term:
+def _pooled(t: TermBuilder, kind: str, args: Sequence[Term], shape: tuple[int, ...], sizes: Any, slide: Slide) -> Term:
     (x,) = args
     if _is_padding(x, NEUTRAL[kind]) and set(slide.input_dilation) <= {1}:
         inner = _everywhere(x.detail, len(shape))
@@ -149,7 +149,14 @@ def _hands_out(x: Term, sizes: Sequence[int], slide: Slide) -> bool:
 
 
 def _of_windows(
-    t: Terms, kind: str, args: Sequence[Term], shape: Any, sizes: Any, slide: Slide, windows: Any, back: bool = False
+    t: TermBuilder,
+    kind: str,
+    args: Sequence[Term],
+    shape: Any,
+    sizes: Any,
+    slide: Slide,
+    windows: Any,
+    back: bool = False,
 ) -> Term:
     """Pooling, or what flows back, of so many `windows` along each axis; of a single one, the stride says nothing."""
     stride = tuple(size if n == 1 else s for s, size, n in zip(slide.stride, sizes, windows))
@@ -159,7 +166,7 @@ def _of_windows(
     return t.make("windows", args, shape, detail) if axes else args[0]
 
 
-def pooling_back(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Term | None:
+def pooling_back(t: TermBuilder, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Term | None:
     p = eqn.params
     kind = {"ge": "max", "le": "min"}.get(str(p["select_prim"]))
     if kind is None or not _is_float(eqn):
@@ -170,7 +177,7 @@ def pooling_back(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...
     return _moved_out(t, args, shape, _ints(p["window_dimensions"]), slide, make)
 
 
-def mean_of_windows(t: Terms, top: Term, bottom: Term) -> Term | None:
+def mean_of_windows(t: TermBuilder, top: Term, bottom: Term) -> Term | None:
     """The sum of a window by how many it sums is their mean, the padding counted; axes may have been moved since."""
     if top.op in ("transpose", "expand", "reshape"):
         mean = mean_of_windows(t, top.args[0], bottom)
@@ -184,7 +191,7 @@ def mean_of_windows(t: Terms, top: Term, bottom: Term) -> Term | None:
     return t.make("windows", top.args, top.shape, detail._replace(kind="avg"))
 
 
-def padding(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Term | None:
+def padding(t: TermBuilder, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Term | None:
     x, value = args
     if value.op != "number" or isinstance(value.detail, bool) or not _is_float(eqn):
         return None
@@ -198,7 +205,7 @@ def padding(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) ->
     return _moved_out(t, (x,), shape, ones, slide, make)
 
 
-def _moved_out(t: Terms, args: Sequence[Term], shape: Any, sizes: Any, slide: Slide, make: Any) -> Term:
+def _moved_out(t: TermBuilder, args: Sequence[Term], shape: Any, sizes: Any, slide: Slide, make: Any) -> Term:
     """What is done window by window, before axes are transposed or put in rather than after: there, two may cancel."""
     x = args[-1]
     if x.op == "transpose":

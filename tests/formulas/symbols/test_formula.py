@@ -16,7 +16,7 @@ from helpers import evaluated
 from jaxwalk._formulas.entries.exact import _OPERATIONS
 from jaxwalk._formulas.entries.rearrange import MOVES
 from jaxwalk._formulas.entries.rules import CALLS, RULES
-from jaxwalk._formulas.symbols.symbols import symbolic
+from jaxwalk._formulas.symbols.sympy_arithmetic import symbolic
 from jaxwalk._jax import kinds, primitives
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -280,12 +280,14 @@ class Told(NamedTuple):
 
 def test_jax_calls_them_so_too():
     """Where JAX's own public list of primitives has the name."""
-    from jax.extend.core import primitives
+    from jax.extend.core import primitives as named_by_jax
 
-    told = {name: primitive for name, primitive in primitives.primitives().items() if hasattr(primitives, f"{name}_p")}
+    told = {
+        name: primitive for name, primitive in primitives.primitives().items() if hasattr(named_by_jax, f"{name}_p")
+    }
     newer = {"stack", "unstack", "tile"}  # not yet primitives in jax 0.8
     assert len(told) > 80
-    assert {name for name, primitive in told.items() if getattr(primitives, f"{name}_p") is not primitive} <= newer
+    assert {name for name, primitive in told.items() if getattr(named_by_jax, f"{name}_p") is not primitive} <= newer
 
 
 def test_every_primitive_is_told_and_every_rule_has_one():

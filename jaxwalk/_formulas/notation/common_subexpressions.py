@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ..tensors.term import Term
-from .pen import Pen, Style
 from .text import TEXT
+from .writer import Style, Writer
 
 
 class Written(NamedTuple):
@@ -23,13 +23,13 @@ def written(terms: Sequence[Term], style: Style, taken: Iterable[str] = (), shor
     The name is a letter that is not among `taken`: b² is the square of b, or the weights b of layer 2, not both.
     """
     taken = set(taken)
-    pen, names = Pen(style), (letter for letter in "abcdefghijklmnopqrsuvwz" if letter not in taken)
+    writer, names = Writer(style), (letter for letter in "abcdefghijklmnopqrsuvwz" if letter not in taken)
     parts: dict[str, str] = {}
     for part in _repeated(terms):
-        if len(Pen(TEXT, pen.named)(part)[0]) > shorter and (letter := next(names, None)) is not None:
-            parts[letter] = pen(part)[0]
-            pen.named[part] = letter
-    wholes = [(pen(t)[0] if t not in pen.named else pen.named[t], _needed(t, pen.named)) for t in terms]
+        if len(Writer(TEXT, writer.named)(part)[0]) > shorter and (letter := next(names, None)) is not None:
+            parts[letter] = writer(part)[0]
+            writer.named[part] = letter
+    wholes = [(writer(t)[0] if t not in writer.named else writer.named[t], _needed(t, writer.named)) for t in terms]
     return Written(parts, wholes)
 
 

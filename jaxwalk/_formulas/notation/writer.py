@@ -1,4 +1,4 @@
-"""A pen: writes terms in a style, by the rules that all styles share."""
+"""A writer: writes terms in a style, by the rules that all styles share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Style(NamedTuple):
     rules: Mapping[str, Callable]
 
 
-class Pen:
+class Writer:
     """Writes terms in one style."""
 
     def __init__(self, style: Style, named: Mapping[Term, str] | None = None):
@@ -49,63 +49,63 @@ class Pen:
 # Rules for every style ------------------------------------------------------------------------------------
 
 
-def _plus(pen: Pen, t: Term) -> tuple[str, int]:
+def _plus(writer: Writer, t: Term) -> tuple[str, int]:
     a, b = t.args
-    return f"{pen.inside(a, COMPARE)} + {pen.inside(b, COMPARE if b.op == 'plus' else SUM)}", SUM
+    return f"{writer.inside(a, COMPARE)} + {writer.inside(b, COMPARE if b.op == 'plus' else SUM)}", SUM
 
 
-def _minus(pen: Pen, t: Term) -> tuple[str, int]:
+def _minus(writer: Writer, t: Term) -> tuple[str, int]:
     a, b = t.args
-    return f"{pen.inside(a, COMPARE)} {pen.style.signs['−']} {pen.inside(b, SUM)}", SUM
+    return f"{writer.inside(a, COMPARE)} {writer.style.signs['−']} {writer.inside(b, SUM)}", SUM
 
 
-def _negative(pen: Pen, t: Term) -> tuple[str, int]:
-    return pen.style.signs["−"] + pen.inside(t.args[0], SUM), SUM
+def _negative(writer: Writer, t: Term) -> tuple[str, int]:
+    return writer.style.signs["−"] + writer.inside(t.args[0], SUM), SUM
 
 
-def _times(pen: Pen, t: Term) -> tuple[str, int]:
-    parts = [pen.inside(a, PRODUCT) for a in t.args]
-    parts[0] = pen.inside(t.args[0], SUM) if t.args[0].op == "number" else parts[0]
+def _times(writer: Writer, t: Term) -> tuple[str, int]:
+    parts = [writer.inside(a, PRODUCT) for a in t.args]
+    parts[0] = writer.inside(t.args[0], SUM) if t.args[0].op == "number" else parts[0]
     text = parts[0]
     for previous, arg, part in zip(t.args, t.args[1:], parts[1:]):
         by_number = previous.shape == () or arg.shape == ()
-        text += f" {pen.style.signs['·' if by_number else '⊙']} {part}"
+        text += f" {writer.style.signs['·' if by_number else '⊙']} {part}"
     return text, PRODUCT
 
 
-def _divide(pen: Pen, t: Term) -> tuple[str, int]:
+def _divide(writer: Writer, t: Term) -> tuple[str, int]:
     a, b = t.args
-    return f"{pen.inside(a, SUM)} / {pen.inside(b, PRODUCT)}", PRODUCT
+    return f"{writer.inside(a, SUM)} / {writer.inside(b, PRODUCT)}", PRODUCT
 
 
-def _compare(pen: Pen, t: Term) -> tuple[str, int]:
+def _compare(writer: Writer, t: Term) -> tuple[str, int]:
     a, b = t.args
-    return f"{pen.inside(a, COMPARE)} {pen.style.signs[t.detail]} {pen.inside(b, COMPARE)}", COMPARE
+    return f"{writer.inside(a, COMPARE)} {writer.style.signs[t.detail]} {writer.inside(b, COMPARE)}", COMPARE
 
 
 def _joined(sign: str) -> Callable:
-    def rule(pen: Pen, t: Term) -> tuple[str, int]:
-        return f" {pen.style.signs[sign]} ".join(f"({pen.bare(a)})" for a in t.args), COMPARE
+    def rule(writer: Writer, t: Term) -> tuple[str, int]:
+        return f" {writer.style.signs[sign]} ".join(f"({writer.bare(a)})" for a in t.args), COMPARE
 
     return rule
 
 
-def _not(pen: Pen, t: Term) -> tuple[str, int]:
-    return f"{pen.style.signs['¬']}({pen.bare(t.args[0])})", COMPARE
+def _not(writer: Writer, t: Term) -> tuple[str, int]:
+    return f"{writer.style.signs['¬']}({writer.bare(t.args[0])})", COMPARE
 
 
-def _einsum(pen: Pen, t: Term) -> tuple[str, int]:
+def _einsum(writer: Writer, t: Term) -> tuple[str, int]:
     (a, b), (x, y, out) = t.args, t.detail
     found = _as_matrices(x, y, out)
     if found is None:
-        return pen.style.call("einsum", [pen.bare(a), pen.bare(b)], t.detail), ATOM
+        return writer.style.call("einsum", [writer.bare(a), writer.bare(b)], t.detail), ATOM
     swapped, turn_first, turn_second, sign = found
     first, second = (b, a) if swapped else (a, b)
-    one = pen.style.signs["T"](pen.inside(first, PRODUCT)) if turn_first else pen.inside(first, PRODUCT)
-    other = pen.style.signs["T"](pen.inside(second, PRODUCT)) if turn_second else pen.inside(second, PRODUCT)
+    one = writer.style.signs["T"](writer.inside(first, PRODUCT)) if turn_first else writer.inside(first, PRODUCT)
+    other = writer.style.signs["T"](writer.inside(second, PRODUCT)) if turn_second else writer.inside(second, PRODUCT)
     if sign == "⊗":
-        return pen.style.signs["outer"](one, other), PRODUCT
-    return f"{one}{pen.style.signs['@' if sign == '@' else 'dot']}{other}", PRODUCT
+        return writer.style.signs["outer"](one, other), PRODUCT
+    return f"{one}{writer.style.signs['@' if sign == '@' else 'dot']}{other}", PRODUCT
 
 
 def _as_matrices(x: str, y: str, out: str) -> tuple[bool, bool, bool, str] | None:
@@ -141,17 +141,17 @@ def _as_matrices(x: str, y: str, out: str) -> tuple[bool, bool, bool, str] | Non
     return None
 
 
-def _function(pen: Pen, t: Term) -> tuple[str, int]:
-    return pen.call(t.detail, t)
+def _function(writer: Writer, t: Term) -> tuple[str, int]:
+    return writer.call(t.detail, t)
 
 
 def _named_call(name: str) -> Callable:
-    return lambda pen, t: pen.call(name, t, t.detail)
+    return lambda writer, t: writer.call(name, t, t.detail)
 
 
-_RULES: dict[str, Callable[[Pen, Term], tuple[str, int]]] = {
-    "variable": lambda pen, t: (pen.style.name(t.detail), ATOM),
-    "number": lambda pen, t: pen.style.number(t.detail),
+_RULES: dict[str, Callable[[Writer, Term], tuple[str, int]]] = {
+    "variable": lambda writer, t: (writer.style.name(t.detail), ATOM),
+    "number": lambda writer, t: writer.style.number(t.detail),
     "plus": _plus,
     "minus": _minus,
     "negative": _negative,
@@ -165,6 +165,8 @@ _RULES: dict[str, Callable[[Pen, Term], tuple[str, int]]] = {
     "function": _function,
     "softmax": _named_call("softmax"),
     "concatenate": _named_call("concat"),
-    "along": lambda pen, t: pen.call(t.detail[0], t, t.detail[1]),
-    "reduce": lambda pen, t: pen.call(t.detail[0], t, t.detail[1] if len(t.detail[1]) < len(t.args[0].shape) else ()),
+    "along": lambda writer, t: writer.call(t.detail[0], t, t.detail[1]),
+    "reduce": lambda writer, t: writer.call(
+        t.detail[0], t, t.detail[1] if len(t.detail[1]) < len(t.args[0].shape) else ()
+    ),
 }

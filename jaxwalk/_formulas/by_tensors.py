@@ -11,19 +11,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._optional import sympy
-from .entries.run import run_on_entries
+from .entries.interpreter import run_on_entries
 from .equations import Equation, Formulas
 from .layers import Step, backward_of, deltas_above, forward_of
+from .notation.common_subexpressions import written
 from .notation.latex import LATEX
 from .notation.names import Name, constant_name
 from .notation.numpy import numpy_style
-from .notation.repeats import written
 from .notation.text import TEXT
 from .symbols.formula import as_formula, check_count, named
-from .symbols.symbols import symbolic
-from .symbols.text import latex_of, text_of
-from .tensors.read import read_terms
-from .tensors.terms import Terms
+from .symbols.printer import latex_of, text_of
+from .symbols.sympy_arithmetic import symbolic
+from .tensors.builder import TermBuilder
+from .tensors.read_jaxpr import read_terms
 
 
 def by_entries(steps: Sequence[Step], count: int) -> Formulas:
@@ -90,7 +90,7 @@ def by_tensors(steps: Sequence[Step], inputs: Sequence[Name]) -> Formulas:
         return found
 
     for step in steps:
-        terms = Terms()
+        terms = TermBuilder()
         terms.constants = constants
         variable = lambda name, leaf, terms=terms: terms.variable(name, leaf.shape)
         leaves = jax.tree.leaves((step.weights, step.x))

@@ -13,20 +13,20 @@ import numpy as np
 from ..._jax import jaxprs, kinds, primitives
 from ..._jax.jaxprs import Closed, is_literal
 from . import read_windows
-from .primitive import Primitive
+from .builder import TermBuilder
+from .primitive_call import PrimitiveCall
 from .term import Term, is_number
-from .terms import Terms
 
 FOLDED = 1_000_000  # entries of a constant that is computed here
 
 
-def read_terms(terms: Terms, closed: Closed, args: Sequence[Term]) -> list[Term]:
+def read_terms(terms: TermBuilder, closed: Closed, args: Sequence[Term]) -> list[Term]:
     """The results of a jaxpr as terms of its inputs."""
     return _Reader(terms).jaxpr(closed, args)
 
 
 class _Reader:
-    def __init__(self, terms: Terms):
+    def __init__(self, terms: TermBuilder):
         self.terms = terms
         self.kind_of, self.name_of = kinds.kinds(), primitives.names()
 
@@ -59,7 +59,7 @@ class _Reader:
                 return found if isinstance(found, list) else [found]
         if kind is None and (constants := self.constants(eqn, args)) is not None:
             return constants
-        return [self.terms.make("primitive", args, shape, Primitive(eqn, i)) for i, shape in enumerate(shapes)]
+        return [self.terms.make("primitive", args, shape, PrimitiveCall(eqn, i)) for i, shape in enumerate(shapes)]
 
     def constants(self, eqn: Any, args: Sequence[Term]) -> list[Term] | None:
         """The results of a step that depends on no variable, computed."""
@@ -93,10 +93,10 @@ def _is_float(eqn: Any) -> bool:
 
 # Rules: (terms, equation, operands, shape of the result) -> a term, or None where there is no notation ------
 
-Rule = Callable[[Terms, Any, Sequence[Term], tuple[int, ...]], "Term | list[Term] | None"]
+Rule = Callable[[TermBuilder, Any, Sequence[Term], tuple[int, ...]], "Term | list[Term] | None"]
 
 
-def _same(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
+def _same(t: TermBuilder, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
     return list(args)
 
 
@@ -109,20 +109,20 @@ def _compare(sign: str) -> Rule:
 
 
 def _logical(name: str) -> Rule:
-    def rule(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
+    def rule(t: TermBuilder, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
         return t.each(name, args, shape) if eqn.outvars[0].aval.dtype == jnp.bool_ else None
 
     return rule
 
 
-def _div(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
+def _div(t: TermBuilder, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
     if not _is_float(eqn):
         return None
     mean = read_windows.mean_of_windows(t, args[0], args[1]) if args[0].shape == shape else None
     return t.divided(args[0], args[1], shape) if mean is None else mean
 
 
-def _max(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
+def _max(t: TermBuilder, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
     lowest = float("-inf")
     for one, other in (args, args[::-1]):
         if is_number(one, lowest) and other.shape == shape:  # type: ignore[arg-type]
@@ -130,7 +130,7 @@ def _max(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> An
     return t.each("function", args, shape, "max")
 
 
-def _convert(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
+def _convert(t: TermBuilder, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
     (x,), before, after = args, eqn.invars[0].aval.dtype, eqn.params["new_dtype"]
     if before == jnp.bool_ and after != jnp.bool_:
         return t.masked(t.number(Fraction(1)), x, shape)
@@ -139,7 +139,7 @@ def _convert(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -
     return None
 
 
-def _select_n(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
+def _select_n(t: TermBuilder, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
     which, *cases = args
     if eqn.invars[0].aval.dtype != jnp.bool_ or len(cases) != 2:
         return None
@@ -153,16 +153,16 @@ def _select_n(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) 
     return t.each("where", (which, yes, no), shape)
 
 
-def _clamp(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
+def _clamp(t: TermBuilder, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
     low, x, high = args
     return t.each("function", (t.each("function", (x, low), shape, "max"), high), shape, "min")
 
 
-def _integer_pow(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
+def _integer_pow(t: TermBuilder, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
     return t.power(args[0], eqn.params["y"], shape) if _is_float(eqn) or eqn.params["y"] > 0 else None
 
 
-def _broadcast_in_dim(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
+def _broadcast_in_dim(t: TermBuilder, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
     x, *more = args
     places = tuple(eqn.params["broadcast_dimensions"])
     if more:
@@ -174,12 +174,12 @@ def _broadcast_in_dim(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int
     return t.spread(t.expanded(x, new, ones), shape)
 
 
-def _reshape(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
+def _reshape(t: TermBuilder, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
     order = eqn.params.get("dimensions") if eqn.primitive is primitives.primitive("reshape") else None
     return t.reshaped(t.transposed(args[0], tuple(map(int, order))) if order else args[0], shape)
 
 
-def _transpose(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
+def _transpose(t: TermBuilder, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
     return t.transposed(args[0], tuple(int(i) for i in eqn.params["permutation"]))
 
 
@@ -187,25 +187,25 @@ def _reduce(kind: str) -> Rule:
     return lambda t, eqn, args, shape: t.reduced(kind, args[0], tuple(sorted(int(i) for i in eqn.params["axes"])))
 
 
-def _slice(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
+def _slice(t: TermBuilder, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
     p = eqn.params
     strides = p["strides"] or (1,) * len(shape)
     parts = tuple(map(tuple, np.array([p["start_indices"], p["limit_indices"], strides]).T.tolist()))
     return args[0] if args[0].shape == shape else t.make("slice", args, shape, parts)
 
 
-def _concatenate(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
+def _concatenate(t: TermBuilder, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
     return t.make("concatenate", args, shape, int(eqn.params["dimension"]))
 
 
 def _cumulative(name: str) -> Rule:
-    def rule(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
+    def rule(t: TermBuilder, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
         return None if eqn.params["reverse"] else t.make("along", args, shape, (name, int(eqn.params["axis"])))
 
     return rule
 
 
-def _dot_general(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
+def _dot_general(t: TermBuilder, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Any:
     x, y = args
     (over_x, over_y), (batch_x, batch_y) = eqn.params["dimension_numbers"]
     if not jnp.issubdtype(eqn.outvars[0].aval.dtype, jnp.floating):

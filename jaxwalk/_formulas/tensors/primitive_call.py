@@ -12,7 +12,7 @@ import numpy as np
 from ..._jax import jaxprs
 
 
-class Primitive:
+class PrimitiveCall:
     """A step without notation, and which of its results is meant. Two are equal if they are of one equation."""
 
     def __init__(self, eqn: Any, index: int):
@@ -32,7 +32,7 @@ class Primitive:
         return hash((id(self.eqn), self.index))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Primitive) and self.eqn is other.eqn and self.index == other.index
+        return isinstance(other, PrimitiveCall) and self.eqn is other.eqn and self.index == other.index
 
     def __call__(self, *arrays: Any) -> Any:
         """The result, by JAX."""

@@ -1,4 +1,4 @@
-"""Terms: formulas of whole tensors, as a graph of small records, and the rules that make them recognisable.
+"""TermBuilder: formulas of whole tensors, as a graph of small records, and the rules that make them recognisable.
 
 A term of shape () may stand where NumPy would broadcast it; `spread` marks a value that was broadcast, and is dropped
 where NumPy broadcasts by itself. Axes are counted from 0, as NumPy does.
@@ -16,11 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..entries.fractions import is_short, simplest
-from .recognise import conjugates, softmax_axes, softmax_back, softmax_in
+from .patterns import conjugates, softmax_axes, softmax_back, softmax_in
 from .term import Convolution, Term, is_number
 
 
-class Terms:
+class TermBuilder:
     """Makes terms; two that say the same are one object."""
 
     def __init__(self) -> None:
