@@ -12,7 +12,7 @@ import numpy as np
 from .._errors import ArgumentError
 from .notation.legend import legend
 from .notation.names import constant_name
-from .notation.numpy import NAMESPACE
+from .notation.numpy_functions import NAMESPACE
 
 
 class Equation(NamedTuple):

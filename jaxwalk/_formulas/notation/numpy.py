@@ -7,12 +7,8 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
-import jax
-import numpy as np
-
 from ..tensors.term import Term
 from .names import Name
-from .numpy_functions import conv, padded, pool
 from .writer import ATOM, PRODUCT, SUM, Style, Writer
 
 
@@ -86,23 +82,3 @@ def numpy_style(steps: list[Any]) -> Style:
             "primitive": _primitive,
         },
     )  # fmt: skip
-
-
-def _softmax(x: Any, axes: tuple[int, ...]) -> Any:
-    e = np.exp(x - np.max(x, axes, keepdims=True))
-    return e / np.sum(e, axes, keepdims=True)
-
-
-NAMESPACE = {
-    "np": np,
-    "softmax": _softmax,
-    "concat": np.concatenate,
-    "conv": conv,
-    "pool": pool,
-    "padded": padded,
-    "logistic": lambda x: 1 / (1 + np.exp(-x)),
-    "rsqrt": lambda x: 1 / np.sqrt(x),
-    "power": lambda x, n: x**n if n >= 0 else 1 / x**-n,
-    "erf": lambda x: np.asarray(jax.scipy.special.erf(x)),
-    "erfc": lambda x: np.asarray(jax.scipy.special.erfc(x)),
-}

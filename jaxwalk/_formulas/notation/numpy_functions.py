@@ -1,61 +1,30 @@
-"""Convolutions, pooling and padding in plain NumPy: what a recipe of formulas calls."""
+"""What the lines of a recipe call besides NumPy itself: convolutions, pooling, softmax."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import numpy as np
+
+from ..sliding_windows import padded, windows
 
 Pairs = Sequence[tuple[int, int]]
 
 
-def padded(
-    x: Any, axes: Sequence[int], padding: Pairs = (), input_dilation: Sequence[int] = (), value: float = 0
-) -> Any:
-    """`value` between the entries along axes, and around them; negative padding takes entries away."""
-    x = np.asarray(x, float) if np.asarray(x).dtype.kind in "biu" else np.asarray(x)
-    for i, axis in enumerate(axes):
-        (before, behind), apart = padding[i] if padding else (0, 0), input_dilation[i] if input_dilation else 1
-        x = np.moveaxis(x, axis, 0)
-        spread = np.full((max(apart * (len(x) - 1) + 1, 0) if len(x) else 0, *x.shape[1:]), value, x.dtype)
-        spread[::apart] = x
-        length = max(len(spread) + before + behind, 0)
-        result = np.full((length, *x.shape[1:]), value, x.dtype)
-        start, stop = max(before, 0), min(before + len(spread), length)
-        if stop > start:
-            result[start:stop] = spread[start - before : stop - before]
-        x = np.moveaxis(result, 0, axis)
-    return x
-
-
-def windows(x: Any, axes: Sequence[int], sizes: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Any:
-    """The windows of an array along axes; the places in a window are axes behind."""
-    reach = tuple(d * (n - 1) + 1 for d, n in zip(dilation, sizes, strict=True))
-    counts = [max(x.shape[axis] - r + 1, 0) for axis, r in zip(axes, reach, strict=True)]
-    if 0 in counts:  # NumPy has no windows of none
-        x = np.zeros([max(n, reach[axes.index(i)]) if i in axes else n for i, n in enumerate(x.shape)], x.dtype)
-    found = np.lib.stride_tricks.sliding_window_view(x, reach, tuple(axes))
-    for i, axis in enumerate(axes):
-        found = _every(_every(found, axis, stride[i], counts[i]), x.ndim + i, dilation[i])
-    return found
-
-
-def _every(x: Any, axis: int, step: int, stop: int | None = None) -> Any:
-    return x[(*[slice(None)] * axis, slice(None, stop, step))]
-
-
 def conv(
-    x: Any,
-    y: Any,
+    x: np.ndarray,
+    y: np.ndarray,
     letters: str,
     stride: Sequence[int] = (),
     padding: Pairs = (),
     dilation: Sequence[int] = (),
     input_dilation: Sequence[int] = (),
     groups: tuple[int, str] | None = None,
-) -> Any:
-    """y slid over x along the letters that x, y and the result share; `groups` cut an axis of x and one of y.
+) -> np.ndarray:
+    """Slides y over x along the letters that x, y and the result share; `groups` cut an axis of x and one of y.
 
     In the products, capitals are the places in a window, and G the group.
     """
@@ -76,8 +45,8 @@ def conv(
     return result.reshape(*result.shape[:i], count * result.shape[i + 1], *result.shape[i + 2 :])
 
 
-def _cut(x: Any, letters: str, letter: str, count: int) -> tuple[Any, str]:
-    """An axis cut into groups, G."""
+def _cut(x: np.ndarray, letters: str, letter: str, count: int) -> tuple[np.ndarray, str]:
+    """Cuts an axis into groups, G."""
     i, shape = letters.index(letter), np.shape(x)
     cut = np.reshape(x, (*shape[:i], count, shape[i] // count, *shape[i + 1 :]))
     return cut, letters.replace(letter, "G" + letter)
@@ -91,53 +60,55 @@ def pool(
     dilation: Sequence[int] = (),
     input_dilation: Sequence[int] = (),
     back: tuple[int, ...] | None = None,
-) -> Any:
-    """The max, min, sum or mean of each window; or, with the shape of what was pooled, what flows back to that."""
+) -> np.ndarray:
+    """Returns the max, min, sum or mean of each window; or, with the shape of what was pooled, what flows back to it.
+
+    What flows back to an entry is added up at its place; places are counted from 1, and 0 is the padding.
+    """
     *arrays, axes, sizes = args
-    ones = (1,) * len(axes)
-    stride, padding, dilation = stride or sizes, padding or ((0, 0),) * len(axes), dilation or ones
-    if back is not None and kind in ("sum", "avg"):
-        delta = arrays[0] / np.prod(sizes) if kind == "avg" else arrays[0]
-        return _handed_out(delta, back, axes, sizes, stride, padding, dilation)
+
+    def rows(x: Any, value: float = 0) -> np.ndarray:
+        found = padded(x, axes, padding, input_dilation, value)
+        found = windows(found, axes, sizes, stride or sizes, dilation or (1,) * len(axes))
+        return found.reshape(*found.shape[: -len(axes)], math.prod(sizes))
+
     neutral = {"max": -np.inf, "min": np.inf}.get(kind, 0)
-    x = padded(arrays[-1], axes, padding, input_dilation, neutral)
-    if back is not None:
-        return _to_the_first(kind, arrays[0], x, back, axes, sizes, stride, padding)
-    found = windows(x, axes, sizes, stride, dilation)
-    reduce = {"max": np.max, "min": np.min, "sum": np.sum, "avg": np.mean}[kind]
-    return reduce(found, tuple(range(x.ndim, found.ndim)))
+    if back is None:
+        return {"max": np.max, "min": np.min, "sum": np.sum, "avg": np.mean}[kind](rows(arrays[0], neutral), -1)
+    delta = np.asarray(arrays[0]) / (math.prod(sizes) if kind == "avg" else 1)
+    places = rows(np.arange(1, math.prod(back) + 1).reshape(back)).astype(int)
+    if kind in ("max", "min"):
+        places = _place_of_first(kind, rows(arrays[1], neutral), places)
+    result = np.zeros(1 + math.prod(back), delta.dtype)
+    np.add.at(result, places, delta[..., None])
+    return result[1:].reshape(back)
 
 
-def _handed_out(
-    delta: Any, shape: Sequence[int], axes: Any, sizes: Any, stride: Any, padding: Any, dilation: Any
-) -> Any:
-    """Each entry added to all places of its window."""
-    whole = list(shape)
-    for i, axis in enumerate(axes):
-        whole[axis] += sum(padding[i])
-    result = np.zeros(whole, np.asarray(delta).dtype)
-    for place in np.ndindex(*sizes):
-        index = [slice(None)] * len(whole)
-        for i, axis in enumerate(axes):
-            start = place[i] * dilation[i]
-            index[axis] = slice(start, start + stride[i] * (np.shape(delta)[axis] - 1) + 1, stride[i])
-        result[tuple(index)] += delta
-    return padded(result, axes, [(-a, -b) for a, b in padding])
-
-
-def _to_the_first(
-    kind: str, delta: Any, x: Any, shape: Sequence[int], axes: Any, sizes: Any, stride: Any, padding: Any
-) -> Any:
-    """Each entry added to the first place of its window that none later in it beats."""
+def _place_of_first(kind: str, rows: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Returns the place of the first entry of each window that none later in it beats."""
     holds = np.greater_equal if kind == "max" else np.less_equal
-    found = windows(x, axes, sizes, stride, (1,) * len(axes))
-    found = found.reshape(*found.shape[: x.ndim], np.prod(sizes, dtype=int))
-    numbers = np.arange(x.size).reshape(x.shape)
-    places = windows(numbers, axes, sizes, stride, (1,) * len(axes)).reshape(found.shape)
-    best, place = found[..., 0], places[..., 0]
-    for i in range(1, found.shape[-1]):
-        keeps = holds(best, found[..., i])
-        best, place = np.where(keeps, best, found[..., i]), np.where(keeps, place, places[..., i])
-    result = np.zeros(x.size, np.asarray(delta).dtype)
-    np.add.at(result, place.ravel(), np.ravel(delta))
-    return padded(result.reshape(x.shape), axes, [(-a, -b) for a, b in padding])
+    best, place = rows[..., 0], places[..., 0]
+    for i in range(1, rows.shape[-1]):
+        keeps = holds(best, rows[..., i])
+        best, place = np.where(keeps, best, rows[..., i]), np.where(keeps, place, places[..., i])
+    return place[..., None]
+
+
+def _softmax(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    e = np.exp(x - np.max(x, axes, keepdims=True))
+    return e / np.sum(e, axes, keepdims=True)
+
+
+NAMESPACE = {
+    "np": np,
+    "softmax": _softmax,
+    "concat": np.concatenate,
+    "conv": conv,
+    "pool": pool,
+    "padded": padded,
+    "logistic": lambda x: 1 / (1 + np.exp(-x)),
+    "rsqrt": lambda x: 1 / np.sqrt(x),
+    "power": lambda x, n: x**n if n >= 0 else 1 / x**-n,
+    "erf": lambda x: np.asarray(jax.scipy.special.erf(x)),
+    "erfc": lambda x: np.asarray(jax.scipy.special.erfc(x)),
+}

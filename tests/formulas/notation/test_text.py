@@ -8,7 +8,8 @@ from jax import lax
 
 from jaxwalk._formulas.notation.common_subexpressions import written
 from jaxwalk._formulas.notation.names import Name
-from jaxwalk._formulas.notation.numpy import NAMESPACE, numpy_style
+from jaxwalk._formulas.notation.numpy import numpy_style
+from jaxwalk._formulas.notation.numpy_functions import NAMESPACE
 from jaxwalk._formulas.notation.text import TEXT
 from jaxwalk._formulas.tensors.builder import TermBuilder
 from jaxwalk._formulas.tensors.read_jaxpr import read_terms
