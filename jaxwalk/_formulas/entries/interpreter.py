@@ -1,12 +1,9 @@
-"""Running a jaxpr on arrays of entries.
-
-What does not depend on them and is no float, an index say, is computed by JAX itself.
-"""
+"""Running a jaxpr on arrays of entries."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -15,14 +12,16 @@ import numpy as np
 from ..._errors import FormulaError
 from ..._jax import jaxprs, kinds, primitives
 from ..._jax.jaxprs import Closed, is_literal
-from ..._jax.origin import source_of
-from .arithmetic import Arithmetic, Refused, Unsupported, as_entries, holds_entries
-from .rearrange import MOVES, PLACES, Entries, moved
-from .rules import CALLS, LOGICAL, OF_INTEGERS, RULES, by_jax, call
+from ..._jax.types import type_of
+from .arithmetic import Arithmetic, EntryOperations, Unsupported, holds_entries
+from .rules import results_of
+
+if TYPE_CHECKING:
+    from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 
 
 def run_on_entries(closed: Closed, args: Sequence[Any], arithmetic: Arithmetic) -> list[Any]:
-    """The results of a jaxpr.
+    """Returns the results of a jaxpr.
 
     Arguments:
         closed: the jaxpr.
@@ -35,157 +34,133 @@ def run_on_entries(closed: Closed, args: Sequence[Any], arithmetic: Arithmetic) 
     Raises:
         FormulaError: an equation that a result needs cannot be run; it names the primitive and the source line.
     """
-    return _Run(arithmetic).jaxpr(closed, args, [True] * len(closed.jaxpr.outvars))
+    return _Interpreter(arithmetic).run(closed, args, [True] * len(closed.jaxpr.outvars))
 
 
-class _Run:
-    """One run: its arithmetic, how JAX's primitives are called, and how much was done."""
+def run_at_leaves(
+    fun: Callable[[list[Any]], Any],
+    leaves: Sequence[Any],
+    entries: Mapping[int, tuple[jax.ShapeDtypeStruct, Any]],
+    arithmetic: Arithmetic,
+) -> tuple[Any, list[Any]]:
+    """Runs a function of leaves on entries: where there are any, their type and they themselves are given by place.
+
+    Returns:
+        tuple: the structure of the results, and a value per result.
+    """
+
+    def flat(*tracers: Any) -> Any:
+        traced = dict(zip(entries, tracers, strict=True))
+        return fun([traced.get(i, leaf) for i, leaf in enumerate(leaves)])
+
+    closed, shapes = jaxprs.trace(flat, *(type for type, _ in entries.values()))
+    return jax.tree.structure(shapes), run_on_entries(closed, [value for _, value in entries.values()], arithmetic)
+
+
+class _Interpreter:
+    """Runs equations, and what they call, with one count of operations."""
 
     def __init__(self, arithmetic: Arithmetic):
-        self.arithmetic = arithmetic
+        self.ops = EntryOperations(arithmetic)
         self.kind_of, self.name_of = kinds.kinds(), primitives.names()
-        self.done = 0
-        self.at: Any = None  # the equation that is run
 
-    def count(self, operations: int) -> None:
-        self.done += operations
-        if self.arithmetic.steps is not None and self.done > self.arithmetic.steps:
-            raise FormulaError(self.arithmetic.too_many)
-
-    def jaxpr(self, closed: Closed, args: Sequence[Any], needed: Sequence[bool]) -> list[Any]:
+    def run(self, closed: Closed, args: Sequence[Any], needed: Sequence[bool]) -> list[Any]:
         jaxpr = closed.jaxpr
-        env: dict[Any, Any] = {}
-        for var, value in [*zip(jaxpr.constvars, closed.consts), *zip(jaxpr.invars, args, strict=True)]:
-            env[var] = self.value(value)
-        read = lambda v: self.literal(v) if is_literal(v) else env[v]
-        for eqn, used in _live(jaxpr, needed):
+        variables = zip([*jaxpr.constvars, *jaxpr.invars], [*closed.consts, *args], strict=True)
+        env: dict[Var, Any] = {v: self.ops.value(value) for v, value in variables}
+
+        def read(v: Var | Literal) -> Any:
+            return self.ops.value(jaxprs.literal_array(v)) if is_literal(v) else env[v]
+
+        for eqn, used in _needed_equations(jaxpr, needed):
             env.update(zip(eqn.outvars, self.equation(eqn, [read(v) for v in eqn.invars], used), strict=True))
         return [read(v) if n else None for v, n in zip(jaxpr.outvars, needed, strict=True)]
 
-    def literal(self, literal: Any) -> Any:
-        return self.value(jaxprs.literal_array(literal))
-
-    def value(self, value: Any) -> Any:
-        """A value as it is kept: floats as entries, all else as it is."""
-        if holds_entries(value) or jnp.issubdtype(value.dtype, jax.dtypes.extended):
-            return value
-        return as_entries(value, self.arithmetic) if jnp.issubdtype(value.dtype, jnp.inexact) else np.asarray(value)
-
-    def equation(self, eqn: Any, operands: list[Any], used: list[bool]) -> list[Any]:
+    def equation(self, eqn: JaxprEqn, operands: list[Any], used: list[bool]) -> list[Any]:
         try:
-            kind = self.kind_of(eqn)
-            if jaxprs.calls_a_jaxpr(eqn):
-                return call(self, eqn, operands, used)
+            kind = "jit" if jaxprs.calls_a_jaxpr(eqn) else self.kind_of(eqn)
             if kind == "custom_jvp" and primitives.is_bell(eqn):
-                self.at = eqn
-                return [self.map(self.arithmetic.operations["bell"], *operands)]
+                self.ops.eqn = eqn
+                return [self.ops.map(self.ops.operation("bell"), *operands)]
             if kind in CALLS:
                 return CALLS[kind](self, eqn, operands, used)
-            self.at = eqn
-            results = self.results(eqn, operands)
+            self.ops.eqn = eqn
+            results = results_of(self.ops, self.name_of(eqn), eqn, operands)
         except Unsupported as error:
-            raise FormulaError(self.refusal(eqn, error)) from None
-        return [self.settled(r, v.aval) for r, v in zip(results, eqn.outvars, strict=True)]
+            raise FormulaError(self.ops.refusal(eqn, error)) from None
+        return [self.ops.settled(r, type_of(v)) for r, v in zip(results, eqn.outvars, strict=True)]
 
-    def refusal(self, eqn: Any, error: Exception) -> str:
-        line = source_of(eqn)
-        met = f"`{eqn.primitive}`" + (f" ({line})" if line else "")
-        why = "it divides by zero" if isinstance(error, ZeroDivisionError) else str(error)
-        return self.arithmetic.refusal(met, why)
+    def call(self, eqn: JaxprEqn, operands: list[Any], used: list[bool]) -> list[Any]:
+        bodies = jaxprs.jaxprs_of(eqn)
+        if len(bodies) != 1 or len(bodies[0].jaxpr.invars) != len(operands):
+            raise Unsupported("what it calls could not be told")
+        return self.run(bodies[0], operands, used)
 
-    def apply(self, function: Callable, entries: Sequence[Any]) -> Any:
-        """One entry of a result."""
-        for entry in entries:
-            if isinstance(entry, Refused):
-                return entry
-        try:
-            result = function(*entries)
-            if self.arithmetic.inspect is not None:
-                self.arithmetic.inspect(result)
-            return result
-        except (Unsupported, ZeroDivisionError) as error:
-            if self.arithmetic.defers:
-                return Refused(self.refusal(self.at, error))
-            raise Unsupported(str(error)) from None
+    def scan(self, eqn: JaxprEqn, operands: list[Any], used: list[bool]) -> list[Any]:
+        (body,), parts = jaxprs.jaxprs_of(eqn), kinds.scan_parts(eqn)
+        consts, rest = operands[: parts.consts], operands[parts.consts :]
+        carry, xs = rest[: parts.carry], rest[parts.carry :]
+        rows: list[Any] = [None] * parts.length
+        order = range(parts.length)
+        needed = [True] * parts.carry + used[parts.carry :]
+        for i in reversed(order) if parts.options.get("reverse") else order:
+            outs = self.run(body, [*consts, *carry, *(x[i, ...] for x in xs)], needed)
+            carry, rows[i] = outs[: parts.carry], outs[parts.carry :]
+        stacked = zip(eqn.outvars[parts.carry :], used[parts.carry :], strict=True)
+        return [*carry, *(self.stacked([r[j] for r in rows], v) if u else None for j, (v, u) in enumerate(stacked))]
 
-    def results(self, eqn: Any, operands: list[Any]) -> list[Any]:
-        name = self.name_of(eqn)
-        if not any(map(holds_entries, operands)) and name != "convert":
-            return by_jax(eqn, operands)
-        if any(jnp.issubdtype(v.aval.dtype, jnp.complexfloating) for v in (*eqn.invars, *eqn.outvars)):
-            raise Unsupported("it is of complex numbers")
-        if name is None:
-            raise Unsupported("no rule is known for it")
-        if name in MOVES:
-            return self.moved(name, eqn, operands)
-        if name in RULES:
-            return RULES[name](self, eqn, *operands)
-        return [self.each(name, eqn, operands)]
+    def stacked(self, rows: Sequence[Any], v: Var) -> Any:
+        if not rows:
+            return self.ops.value(np.zeros(type_of(v).shape, type_of(v).dtype))
+        if any(map(holds_entries, rows)):
+            return np.stack([self.ops.entries(row) for row in rows])
+        return jnp.stack(rows) if hasattr(rows[0], "aval") else np.stack(rows)
 
-    def moved(self, name: str, eqn: Any, operands: list[Any]) -> list[Any]:
-        places = range(len(operands))[PLACES.get(name, slice(0, 0))]
-        if any(holds_entries(operands[i]) for i in places):
-            raise Unsupported("where it reads depends on a symbol; give indices as constants, by a lambda")
-        data = [x if i in places else as_entries(x, self.arithmetic) for i, x in enumerate(operands)]
-        return moved(name, eqn, data, self.outside)
+    def cond(self, eqn: JaxprEqn, operands: list[Any], used: list[bool]) -> list[Any]:
+        ops, (index, *args), branches = self.ops, operands, jaxprs.jaxprs_of(eqn)
+        if not holds_entries(index):
+            return self.run(branches[min(max(int(index), 0), len(branches) - 1)], args, used)
+        if len(branches) > 2:
+            raise Unsupported("which of its branches is taken depends on a symbol; use `jnp.where` or a `cond` of two")
+        index = ops.map(lambda e: ops.operation("gt")(e, ops.integer(0)), index)
+        results = [self.run(branch, args, used) for branch in branches]
+        select = lambda *cases: ops.arithmetic.select(index[()], cases)
+        joined = [ops.map(select, *cases) if u else None for u, *cases in zip(used, *results, strict=True)]
+        return [r if r is None else ops.settled(r, type_of(v)) for r, v in zip(joined, eqn.outvars, strict=True)]
 
-    def outside(self, number: Any) -> Any:
-        """What is read outside an array: by default a NaN."""
-        number = np.asarray(float("nan") if number is None else number)
-        return self.arithmetic.constant(number.item(), number.dtype)
+    def loop(self, eqn: JaxprEqn, operands: list[Any], used: list[bool]) -> list[Any]:
+        test, body, test_consts, body_consts = kinds.while_parts(eqn)
+        tested, rest = operands[:test_consts], operands[test_consts:]
+        consts, carry = rest[:body_consts], rest[body_consts:]
+        while True:
+            (again,) = self.run(test, [*tested, *carry], [True])
+            if holds_entries(again):
+                raise Unsupported("how often it runs depends on a symbol; use a `scan` of fixed length")
+            if not again:
+                return carry
+            self.ops.count(1)
+            carry = self.run(body, [*consts, *carry], [True] * len(carry))
 
-    def each(self, name: str, eqn: Any, operands: list[Any]) -> Entries:
-        """An operation entry by entry."""
-        dtype = eqn.invars[-1].aval.dtype
-        if name not in self.arithmetic.operations:
-            raise Unsupported("no rule is known for it")
-        if jnp.issubdtype(dtype, jnp.integer) and name not in OF_INTEGERS:
-            raise Unsupported("of integers that are symbols it has no rule; make them floats")
-        if name in LOGICAL and dtype != jnp.bool_:
-            raise Unsupported("it works on bits")
-        return self.map(self.arithmetic.operations[name], *operands)
-
-    def map(self, function: Callable, *operands: Any) -> Entries:
-        arrays = np.broadcast_arrays(*(as_entries(x, self.arithmetic) for x in operands))
-        result = np.empty(arrays[0].shape, object)
-        self.count(result.size)
-        for index in np.ndindex(result.shape):
-            result[index] = self.apply(function, [a[index] for a in arrays])
-        return result
-
-    def fold(self, name: str, rows: Sequence[Sequence[Any]], shape: Sequence[int]) -> Entries:
-        """For each row of entries one: their sum, product, maximum... An array of `shape`."""
-        function, result = self.arithmetic.operations[name], np.empty(len(rows), object)
-        self.count(sum(map(len, rows)))
-        for i, row in enumerate(rows):
-            result[i] = self.apply(function, row)
-        return result.reshape(shape)
-
-    def dot(self, pairs: Sequence[Sequence[tuple[Any, Any]]], shape: Sequence[int]) -> Entries:
-        self.count(sum(map(len, pairs)))
-        mul = self.arithmetic.operations["mul"]
-        return self.fold("sum", [[self.apply(mul, pair) for pair in row] for row in pairs], shape)
-
-    def settled(self, value: Any, aval: Any) -> Any:
-        """Integers and truth values that turn out to be known, as an ordinary array."""
-        if not hasattr(value, "dtype"):  # NumPy gives one entry of an array as the entry itself
-            value = np.array([value, None], object)[:1].reshape(())
-        if not holds_entries(value):
-            return self.value(value)
-        value = value if value.shape == aval.shape else np.broadcast_to(value, aval.shape)
-        if jnp.issubdtype(aval.dtype, jnp.inexact) or not all(map(self.arithmetic.is_known, value.flat)):
-            return value
-        kind = bool if aval.dtype == jnp.bool_ else int
-        return np.array([kind(entry) for entry in value.flat], aval.dtype).reshape(value.shape)
+    def name(self, eqn: JaxprEqn, operands: list[Any], used: list[bool]) -> list[Any]:
+        return operands
 
 
-def _live(jaxpr: Any, needed: Sequence[bool]) -> list[tuple[Any, list[bool]]]:
-    """The equations that a needed result depends on, in order, and which of their results are used."""
+CALLS: dict[str | None, Callable[[_Interpreter, JaxprEqn, list[Any], list[bool]], list[Any]]] = {
+    **dict.fromkeys(("jit", "checkpoint", "custom_jvp", "custom_vjp"), _Interpreter.call),
+    "scan": _Interpreter.scan,
+    "cond": _Interpreter.cond,
+    "while": _Interpreter.loop,
+    "name": _Interpreter.name,
+}
+
+
+def _needed_equations(jaxpr: Jaxpr, needed: Sequence[bool]) -> list[tuple[JaxprEqn, list[bool]]]:
+    """Returns the equations that a needed result depends on, in order, and which of their results are used."""
     wanted = {v for v, n in zip(jaxpr.outvars, needed, strict=True) if n and not is_literal(v)}
-    live = []
+    found = []
     for eqn in reversed(jaxpr.eqns):
         used = [v in wanted for v in eqn.outvars]
         if any(used):
             wanted.update(v for v in eqn.invars if not is_literal(v))
-            live.append((eqn, used))
-    return live[::-1]
+            found.append((eqn, used))
+    return found[::-1]

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from ..tensors.term import Term
-from .names import SUBSCRIPTS, SUPERSCRIPTS, Name, constant_name
+from .names import Name, constant_name, subscript, superscript
 from .writer import ATOM, CASE, PRODUCT, SUM, Style, Writer
 
 
@@ -26,7 +26,7 @@ def _number(value: Any) -> tuple[str, int]:
 
 def _subscript(axes: Any) -> str:
     axes = axes if isinstance(axes, tuple) else (axes,)
-    return ",".join(str(a).translate(SUBSCRIPTS) for a in axes)
+    return ",".join(map(subscript, axes))
 
 
 def _call(name: str, args: Sequence[str], detail: Any) -> str:
@@ -47,7 +47,7 @@ def _power(writer: Writer, t: Term) -> tuple[str, int]:
         base = (
             base if base.startswith("(") and t.args[0] not in writer.named else f"({base})" if len(base) > 1 else base
         )
-    return base + str(t.detail).translate(SUPERSCRIPTS), ATOM
+    return base + superscript(t.detail), ATOM
 
 
 def _masked(writer: Writer, t: Term) -> tuple[str, int]:

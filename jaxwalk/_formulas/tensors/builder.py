@@ -23,9 +23,9 @@ from .term import Convolution, Term, is_number
 class TermBuilder:
     """Makes terms; two that say the same are one object."""
 
-    def __init__(self) -> None:
+    def __init__(self, constants: list[Any] | None = None) -> None:
         self._known: dict[Any, Term] = {}
-        self.constants: list[Any] = []  # arrays that have no short way to be written
+        self.constants = [] if constants is None else constants  # arrays that have no short way to be written
         self.replaced: dict[Term, Term] = {}  # values that have a name of their own
 
     def make(self, op: str, args: Sequence[Term], shape: Sequence[int], detail: Any = None) -> Term:
