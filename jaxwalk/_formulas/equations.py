@@ -73,7 +73,8 @@ class Formulas(Sequence[Equation]):
 
         >>> import jax, jaxwalk as jw
         >>> square = jw.formulas(lambda w, x: w * x, lambda o, y: (o - y) ** 2, 2.0, 3.0, 1.0, grain="tensors")
-        >>> square.evaluate(2.0, 3.0, 1.0)["δW¹"]
+        >>> float(square.evaluate(2.0, 3.0, 1.0)["δW¹"])
+        30.0
         """
         if self.grain != "tensors":
             raise ArgumentError("`evaluate` runs the recipe of tensors; ask for them with `grain='tensors'`.")

@@ -31,12 +31,12 @@ class Layer(NamedTuple):
 
     @property
     def operands(self) -> list[tuple[Name, jax.ShapeDtypeStruct]]:
-        """The weights and the input by name."""
+        """Returns the weights and the input by name."""
         return list(zip([*self.weight_names, *self.x_names], jax.tree.leaves((self.weights, self.x)), strict=True))
 
     @property
     def deltas_above(self) -> list[tuple[Name, jax.ShapeDtypeStruct]]:
-        """The δ of the results by name; the derivative of the loss needs none."""
+        """Returns the δ of the results by name; the derivative of the loss needs none."""
         results = zip(self.result_names, jax.tree.leaves(self.result), strict=True)
         return [(_delta(name), leaf) for name, leaf in results if _is_float(leaf) and not self.is_loss]
 
@@ -90,7 +90,7 @@ def _weight_names(tree: Any, number: int) -> list[Name]:
 
 
 def _delta(name: Name) -> Name:
-    """Xⁱ → δⁱ."""
+    """Returns δⁱ of Xⁱ."""
     return name._replace(base="", delta=True)
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn
 
 Entries: TypeAlias = np.ndarray  # of dtype object
+Value: TypeAlias = np.ndarray  # entries, or an array of machine numbers
 
 
 class Unsupported(Exception):
@@ -95,14 +96,14 @@ class EntryOperations:
         number = np.asarray(float("nan") if number is None else number)
         return self.arithmetic.constant(number.item(), number.dtype)
 
-    def entries(self, value: Any) -> Entries:
+    def entries(self, value: Value) -> Entries:
         """Returns an array of machine numbers as entries."""
         if holds_entries(value):
             return value
         array = np.asarray(value)
         return entrywise(lambda number: self.arithmetic.constant(number.item(), array.dtype), array)
 
-    def value(self, value: Any) -> Any:
+    def value(self, value: Value) -> Value:
         """Returns a value as it is kept: floats as entries, all else as it is."""
         if holds_entries(value) or jnp.issubdtype(value.dtype, jax.dtypes.extended):
             return value
@@ -123,7 +124,7 @@ class EntryOperations:
                 return Refused(self.refusal(self.eqn, error))
             raise Unsupported(str(error)) from None
 
-    def map(self, function: Callable, *operands: Any) -> Entries:
+    def map(self, function: Callable, *operands: Value) -> Entries:
         arrays = np.broadcast_arrays(*map(self.entries, operands))
         self.count(arrays[0].size)
         return entrywise(lambda *entries: self.apply(function, entries), *arrays)
@@ -136,7 +137,7 @@ class EntryOperations:
             result[i] = self.apply(function, row)
         return result.reshape(shape)
 
-    def settled(self, value: Any, type: jax.ShapeDtypeStruct) -> Any:
+    def settled(self, value: Value, type: jax.ShapeDtypeStruct) -> Value:
         """Returns integers and truth values that turn out to be known as an ordinary array."""
         if not hasattr(value, "dtype"):  # NumPy gives one entry of an array as the entry itself
             value = np.array([value, None], object)[:1].reshape(())

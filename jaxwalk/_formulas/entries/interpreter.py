@@ -13,14 +13,14 @@ from ..._errors import FormulaError
 from ..._jax import jaxprs, kinds, primitives
 from ..._jax.jaxprs import Closed, is_literal
 from ..._jax.types import type_of
-from .arithmetic import Arithmetic, EntryOperations, Unsupported, holds_entries
+from .arithmetic import Arithmetic, EntryOperations, Unsupported, Value, holds_entries
 from .rules import results_of
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 
 
-def run_on_entries(closed: Closed, args: Sequence[Any], arithmetic: Arithmetic) -> list[Any]:
+def run_on_entries(closed: Closed, args: Sequence[Value], arithmetic: Arithmetic) -> list[Value]:
     """Returns the results of a jaxpr.
 
     Arguments:
@@ -40,9 +40,9 @@ def run_on_entries(closed: Closed, args: Sequence[Any], arithmetic: Arithmetic) 
 def run_at_leaves(
     fun: Callable[[list[Any]], Any],
     leaves: Sequence[Any],
-    entries: Mapping[int, tuple[jax.ShapeDtypeStruct, Any]],
+    entries: Mapping[int, tuple[jax.ShapeDtypeStruct, Value]],
     arithmetic: Arithmetic,
-) -> tuple[Any, list[Any]]:
+) -> tuple[Any, list[Value]]:
     """Runs a function of leaves on entries: where there are any, their type and they themselves are given by place.
 
     Returns:
@@ -64,19 +64,19 @@ class _Interpreter:
         self.ops = EntryOperations(arithmetic)
         self.kind_of, self.name_of = kinds.kinds(), primitives.names()
 
-    def run(self, closed: Closed, args: Sequence[Any], needed: Sequence[bool]) -> list[Any]:
+    def run(self, closed: Closed, args: Sequence[Value], needed: Sequence[bool]) -> list[Any]:
         jaxpr = closed.jaxpr
         variables = zip([*jaxpr.constvars, *jaxpr.invars], [*closed.consts, *args], strict=True)
-        env: dict[Var, Any] = {v: self.ops.value(value) for v, value in variables}
+        env: dict[Var, Value] = {v: self.ops.value(value) for v, value in variables}
 
-        def read(v: Var | Literal) -> Any:
+        def read(v: Var | Literal) -> Value:
             return self.ops.value(jaxprs.literal_array(v)) if is_literal(v) else env[v]
 
         for eqn, used in _needed_equations(jaxpr, needed):
             env.update(zip(eqn.outvars, self.equation(eqn, [read(v) for v in eqn.invars], used), strict=True))
         return [read(v) if n else None for v, n in zip(jaxpr.outvars, needed, strict=True)]
 
-    def equation(self, eqn: JaxprEqn, operands: list[Any], used: list[bool]) -> list[Any]:
+    def equation(self, eqn: JaxprEqn, operands: list[Value], used: list[bool]) -> list[Any]:
         try:
             kind = "jit" if jaxprs.calls_a_jaxpr(eqn) else self.kind_of(eqn)
             if kind == "custom_jvp" and primitives.is_bell(eqn):
@@ -90,13 +90,13 @@ class _Interpreter:
             raise FormulaError(self.ops.refusal(eqn, error)) from None
         return [self.ops.settled(r, type_of(v)) for r, v in zip(results, eqn.outvars, strict=True)]
 
-    def call(self, eqn: JaxprEqn, operands: list[Any], used: list[bool]) -> list[Any]:
+    def call(self, eqn: JaxprEqn, operands: list[Value], used: list[bool]) -> list[Any]:
         bodies = jaxprs.jaxprs_of(eqn)
         if len(bodies) != 1 or len(bodies[0].jaxpr.invars) != len(operands):
             raise Unsupported("what it calls could not be told")
         return self.run(bodies[0], operands, used)
 
-    def scan(self, eqn: JaxprEqn, operands: list[Any], used: list[bool]) -> list[Any]:
+    def scan(self, eqn: JaxprEqn, operands: list[Value], used: list[bool]) -> list[Any]:
         (body,), parts = jaxprs.jaxprs_of(eqn), kinds.scan_parts(eqn)
         consts, rest = operands[: parts.consts], operands[parts.consts :]
         carry, xs = rest[: parts.carry], rest[parts.carry :]
@@ -109,14 +109,14 @@ class _Interpreter:
         stacked = zip(eqn.outvars[parts.carry :], used[parts.carry :], strict=True)
         return [*carry, *(self.stacked([r[j] for r in rows], v) if u else None for j, (v, u) in enumerate(stacked))]
 
-    def stacked(self, rows: Sequence[Any], v: Var) -> Any:
+    def stacked(self, rows: Sequence[Value], v: Var) -> Value | jax.Array:
         if not rows:
             return self.ops.value(np.zeros(type_of(v).shape, type_of(v).dtype))
         if any(map(holds_entries, rows)):
             return np.stack([self.ops.entries(row) for row in rows])
         return jnp.stack(rows) if hasattr(rows[0], "aval") else np.stack(rows)
 
-    def cond(self, eqn: JaxprEqn, operands: list[Any], used: list[bool]) -> list[Any]:
+    def cond(self, eqn: JaxprEqn, operands: list[Value], used: list[bool]) -> list[Any]:
         ops, (index, *args), branches = self.ops, operands, jaxprs.jaxprs_of(eqn)
         if not holds_entries(index):
             return self.run(branches[min(max(int(index), 0), len(branches) - 1)], args, used)
@@ -128,7 +128,7 @@ class _Interpreter:
         joined = [ops.map(select, *cases) if u else None for u, *cases in zip(used, *results, strict=True)]
         return [r if r is None else ops.settled(r, type_of(v)) for r, v in zip(joined, eqn.outvars, strict=True)]
 
-    def loop(self, eqn: JaxprEqn, operands: list[Any], used: list[bool]) -> list[Any]:
+    def loop(self, eqn: JaxprEqn, operands: list[Value], used: list[bool]) -> list[Any]:
         test, body, test_consts, body_consts = kinds.while_parts(eqn)
         tested, rest = operands[:test_consts], operands[test_consts:]
         consts, carry = rest[:body_consts], rest[body_consts:]
@@ -141,11 +141,11 @@ class _Interpreter:
             self.ops.count(1)
             carry = self.run(body, [*consts, *carry], [True] * len(carry))
 
-    def name(self, eqn: JaxprEqn, operands: list[Any], used: list[bool]) -> list[Any]:
+    def name(self, eqn: JaxprEqn, operands: list[Value], used: list[bool]) -> list[Any]:
         return operands
 
 
-CALLS: dict[str | None, Callable[[_Interpreter, JaxprEqn, list[Any], list[bool]], list[Any]]] = {
+CALLS: dict[str | None, Callable[[_Interpreter, JaxprEqn, list[Value], list[bool]], list[Any]]] = {
     **dict.fromkeys(("jit", "checkpoint", "custom_jvp", "custom_vjp"), _Interpreter.call),
     "scan": _Interpreter.scan,
     "cond": _Interpreter.cond,

@@ -19,7 +19,7 @@ from jax import lax
 
 from ..._jax.types import type_of
 from ..sliding_windows import padded, windows
-from .arithmetic import Entries, EntryOperations, Unsupported, holds_entries
+from .arithmetic import Entries, EntryOperations, Unsupported, Value, holds_entries
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn
@@ -55,7 +55,7 @@ _BY_NUMPY: Mapping[str, Callable[..., Entries]] = {
 MOVES = {*_BY_NUMPY, *PLACES, "pad", "split", "tile", "stack", "unstack"} - {"scatter_add"}
 
 
-def moved(ops: EntryOperations, name: str, eqn: JaxprEqn, operands: Sequence[Any]) -> list[Entries]:
+def moved(ops: EntryOperations, name: str, eqn: JaxprEqn, operands: Sequence[Value]) -> list[Entries]:
     """Returns the results of a primitive that moves entries, whose name here is one of `MOVES`."""
     places = range(len(operands))[PLACES.get(name, slice(0, 0))]
     if any(holds_entries(operands[i]) for i in places):
@@ -85,7 +85,7 @@ def _numbered(arrays: Sequence[Entries], first: int = 0) -> list[np.ndarray]:
 # Those that combine entries: for each result, what is summed --------------------------------------------
 
 
-def scatter_added(eqn: JaxprEqn, operand: Entries, places: Any, updates: Entries) -> list[list[Any]]:
+def scatter_added(eqn: JaxprEqn, operand: Entries, places: Value, updates: Entries) -> list[list[Any]]:
     """Returns for each result of a scatter-add, in order, the operand's entry and the updates that are added to it."""
     # The derivative with respect to the updates reads, for each update, where it went; 0 if nowhere.
     (numbers,) = _numbered([operand], 1)

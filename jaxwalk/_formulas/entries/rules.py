@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -15,18 +15,18 @@ import numpy as np
 
 from ..._jax import jaxprs
 from ..._jax.types import type_of
-from .arithmetic import Entries, EntryOperations, Unsupported, holds_entries
+from .arithmetic import Entries, EntryOperations, Unsupported, Value, holds_entries
 from .rearrange import MOVES, convolved, moved, multiplied, places_in_windows, scatter_added
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn
 
-Rule: TypeAlias = Callable[..., list[Any]]
+Rule: TypeAlias = Callable[..., list[Value]]
 LOGICAL = ("bitwise_not", "bitwise_and", "bitwise_or", "bitwise_xor")
 OF_INTEGERS = {*"add add_any sub mul neg abs sign max min square eq ne lt le gt ge".split(), *LOGICAL}  # noqa: SIM905
 
 
-def results_of(ops: EntryOperations, name: str | None, eqn: JaxprEqn, operands: list[Any]) -> list[Any]:
+def results_of(ops: EntryOperations, name: str | None, eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
     """Computes an equation that calls no jaxpr; `name` is what its primitive is called here.
 
     What does not depend on entries and is no float, an index say, is computed by JAX itself.
@@ -49,16 +49,16 @@ def results_of(ops: EntryOperations, name: str | None, eqn: JaxprEqn, operands: 
     return [ops.map(operation, *operands)]
 
 
-def _by_jax(eqn: JaxprEqn, operands: Sequence[Any]) -> list[Any]:
+def _by_jax(eqn: JaxprEqn, operands: Sequence[Value]) -> list[Value]:
     with jax.ensure_compile_time_eval():
         return jaxprs.apply(eqn, [x if hasattr(x, "aval") else jnp.asarray(x) for x in operands])
 
 
-def _identity(ops: EntryOperations, eqn: JaxprEqn, *operands: Any) -> list[Any]:
+def _identity(ops: EntryOperations, eqn: JaxprEqn, *operands: Value) -> list[Value]:
     return list(operands)
 
 
-def _convert(ops: EntryOperations, eqn: JaxprEqn, x: Any) -> list[Any]:
+def _convert(ops: EntryOperations, eqn: JaxprEqn, x: Value) -> list[Value]:
     before, after = type_of(eqn.invars[0]).dtype, eqn.params["new_dtype"]
     if jnp.issubdtype(before, jnp.complexfloating) or jnp.issubdtype(after, jnp.complexfloating):
         raise Unsupported("it is of complex numbers")
@@ -74,7 +74,7 @@ def _convert(ops: EntryOperations, eqn: JaxprEqn, x: Any) -> list[Any]:
     return [x]
 
 
-def _select_n(ops: EntryOperations, eqn: JaxprEqn, which: Any, *cases: Any) -> list[Any]:
+def _select_n(ops: EntryOperations, eqn: JaxprEqn, which: Value, *cases: Value) -> list[Value]:
     if not holds_entries(which):
         which = np.broadcast_to(which, cases[0].shape).astype(int)
         return [np.take_along_axis(np.stack(list(map(ops.entries, cases))), which[None], 0)[0, ...]]
@@ -83,22 +83,22 @@ def _select_n(ops: EntryOperations, eqn: JaxprEqn, which: Any, *cases: Any) -> l
     return [ops.map(lambda w, *c: ops.arithmetic.select(w, c), which, *cases)]
 
 
-def _clamp(ops: EntryOperations, eqn: JaxprEqn, low: Any, x: Any, high: Any) -> list[Any]:
+def _clamp(ops: EntryOperations, eqn: JaxprEqn, low: Value, x: Value, high: Value) -> list[Value]:
     least, largest = ops.operation("min"), ops.operation("max")
     return [ops.map(lambda a, e, b: least(largest(e, a), b), low, x, high)]
 
 
-def _integer_pow(ops: EntryOperations, eqn: JaxprEqn, x: Entries) -> list[Any]:
+def _integer_pow(ops: EntryOperations, eqn: JaxprEqn, x: Entries) -> list[Value]:
     return [ops.map(lambda e: ops.operation("integer_pow")(e, eqn.params["y"]), x)]
 
 
-def _round(ops: EntryOperations, eqn: JaxprEqn, x: Entries) -> list[Any]:
+def _round(ops: EntryOperations, eqn: JaxprEqn, x: Entries) -> list[Value]:
     to_even = int(eqn.params["rounding_method"]) == 1
     return [ops.map(lambda e: ops.operation("round")(e, to_even), x)]
 
 
 def _reduction(name: str) -> Rule:
-    def rule(ops: EntryOperations, eqn: JaxprEqn, x: Entries) -> list[Any]:
+    def rule(ops: EntryOperations, eqn: JaxprEqn, x: Entries) -> list[Value]:
         axes = eqn.params["axes"]
         kept = [i for i in range(x.ndim) if i not in axes]
         shape = [x.shape[i] for i in kept]
@@ -111,7 +111,7 @@ def _reduction(name: str) -> Rule:
 
 
 def _cumulative(name: str) -> Rule:
-    def rule(ops: EntryOperations, eqn: JaxprEqn, x: Entries) -> list[Any]:
+    def rule(ops: EntryOperations, eqn: JaxprEqn, x: Entries) -> list[Value]:
         along = np.moveaxis(x, eqn.params["axis"], -1)
         along = along[..., ::-1] if eqn.params["reverse"] else along
         parts = [along[i][: j + 1] for i in np.ndindex(along.shape[:-1]) for j in range(along.shape[-1])]
@@ -121,18 +121,18 @@ def _cumulative(name: str) -> Rule:
     return rule
 
 
-def _dot_general(ops: EntryOperations, eqn: JaxprEqn, a: Any, b: Any) -> list[Any]:
+def _dot_general(ops: EntryOperations, eqn: JaxprEqn, a: Value, b: Value) -> list[Value]:
     ((over, _), _) = eqn.params["dimension_numbers"]
     return _sums_of_products(ops, eqn, multiplied, math.prod(a.shape[i] for i in over), a, b)
 
 
-def _conv(ops: EntryOperations, eqn: JaxprEqn, image: Any, kernel: Any) -> list[Any]:
+def _conv(ops: EntryOperations, eqn: JaxprEqn, image: Value, kernel: Value) -> list[Value]:
     return _sums_of_products(ops, eqn, convolved, kernel.size, image, kernel)
 
 
 def _sums_of_products(
-    ops: EntryOperations, eqn: JaxprEqn, pairs_of: Callable, length: int, a: Any, b: Any
-) -> list[Any]:
+    ops: EntryOperations, eqn: JaxprEqn, pairs_of: Callable, length: int, a: Value, b: Value
+) -> list[Value]:
     """Computes sums of at most `length` products, whose factors `pairs_of` tells for each result."""
     shape, times = type_of(eqn.outvars[0]).shape, ops.operation("mul")
     ops.count(math.prod(shape) * length)  # before they are made
@@ -141,14 +141,14 @@ def _sums_of_products(
     return [ops.fold("sum", [[ops.apply(times, pair) for pair in row] for row in pairs], shape)]
 
 
-def _scatter_add(ops: EntryOperations, eqn: JaxprEqn, operand: Any, places: Any, updates: Any) -> list[Any]:
+def _scatter_add(ops: EntryOperations, eqn: JaxprEqn, operand: Value, places: Value, updates: Value) -> list[Value]:
     if holds_entries(places):
         raise Unsupported("where it writes depends on a symbol; give indices as constants, by a lambda")
     return [ops.fold("sum", scatter_added(eqn, ops.entries(operand), places, ops.entries(updates)), operand.shape)]
 
 
 def _window(name: str) -> Rule:
-    def rule(ops: EntryOperations, eqn: JaxprEqn, x: Entries) -> list[Any]:
+    def rule(ops: EntryOperations, eqn: JaxprEqn, x: Entries) -> list[Value]:
         places, flat = places_in_windows(eqn, x.shape), x.ravel()
         rows = [flat[row[row >= 0]] for row in places.reshape(-1, places.shape[-1])]
         if name != "sum" and not all(map(len, rows)):
@@ -158,7 +158,7 @@ def _window(name: str) -> Rule:
     return rule
 
 
-def _select_and_scatter_add(ops: EntryOperations, eqn: JaxprEqn, source: Any, x: Any) -> list[Any]:
+def _select_and_scatter_add(ops: EntryOperations, eqn: JaxprEqn, source: Value, x: Value) -> list[Value]:
     """Computes what flows back through a pooling: to the first entry of each window than which none is larger."""
     flat, zero, both = ops.entries(x).ravel(), ops.integer(0), ops.operation("and")
     later, earlier = ("ge", "gt") if str(eqn.params["select_prim"]) == "ge" else ("le", "lt")
@@ -175,7 +175,7 @@ def _select_and_scatter_add(ops: EntryOperations, eqn: JaxprEqn, source: Any, x:
 
 
 def _index_of(best: Callable) -> Rule:
-    def rule(ops: EntryOperations, eqn: JaxprEqn, x: Entries) -> list[Any]:
+    def rule(ops: EntryOperations, eqn: JaxprEqn, x: Entries) -> list[Value]:
         _check_known(ops, x)
         (axis,) = eqn.params["axes"]
         return [np.asarray(best(x, axis), eqn.params["index_dtype"])]
@@ -183,7 +183,7 @@ def _index_of(best: Callable) -> Rule:
     return rule
 
 
-def _sort(ops: EntryOperations, eqn: JaxprEqn, *operands: Any) -> list[Any]:
+def _sort(ops: EntryOperations, eqn: JaxprEqn, *operands: Value) -> list[Value]:
     axis, keys = eqn.params["dimension"], operands[: eqn.params["num_keys"]]
     order = np.indices(operands[0].shape)[axis]
     for key in reversed(keys):
@@ -193,7 +193,7 @@ def _sort(ops: EntryOperations, eqn: JaxprEqn, *operands: Any) -> list[Any]:
     return [np.take_along_axis(x, order, axis) for x in operands]
 
 
-def _check_known(ops: EntryOperations, x: Any) -> None:
+def _check_known(ops: EntryOperations, x: Value) -> None:
     if holds_entries(x) and not all(map(ops.arithmetic.is_known, x.flat)):
         raise Unsupported("the order of symbols is not known")
 

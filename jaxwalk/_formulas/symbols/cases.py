@@ -18,13 +18,13 @@ def cases(*pairs: tuple[Any, Any]) -> sympy.Basic:
     return sympy.Basic.__new__(sympy.Piecewise, *made)
 
 
-def branches_of(entry: Any) -> Sequence[tuple[Any, Any]]:
+def branches_of(entry: sympy.Basic) -> Sequence[tuple[Any, Any]]:
     """Returns the (value, condition) of each case; of what is no cases, nothing."""
     args: Any = entry.args if isinstance(entry, sympy.Piecewise) else ()
     return args
 
 
-def rebuilt(node: Any, args: Sequence[Any]) -> Any:
+def rebuilt(node: sympy.Basic, args: Sequence[Any]) -> Any:
     """Returns a node with other arguments, as it is written: no condition is decided, no cases are joined."""
     if tuple(args) == node.args:
         return node
@@ -37,11 +37,11 @@ def rebuilt(node: Any, args: Sequence[Any]) -> Any:
     return node.func(*args)
 
 
-def replaced(node: Any, to: dict[sympy.Basic, Any]) -> Any:
+def replaced(node: sympy.Basic, to: dict[sympy.Basic, Any]) -> Any:
     """Returns an expression with parts replaced, each different part once."""
     done = dict(to)
 
-    def replace(part: Any) -> Any:
+    def replace(part: sympy.Basic) -> Any:
         if part not in done:
             done[part] = rebuilt(part, [replace(a) for a in part.args]) if part.args else part
         return done[part]
@@ -49,7 +49,7 @@ def replaced(node: Any, to: dict[sympy.Basic, Any]) -> Any:
     return replace(node)
 
 
-def select(which: Any, values: Sequence[Any]) -> Any:
+def select(which: Any, values: Sequence[sympy.Basic]) -> sympy.Basic:
     """Returns `values[which]`: cases, if that is not known."""
     if which in (sympy.true, sympy.false):
         return values[which == sympy.true]
@@ -65,7 +65,7 @@ def select(which: Any, values: Sequence[Any]) -> Any:
     return cases(*((v, sympy.Eq(which, i, evaluate=False)) for i, v in enumerate(values[:last])), (values[last], True))
 
 
-def truth(entry: Any) -> Any:
+def truth(entry: sympy.Basic) -> sympy.Basic:
     """Returns a condition as it is; of the number that one was made into, the condition."""
     branches = branches_of(entry)
     values = [value for value, _ in branches]
@@ -74,7 +74,7 @@ def truth(entry: Any) -> Any:
     return sympy.Not(branches[0][1]) if values == [0, 1] else entry
 
 
-def _within(entry: Any, condition: Any, holds: bool) -> Any:
+def _within(entry: sympy.Basic, condition: sympy.Basic, holds: bool) -> sympy.Basic:
     """Returns what an entry is inside a case: of its own cases under the same condition, the one that applies."""
     branches = branches_of(entry)
     return branches[not holds][0] if len(branches) == 2 and branches[0][1] == condition else entry
@@ -105,7 +105,7 @@ def comparison(name: str) -> Callable:
     return compare
 
 
-def _holding(piecewise: Any, test: Callable) -> Any:
+def _holding(piecewise: sympy.Piecewise, test: Callable) -> Any:
     """Returns the condition under which cases of numbers are such that a test holds."""
     earlier, found = [], []
     for value, condition in branches_of(piecewise):
@@ -115,7 +115,7 @@ def _holding(piecewise: Any, test: Callable) -> Any:
     return sympy.Or(*found)
 
 
-def _attained(a: Any, b: Any) -> Any:
+def _attained(a: sympy.Basic, b: sympy.Basic) -> Any:
     """Returns the condition that a is the maximum b of several, one of them a: that no other is larger."""
     for one, extreme in ((a, b), (b, a)):
         if isinstance(extreme, (sympy.Max, sympy.Min)):
@@ -146,7 +146,7 @@ def extreme_of(name: str) -> Callable:
 PRINTABLE = 20_000  # parts of a formula
 
 
-def check_length(expression: Any, sizes: dict[sympy.Basic, int]) -> None:
+def check_length(expression: sympy.Basic, sizes: dict[sympy.Basic, int]) -> None:
     """Refuses an expression that is too long to print. `sizes` holds those that are known.
 
     Each part counts as often as it is written. What a function uses twice is written twice, so that some functions

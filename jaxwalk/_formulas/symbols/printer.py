@@ -13,6 +13,7 @@ from sympy.printing.str import StrPrinter
 
 from ..entries.arithmetic import Entries
 from ..notation.names import superscript
+from .cases import branches_of
 
 
 def text_of(expression: Any, known: Mapping[str, Entries]) -> str:
@@ -20,7 +21,7 @@ def text_of(expression: Any, known: Mapping[str, Entries]) -> str:
     return _of(expression, known, _PRINTER.doprint, "({})")
 
 
-def latex_of(expression: Any, symbols: Mapping[Any, str], known: Mapping[str, Entries]) -> str:
+def latex_of(expression: Any, symbols: Mapping[sympy.Basic, str], known: Mapping[str, Entries]) -> str:
     """Returns an expression as LaTeX; `symbols` says how each symbol is set."""
     for array in known.values():
         if _flat(array) == _flat(expression):  # the name of its first entry, less the subscript
@@ -47,11 +48,11 @@ def _flat(array: Any) -> list[Any]:
 class _Printer(StrPrinter):
     """Writes X²₁ for X__2_1, "a if X ≥ 0 else 0" for cases, superscripts for powers."""
 
-    def _print_Symbol(self, expr: Any) -> str:
+    def _print_Symbol(self, expr: sympy.Symbol) -> str:
         return str(pretty_symbol(expr.name))
 
-    def _print_Piecewise(self, expr: Any) -> str:
-        *pairs, (last, _) = expr.args
+    def _print_Piecewise(self, expr: sympy.Piecewise) -> str:
+        *pairs, (last, _) = branches_of(expr)
         grouped = lambda e: f"({self._print(e)})" if e.is_Piecewise else self._print(e)
         parts = [f"{grouped(e)} if {self._print(c)}" for e, c in pairs]
         return f"{' else '.join(parts)} else {grouped(last)}"
@@ -60,19 +61,19 @@ class _Printer(StrPrinter):
         sign = {"==": "=", "!=": "≠", "<=": "≤", ">=": "≥"}.get(expr.rel_op, expr.rel_op)
         return f"{self._print(expr.lhs)} {sign} {self._print(expr.rhs)}"
 
-    def _print_And(self, expr: Any) -> str:
+    def _print_And(self, expr: sympy.And) -> str:
         return " and ".join(self._grouped(a) for a in expr.args)
 
-    def _print_Or(self, expr: Any) -> str:
+    def _print_Or(self, expr: sympy.Or) -> str:
         return " or ".join(self._grouped(a) for a in expr.args)
 
-    def _print_Not(self, expr: Any) -> str:
+    def _print_Not(self, expr: sympy.Not) -> str:
         return f"not ({self._print(expr.args[0])})"
 
     def _grouped(self, expr: Any) -> str:
         return f"({self._print(expr)})" if expr.is_Boolean and not expr.is_Relational else self._print(expr)
 
-    def _print_Abs(self, expr: Any) -> str:
+    def _print_Abs(self, expr: sympy.Abs) -> str:
         return f"|{self._print(expr.args[0])}|"
 
     def _print_Pow(self, expr: Any, rational: bool = False) -> str:
@@ -83,7 +84,7 @@ class _Printer(StrPrinter):
             base = f"({base})"
         return base + superscript(expr.exp)
 
-    def _print_Mul(self, expr: Any) -> str:
+    def _print_Mul(self, expr: sympy.Mul) -> str:
         cases = {c: sympy.Symbol(f"({self._print(c)})") for c in expr.args if c.is_Piecewise}
         if cases:
             return super()._print_Mul(expr.xreplace(cases))

@@ -21,7 +21,7 @@ def as_formula(result: Any) -> Any:
     return sympy.ImmutableDenseNDimArray(flat, entries.shape) if entries.ndim else flat[0]
 
 
-def tidied(expression: Any) -> Any:
+def tidied(expression: sympy.Basic) -> sympy.Basic:
     """Returns the same expression, read more easily.
 
     Raises:
@@ -39,16 +39,16 @@ class _Tidy:
     """One pass over an expression, each different part once."""
 
     def __init__(self) -> None:
-        self.done: dict[Any, Any] = {}
+        self.done: dict[sympy.Basic, Any] = {}
 
-    def __call__(self, node: Any) -> Any:
+    def __call__(self, node: sympy.Basic) -> Any:
         if not node.args:
             return node
         if node not in self.done:
             self.done[node] = self.part(node)
         return self.done[node]
 
-    def part(self, node: Any) -> Any:
+    def part(self, node: sympy.Basic) -> Any:
         args = [self(a) for a in node.args]
         if isinstance(node, sympy.Piecewise):
             return _merged([_settled(e, c, node) for e, c in args])
@@ -94,27 +94,26 @@ def _joined(node: Any) -> Any:
 
 def _conjugates(node: Any) -> Any:
     """Writes (1 - a) (1 + a) as 1 - a²."""
-    if not isinstance(node, sympy.Mul):
-        return node
-    for arg in node.args:
-        if isinstance(arg, sympy.Add) and len(arg.args) == 2 and arg.args[0] == 1:
+    factors: tuple[Any, ...] = node.args if node.is_Mul else ()
+    for arg in factors:
+        if arg.is_Add and len(arg.args) == 2 and arg.args[0] == 1:
             other = 1 - arg.args[1]
-            if other in node.args and other != arg:
-                return sympy.Mul(1 - arg.args[1] ** 2, *(a for a in node.args if a not in (arg, other)))
+            if other in factors and other != arg:
+                return sympy.Mul(1 - arg.args[1] ** 2, *(a for a in factors if a not in (arg, other)))
     return node
 
 
-def _by_three_cases(node: Any) -> Any:
+def _by_three_cases(node: sympy.Basic) -> Any:
     """Writes cases that all depend on how the same two values compare as cases of this: a > b, a = b, a < b.
 
     As JAX writes the derivative of a maximum: (1 if a ≥ b else 0) / (2 if b ≥ a else 1). None if there are none.
     """
     parts = list(node.atoms(sympy.Piecewise))
-    conditions = [c for p in parts for _, c in p.args if c not in (True, sympy.true)]
+    conditions = [c for p in parts for _, c in branches_of(p) if c not in (True, sympy.true)]
     atoms = {r for c in conditions for r in c.atoms(Relational)}
     if len(parts) < 2 or len(atoms) < 2 or len({frozenset((r.lhs, r.rhs)) for r in atoms}) != 1:
         return None
-    if any(v.has(sympy.Piecewise) for p in parts for v, _ in p.args):
+    if any(v.has(sympy.Piecewise) for p in parts for v, _ in branches_of(p)):
         return None
     first = min(atoms, key=sympy.default_sort_key)
     a, b = (first.rhs, first.lhs) if first.lhs.is_number else (first.lhs, first.rhs)
@@ -131,15 +130,15 @@ def _by_three_cases(node: Any) -> Any:
     return _merged([(first, relation(a, b, evaluate=False)), (rest, sympy.true)])
 
 
-def _holds(relation: Any, a: Any, sign: int) -> bool:
+def _holds(relation: Any, a: sympy.Basic, sign: int) -> bool:
     """Tells whether a relation of a and b holds where a - b has a sign."""
     outcomes = {"==": (0,), "!=": (1, -1), ">": (1,), ">=": (0, 1), "<": (-1,), "<=": (-1, 0)}
     return (sign if relation.lhs == a else -sign) in outcomes[relation.rel_op]
 
 
-def _chosen(piecewise: Any, values: dict[Any, bool]) -> Any:
+def _chosen(piecewise: sympy.Piecewise, values: dict[Relational, bool]) -> Any:
     to = {r: sympy.true if v else sympy.false for r, v in values.items()}
-    for value, condition in piecewise.args:
+    for value, condition in branches_of(piecewise):
         if condition in (True, sympy.true) or condition.xreplace(to) == sympy.true:
             return value
     raise AssertionError(piecewise)  # the last case always holds
