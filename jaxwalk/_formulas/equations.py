@@ -130,3 +130,4 @@ def _notes(equations: Iterable[Equation], constants: Sequence[Any]) -> Iterator[
 
 
 Equation.__module__ = Formulas.__module__ = "jaxwalk"
+__test__ = {"Formulas.evaluate": Formulas.evaluate}  # doctest takes only classes whose __module__ is this one
