@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +12,7 @@ import numpy as np
 from .._errors import ArgumentError
 from .notation.legend import legend
 from .notation.names import constant_name
-from .notation.numpy import NAMESPACE
+from .notation.numpy_functions import NAMESPACE
 
 
 class Equation(NamedTuple):
@@ -69,7 +69,13 @@ class Formulas(Sequence[Equation]):
         return "\n".join(e.recipe for e in self if e.recipe)
 
     def evaluate(self, params: Any, x: Any, y: Any) -> dict[str, np.ndarray]:
-        """Runs the recipe, with NumPy, at numbers: every named value by its name, "X²", "Loss", "δ²", "δW²"."""
+        """Runs the recipe, with NumPy, at numbers. Returns every value by its name, "X²", "Loss", "δ²", "δW²".
+
+        >>> import jax, jaxwalk as jw
+        >>> square = jw.formulas(lambda w, x: w * x, lambda o, y: (o - y) ** 2, 2.0, 3.0, 1.0, grain="tensors")
+        >>> float(square.evaluate(2.0, 3.0, 1.0)["δW¹"])
+        30.0
+        """
         if self.grain != "tensors":
             raise ArgumentError("`evaluate` runs the recipe of tensors; ask for them with `grain='tensors'`.")
         values = {**NAMESPACE, **self._parts}
@@ -83,7 +89,7 @@ class Formulas(Sequence[Equation]):
         return "\n".join(self._lines())
 
     def _groups(self) -> Iterator[tuple[str, list[Equation], dict[str, tuple[str, str]]]]:
-        """What is read together: a layer, or its part of the backward pass, and the names that its formulas use."""
+        """Yields what is read together: a layer, or its part of the backward pass, and the names its formulas use."""
         for (layer, _), group in itertools.groupby(self, lambda e: (e.layer, e.name.startswith("δ"))):
             equations = list(group)
             yield layer, equations, {n: (t, l) for e in equations for n, t, l in e.where}
@@ -97,14 +103,13 @@ class Formulas(Sequence[Equation]):
                 previous = layer
             for i, (name, (text, _)) in enumerate(sorted(where.items())):
                 yield f"{' ' * width}    {'where' if i == 0 else '  and'} {name} = {text}"
-        if notes := _notes(self, self._parts.get("shown", ())):
-            yield ""
-            yield from notes
+        notes = list(_notes(self, self._parts.get("shown", ())))
+        yield from ["", *notes] if notes else []
 
     def _repr_latex_(self) -> str:
         rows = []
         for layer, equations, where in self._groups():
-            start = rf"\mathrm{{{_upright(layer)}}}"
+            start = r"\mathrm{" + layer.replace("_", r"\_") + "}"
             for e in equations:
                 rows.append(rf"{start}\quad {e.name_latex} &= {e.latex}")
                 start = ""
@@ -112,14 +117,17 @@ class Formulas(Sequence[Equation]):
         return "$$\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}$$"
 
 
-def _upright(text: str) -> str:
-    return text.replace("_", r"\_")
+def all_text(equations: Iterable[Equation]) -> str:
+    """Returns everything that is printed of equations, but for their names."""
+    return " ".join(t for e in equations for t in (e.text, *(w[1] for w in e.where)))
 
 
-def _notes(equations: Sequence[Equation], constants: Sequence[Any]) -> list[str]:
-    """What a reader of the signs must know."""
-    everything = " ".join(t for e in equations for t in (e.text, *(w[1] for w in e.where)))
-    lines = list(legend(everything))
+def _notes(equations: Iterable[Equation], constants: Sequence[Any]) -> Iterator[str]:
+    """Yields what a reader of the signs must know."""
+    yield from legend(all_text(equations))
     for i, c in enumerate(constants, 1):
-        lines.append(f"{constant_name(i)} is a constant of the function: {c.dtype} of shape {tuple(c.shape)}.")
-    return lines
+        yield f"{constant_name(i)} is a constant of the function: {c.dtype} of shape {tuple(c.shape)}."
+
+
+Equation.__module__ = Formulas.__module__ = "jaxwalk"
+__test__ = {"Formulas.evaluate": Formulas.evaluate}  # doctest takes only classes whose __module__ is this one

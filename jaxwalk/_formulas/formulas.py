@@ -9,9 +9,9 @@ import jax
 
 from .._errors import ArgumentError, FormulaError, shown
 from .._optional import sympy
+from .by_tensors import by_tensors
 from .equations import Formulas
-from .grains import by_entries, by_tensors
-from .layers import in_order_of, steps_of, struct
+from .layers import layers_of, struct
 
 SMALL = 40  # symbols of a chain that is shown entry by entry if nothing else is asked for
 
@@ -19,7 +19,7 @@ SMALL = 40  # symbols of a chain that is shown entry by entry if nothing else is
 def formulas(
     model: Callable[[Any, Any], Any], loss: Callable[[Any, Any], Any], *shapes: Any, grain: str | None = None
 ) -> Formulas:
-    """The formulas of a chain of layers, as a textbook shows them: L1 ... Ln, the loss, then δⁿ⁺¹ ... δ¹.
+    """Returns the formulas of a chain of layers, as a textbook shows them: L1 ... Ln, the loss, then δⁿ⁺¹ ... δ¹.
 
     Each δ is written in terms of the one above it, read off what JAX computes for the derivative of that layer:
     δ² = δ³ W²ᵀ. Xⁱ is the input of layer i, Wⁱ its weights, δⁱ = ∂Loss/∂Xⁱ, δWⁱ = ∂Loss/∂Wⁱ; weights that have names
@@ -64,12 +64,17 @@ def formulas(
     if grain not in (None, "entries", "tensors"):
         raise ArgumentError(f"`grain` is {shown(grain)}; it must be 'entries', 'tensors', or None.")
     params, x, y = (jax.tree.map(struct, s) for s in shapes)
-    steps = list(steps_of(model, loss, params, x, y))
-    count = sum(leaf.size for step in steps for leaf in jax.tree.leaves((step.weights, step.x)))
+    layers = list(layers_of(model, loss, params, x, y))
+    count = sum(leaf.size for layer in layers for _, leaf in layer.operands)
     if grain is None:
         grain = "entries" if count <= SMALL and _has_sympy() else "tensors"
-    inputs = [n for s in steps[:-1] for n in s.weight_names] + steps[0].x_names + steps[-1].weight_names
-    return by_entries(steps, count) if grain == "entries" else by_tensors(steps, in_order_of(params, steps, inputs))
+    if grain == "entries":
+        sympy()  # or an error that says how to install it
+        from .by_entries import by_entries  # imports SymPy, which is slow and may be missing
+
+        return by_entries(layers, count)
+    names = {id(leaf): name for layer in layers for name, leaf in layer.operands}
+    return by_tensors(layers, [names[id(leaf)] for leaf in jax.tree.leaves((params, x, y))])
 
 
 def _has_sympy() -> bool:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+if TYPE_CHECKING:
+    from jax.extend.core import Literal, Var
+
+
+def type_of(v: Var | Literal) -> jax.ShapeDtypeStruct:
+    """Returns the type of a variable that holds an array: its shape and dtype."""
+    return cast(jax.ShapeDtypeStruct, v.aval)
 
 
 def widened(dtype: Any) -> Any:

@@ -287,6 +287,11 @@ def test_a_function_that_is_no_chain():
     np.testing.assert_allclose(values["δ¹"], grads[1], rtol=1e-9)
 
 
+def test_a_layer_that_is_called_loss():
+    found = jw.formulas(jw.chain(loss=jax.nn.relu), squares, {}, drawn(2), drawn(2), grain="tensors")
+    assert found["δ¹"].text == "δ² ⊙ 1[X¹ > 0]"
+
+
 def test_letters_of_parts_are_not_those_of_weights():
     model = jw.chain(lambda p, x: jnp.sin(p["a"] * x + p["c"]) * (p["a"] * x + p["c"]) ** 2)
     params = {"L1": {"a": drawn(3), "c": drawn(3)}}

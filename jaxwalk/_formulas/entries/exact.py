@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -10,17 +11,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import KeyPath
 
 from ..._errors import ArgumentError, FormulaError, shown
-from ..._jax import jaxprs
 from ..._jax.leaves import is_array, renamed_after
-from .arithmetic import Arithmetic, Refused, Unsupported, holds_entries
+from .arithmetic import Arithmetic, Refused, Unsupported, entrywise, holds_entries
 from .fractions import simplest
-from .run import run_on_entries
+from .interpreter import run_at_leaves
 
 
 def exact(fun: Callable) -> Callable:
-    """The same function in exact rational arithmetic: nothing is rounded.
+    """Returns the same function in exact rational arithmetic: nothing is rounded.
 
     A float constant in the function, and a float argument, becomes the fraction of smallest denominator that rounds to
     it in its dtype: 0.1 is 1/10. It works on what JAX traces: `jw.exact(jax.grad(f))` and `jw.exact(jw.walk(f))` are
@@ -50,71 +51,58 @@ def exact(fun: Callable) -> Callable:
     @renamed_after(fun, "exact")
     def exactly(*args: Any, **kwargs: Any) -> Any:
         leaves, tree = jax.tree_util.tree_flatten_with_path((args, kwargs))
-        traced = [i for i, (_, leaf) in enumerate(leaves) if not _is_static(leaf)]
-        values = [_entries(leaves[i][1], leaves[i][0]) for i in traced]
+        entries = {i: (_type_of(x), _entries(x, path)) for i, (path, x) in enumerate(leaves) if not _is_static(x)}
 
-        def flat(*tracers: Any) -> Any:
-            merged = [leaf for _, leaf in leaves]
-            for i, tracer in zip(traced, tracers, strict=True):
-                merged[i] = tracer
-            args, kwargs = jax.tree.unflatten(tree, merged)
+        def at(leaves: list[Any]) -> Any:
+            args, kwargs = jax.tree.unflatten(tree, leaves)
             return fun(*args, **kwargs)
 
-        closed, shapes = jaxprs.trace(flat, *(_stand_in(leaves[i][1]) for i in traced))
-        results = run_on_entries(closed, values, RATIONAL)
-        return jax.tree.unflatten(jax.tree.structure(shapes), [_plain(r) for r in results])
+        structure, results = run_at_leaves(at, [leaf for _, leaf in leaves], entries, RATIONAL)
+        return jax.tree.unflatten(structure, list(map(_plain, results)))
 
     return exactly
 
 
 def _is_static(leaf: Any) -> bool:
-    """What the function gets as it is, as under `jax.grad`: a Python truth value, a string, a function."""
+    """Tells whether the function gets a leaf as it is, as under `jax.grad`: a truth value, a string, a function."""
     return isinstance(leaf, bool) or not (isinstance(leaf, (int, float, Fraction, np.ndarray)) or is_array(leaf))
 
 
-def _stand_in(leaf: Any) -> jax.ShapeDtypeStruct:
+def _type_of(leaf: Any) -> jax.ShapeDtypeStruct:
     is_machine = hasattr(leaf, "dtype") and not holds_entries(leaf)
     return jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype if is_machine else jnp.result_type(float))
 
 
-def _entries(leaf: Any, path: tuple) -> Any:
+def _entries(leaf: Any, path: KeyPath) -> Any:
+    where = f"args{jax.tree_util.keystr(path[1:])}"
     if isinstance(leaf, jax.ShapeDtypeStruct):
-        where = f"args{jax.tree_util.keystr(path[1:])}"
         raise ArgumentError(f"`{where}` is a shape without numbers; `jw.exact` computes, so give it numbers.")
     if isinstance(leaf, (int, float, Fraction)):
         leaf = np.array(leaf, object)
-    if not holds_entries(leaf):
-        return leaf
-    result = np.empty(leaf.shape, object)
-    for index in np.ndindex(leaf.shape):
-        result[index] = _entry(leaf[index], path)
-    return result
+    return entrywise(lambda number: _entry(number, where), leaf) if holds_entries(leaf) else leaf
 
 
-def _entry(number: Any, path: tuple) -> Any:
+def _entry(number: Any, where: str) -> Any:
     if isinstance(number, float) and not isinstance(number, np.floating):
         return _constant(number, np.dtype(float))
     if isinstance(number, np.generic):
         return _constant(number.item(), number.dtype)
     if isinstance(number, (int, Fraction)) and not isinstance(number, bool):
         return Fraction(number)
-    where = f"args{jax.tree_util.keystr(path[1:])}"
     raise ArgumentError(f"`{where}` holds {shown(number)}; give fractions, integers, and object arrays of these.")
 
 
 def _plain(result: Any) -> Any:
-    """A result as the caller gets it."""
-    if not isinstance(result, np.ndarray):
-        return result
-    for entry in result.flat if holds_entries(result) else ():
-        if isinstance(entry, Refused):
-            raise FormulaError(entry.reason)
-        if isinstance(entry, float):
-            raise FormulaError(_refusal(f"{entry}", "it is among the results"))
-    plain = np.empty(result.shape, object)
-    for index in np.ndindex(result.shape):
-        plain[index] = result[index] if holds_entries(result) else result[index].item()
-    return plain[()] if plain.ndim == 0 else plain
+    """Returns a result as the caller gets it."""
+    return entrywise(_plain_entry, result)[()] if isinstance(result, np.ndarray) else result
+
+
+def _plain_entry(entry: Any) -> Any:
+    if isinstance(entry, Refused):
+        raise FormulaError(entry.reason)
+    if isinstance(entry, float):
+        raise FormulaError(_refusal(f"{entry}", "it is among the results"))
+    return entry.item() if isinstance(entry, np.generic) else entry
 
 
 def _refusal(met: str, why: str) -> str:
@@ -138,7 +126,7 @@ def _constant(value: Any, dtype: Any) -> Any:
 
 
 def _rational(function: Callable) -> Callable:
-    """A function of fractions, which meets no infinity."""
+    """Returns a function of fractions that refuses infinities."""
 
     def checked(*entries: Any) -> Any:
         if any(isinstance(e, float) for e in entries):
@@ -158,7 +146,7 @@ def _only_at(known: dict[Any, Any]) -> Callable:
 
 
 def _root(x: Fraction, degree: int) -> Fraction:
-    """The root, where it is rational."""
+    """Returns the root, where it is rational."""
     parts = []
     for n in (abs(x.numerator), x.denominator):
         root = math.isqrt(n) if degree == 2 else round(n ** (1 / degree))
@@ -191,34 +179,18 @@ def _sign(x: Fraction) -> Fraction:
     return Fraction((x > 0) - (x < 0))
 
 
-def _rem(x: Fraction, y: Fraction) -> Fraction:
-    return x - y * math.trunc(x / y)
-
-
-def _all(*entries: bool) -> bool:
-    return all(entries)
-
-
-def _any(*entries: bool) -> bool:
-    return any(entries)
-
-
 HALF = Fraction(1, 2)
 _OPERATIONS: dict[str, Callable] = {
     name: _rational(function)
     for name, function in {
-        "add": lambda a, b: a + b,
-        "add_any": lambda a, b: a + b,
-        "sub": lambda a, b: a - b,
-        "mul": lambda a, b: a * b,
+        **{name: getattr(operator, name) for name in ("add", "sub", "mul", "neg", "abs")},
+        "add_any": operator.add,
         "div": lambda a, b: Fraction(a) / b,
-        "neg": lambda a: -a,
-        "abs": abs,
         "sign": _sign,
         "square": lambda a: a * a,
         "integer_pow": _integer_pow,
         "pow": _pow,
-        "rem": _rem,
+        "rem": lambda x, y: x - y * math.trunc(x / y),
         "floor": lambda a: Fraction(math.floor(a)),
         "ceil": lambda a: Fraction(math.ceil(a)),
         "truncate": lambda a: Fraction(math.trunc(a)),
@@ -230,33 +202,23 @@ _OPERATIONS: dict[str, Callable] = {
         "cbrt": lambda a: _root(a, 3),
         "exp2": lambda a: _pow(Fraction(2), a),
         "one_minus_square": lambda a: 1 - a * a,
-        "bell": _only_at({0: 1}),
         "log2": _only_at({1: 0, 2: 1, 4: 2, 8: 3, HALF: -1}),
         "logistic": _only_at({0: HALF}),
-        **{name: _only_at({0: 1}) for name in ("exp", "cos", "cosh", "erfc", "bessel_i0e")},
-        **{name: _only_at({1: 0}) for name in ("log", "acosh", "acos")},
-        **{
-            name: _only_at({0: 0})
-            for name in "log1p expm1 tanh sin tan asin atan sinh asinh atanh erf erf_inv bessel_i1e".split()  # noqa: SIM905
-        },
+        **dict.fromkeys(("exp", "cos", "cosh", "erfc", "bessel_i0e", "bell"), _only_at({0: 1})),
+        **dict.fromkeys(("log", "acosh", "acos"), _only_at({1: 0})),
+        **dict.fromkeys(("log1p", "expm1", "erf", "erf_inv", "bessel_i1e"), _only_at({0: 0})),
+        **dict.fromkeys(("tanh", "sin", "tan", "asin", "atan", "sinh", "asinh", "atanh"), _only_at({0: 0})),
         "lgamma": _only_at({1: 0, 2: 0}),
     }.items()
 } | {
+    **{name: getattr(operator, name) for name in ("eq", "ne", "lt", "le", "gt", "ge")},
+    **dict.fromkeys(("bitwise_and", "and"), lambda *entries: all(entries)),
+    **dict.fromkeys(("bitwise_or", "or"), lambda *entries: any(entries)),
     "is_finite": lambda a: not isinstance(a, float),
-    "eq": lambda a, b: a == b,
-    "ne": lambda a, b: a != b,
-    "lt": lambda a, b: a < b,
-    "le": lambda a, b: a <= b,
-    "gt": lambda a, b: a > b,
-    "ge": lambda a, b: a >= b,
     "max": lambda *entries: max(entries),
     "min": lambda *entries: min(entries),
-    "bitwise_and": _all,
-    "bitwise_or": _any,
-    "bitwise_not": lambda a: not a,
-    "bitwise_xor": lambda a, b: a != b,
-    "and": _all,
-    "or": _any,
+    "bitwise_not": operator.not_,
+    "bitwise_xor": operator.ne,
 }
 
 RATIONAL = Arithmetic(

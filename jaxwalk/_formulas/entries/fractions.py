@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import math
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
 
 @functools.lru_cache(maxsize=100_000)
-def simplest(value: float, dtype: Any) -> Fraction:
-    """The fraction of smallest denominator among the numbers that round to `value` in `dtype`; an integer is itself.
+def simplest(value: float, dtype: np.dtype) -> Fraction:
+    """Returns the fraction of smallest denominator of all that round to `value` in `dtype`; an integer is itself.
 
     The float32 nearest to 3000/11600000 gives 3/11600. By descending the Stern-Brocot tree to the interval of what
     rounds to the value, its ends excluded (Graham, Knuth and Patashnik, Concrete Mathematics, section 4.5).
@@ -24,19 +23,18 @@ def simplest(value: float, dtype: Any) -> Fraction:
     exact = Fraction(value)
     if exact.denominator == 1:
         return exact
-    below, above = _neighbours(value, np.dtype(dtype))
+    below, above = _neighbours(value, dtype)
     return _between((below + exact) / 2, (exact + above) / 2)
 
 
-def is_short(fraction: Fraction, value: float, dtype: Any) -> bool:
-    """Whether a denominator is far smaller than chance would make it: that of a number written down by a person."""
-    below, above = _neighbours(abs(value), np.dtype(dtype))
+def is_short(fraction: Fraction, value: float, dtype: np.dtype) -> bool:
+    """Tells whether a denominator is far smaller than chance would make it: a person wrote the number down."""
+    below, above = _neighbours(abs(value), dtype)
     return fraction.denominator == 1 or 100 * fraction.denominator**2 * (above - below) / 2 < 1
 
 
-def shortest_decimal(value: float, dtype: Any) -> str:
-    """The shortest decimal that rounds to `value` in `dtype`."""
-    dtype = np.dtype(dtype)
+def shortest_decimal(value: float, dtype: np.dtype) -> str:
+    """Returns the shortest decimal that rounds to `value` in `dtype`."""
     if dtype.kind == "f":
         return np.format_float_positional(dtype.type(value), unique=True, trim="-")
     return repr(value)  # exactly: NumPy has no shorter decimals of such dtypes
@@ -51,7 +49,7 @@ def _neighbours(value: float, dtype: np.dtype) -> tuple[Fraction, Fraction]:
 
 
 def _between(low: Fraction, high: Fraction) -> Fraction:
-    """The fraction of smallest denominator strictly between two, 0 <= low < high."""
+    """Returns the fraction of smallest denominator strictly between two, 0 <= low < high."""
     whole = math.floor(low)
     if whole + 1 < high:
         return Fraction(whole + 1)

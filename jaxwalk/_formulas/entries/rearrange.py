@@ -1,19 +1,28 @@
 """Primitives that move entries about, or combine them by where they are, on arrays of any entries at all.
 
-What moves what to where is not worked out here a second time: JAX runs the primitive on the numbers of the entries.
+What moves what to where is not worked out here a second time, but for the simplest: JAX runs the primitive on the
+numbers of the entries.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-Entries = np.ndarray  # of dtype object
+from ..._jax.types import type_of
+from ..sliding_windows import padded, windows
+from .arithmetic import Entries, EntryOperations, Unsupported, Value, holds_entries
+
+if TYPE_CHECKING:
+    from jax.extend.core import JaxprEqn
 
 # Which operands are places, not entries.
 PLACES = {
@@ -25,28 +34,47 @@ PLACES = {
 }
 
 
-def moved(name: str, eqn: Any, operands: Sequence[Any], outside: Callable[[Any], Any]) -> list[Entries]:
-    """The results of a primitive that moves entries.
+def _broadcast_in_dim(p: dict[str, Any], shape: tuple[int, ...], x: Entries) -> Entries:
+    return np.broadcast_to(
+        np.expand_dims(x, [i for i in range(len(shape)) if i not in p["broadcast_dimensions"]]), shape
+    )
 
-    Arguments:
-        name: what the primitive is called here.
-        eqn: the equation.
-        operands: entries, or, where they are places, integers.
-        outside: the entry of a number that stands where an array is read outside itself.
-    """
-    if name in _BY_NUMPY:
-        return _BY_NUMPY[name](eqn, *operands)
+
+# Of the parameters, the shape of the result and the operands.
+_BY_NUMPY: Mapping[str, Callable[..., Entries]] = {
+    "reshape": lambda p, shape, x: (x.transpose(p["dimensions"]) if p.get("dimensions") else x).reshape(shape),
+    "squeeze": lambda p, shape, x: x.reshape(shape),
+    "transpose": lambda p, shape, x: x.transpose(p["permutation"]),
+    "broadcast_in_dim": _broadcast_in_dim,
+    "slice": lambda p, shape, x: x[
+        tuple(map(slice, p["start_indices"], p["limit_indices"], p["strides"] or itertools.repeat(1)))
+    ],
+    "rev": lambda p, shape, x: np.flip(x, p["dimensions"]),
+    "concatenate": lambda p, shape, *xs: np.concatenate(xs, p["dimension"]),
+}
+MOVES = {*_BY_NUMPY, *PLACES, "pad", "split", "tile", "stack", "unstack"} - {"scatter_add"}
+
+
+def moved(ops: EntryOperations, name: str, eqn: JaxprEqn, operands: Sequence[Value]) -> list[Entries]:
+    """Returns the results of a primitive that moves entries, whose name here is one of `MOVES`."""
     places = range(len(operands))[PLACES.get(name, slice(0, 0))]
-    data = [x for i, x in enumerate(operands) if i not in places]
-    numbers, params = iter(_numbered(data)), dict(eqn.params)
-    filling = params.get("fill_value")
-    if filling is not None:
-        params["fill_value"] = -1
-    pool = np.concatenate([*(x.ravel() for x in data), filled((1,), outside(filling))])
-    args = [jnp.asarray(x) if i in places else jnp.asarray(next(numbers)) for i, x in enumerate(operands)]
-    results = eqn.primitive.bind(*args, **params)
-    results = results if eqn.primitive.multiple_results else [results]
-    return [pool[np.where(np.asarray(r) < 0, len(pool) - 1, np.asarray(r))] for r in results]
+    if any(holds_entries(operands[i]) for i in places):
+        raise Unsupported("where it reads depends on a symbol; give indices as constants, by a lambda")
+    data = [ops.entries(x) for i, x in enumerate(operands) if i not in places]
+    if name in _BY_NUMPY:
+        return [_BY_NUMPY[name](eqn.params, type_of(eqn.outvars[0]).shape, *data)]
+    numbers, filling = iter(_numbered(data)), eqn.params.get("fill_value")
+    pool = np.empty(1 + sum(x.size for x in data), object)
+    pool[:-1], pool[-1] = np.concatenate([x.ravel() for x in data]), ops.outside(filling)
+    args = [jnp.asarray(x if i in places else next(numbers)) for i, x in enumerate(operands)]
+    results = map(np.asarray, _bound(eqn, args, {} if filling is None else {"fill_value": -1}))
+    return [pool[np.where(r < 0, len(pool) - 1, r)] for r in results]
+
+
+def _bound(eqn: JaxprEqn, values: Sequence[Any], params: Mapping[str, Any] = MappingProxyType({})) -> list[Any]:
+    """Returns the results of a primitive at any operands, also where its own are literals."""
+    results = eqn.primitive.bind(*values, **{**eqn.params, **params})
+    return results if eqn.primitive.multiple_results else [results]
 
 
 def _numbered(arrays: Sequence[Entries], first: int = 0) -> list[np.ndarray]:
@@ -54,125 +82,53 @@ def _numbered(arrays: Sequence[Entries], first: int = 0) -> list[np.ndarray]:
     return [np.arange(s, s + a.size, dtype=np.int32).reshape(a.shape) for s, a in zip(starts, arrays)]
 
 
-def filled(shape: Sequence[int], entry: Any) -> Entries:
-    """An array of one entry, whatever it is."""
-    array = np.empty(shape, object)
-    array.fill(entry)
-    return array
-
-
-def _shape(eqn: Any) -> tuple[int, ...]:
-    return eqn.outvars[0].aval.shape
-
-
-def _reshape(eqn, x, *_):
-    return [x.reshape(_shape(eqn))]
-
-
-def _transpose(eqn, x):
-    return [x.transpose(eqn.params["permutation"])]
-
-
-def _broadcast_in_dim(eqn, x, *_):
-    shape = [1] * len(_shape(eqn))
-    for axis, size in zip(eqn.params["broadcast_dimensions"], x.shape, strict=True):
-        shape[axis] = size
-    return [np.broadcast_to(x.reshape(shape), _shape(eqn))]
-
-
-def _slice(eqn, x):
-    p = eqn.params
-    strides = p["strides"] or (1,) * x.ndim
-    return [x[tuple(map(slice, p["start_indices"], p["limit_indices"], strides))]]
-
-
-def _rev(eqn, x):
-    return [np.flip(x, eqn.params["dimensions"])]
-
-
-def _concatenate(eqn, *xs):
-    return [np.concatenate(xs, eqn.params["dimension"])]
-
-
-def _split(eqn, x):
-    return np.split(x, np.cumsum(eqn.params["sizes"])[:-1], eqn.params["axis"])
-
-
-_BY_NUMPY: Mapping[str, Callable[..., list[Entries]]] = {
-    "reshape": _reshape,
-    "squeeze": _reshape,
-    "transpose": _transpose,
-    "broadcast_in_dim": _broadcast_in_dim,
-    "slice": _slice,
-    "rev": _rev,
-    "concatenate": _concatenate,
-    "split": _split,
-}
-MOVES = {*_BY_NUMPY, *PLACES, "pad", "tile", "stack", "unstack"} - {"scatter_add"}
-
-
 # Those that combine entries: for each result, what is summed --------------------------------------------
 
 
-def scatter_added(eqn: Any, operand: Entries, places: Any, updates: Entries) -> list[tuple[Any, list[Any]]]:
-    """For each result of a scatter-add, in order: the operand's entry and the updates that are added to it."""
+def scatter_added(eqn: JaxprEqn, operand: Entries, places: Value, updates: Entries) -> list[list[Any]]:
+    """Returns for each result of a scatter-add, in order, the operand's entry and the updates that are added to it."""
     # The derivative with respect to the updates reads, for each update, where it went; 0 if nowhere.
     (numbers,) = _numbered([operand], 1)
-    add = lambda u: eqn.primitive.bind(jnp.zeros(operand.shape), jnp.asarray(places), u, **eqn.params)
+    add = lambda u: _bound(eqn, [jnp.zeros(operand.shape), jnp.asarray(places), u])[0]
     went = jax.vjp(add, jnp.zeros(updates.shape))[1](jnp.asarray(numbers, jnp.result_type(float)))[0]
-    terms: list[tuple[Any, list[Any]]] = [(entry, []) for entry in operand.ravel()]
+    terms = [[entry] for entry in operand.ravel()]
     for number, update in zip(np.asarray(went).ravel().astype(int), updates.ravel(), strict=True):
         if number:
-            terms[number - 1][1].append(update)
+            terms[number - 1].append(update)
     return terms
 
 
-def convolved(eqn: Any, image: Entries, kernel: Entries) -> list[list[tuple[Any, Any]]]:
-    """For each result of a convolution, in order: the pairs (entry of the image, entry of the kernel) it sums."""
-    params = dict(eqn.params, precision=lax.Precision.HIGHEST, preferred_element_type=None)
+def convolved(eqn: JaxprEqn, image: Entries, kernel: Entries) -> list[list[tuple[Any, Any]]]:
+    """Returns for each result of a convolution, in order, the pairs (entry of the image, of the kernel) it sums."""
+    in_floats = {"precision": lax.Precision.HIGHEST, "preferred_element_type": None}
     # With a kernel of a single 1, every result reads the one entry that this place of the kernel meets; 0 if none.
     numbers = jnp.asarray(_numbered([image], 1)[0], jnp.float32)
     ones = jnp.eye(kernel.size, dtype=jnp.float32).reshape(kernel.size, *kernel.shape)
-    met = np.asarray(jax.vmap(lambda one: eqn.primitive.bind(numbers, one, **params))(ones))
+    met = np.asarray(jax.vmap(lambda one: _bound(eqn, [numbers, one], in_floats)[0])(ones))
     met = met.round().astype(int).reshape(kernel.size, -1)
     pixels, weights = image.ravel(), kernel.ravel()
     return [[(pixels[n - 1], w) for n, w in zip(column, weights, strict=True) if n] for column in met.T]
 
 
-def multiplied(eqn: Any, a: Entries, b: Entries) -> list[list[tuple[Any, Any]]]:
-    """For each result of a dot_general, in order: the pairs it sums."""
-    (over_a, over_b), (batch_a, batch_b) = eqn.params["dimension_numbers"]
-    free_a = [i for i in range(a.ndim) if i not in (*over_a, *batch_a)]
-    free_b = [i for i in range(b.ndim) if i not in (*over_b, *batch_b)]
-    size = lambda x, axes: int(np.prod([x.shape[i] for i in axes]))
-    batch, length = size(a, batch_a), size(a, over_a)
-    rows = a.transpose(*batch_a, *free_a, *over_a).reshape(batch, size(a, free_a), length)
-    columns = b.transpose(*batch_b, *free_b, *over_b).reshape(batch, size(b, free_b), length)
-    return [
-        list(zip(row, column, strict=True))
-        for rows_, columns_ in zip(rows, columns, strict=True)
-        for row in rows_
-        for column in columns_
-    ]
+def multiplied(eqn: JaxprEqn, a: Entries, b: Entries) -> list[list[tuple[Any, Any]]]:
+    """Returns for each result of a dot_general, in order, the pairs it sums."""
+    over, batch = eqn.params["dimension_numbers"]
+    rows, columns = (_matrices(x, over[i], batch[i]) for i, x in enumerate((a, b)))
+    pairs = zip(rows, columns, strict=True)
+    return [list(zip(row, column, strict=True)) for of_a, of_b in pairs for row in of_a for column in of_b]
 
 
-def windows(eqn: Any, shape: Sequence[int]) -> np.ndarray:
-    """For a window that slides over an array: (results' shape..., entries of a window) flat numbers, -1 for padding."""
-    p, rank = eqn.params, len(shape)
-    base, inner = p.get("base_dilation") or (1,) * rank, p.get("window_dilation") or (1,) * rank
-    axes = []
-    for axis, size in enumerate(shape):
-        low, high = p["padding"][axis]
-        extent = (size - 1) * base[axis] + 1 + low + high
-        reach = (p["window_dimensions"][axis] - 1) * inner[axis] + 1
-        starts = np.arange(0, extent - reach + 1, p["window_strides"][axis])
-        at = starts[:, None] + np.arange(p["window_dimensions"][axis]) * inner[axis] - low
-        inside = (at >= 0) & (at <= (size - 1) * base[axis]) & (at % base[axis] == 0)
-        axes.append(np.where(inside, at // base[axis], -1))
-    results, within = [len(a) for a in axes], [a.shape[1] for a in axes]
-    found, valid = np.zeros((*results, *within), int), np.ones((*results, *within), bool)
-    for axis, at in enumerate(axes):
-        spread = [1] * (2 * rank)
-        spread[axis], spread[rank + axis] = at.shape
-        found, valid = found * shape[axis] + at.reshape(spread), valid & (at >= 0).reshape(spread)
-    return np.where(valid, found, -1).reshape(*results, -1)
+def _matrices(x: Entries, over: Sequence[int], batch: Sequence[int]) -> Entries:
+    """Returns an operand of a dot_general as (batch, own axes, axes that are summed over)."""
+    own = [i for i in range(x.ndim) if i not in (*over, *batch)]
+    size = lambda axes: math.prod(x.shape[i] for i in axes)
+    return x.transpose(*batch, *own, *over).reshape(size(batch), size(own), size(over))
+
+
+def places_in_windows(eqn: JaxprEqn, shape: Sequence[int]) -> np.ndarray:
+    """Returns for each result of a window that slides over an array the flat places it covers, -1 for padding."""
+    p, axes, ones = eqn.params, range(len(shape)), (1,) * len(shape)
+    places = np.arange(1, math.prod(shape) + 1).reshape(shape)
+    places = padded(places, axes, p["padding"], p.get("base_dilation") or ones)
+    found = windows(places, axes, p["window_dimensions"], p["window_strides"], p.get("window_dilation") or ones)
+    return found.reshape(*found.shape[: len(shape)], math.prod(p["window_dimensions"])).astype(int) - 1

@@ -1,315 +1,219 @@
-"""How each primitive is done on entries: what calls a jaxpr, and those that are not simply entry by entry.
+"""How each primitive is done on entries that is not simply done entry by entry.
 
-A rule takes the run (`_entry_run`), the equation and its operands.
+A rule takes the operations on entries, the equation and its operands, and returns the results.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..._jax import jaxprs, kinds
-from .arithmetic import Unsupported, as_entries, holds_entries
-from .rearrange import Entries, convolved, multiplied, scatter_added, windows
+from ..._jax import jaxprs
+from ..._jax.types import type_of
+from .arithmetic import Entries, EntryOperations, Unsupported, Value, holds_entries
+from .rearrange import MOVES, convolved, moved, multiplied, places_in_windows, scatter_added
 
+if TYPE_CHECKING:
+    from jax.extend.core import JaxprEqn
 
-def by_jax(eqn: Any, operands: Sequence[Any]) -> list[Any]:
-    with jax.ensure_compile_time_eval():
-        return jaxprs.apply(eqn, [x if hasattr(x, "aval") else jnp.asarray(x) for x in operands])
-
-
-# What calls a jaxpr ---------------------------------------------------------------------------------------
-
-
-def call(run: Any, eqn: Any, operands: list[Any], used: list[bool]) -> list[Any]:
-    bodies = jaxprs.jaxprs_of(eqn)
-    if len(bodies) != 1 or len(bodies[0].jaxpr.invars) != len(operands):
-        raise Unsupported("what it calls could not be told")
-    return run.jaxpr(bodies[0], operands, used)
-
-
-def _scan(run: Any, eqn: Any, operands: list[Any], used: list[bool]) -> list[Any]:
-    (body,), parts = jaxprs.jaxprs_of(eqn), kinds.scan_parts(eqn)
-    consts, carry = operands[: parts.consts], operands[parts.consts : parts.consts + parts.carry]
-    xs = operands[parts.consts + parts.carry :]
-    rows: list[Any] = [None] * parts.length
-    order = range(parts.length)
-    every = [True] * parts.carry + used[parts.carry :]
-    for i in reversed(order) if parts.options.get("reverse") else order:
-        outs = run.jaxpr(body, [*consts, *carry, *(x[i] if not holds_entries(x) else _row(x, i) for x in xs)], every)
-        carry, rows[i] = outs[: parts.carry], outs[parts.carry :]
-    stacked = [
-        _stacked([row[j] for row in rows], v.aval, run) if used[parts.carry + j] else None
-        for j, v in enumerate(eqn.outvars[parts.carry :])
-    ]
-    return [*carry, *stacked]
-
-
-def _row(array: Entries, index: int) -> Entries:
-    row = np.empty(array.shape[1:], object)
-    row[...] = array[index]
-    return row
-
-
-def _stacked(rows: Sequence[Any], aval: Any, run: Any) -> Any:
-    if not rows:
-        return run.value(np.zeros(aval.shape, aval.dtype))
-    if any(map(holds_entries, rows)):
-        return np.stack([as_entries(row, run.arithmetic) for row in rows])
-    return jnp.stack(rows) if hasattr(rows[0], "aval") else np.stack(rows)
-
-
-def _cond(run: Any, eqn: Any, operands: list[Any], used: list[bool]) -> list[Any]:
-    index, *args = operands
-    branches = jaxprs.jaxprs_of(eqn)
-    if not holds_entries(index):
-        return run.jaxpr(branches[min(max(int(index), 0), len(branches) - 1)], args, used)
-    if len(branches) > 2:
-        raise Unsupported("which of its branches is taken depends on a symbol; use `jnp.where` or a `cond` of two")
-    index = run.map(lambda e: run.arithmetic.operations["gt"](e, run.arithmetic.constant(0, np.dtype(int))), index)
-    results = [run.jaxpr(branch, args, used) for branch in branches]
-    select = lambda *cases: run.arithmetic.select(index[()], cases)
-    joined = [run.map(select, *cases) if u else None for u, *cases in zip(used, *results, strict=True)]
-    return [r if r is None else run.settled(r, v.aval) for r, v in zip(joined, eqn.outvars, strict=True)]
-
-
-def _while(run: Any, eqn: Any, operands: list[Any], used: list[bool]) -> list[Any]:
-    test, body = jaxprs.close(eqn.params["cond_jaxpr"]), jaxprs.close(eqn.params["body_jaxpr"])
-    a, b = eqn.params["cond_nconsts"], eqn.params["cond_nconsts"] + eqn.params["body_nconsts"]
-    carry = operands[b:]
-    while True:
-        (again,) = run.jaxpr(test, [*operands[:a], *carry], [True])
-        if holds_entries(again):
-            raise Unsupported("how often it runs depends on a symbol; use a `scan` of fixed length")
-        if not again:
-            return carry
-        run.count(1)
-        carry = run.jaxpr(body, [*operands[a:b], *carry], [True] * len(carry))
-
-
-def _same(run: Any, eqn: Any, operands: list[Any], used: list[bool]) -> list[Any]:
-    return operands
-
-
-CALLS: dict[str | None, Callable[[Any, Any, list[Any], list[bool]], list[Any]]] = {
-    "jit": call,
-    "checkpoint": call,
-    "custom_jvp": call,
-    "custom_vjp": call,
-    "scan": _scan,
-    "cond": _cond,
-    "while": _while,
-    "name": _same,
-}
-
-
-# Primitives that have a rule of their own -----------------------------------------------------------------
-
+Rule: TypeAlias = Callable[..., list[Value]]
 LOGICAL = ("bitwise_not", "bitwise_and", "bitwise_or", "bitwise_xor")
 OF_INTEGERS = {*"add add_any sub mul neg abs sign max min square eq ne lt le gt ge".split(), *LOGICAL}  # noqa: SIM905
 
 
-def _identity(run: Any, eqn: Any, *operands: Any) -> list[Any]:
+def results_of(ops: EntryOperations, name: str | None, eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
+    """Computes an equation that calls no jaxpr; `name` is what its primitive is called here.
+
+    What does not depend on entries and is no float, an index say, is computed by JAX itself.
+    """
+    if not any(map(holds_entries, operands)) and name != "convert":
+        return _by_jax(eqn, operands)
+    if any(jnp.issubdtype(type_of(v).dtype, jnp.complexfloating) for v in (*eqn.invars, *eqn.outvars)):
+        raise Unsupported("it is of complex numbers")
+    if name is None:
+        raise Unsupported("no rule is known for it")
+    if name in MOVES:
+        return moved(ops, name, eqn, operands)
+    if name in RULES:
+        return RULES[name](ops, eqn, *operands)
+    dtype, operation = type_of(eqn.invars[-1]).dtype, ops.operation(name)
+    if jnp.issubdtype(dtype, jnp.integer) and name not in OF_INTEGERS:
+        raise Unsupported("of integers that are symbols it has no rule; make them floats")
+    if name in LOGICAL and dtype != jnp.bool_:
+        raise Unsupported("it works on bits")
+    return [ops.map(operation, *operands)]
+
+
+def _by_jax(eqn: JaxprEqn, operands: Sequence[Value]) -> list[Value]:
+    with jax.ensure_compile_time_eval():
+        return jaxprs.apply(eqn, [x if hasattr(x, "aval") else jnp.asarray(x) for x in operands])
+
+
+def _identity(ops: EntryOperations, eqn: JaxprEqn, *operands: Value) -> list[Value]:
     return list(operands)
 
 
-def _convert(run: Any, eqn: Any, x: Any) -> list[Any]:
-    before, after = eqn.invars[0].aval.dtype, eqn.params["new_dtype"]
+def _convert(ops: EntryOperations, eqn: JaxprEqn, x: Value) -> list[Value]:
+    before, after = type_of(eqn.invars[0]).dtype, eqn.params["new_dtype"]
     if jnp.issubdtype(before, jnp.complexfloating) or jnp.issubdtype(after, jnp.complexfloating):
         raise Unsupported("it is of complex numbers")
-    if not holds_entries(x):
-        if not jnp.issubdtype(after, jnp.inexact):
-            return by_jax(eqn, [x])
-        x = as_entries(x, run.arithmetic)
-    constant, op = run.arithmetic.constant, run.arithmetic.operations
-    zero, one = constant(0, np.dtype(int)), constant(1, np.dtype(int))
+    if not holds_entries(x) and not jnp.issubdtype(after, jnp.inexact):
+        return _by_jax(eqn, [x])
+    x, zero, one = ops.entries(x), ops.integer(0), ops.integer(1)
     if after == jnp.bool_:
-        return [run.map(lambda e: op["ne"](e, zero), x)] if before != jnp.bool_ else [x]
+        return [x if before == jnp.bool_ else ops.map(lambda e: ops.operation("ne")(e, zero), x)]
     if before == jnp.bool_:
-        return [run.map(lambda e: run.arithmetic.select(e, (zero, one)), x)]
+        return [ops.map(lambda e: ops.arithmetic.select(e, (zero, one)), x)]
     if jnp.issubdtype(before, jnp.inexact) and jnp.issubdtype(after, jnp.integer):
-        return [run.map(op["truncate"], x)]
+        return [ops.map(ops.operation("truncate"), x)]
     return [x]
 
 
-def _select_n(run: Any, eqn: Any, which: Any, *cases: Any) -> list[Any]:
-    if holds_entries(which) and eqn.invars[0].aval.dtype != jnp.bool_:
+def _select_n(ops: EntryOperations, eqn: JaxprEqn, which: Value, *cases: Value) -> list[Value]:
+    if not holds_entries(which):
+        which = np.broadcast_to(which, cases[0].shape).astype(int)
+        return [np.take_along_axis(np.stack(list(map(ops.entries, cases))), which[None], 0)[0, ...]]
+    if type_of(eqn.invars[0]).dtype != jnp.bool_:
         raise Unsupported("which of its cases is taken depends on a symbol that is an integer; use conditions")
-    if holds_entries(which):
-        return [run.map(lambda w, *c: run.arithmetic.select(w, c), which, *cases)]
-    entries = [as_entries(c, run.arithmetic) for c in cases]
-    result, which = np.empty(entries[0].shape, object), np.broadcast_to(which, entries[0].shape).astype(int)
-    for i, case in enumerate(entries):
-        result[which == i] = case[which == i]
-    return [result]
+    return [ops.map(lambda w, *c: ops.arithmetic.select(w, c), which, *cases)]
 
 
-def _clamp(run: Any, eqn: Any, low: Any, x: Any, high: Any) -> list[Any]:
-    op = run.arithmetic.operations
-    return [run.map(lambda a, e, b: op["min"](op["max"](e, a), b), low, x, high)]
+def _clamp(ops: EntryOperations, eqn: JaxprEqn, low: Value, x: Value, high: Value) -> list[Value]:
+    least, largest = ops.operation("min"), ops.operation("max")
+    return [ops.map(lambda a, e, b: least(largest(e, a), b), low, x, high)]
 
 
-def _integer_pow(run: Any, eqn: Any, x: Entries) -> list[Any]:
-    return [run.map(lambda e: run.arithmetic.operations["integer_pow"](e, eqn.params["y"]), x)]
+def _integer_pow(ops: EntryOperations, eqn: JaxprEqn, x: Entries) -> list[Value]:
+    return [ops.map(lambda e: ops.operation("integer_pow")(e, eqn.params["y"]), x)]
 
 
-def _round(run: Any, eqn: Any, x: Entries) -> list[Any]:
+def _round(ops: EntryOperations, eqn: JaxprEqn, x: Entries) -> list[Value]:
     to_even = int(eqn.params["rounding_method"]) == 1
-    return [run.map(lambda e: run.arithmetic.operations["round"](e, to_even), x)]
+    return [ops.map(lambda e: ops.operation("round")(e, to_even), x)]
 
 
-def _rows(x: Entries, axes: Sequence[int]) -> tuple[list[list[Any]], tuple[int, ...]]:
-    """The entries along some axes, for each place along the others; and the shape of these."""
-    axes = tuple(int(a) for a in axes)
-    rest = [i for i in range(x.ndim) if i not in axes]
-    shape = tuple(x.shape[i] for i in rest)
-    flat = x.transpose(*rest, *axes).reshape(int(np.prod(shape)), -1) if x.size else np.empty((int(np.prod(shape)), 0))
-    return [list(row) for row in flat], shape
-
-
-def _reduction(name: str) -> Callable:
-    def rule(run: Any, eqn: Any, x: Entries) -> list[Any]:
-        rows, shape = _rows(x, eqn.params["axes"])
-        if not all(rows) and name in ("max", "min"):
+def _reduction(name: str) -> Rule:
+    def rule(ops: EntryOperations, eqn: JaxprEqn, x: Entries) -> list[Value]:
+        axes = eqn.params["axes"]
+        kept = [i for i in range(x.ndim) if i not in axes]
+        shape = [x.shape[i] for i in kept]
+        rows = x.transpose(*kept, *axes).reshape(math.prod(shape), math.prod(x.shape[i] for i in axes))
+        if name in ("max", "min") and len(rows) and not rows.size:
             raise Unsupported("it is of no entries")
-        return [run.fold(name, rows, shape)]
+        return [ops.fold(name, rows, shape)]
 
     return rule
 
 
-def _cumulative(name: str) -> Callable:
-    def rule(run: Any, eqn: Any, x: Entries) -> list[Any]:
+def _cumulative(name: str) -> Rule:
+    def rule(ops: EntryOperations, eqn: JaxprEqn, x: Entries) -> list[Value]:
         along = np.moveaxis(x, eqn.params["axis"], -1)
         along = along[..., ::-1] if eqn.params["reverse"] else along
-        rows = along.reshape(-1, along.shape[-1]) if x.size else along
-        parts = [list(row[: i + 1]) for row in rows for i in range(len(row))]
-        result = run.fold(name, parts, along.shape)
+        parts = [along[i][: j + 1] for i in np.ndindex(along.shape[:-1]) for j in range(along.shape[-1])]
+        result = ops.fold(name, parts, along.shape)
         return [np.moveaxis(result[..., ::-1] if eqn.params["reverse"] else result, -1, eqn.params["axis"])]
 
     return rule
 
 
-def _dot_general(run: Any, eqn: Any, a: Any, b: Any) -> list[Any]:
-    a, b = as_entries(a, run.arithmetic), as_entries(b, run.arithmetic)
-    shape = eqn.outvars[0].aval.shape
+def _dot_general(ops: EntryOperations, eqn: JaxprEqn, a: Value, b: Value) -> list[Value]:
     ((over, _), _) = eqn.params["dimension_numbers"]
-    length = int(np.prod([a.shape[i] for i in over]))
-    run.count(0 if run.arithmetic.steps is None else int(np.prod(shape)) * length)  # before they are made
-    return [run.dot(multiplied(eqn, a, b), shape)]
+    return _sums_of_products(ops, eqn, multiplied, math.prod(a.shape[i] for i in over), a, b)
 
 
-def _conv(run: Any, eqn: Any, image: Any, kernel: Any) -> list[Any]:
-    image, kernel = as_entries(image, run.arithmetic), as_entries(kernel, run.arithmetic)
-    shape = eqn.outvars[0].aval.shape
-    run.count(0 if run.arithmetic.steps is None else int(np.prod(shape)) * kernel.size)
-    return [run.dot(convolved(eqn, image, kernel), shape)]
+def _conv(ops: EntryOperations, eqn: JaxprEqn, image: Value, kernel: Value) -> list[Value]:
+    return _sums_of_products(ops, eqn, convolved, kernel.size, image, kernel)
 
 
-def _scatter_add(run: Any, eqn: Any, operand: Any, places: Any, updates: Any) -> list[Any]:
+def _sums_of_products(
+    ops: EntryOperations, eqn: JaxprEqn, pairs_of: Callable, length: int, a: Value, b: Value
+) -> list[Value]:
+    """Computes sums of at most `length` products, whose factors `pairs_of` tells for each result."""
+    shape, times = type_of(eqn.outvars[0]).shape, ops.operation("mul")
+    ops.count(math.prod(shape) * length)  # before they are made
+    pairs = pairs_of(eqn, ops.entries(a), ops.entries(b))
+    ops.count(sum(map(len, pairs)))
+    return [ops.fold("sum", [[ops.apply(times, pair) for pair in row] for row in pairs], shape)]
+
+
+def _scatter_add(ops: EntryOperations, eqn: JaxprEqn, operand: Value, places: Value, updates: Value) -> list[Value]:
     if holds_entries(places):
         raise Unsupported("where it writes depends on a symbol; give indices as constants, by a lambda")
-    operand, updates = as_entries(operand, run.arithmetic), as_entries(updates, run.arithmetic)
-    terms = scatter_added(eqn, operand, places, updates)
-    return [run.fold("sum", [[entry, *more] for entry, more in terms], operand.shape)]
+    return [ops.fold("sum", scatter_added(eqn, ops.entries(operand), places, ops.entries(updates)), operand.shape)]
 
 
-def _window(name: str) -> Callable:
-    def rule(run: Any, eqn: Any, x: Entries) -> list[Any]:
-        found, flat = windows(eqn, x.shape), x.ravel()
-        rows = [[flat[n] for n in row if n >= 0] for row in found.reshape(-1, found.shape[-1])]
-        if not all(rows) and name != "sum":
+def _window(name: str) -> Rule:
+    def rule(ops: EntryOperations, eqn: JaxprEqn, x: Entries) -> list[Value]:
+        places, flat = places_in_windows(eqn, x.shape), x.ravel()
+        rows = [flat[row[row >= 0]] for row in places.reshape(-1, places.shape[-1])]
+        if name != "sum" and not all(map(len, rows)):
             raise Unsupported("a window of it holds padding alone")
-        return [run.fold(name, rows, found.shape[:-1])]
+        return [ops.fold(name, rows, places.shape[:-1])]
 
     return rule
 
 
-def _select_and_scatter_add(run: Any, eqn: Any, source: Any, x: Entries) -> list[Any]:
-    """What flows back through a pooling: to the first entry of each window than which none is larger."""
-    op, constant, flat = run.arithmetic.operations, run.arithmetic.constant, as_entries(x, run.arithmetic).ravel()
-    picks = eqn.params["select_prim"]
-    later, earlier = ("ge", "gt") if str(picks) == "ge" else ("le", "lt")
-    found = windows(eqn, x.shape)
-    terms: list[list[Any]] = [[constant(0, np.dtype(int))] for _ in flat]
-    for row, value in zip(found.reshape(-1, found.shape[-1]), as_entries(source, run.arithmetic).ravel(), strict=True):
-        places = [n for n in row if n >= 0]
-        run.count(len(places) ** 2)
-        for i, n in enumerate(places):
-            wins = [
-                run.apply(op[earlier if j < i else later], [flat[n], flat[m]]) for j, m in enumerate(places) if j != i
-            ]
-            won = run.apply(op["and"], wins)
-            terms[n].append(
-                run.apply(lambda w, *c: run.arithmetic.select(w, c), [won, constant(0, np.dtype(int)), value])
-            )
-    return [run.fold("sum", terms, x.shape)]
+def _select_and_scatter_add(ops: EntryOperations, eqn: JaxprEqn, source: Value, x: Value) -> list[Value]:
+    """Computes what flows back through a pooling: to the first entry of each window than which none is larger."""
+    flat, zero, both = ops.entries(x).ravel(), ops.integer(0), ops.operation("and")
+    later, earlier = ("ge", "gt") if str(eqn.params["select_prim"]) == "ge" else ("le", "lt")
+    terms = [[zero] for _ in flat]
+    places = places_in_windows(eqn, x.shape)
+    for row, value in zip(places.reshape(-1, places.shape[-1]), ops.entries(source).ravel(), strict=True):
+        row = row[row >= 0]
+        ops.count(len(row) ** 2)
+        for n in row:
+            others = [(ops.operation(earlier if m < n else later), m) for m in row if m != n]
+            won = ops.apply(both, [ops.apply(beats, [flat[n], flat[m]]) for beats, m in others])
+            terms[n].append(ops.apply(lambda w, *cases: ops.arithmetic.select(w, cases), [won, zero, value]))
+    return [ops.fold("sum", terms, x.shape)]
 
 
-def _compared(better: str) -> Callable:
-    def rule(run: Any, eqn: Any, x: Entries) -> list[Any]:
-        _all_known(run, x)
-        rows, shape = _rows(x, eqn.params["axes"])
-        best = [max(range(len(row)), key=lambda i: (row[i], -i)) for row in rows]
-        if better == "lt":
-            best = [min(range(len(row)), key=lambda i: (row[i], i)) for row in rows]
-        return [np.array(best, eqn.params["index_dtype"]).reshape(shape)]
+def _index_of(best: Callable) -> Rule:
+    def rule(ops: EntryOperations, eqn: JaxprEqn, x: Entries) -> list[Value]:
+        _check_known(ops, x)
+        (axis,) = eqn.params["axes"]
+        return [np.asarray(best(x, axis), eqn.params["index_dtype"])]
 
     return rule
 
 
-def _sort(run: Any, eqn: Any, *operands: Any) -> list[Any]:
-    keys, axis = eqn.params["num_keys"], eqn.params["dimension"]
-    for key in operands[:keys]:
-        _all_known(run, key)
-    rows = [np.moveaxis(x, axis, -1).reshape(-1, x.shape[axis]) for x in operands]
-    orders = [
-        sorted(range(operands[0].shape[axis]), key=lambda i: tuple(k[r][i] for k in rows[:keys]))
-        for r in range(len(rows[0]))
-    ]
-    moved = [np.stack([row[order] for row, order in zip(x, orders, strict=True)]) for x in rows]
-    shape = np.moveaxis(np.empty(operands[0].shape), axis, -1).shape
-    return [np.moveaxis(x.reshape(shape), -1, axis) for x in moved]
+def _sort(ops: EntryOperations, eqn: JaxprEqn, *operands: Value) -> list[Value]:
+    axis, keys = eqn.params["dimension"], operands[: eqn.params["num_keys"]]
+    order = np.indices(operands[0].shape)[axis]
+    for key in reversed(keys):
+        _check_known(ops, key)
+        ranks = np.argsort(np.take_along_axis(key, order, axis), axis, kind="stable")
+        order = np.take_along_axis(order, ranks, axis)
+    return [np.take_along_axis(x, order, axis) for x in operands]
 
 
-def _all_known(run: Any, x: Any) -> None:
-    if holds_entries(x) and not all(map(run.arithmetic.is_known, x.flat)):
+def _check_known(ops: EntryOperations, x: Value) -> None:
+    if holds_entries(x) and not all(map(ops.arithmetic.is_known, x.flat)):
         raise Unsupported("the order of symbols is not known")
 
 
-RULES: dict[str, Callable[..., list[Any]]] = {
-    "stop_gradient": _identity,
-    "optimization_barrier": _identity,
-    "copy": _identity,
-    "device_put": _identity,
-    "reduce_precision": lambda run, eqn, x: [x],
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(("copy", "stop_gradient", "optimization_barrier", "device_put"), _identity),
+    "reduce_precision": _identity,
     "convert": _convert,
     "select_n": _select_n,
     "clamp": _clamp,
     "integer_pow": _integer_pow,
     "round": _round,
-    "reduce_sum": _reduction("sum"),
-    "reduce_prod": _reduction("prod"),
-    "reduce_max": _reduction("max"),
-    "reduce_min": _reduction("min"),
-    "reduce_and": _reduction("and"),
-    "reduce_or": _reduction("or"),
-    "cumsum": _cumulative("sum"),
-    "cumprod": _cumulative("prod"),
-    "cummax": _cumulative("max"),
-    "cummin": _cumulative("min"),
-    "cumlogsumexp": _cumulative("logsumexp"),
+    **{f"reduce_{name}": _reduction(name) for name in ("sum", "prod", "max", "min", "and", "or")},
+    **{f"cum{name}": _cumulative(name) for name in ("sum", "prod", "max", "min", "logsumexp")},
     "dot_general": _dot_general,
     "conv": _conv,
     "scatter_add": _scatter_add,
-    "reduce_window_sum": _window("sum"),
-    "reduce_window_max": _window("max"),
-    "reduce_window_min": _window("min"),
+    **{f"reduce_window_{name}": _window(name) for name in ("sum", "max", "min")},
     "select_and_scatter_add": _select_and_scatter_add,
-    "argmax": _compared("gt"),
-    "argmin": _compared("lt"),
+    "argmax": _index_of(np.argmax),
+    "argmin": _index_of(np.argmin),
     "sort": _sort,
 }

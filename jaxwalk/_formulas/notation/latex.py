@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
 from ..tensors.term import Term
 from .names import Name, escaped
-from .pen import ATOM, PRODUCT, SUM, Pen, Style
-from .text import expanded, shaped, sliced, spread, transposed
+from .text import SHAPING
+from .writer import ATOM, PRODUCT, SUM, Rule, Style, Text, Writer, template
 
 
-def _number(value: Any) -> tuple[str, int]:
+def _number(value: Any) -> Text:
     if isinstance(value, Fraction) and value.denominator != 1:
         sign = "-" if value < 0 else ""
         return rf"{sign}\frac{{{abs(value.numerator)}}}{{{value.denominator}}}", SUM if value < 0 else ATOM
@@ -39,34 +39,24 @@ def _call(name: str, args: Sequence[str], detail: Any) -> str:
     return known.get(name, rf"\mathrm{{{escaped(name)}}}") + below + rf"\left({joined}\right)"
 
 
-def _power(pen: Pen, t: Term) -> tuple[str, int]:
-    is_plain = t.args[0].op == "number" or t.args[0] in pen.named
-    base = pen.inside(t.args[0], PRODUCT)
+def _power(writer: Writer, t: Term) -> Text:
+    is_plain = t.args[0].op == "number" or t.args[0] in writer.named
+    base = writer.inside(t.args[0], PRODUCT)
     base = base if is_plain or base.startswith(r"\left(") else rf"\left({base}\right)"
     return rf"{base}^{{{t.detail}}}", ATOM
 
 
-def _masked(pen: Pen, t: Term) -> tuple[str, int]:
+def _masked(writer: Writer, t: Term) -> Text:
     value, condition = t.args
-    indicator = rf"\mathbf{{1}}\left[{pen.bare(condition)}\right]"
+    indicator = rf"\mathbf{{1}}\left[{writer.bare(condition)}\right]"
     if value.op == "number" and value.detail == 1:
         return indicator, ATOM
-    return rf"{pen.inside(value, SUM)} {'' if t.shape == () else chr(92) + 'odot '}{indicator}", PRODUCT
+    return rf"{writer.inside(value, SUM)} {'' if t.shape == () else chr(92) + 'odot '}{indicator}", PRODUCT
 
 
-def _where(pen: Pen, t: Term) -> tuple[str, int]:
-    condition, yes, no = (pen.bare(a) for a in t.args)
-    return rf"\left({yes}\ \mathrm{{if}}\ {condition}\ \mathrm{{else}}\ {no}\right)", ATOM
-
-
-def _divide(pen: Pen, t: Term) -> tuple[str, int]:
-    a, b = t.args
-    return rf"\frac{{{pen.bare(a)}}}{{{pen.bare(b)}}}", ATOM
-
-
-def _told(pen: Pen, t: Term) -> tuple[str, int]:
+def _with_options(writer: Writer, t: Term) -> Text:
     below = "_{" + ",".join(map(str, t.detail.axes)) + "}" if t.detail.axes else ""
-    parts = [", ".join(map(pen.bare, t.args)), *map(_words, filter(None, t.detail.words()))]
+    parts = [", ".join(writer.bare_args(t)), *map(_words, filter(None, t.detail.words()))]
     inside = r";\ ".join(parts)
     return rf"\mathrm{{{escaped(t.detail.name)}}}{below}\left({inside}\right)", ATOM
 
@@ -77,11 +67,11 @@ def _words(text: str) -> str:
     return rf"\mathrm{{{''.join(signs.get(c, c) for c in text)}}}"
 
 
-def _upright(rule: Callable) -> Callable:
-    """A rule of the text, its words set upright."""
+def _upright(rule: Rule) -> Rule:
+    """Returns a rule of the text, its words set upright."""
 
-    def latex(pen: Pen, t: Term) -> tuple[str, int]:
-        text, level = rule(pen, t)
+    def latex(writer: Writer, t: Term) -> Text:
+        text, level = rule(writer, t)
         text = re.sub(r"(?<!\{)\b(reshape|broadcast|transpose|None)\b", r"\\mathrm{\1}", text)  # not those inside again
         return text.replace("ᵀ", r"^{\top}"), level
 
@@ -100,15 +90,11 @@ LATEX = Style(
     rules={
         "power": _power,
         "masked": _masked,
-        "where": _where,
-        "divide": _divide,
-        "expand": _upright(expanded),
-        "slice": _upright(sliced),
-        "transpose": _upright(transposed),
-        "reshape": _upright(shaped("reshape")),
-        "spread": _upright(spread),
-        "windows": _told,
-        "primitive": _told,
-        "constant": lambda pen, t: (f"C_{{{t.detail}}}", ATOM),
+        "where": template(r"\left({1}\ \mathrm{{if}}\ {0}\ \mathrm{{else}}\ {2}\right)"),
+        "divide": template(r"\frac{{{0}}}{{{1}}}"),
+        **{op: _upright(rule) for op, rule in SHAPING.items()},
+        "windows": _with_options,
+        "primitive": _with_options,
+        "constant": template("C_{{{detail}}}"),
     },
 )  # fmt: skip

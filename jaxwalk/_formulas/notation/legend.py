@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 SIGNS = {
     r"⊙": "⊙ multiplies entry by entry",
@@ -43,11 +43,7 @@ SLIDING = {
 
 
 def legend(text: str) -> Iterator[str]:
-    """Lines that say what the signs in a text mean."""
+    """Yields lines that say what the signs in a text mean."""
     for signs in (SIGNS, CONVOLUTION, POOLING, SLIDING):
-        if said := _said(signs, text):
-            yield "; ".join(said) + "."
-
-
-def _said(signs: Mapping[str, str], text: str) -> list[str]:
-    return [meaning for pattern, meaning in signs.items() if re.search(pattern, text)]
+        if meanings := [meaning for pattern, meaning in signs.items() if re.search(pattern, text)]:
+            yield "; ".join(meanings) + "."

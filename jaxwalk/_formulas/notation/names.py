@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Callable
 from typing import NamedTuple
 
-SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+
+def superscript(number: object) -> str:
+    return str(number).translate(_SUPERSCRIPTS)
+
+
+def subscript(number: object) -> str:
+    return str(number).translate(_SUBSCRIPTS)
+
+
+def number_of(script: str) -> int:
+    """Returns the number that superscripts or subscripts stand for."""
+    return int(unicodedata.normalize("NFKC", script))
 
 
 class Name(NamedTuple):
@@ -18,27 +33,27 @@ class Name(NamedTuple):
     path: str = ""
 
     def text(self) -> str:
-        number = "" if self.number is None else str(self.number).translate(SUPERSCRIPTS)
-        return ("δ" if self.delta else "") + self.base + number + self.path
+        return ("δ" if self.delta else "") + self.base + self._numbered(superscript) + self.path
 
     def latex(self) -> str:
         base = self.base if len(self.base) == 1 or not self.base else rf"\mathrm{{{escaped(self.base)}}}"
-        number = "" if self.number is None else f"^{{{self.number}}}"
         path = rf"\mathrm{{{escaped(self.path)}}}" if self.path else ""
-        return (r"\delta " if self.delta else "") + base + number + path
+        return (r"\delta " if self.delta else "") + base + self._numbered("^{{{}}}".format) + path
 
     def numpy(self) -> str:
-        number = "" if self.number is None else str(self.number)
-        return re.sub(r"\W", "_", ("δ" if self.delta else "") + self.base + number + self.path)
+        return re.sub(r"\W", "_", ("δ" if self.delta else "") + self.base + self._numbered(str) + self.path)
 
     def symbol(self) -> str:
-        """As SymPy sets it: X__2 is X²."""
-        number = "" if self.number is None else f"__{self.number}"
-        return ("delta" if self.delta and not self.base else "δ" if self.delta else "") + self.base + number + self.path
+        """Returns the name as SymPy sets it: X__2 is X²."""
+        delta = ("δ" if self.base else "delta") if self.delta else ""
+        return delta + self.base + self._numbered("__{}".format) + self.path
+
+    def _numbered(self, write: Callable[[int], str]) -> str:
+        return "" if self.number is None else write(self.number)
 
 
 def constant_name(number: int) -> str:
-    return f"C{str(number).translate(SUBSCRIPTS)}"
+    return f"C{subscript(number)}"
 
 
 def escaped(text: str) -> str:

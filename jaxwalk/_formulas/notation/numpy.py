@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-import jax
-import numpy as np
-
 from ..tensors.term import Term
 from .names import Name
-from .pen import ATOM, PRODUCT, SUM, Pen, Style
-from .run_windows import conv, padded, pool
+from .writer import ATOM, PRODUCT, SUM, Style, Text, Writer, template
 
 
-def _number(value: Any) -> tuple[str, int]:
+def _number(value: Any) -> Text:
     if isinstance(value, Fraction):
-        text, level = str(value), ATOM if value.denominator == 1 and value >= 0 else SUM
-        return text, level
+        return str(value), ATOM if value.denominator == 1 and value >= 0 else SUM
     return (repr(value) if not isinstance(value, float) or math.isfinite(value) else f"float('{value}')"), SUM
 
 
@@ -38,71 +33,44 @@ def _call(name: str, args: Sequence[str], detail: Any) -> str:
     return f"{names.get(name, name if name in own else f'np.{name}')}({joined})"
 
 
-def _reduce(pen: Pen, t: Term) -> tuple[str, int]:
+def _reduce(writer: Writer, t: Term) -> Text:
     kind, axes, keeps = t.detail
-    return f"np.{kind}({pen.bare(t.args[0])}, axis={axes}{', keepdims=True' if keeps else ''})", ATOM
+    return f"np.{kind}({writer.bare(t.args[0])}, axis={axes}{', keepdims=True' if keeps else ''})", ATOM
 
 
-def _primitive(pen: Pen, t: Term) -> tuple[str, int]:
-    steps: list[Any] = pen.style.signs["steps"]
-    steps.append(t.detail)
-    return f"step[{len(steps) - 1}]({', '.join(map(pen.bare, t.args))})", ATOM
+def _primitive(writer: Writer, t: Term) -> Text:
+    calls: list[Any] = writer.style.signs["calls"]
+    calls.append(t.detail)
+    return f"step[{len(calls) - 1}]({', '.join(writer.bare_args(t))})", ATOM
 
 
-def _of(template: str) -> Callable:
-    def rule(pen: Pen, t: Term) -> tuple[str, int]:
-        return template.format(*map(pen.bare, t.args), detail=t.detail, shape=t.shape), ATOM
-
-    return rule
+def _slice(writer: Writer, t: Term) -> Text:
+    return f"{writer.inside(t.args[0], PRODUCT)}[{', '.join(f'{a}:{b}:{s}' for a, b, s in t.detail)}]", ATOM
 
 
-def _slice(pen: Pen, t: Term) -> tuple[str, int]:
-    return f"{pen.inside(t.args[0], PRODUCT)}[{', '.join(f'{a}:{b}:{s}' for a, b, s in t.detail)}]", ATOM
-
-
-def numpy_style(steps: list[Any]) -> Style:
-    """NumPy; what has no notation is appended to `steps` and called from there."""
+def numpy_style(calls: list[Any]) -> Style:
+    """Returns the style of NumPy; what has no notation is appended to `calls` and called from there."""
     return Style(
         name=Name.numpy,
         number=_number,
         signs={
             "−": "-", "·": "*", "⊙": "*", "=": "==", "≠": "!=", "<": "<", "≤": "<=", ">": ">", "≥": ">=", "∧": "&",
-            "∨": "|", "¬": "~", "(": "(", ")": ")", "@": " @ ", "dot": " @ ", "steps": steps,
+            "∨": "|", "¬": "~", "(": "(", ")": ")", "@": " @ ", "dot": " @ ", "calls": calls,
             "T": lambda x: f"np.swapaxes({x}, -1, -2)", "outer": lambda a, b: f"np.outer({a}, {b})",
         },
         call=_call,
         rules={
-            "power": _of("power({0}, {detail})"),
-            "masked": _of("np.where({1}, {0}, 0)"),
-            "where": _of("np.where({0}, {1}, {2})"),
-            "expand": _of("np.expand_dims({0}, {detail})"),
+            "power": template("power({0}, {detail})"),
+            "masked": template("np.where({1}, {0}, 0)"),
+            "where": template("np.where({0}, {1}, {2})"),
+            "expand": template("np.expand_dims({0}, {detail})"),
             "slice": _slice,
-            "transpose": _of("np.transpose({0}, {detail})"),
-            "reshape": _of("np.reshape({0}, {shape})"),
-            "spread": _of("np.broadcast_to({0}, {shape})"),
-            "constant": lambda pen, t: (f"constant[{t.detail - 1}]", ATOM),
+            "transpose": template("np.transpose({0}, {detail})"),
+            "reshape": template("np.reshape({0}, {shape})"),
+            "spread": template("np.broadcast_to({0}, {shape})"),
+            "constant": lambda writer, t: (f"constant[{t.detail - 1}]", ATOM),
             "reduce": _reduce,
-            "windows": lambda pen, t: (t.detail.numpy(list(map(pen.bare, t.args)), t.shape), ATOM),
+            "windows": lambda writer, t: (t.detail.numpy(writer.bare_args(t), t.shape), ATOM),
             "primitive": _primitive,
         },
     )  # fmt: skip
-
-
-def _softmax(x: Any, axes: tuple[int, ...]) -> Any:
-    e = np.exp(x - np.max(x, axes, keepdims=True))
-    return e / np.sum(e, axes, keepdims=True)
-
-
-NAMESPACE = {
-    "np": np,
-    "softmax": _softmax,
-    "concat": np.concatenate,
-    "conv": conv,
-    "pool": pool,
-    "padded": padded,
-    "logistic": lambda x: 1 / (1 + np.exp(-x)),
-    "rsqrt": lambda x: 1 / np.sqrt(x),
-    "power": lambda x, n: x**n if n >= 0 else 1 / x**-n,
-    "erf": lambda x: np.asarray(jax.scipy.special.erf(x)),
-    "erfc": lambda x: np.asarray(jax.scipy.special.erfc(x)),
-}

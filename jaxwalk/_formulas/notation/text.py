@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
 from ..tensors.term import Term
-from .names import SUBSCRIPTS, SUPERSCRIPTS, Name, constant_name
-from .pen import ATOM, CASE, PRODUCT, SUM, Pen, Style
+from .names import Name, constant_name, subscript, superscript
+from .writer import ATOM, CASE, PRODUCT, SUM, Rule, Style, Text, Writer, template
 
 
-def _number(value: Any) -> tuple[str, int]:
+def _number(value: Any) -> Text:
     if isinstance(value, Fraction):
         level = SUM if value < 0 else ATOM if value.denominator == 1 else PRODUCT
         return str(value).replace("-", "−"), level
-    return (
-        (f"{value:.6g}".replace("-", "−"), SUM if value < 0 else ATOM)
-        if isinstance(value, float)
-        else (str(value), ATOM)
-    )
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return text.replace("-", "−"), SUM if value < 0 else ATOM
 
 
 def _subscript(axes: Any) -> str:
     axes = axes if isinstance(axes, tuple) else (axes,)
-    return ",".join(str(a).translate(SUBSCRIPTS) for a in axes)
+    return ",".join(map(subscript, axes))
 
 
 def _call(name: str, args: Sequence[str], detail: Any) -> str:
@@ -41,67 +38,69 @@ def _call(name: str, args: Sequence[str], detail: Any) -> str:
     return f"{name}{_subscript(detail) if isinstance(detail, (int, tuple)) else ''}({joined})"
 
 
-def _power(pen: Pen, t: Term) -> tuple[str, int]:
-    base = pen.inside(t.args[0], PRODUCT)
-    if t.args[0].op not in ("number", "variable") or re.search("[⁰¹²³⁴⁵⁶⁷⁸⁹]$", base):
-        base = base if base.startswith("(") and t.args[0] not in pen.named else f"({base})" if len(base) > 1 else base
-    return base + str(t.detail).translate(SUPERSCRIPTS), ATOM
+def _power(writer: Writer, t: Term) -> Text:
+    (x,), base = t.args, writer.inside(t.args[0], PRODUCT)
+    is_plain = x.op in ("number", "variable") and not re.search("[⁰¹²³⁴⁵⁶⁷⁸⁹]$", base)
+    if not is_plain and len(base) > 1 and (x in writer.named or not base.startswith("(")):
+        base = f"({base})"
+    return base + superscript(t.detail), ATOM
 
 
-def _masked(pen: Pen, t: Term) -> tuple[str, int]:
+def _masked(writer: Writer, t: Term) -> Text:
     value, condition = t.args
     if value.op == "number" and value.detail == 1:
-        return f"1[{pen.bare(condition)}]", ATOM
+        return f"1[{writer.bare(condition)}]", ATOM
     if t.shape == ():
-        return f"{pen.inside(value, CASE)} if {pen.bare(condition)} else 0", CASE
-    return f"{pen.inside(value, SUM)} ⊙ 1[{pen.bare(condition)}]", PRODUCT
+        return f"{writer.inside(value, CASE)} if {writer.bare(condition)} else 0", CASE
+    return f"{writer.inside(value, SUM)} ⊙ 1[{writer.bare(condition)}]", PRODUCT
 
 
-def _where(pen: Pen, t: Term) -> tuple[str, int]:
+def _where(writer: Writer, t: Term) -> Text:
     condition, yes, no = t.args
-    return f"{pen.inside(yes, CASE)} if {pen.bare(condition)} else {pen.inside(no, CASE)}", CASE
+    return f"{writer.inside(yes, CASE)} if {writer.bare(condition)} else {writer.inside(no, CASE)}", CASE
 
 
-def indexed(pen: Pen, t: Term, parts: Sequence[str]) -> tuple[str, int]:
-    return f"{pen.inside(t.args[0], PRODUCT)}[{', '.join(parts)}]", ATOM
+def _indexed(writer: Writer, t: Term, parts: Sequence[str]) -> Text:
+    return f"{writer.inside(t.args[0], PRODUCT)}[{', '.join(parts)}]", ATOM
 
 
-def expanded(pen: Pen, t: Term) -> tuple[str, int]:
-    return indexed(pen, t, ["None" if i in t.detail else ":" for i in range(len(t.shape))])
+def _expanded(writer: Writer, t: Term) -> Text:
+    return _indexed(writer, t, ["None" if i in t.detail else ":" for i in range(len(t.shape))])
 
 
-def sliced(pen: Pen, t: Term) -> tuple[str, int]:
-    parts = [
-        ":" if (a, b, s) == (0, n, 1) else f"{a}:{b}" + (f":{s}" if s != 1 else "")
-        for (a, b, s), n in zip(t.detail, t.args[0].shape, strict=True)
-    ]
-    return indexed(pen, t, parts)
+def _sliced(writer: Writer, t: Term) -> Text:
+    parts = zip(t.detail, t.args[0].shape, strict=True)
+    texts = [":" if part == (0, n, 1) else ":".join(map(str, part)).removesuffix(":1") for part, n in parts]
+    return _indexed(writer, t, texts)
 
 
-def transposed(pen: Pen, t: Term) -> tuple[str, int]:
+def _transposed(writer: Writer, t: Term) -> Text:
     if t.detail == (1, 0):
-        return f"{pen.inside(t.args[0], PRODUCT)}ᵀ", ATOM
-    return f"transpose({pen.bare(t.args[0])}, {t.detail})", ATOM
+        return f"{writer.inside(t.args[0], PRODUCT)}ᵀ", ATOM
+    return template("transpose({0}, {detail})")(writer, t)
 
 
-def spread(pen: Pen, t: Term) -> tuple[str, int]:
+def _spread(writer: Writer, t: Term) -> Text:
     inner = t.args[0]
     added = len(t.shape) - len(inner.shape)
     if math.prod(t.shape) == math.prod(inner.shape) and t.shape[added:] == inner.shape:
-        return indexed(pen, t, ["None"] * added)
-    return shaped("broadcast")(pen, t)
+        return _indexed(writer, t, ["None"] * added)
+    return template("broadcast({0}, {shape})")(writer, t)
 
 
-def shaped(name: str) -> Callable:
-    return lambda pen, t: (f"{name}({pen.bare(t.args[0])}, {t.shape})", ATOM)
-
-
-def told(pen: Pen, t: Term) -> tuple[str, int]:
-    """A name, the operands, and behind ";" how it is done."""
-    parts = [", ".join(map(pen.bare, t.args)), *filter(None, t.detail.words())]
+def _with_options(writer: Writer, t: Term) -> Text:
+    """Writes a name, the operands, and behind ";" how it is done."""
+    parts = [", ".join(writer.bare_args(t)), *filter(None, t.detail.words())]
     return f"{t.detail.name}{_subscript(t.detail.axes)}({'; '.join(parts)})", ATOM
 
 
+SHAPING: dict[str, Rule] = {
+    "expand": _expanded,
+    "slice": _sliced,
+    "transpose": _transposed,
+    "reshape": template("reshape({0}, {shape})"),
+    "spread": _spread,
+}
 _SIGNS = {s: s for s in "−·⊙=≠<≤>≥∧∨¬()"} | {"@": " ", "dot": " · ", "T": lambda x: x + "ᵀ"}
 TEXT = Style(
     name=Name.text,
@@ -112,13 +111,9 @@ TEXT = Style(
         "power": _power,
         "masked": _masked,
         "where": _where,
-        "expand": expanded,
-        "slice": sliced,
-        "transpose": transposed,
-        "reshape": shaped("reshape"),
-        "spread": spread,
-        "windows": told,
-        "primitive": told,
-        "constant": lambda pen, t: (constant_name(t.detail), ATOM),
+        **SHAPING,
+        "windows": _with_options,
+        "primitive": _with_options,
+        "constant": lambda writer, t: (constant_name(t.detail), ATOM),
     },
 )

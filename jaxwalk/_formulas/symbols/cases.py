@@ -5,37 +5,43 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import sympy
+from sympy.core.relational import Relational
+from sympy.functions.elementary.piecewise import ExprCondPair
+
 from ..._errors import FormulaError
-from ..._optional import sympy
 
 
-def cases(*pairs: tuple[Any, Any]) -> Any:
-    """A Piecewise that stays as it is written: its own constructor would rewrite conditions that hold cases."""
-    s = sympy()
-    kind = s.functions.elementary.piecewise.ExprCondPair
-    made = [s.Tuple.__new__(kind, value, s.true if condition is True else condition) for value, condition in pairs]
-    return s.Basic.__new__(s.Piecewise, *made)
+def cases(*pairs: tuple[Any, Any]) -> sympy.Basic:
+    """Returns a Piecewise that stays as it is written: its own constructor would rewrite conditions that hold cases."""
+    made = [sympy.Tuple.__new__(ExprCondPair, v, sympy.true if holds is True else holds) for v, holds in pairs]
+    return sympy.Basic.__new__(sympy.Piecewise, *made)
 
 
-def rebuilt(node: Any, args: Sequence[Any]) -> Any:
-    """A node with other arguments, as it is written: no condition is decided, no cases are joined."""
-    s = sympy()
+def branches_of(entry: sympy.Basic) -> Sequence[tuple[Any, Any]]:
+    """Returns the (value, condition) of each case; of what is no cases, nothing."""
+    args: Any = entry.args if isinstance(entry, sympy.Piecewise) else ()
+    return args
+
+
+def rebuilt(node: sympy.Basic, args: Sequence[Any]) -> Any:
+    """Returns a node with other arguments, as it is written: no condition is decided, no cases are joined."""
     if tuple(args) == node.args:
         return node
-    if isinstance(node, s.Piecewise):
+    if isinstance(node, sympy.Piecewise):
         return cases(*(pair.args for pair in args))
-    if isinstance(node, s.functions.elementary.piecewise.ExprCondPair):
-        return s.Tuple(*args)
-    if isinstance(node, (s.Max, s.Min, s.core.relational.Relational)):
+    if isinstance(node, ExprCondPair):
+        return sympy.Tuple(*args)
+    if isinstance(node, (sympy.Max, sympy.Min, Relational)):
         return node.func(*args, evaluate=False)
     return node.func(*args)
 
 
-def replaced(node: Any, to: dict[Any, Any]) -> Any:
-    """An expression with parts replaced, each different part once."""
+def replaced(node: sympy.Basic, to: dict[sympy.Basic, Any]) -> Any:
+    """Returns an expression with parts replaced, each different part once."""
     done = dict(to)
 
-    def replace(part: Any) -> Any:
+    def replace(part: sympy.Basic) -> Any:
         if part not in done:
             done[part] = rebuilt(part, [replace(a) for a in part.args]) if part.args else part
         return done[part]
@@ -43,11 +49,10 @@ def replaced(node: Any, to: dict[Any, Any]) -> Any:
     return replace(node)
 
 
-def select(which: Any, values: Sequence[Any]) -> Any:
-    """`values[which]`: cases, if that is not known."""
-    s = sympy()
-    if which in (s.true, s.false):
-        return values[which == s.true]
+def select(which: Any, values: Sequence[sympy.Basic]) -> sympy.Basic:
+    """Returns `values[which]`: cases, if that is not known."""
+    if which in (sympy.true, sympy.false):
+        return values[which == sympy.true]
     if which.is_Integer:
         return values[int(which)]
     if len(values) == 2:
@@ -57,45 +62,42 @@ def select(which: Any, values: Sequence[Any]) -> Any:
         no, yes = _within(values[0], condition, False), _within(values[1], condition, True)
         return cases((yes, condition), (no, True))
     last = len(values) - 1
-    return cases(*((v, s.Eq(which, i, evaluate=False)) for i, v in enumerate(values[:last])), (values[last], True))
+    return cases(*((v, sympy.Eq(which, i, evaluate=False)) for i, v in enumerate(values[:last])), (values[last], True))
 
 
-def truth(entry: Any) -> Any:
-    """A condition; of the number that one was made into, the condition."""
-    s = sympy()
-    if isinstance(entry, s.Piecewise) and len(entry.args) == 2:
-        (yes, condition), (no, _) = entry.args
-        if (yes, no) == (1, 0):
-            return condition
-        if (yes, no) == (0, 1):
-            return s.Not(condition)
-    return entry
+def truth(entry: sympy.Basic) -> sympy.Basic:
+    """Returns a condition as it is; of the number that one was made into, the condition."""
+    branches = branches_of(entry)
+    values = [value for value, _ in branches]
+    if values == [1, 0]:
+        return branches[0][1]
+    return sympy.Not(branches[0][1]) if values == [0, 1] else entry
 
 
-def _within(entry: Any, condition: Any, holds: bool) -> Any:
-    """An entry inside a case: of its own cases under the same condition, the one that applies."""
-    if isinstance(entry, sympy().Piecewise) and len(entry.args) == 2 and entry.args[0][1] == condition:
-        return entry.args[0][0] if holds else entry.args[1][0]
-    return entry
+def _within(entry: sympy.Basic, condition: sympy.Basic, holds: bool) -> sympy.Basic:
+    """Returns what an entry is inside a case: of its own cases under the same condition, the one that applies."""
+    branches = branches_of(entry)
+    return branches[not holds][0] if len(branches) == 2 and branches[0][1] == condition else entry
 
 
 def comparison(name: str) -> Callable:
     def compare(a: Any, b: Any) -> Any:
-        s = sympy()
-        relation = {"eq": s.Eq, "ne": s.Ne, "lt": s.Lt, "le": s.Le, "gt": s.Gt, "ge": s.Ge}[name]
+        relation = {"eq": sympy.Eq, "ne": sympy.Ne, "lt": sympy.Lt, "le": sympy.Le, "gt": sympy.Gt, "ge": sympy.Ge}[
+            name
+        ]
         if a == b:
-            return s.true if name in ("eq", "le", "ge") else s.false
+            return sympy.true if name in ("eq", "le", "ge") else sympy.false
         if (a.is_Number or a.is_infinite) and (b.is_Number or b.is_infinite):
             return relation(a, b)
-        if b.is_Integer and isinstance(a, s.Piecewise) and all(v.is_Number for v, _ in a.args):
-            return _holding(a, lambda value: relation(value, b) == s.true)
+        if b.is_Integer and branches_of(a) and all(v.is_Number for v, _ in branches_of(a)):
+            return _holding(a, lambda value: relation(value, b) == sympy.true)
         for one, other in ((a, b), (b, a)):
-            if other in (s.oo, -s.oo):  # a symbol is finite
-                below = (other == s.oo) == (one is a)
+            if other in (sympy.oo, -sympy.oo):  # a symbol is finite
+                below = (other == sympy.oo) == (one is a)
                 holds = {"eq": False, "ne": True, "lt": below, "le": below}.get(name, not below)
-                return s.true if holds else s.false
+                return sympy.true if holds else sympy.false
         if name in ("eq", "ne") and (found := _attained(a, b)) is not None:
-            return found if name == "eq" else s.Not(found)
+            return found if name == "eq" else sympy.Not(found)
         if a.is_Number:  # X >= 0, not 0 <= X
             return relation(a, b, evaluate=False).reversed
         return relation(a, b, evaluate=False)
@@ -103,37 +105,34 @@ def comparison(name: str) -> Callable:
     return compare
 
 
-def _holding(piecewise: Any, test: Callable) -> Any:
-    """When cases of numbers are such that a test holds."""
-    s = sympy()
+def _holding(piecewise: sympy.Piecewise, test: Callable) -> Any:
+    """Returns the condition under which cases of numbers are such that a test holds."""
     earlier, found = [], []
-    for value, condition in piecewise.args:
+    for value, condition in branches_of(piecewise):
         if test(value):
-            found.append(s.And(*(s.Not(c) for c in earlier), condition))
+            found.append(sympy.And(*(sympy.Not(c) for c in earlier), condition))
         earlier.append(condition)
-    return s.Or(*found)
+    return sympy.Or(*found)
 
 
-def _attained(a: Any, b: Any) -> Any:
-    """Whether a is the maximum b of several, one of them a: whether no other is larger."""
-    s = sympy()
+def _attained(a: sympy.Basic, b: sympy.Basic) -> Any:
+    """Returns the condition that a is the maximum b of several, one of them a: that no other is larger."""
     for one, extreme in ((a, b), (b, a)):
-        if isinstance(extreme, (s.Max, s.Min)):
-            better = comparison("ge" if isinstance(extreme, s.Max) else "le")
+        if isinstance(extreme, (sympy.Max, sympy.Min)):
+            better = comparison("ge" if isinstance(extreme, sympy.Max) else "le")
             if one in extreme.args:
-                return s.And(*(better(one, other) for other in extreme.args if other != one))
+                return sympy.And(*(better(one, other) for other in extreme.args if other != one))
     return None
 
 
 def extreme_of(name: str) -> Callable:
     def extreme(*entries: Any) -> Any:
-        s = sympy()
-        kind = {"max": s.Max, "min": s.Min}[name]
-        worst = -s.oo if name == "max" else s.oo
+        kind = {"max": sympy.Max, "min": sympy.Min}[name]
+        worst = -sympy.oo if name == "max" else sympy.oo
         flat: dict[Any, None] = {}
         for entry in entries:
             flat.update(dict.fromkeys(entry.args if isinstance(entry, kind) else [entry]))
-        numbers = [e for e in flat if e.is_Number or e in (s.oo, -s.oo)]
+        numbers = [e for e in flat if e.is_Number or e in (sympy.oo, -sympy.oo)]
         rest = [e for e in flat if e not in numbers]
         numbers = [] if not numbers else [n for n in [kind(*numbers)] if n != worst or not rest]
         if numbers and numbers[0] == -worst:
@@ -147,7 +146,7 @@ def extreme_of(name: str) -> Callable:
 PRINTABLE = 20_000  # parts of a formula
 
 
-def check_length(expression: Any, sizes: dict[Any, int]) -> None:
+def check_length(expression: sympy.Basic, sizes: dict[sympy.Basic, int]) -> None:
     """Refuses an expression that is too long to print. `sizes` holds those that are known.
 
     Each part counts as often as it is written. What a function uses twice is written twice, so that some functions

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from ..._errors import ArgumentError, FormulaError, shown
-from ..._jax import jaxprs
+from ..._errors import ArgumentError, shown
 from ..._jax.leaves import is_array
 from ..._optional import sympy
-from ..entries.arithmetic import Entries, as_entries
-from ..entries.run import run_on_entries
-from .symbols import LIMIT, symbolic
-from .tidy import tidied
+from ..entries.arithmetic import Entries
+from ..entries.interpreter import run_at_leaves
 
 
 def formula(fun: Callable, *args: Any, names: Sequence[str] | None = None) -> Any:
-    """What `fun` computes, as a SymPy formula; `jw.formula(jax.grad(fun), ...)` is that of its derivative.
+    """Returns what `fun` computes as a SymPy formula; `jw.formula(jax.grad(fun), ...)` is that of its derivative.
 
     What JAX traces is run on symbols, which stand for finite real numbers. Floats that are short fractions become
     fractions. Derivatives are JAX's own, also where there is none: that of relu at 0 is 0, that of `jnp.maximum` at a
@@ -50,49 +47,24 @@ def formula(fun: Callable, *args: Any, names: Sequence[str] | None = None) -> An
     """
     if not callable(fun):
         raise ArgumentError(f"`fun` is {shown(fun)}, which cannot be called; give a function of arrays.")
-    sympy()
+    sympy()  # or an error that says how to install it
+    from .simplify import as_formula  # these import SymPy, which is slow and may be missing
+    from .sympy_arithmetic import check_count, symbolic, symbols
+
     leaves, tree = jax.tree_util.tree_flatten_with_path(args)
     argument_names = _argument_names(fun, args, names)
-    traced = [i for i, (_, leaf) in enumerate(leaves) if _is_symbolic(leaf)]
-    check_count(sum(int(np.prod(leaves[i][1].shape)) for i in traced))
-    symbols = [named(_leaf_name(argument_names, leaves[i][0]), leaves[i][1].shape) for i in traced]
-    _check_distinct(symbols)
-
-    def flat(*tracers: Any) -> Any:
-        merged = [leaf for _, leaf in leaves]
-        for i, tracer in zip(traced, tracers, strict=True):
-            merged[i] = tracer
-        return fun(*jax.tree.unflatten(tree, merged))
-
-    stand_ins = [jax.ShapeDtypeStruct(leaves[i][1].shape, leaves[i][1].dtype) for i in traced]
-    closed, shapes = jaxprs.trace(flat, *stand_ins)
-    results = run_on_entries(closed, symbols, symbolic())
-    return jax.tree.unflatten(jax.tree.structure(shapes), [as_formula(r) for r in results])
-
-
-def named(name: str, shape: Sequence[int]) -> Entries:
-    """An array of symbols. `X__2` is X², `X__2_1` its first entry: SymPy sets these as X²₁."""
-    symbols = np.empty(shape, object)
-    for index in np.ndindex(*shape):
-        symbols[index] = sympy().Symbol("_".join([name, *(str(i + 1) for i in index)]))
-    return symbols
-
-
-def as_formula(result: Any) -> Any:
-    """A result as SymPy has it."""
-    entries = as_entries(result, symbolic())
-    if entries.ndim == 0:
-        return tidied(entries[()])
-    flat = [tidied(entry) for entry in entries.flat]
-    return sympy().ImmutableDenseNDimArray(flat, entries.shape)
-
-
-def check_count(symbols: int) -> None:
-    if symbols > LIMIT:
-        raise FormulaError(
-            f"The arguments hold {symbols:,} numbers, and formulas of more than {LIMIT:,} symbols are not written out;"
-            " give smaller arrays, or see `jw.formulas`, which goes tensor by tensor for layers of any size."
-        )
+    traced = {i: path for i, (path, leaf) in enumerate(leaves) if _is_symbolic(leaf)}
+    types = {i: jax.ShapeDtypeStruct(leaves[i][1].shape, leaves[i][1].dtype) for i in traced}
+    check_count(sum(type.size for type in types.values()))
+    entries = {i: (types[i], symbols(_leaf_name(argument_names, path), types[i].shape)) for i, path in traced.items()}
+    _check_distinct(array for _, array in entries.values())
+    structure, results = run_at_leaves(
+        lambda leaves: fun(*jax.tree.unflatten(tree, leaves)),
+        [leaf for _, leaf in leaves],
+        entries,
+        symbolic(),
+    )
+    return jax.tree.unflatten(structure, list(map(as_formula, results)))
 
 
 def _is_symbolic(leaf: Any) -> bool:
@@ -127,7 +99,7 @@ def _leaf_name(names: Sequence[str], path: tuple) -> str:
     return "_".join([name, *(jax.tree_util.keystr((entry,), simple=True) for entry in path[1:])])
 
 
-def _check_distinct(arrays: Sequence[Entries]) -> None:
+def _check_distinct(arrays: Iterable[Entries]) -> None:
     seen: set[str] = set()
     for symbol in (s for array in arrays for s in array.flat):
         if symbol.name in seen:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from .term import Convolution, Flip, Padding, Pooling, Slide, Term, is_number
-from .terms import Terms
+from ..._jax.types import type_of
+from .builder import TermBuilder
+from .term import Shape, Term, is_number
+from .windows import Convolution, Flip, Padding, Pooling, Slide
+
+if TYPE_CHECKING:
+    from jax.extend.core import JaxprEqn, Literal, Var
+    from jax.lax import ConvDimensionNumbers
 
 SPATIAL = {0: "", 1: "w", 2: "hw", 3: "dhw"}
 REGROUPED = 10_000_000  # entries of a kernel whose groups are looked for
 NEUTRAL = {"sum": 0, "max": float("-inf"), "min": float("inf")}  # what padding adds to a window
 
 
-def convolution(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Term | None:
+def convolution(t: TermBuilder, eqn: JaxprEqn, args: Sequence[Term], shape: Shape) -> Term | None:
     p = eqn.params
     rank = len(p["window_strides"])
     if rank not in SPATIAL or not _is_float(eqn):
@@ -25,7 +31,7 @@ def convolution(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]
     x, y, out = _letters(p["dimension_numbers"], SPATIAL[rank])
     of_batch, of_channels = p["batch_group_count"], p["feature_group_count"]
     cut = x[p["dimension_numbers"].lhs_spec[0 if of_batch > 1 else 1]] + y[p["dimension_numbers"].rhs_spec[0]]
-    slide = Slide(*(_ints(p[n]) for n in ("window_strides", "padding", "rhs_dilation", "lhs_dilation")))
+    slide = Slide((1,) * rank, *(_ints(p[n]) for n in ("window_strides", "padding", "rhs_dilation", "lhs_dilation")))
     first, x = _before_transposed(args[0], x)
     second, y = _before_transposed(args[1], y)
     groups = of_batch * of_channels
@@ -34,8 +40,8 @@ def convolution(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]
     return t.make("windows", (first, second), shape, Convolution((x, y, out), slide, groups, cut))
 
 
-def _letters(numbers: Any, spatial: str) -> tuple[str, str, str]:
-    """n and c are the axes of the first operand that no window slides along, o is that of the second alone.
+def _letters(numbers: ConvDimensionNumbers, spatial: str) -> tuple[str, str, str]:
+    """Names axes: n and c those of the first operand that no window slides along, o that of the second alone.
 
     Of a kernel whose channels stand the other way round than in the layouts hwio and oihw, c and o change places: so
     the way back has the letters of the way forward.
@@ -62,8 +68,8 @@ def _before_transposed(x: Term, letters: str) -> tuple[Term, str]:
     return x.args[0], "".join(letters[x.detail.index(i)] for i in range(len(letters)))
 
 
-def _before_regrouped(t: Terms, x: Term, letters: str, cut: str, groups: int) -> Term | None:
-    """A kernel as it is on the way forward: on the way back, its groups are moved from the one channel to the other.
+def _before_regrouped(t: TermBuilder, x: Term, letters: str, cut: str, groups: int) -> Term | None:
+    """Returns a kernel as it is on the way forward: on the way back, its groups move from the one channel to the other.
 
     Which steps move them depends on how many channels there are; where they move the entries does not.
     """
@@ -97,7 +103,7 @@ def _is_flip(x: Term) -> bool:
     return x.op == "windows" and isinstance(x.detail, Flip)
 
 
-def flip(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Term:
+def flip(t: TermBuilder, eqn: JaxprEqn, args: Sequence[Term], shape: Shape) -> Term:
     (x,), axes = args, tuple(sorted(i for i in _ints(eqn.params["dimensions"]) if shape[i] > 1))
     if not axes:
         return x
@@ -108,70 +114,68 @@ def flip(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Te
     return t.make("windows", (x,), shape, Flip(axes))
 
 
-def pooling(kind: str) -> Any:
-    def rule(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Term | None:
-        p = eqn.params
-        if not _is_float(eqn):
-            return None
-        parts = ("window_strides", "padding", "window_dilation", "base_dilation")
-        slide = Slide(*(_ints(p[n]) for n in parts))
-        make = lambda *moved: _pooled(t, kind, *moved)
-        return _moved_out(t, args, shape, _ints(p["window_dimensions"]), slide, make)
+def pooling(kind: str) -> Callable[[TermBuilder, JaxprEqn, Sequence[Term], Shape], Term | None]:
+    def rule(t: TermBuilder, eqn: JaxprEqn, args: Sequence[Term], shape: Shape) -> Term | None:
+        parts = ("window_dimensions", "window_strides", "padding", "window_dilation", "base_dilation")
+        slide = Slide(*(_ints(eqn.params[n]) for n in parts))
+        make = lambda args, shape, slide: _pooled(t, kind, args[0], shape, slide)
+        return _moved_out(t, args, shape, slide, make) if _is_float(eqn) else None
 
     return rule
 
 
-def _pooled(t: Terms, kind: str, args: Sequence[Term], shape: tuple[int, ...], sizes: Any, slide: Slide) -> Term:
-    (x,) = args
+def _pooled(t: TermBuilder, kind: str, x: Term, shape: Shape, slide: Slide) -> Term:
     if _is_padding(x, NEUTRAL[kind]) and set(slide.input_dilation) <= {1}:
-        inner = _everywhere(x.detail, len(shape))
+        inner = _at_every_axis(x.detail, len(shape))
         if all(outer == (0, 0) or min(pair) >= 0 for pair, outer in zip(inner.padding, slide.padding)):
-            x, padding = x.args[0], tuple(map(_summed, inner.padding, slide.padding))
-            slide = slide._replace(padding=padding, input_dilation=inner.input_dilation)
-    if kind == "sum" and _hands_out(x, sizes, slide):
-        reach = [d * (n - 1) for d, n in zip(slide.dilation, sizes)]
-        padding = tuple((r - a, r - b) for r, (a, b) in zip(reach, slide.padding))
-        slide = Slide(slide.input_dilation, padding, slide.dilation, slide.stride)
-        if x.op == "divide" and x.args[0].shape == x.shape and is_number(x.args[1], math.prod(sizes)):
-            kind, x = "avg", x.args[0]
-        make = lambda args, shape, sizes, slide: _of_windows(t, kind, args, shape, sizes, slide, args[0].shape, True)
-        return _moved_out(t, (x,), shape, sizes, slide, make)
-    return _of_windows(t, kind, (x,), shape, sizes, slide, shape)
+            padding = tuple((a + c, b + d) for (a, b), (c, d) in zip(inner.padding, slide.padding))
+            x, slide = x.args[0], slide._replace(padding=padding, input_dilation=inner.input_dilation)
+    if kind != "sum" or not _hands_out(x, slide):
+        return _of_windows(t, kind, [x], shape, slide, shape)
+    reach = [d * (n - 1) for d, n in zip(slide.dilation, slide.size)]
+    padding = tuple((r - a, r - b) for r, (a, b) in zip(reach, slide.padding))
+    slide = Slide(slide.size, slide.input_dilation, padding, slide.dilation, slide.stride)
+    if x.op == "divide" and x.args[0].shape == x.shape and is_number(x.args[1], math.prod(slide.size)):
+        kind, x = "avg", x.args[0]
+    return _handed_out(t, kind, [x], shape, slide)
 
 
-def _hands_out(x: Term, sizes: Sequence[int], slide: Slide) -> bool:
-    """Whether the sum of windows that lie one step apart, over entries with zeros between, is told the other way:
+def _hands_out(x: Term, slide: Slide) -> bool:
+    """Tells whether the sum of windows, over entries with zeros between, is written the other way.
 
-    each entry goes to all places of a window.
+    The windows lie one step apart; the other way, each entry goes to all places of a window.
     """
-    alone = any(n == 1 < size for n, size in zip(x.shape, sizes))
+    alone = any(n == 1 < size for n, size in zip(x.shape, slide.size))
     return set(slide.stride) <= {1} and (alone or max(slide.input_dilation, default=1) > 1)
 
 
 def _of_windows(
-    t: Terms, kind: str, args: Sequence[Term], shape: Any, sizes: Any, slide: Slide, windows: Any, back: bool = False
+    t: TermBuilder, kind: str, args: Sequence[Term], shape: Shape, slide: Slide, counts: Shape, back: bool = False
 ) -> Term:
-    """Pooling, or what flows back, of so many `windows` along each axis; of a single one, the stride says nothing."""
-    stride = tuple(size if n == 1 else s for s, size, n in zip(slide.stride, sizes, windows))
+    """Makes pooling, or what flows back, of `counts` windows along each axis; of a single one, the stride is none."""
+    stride = tuple(size if n == 1 else s for s, size, n in zip(slide.stride, slide.size, counts))
     slide = slide._replace(stride=stride)
-    axes = _axes(slide, sizes)
-    detail = Pooling(kind, axes, tuple(sizes[i] for i in axes), _along(slide, axes), back)
-    return t.make("windows", args, shape, detail) if axes else args[0]
+    axes = _axes(slide)
+    return t.make("windows", args, shape, Pooling(kind, axes, _at(slide, axes), back)) if axes else args[0]
 
 
-def pooling_back(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Term | None:
-    p = eqn.params
+def _handed_out(t: TermBuilder, kind: str, args: Sequence[Term], shape: Shape, slide: Slide) -> Term:
+    """Makes what flows back through pooling from the first of `args`."""
+    make = lambda args, shape, slide: _of_windows(t, kind, args, shape, slide, args[0].shape, back=True)
+    return _moved_out(t, args, shape, slide, make)
+
+
+def pooling_back(t: TermBuilder, eqn: JaxprEqn, args: Sequence[Term], shape: Shape) -> Term | None:
+    p, ones = eqn.params, (1,) * len(shape)
     kind = {"ge": "max", "le": "min"}.get(str(p["select_prim"]))
     if kind is None or not _is_float(eqn):
         return None
-    ones = (1,) * len(shape)
-    slide = Slide(_ints(p["window_strides"]), _ints(p["padding"]), ones, ones)
-    make = lambda args, shape, sizes, slide: _of_windows(t, kind, args, shape, sizes, slide, args[0].shape, True)
-    return _moved_out(t, args, shape, _ints(p["window_dimensions"]), slide, make)
+    slide = Slide(_ints(p["window_dimensions"]), _ints(p["window_strides"]), _ints(p["padding"]), ones, ones)
+    return _handed_out(t, kind, args, shape, slide)
 
 
-def mean_of_windows(t: Terms, top: Term, bottom: Term) -> Term | None:
-    """The sum of a window by how many it sums is their mean, the padding counted; axes may have been moved since."""
+def mean_of_windows(t: TermBuilder, top: Term, bottom: Term) -> Term | None:
+    """Writes the sum of a window by how many it sums as their mean, the padding counted; axes may have moved since."""
     if top.op in ("transpose", "expand", "reshape"):
         mean = mean_of_windows(t, top.args[0], bottom)
         if mean is None:
@@ -179,69 +183,75 @@ def mean_of_windows(t: Terms, top: Term, bottom: Term) -> Term | None:
         return t.transposed(mean, top.detail) if top.op == "transpose" else t.reshaped(mean, top.shape)
     detail = top.detail
     is_sum = top.op == "windows" and isinstance(detail, Pooling) and detail.kind == "sum" and not detail.back
-    if not is_sum or not is_number(bottom, math.prod(detail.sizes)):
+    if not is_sum or not is_number(bottom, math.prod(detail.slide.size)):
         return None
     return t.make("windows", top.args, top.shape, detail._replace(kind="avg"))
 
 
-def padding(t: Terms, eqn: Any, args: Sequence[Term], shape: tuple[int, ...]) -> Term | None:
+def padding(t: TermBuilder, eqn: JaxprEqn, args: Sequence[Term], shape: Shape) -> Term | None:
     x, value = args
     if value.op != "number" or isinstance(value.detail, bool) or not _is_float(eqn):
         return None
     config, ones = _ints(eqn.params["padding_config"]), (1,) * len(shape)
-    slide = Slide(ones, tuple((a, b) for a, b, _ in config), ones, tuple(c + 1 for _, _, c in config))
+    slide = Slide(ones, ones, tuple((a, b) for a, b, _ in config), ones, tuple(c + 1 for _, _, c in config))
 
-    def make(args: Sequence[Term], shape: Any, sizes: Any, slide: Slide) -> Term:
-        axes = _axes(slide, sizes)
-        return t.make("windows", args, shape, Padding(axes, _along(slide, axes), value.detail)) if axes else args[0]
+    def make(args: Sequence[Term], shape: Shape, slide: Slide) -> Term:
+        axes = _axes(slide)
+        return t.make("windows", args, shape, Padding(axes, _at(slide, axes), value.detail)) if axes else args[0]
 
-    return _moved_out(t, (x,), shape, ones, slide, make)
+    return _moved_out(t, [x], shape, slide, make)
 
 
-def _moved_out(t: Terms, args: Sequence[Term], shape: Any, sizes: Any, slide: Slide, make: Any) -> Term:
-    """What is done window by window, before axes are transposed or put in rather than after: there, two may cancel."""
+def _moved_out(
+    t: TermBuilder,
+    args: Sequence[Term],
+    shape: Shape,
+    slide: Slide,
+    make: Callable[[Sequence[Term], Shape, Slide], Term],
+) -> Term:
+    """Makes what is done window by window before axes are transposed or put in, not after: there, two may cancel."""
     x = args[-1]
     if x.op == "transpose":
         back = tuple(int(i) for i in np.argsort(x.detail))
         of = lambda values: tuple(values[i] for i in back)
         inner = [t.transposed(a, back) for a in args]
-        return t.transposed(_moved_out(t, inner, of(shape), of(sizes), slide.each(of), make), x.detail)
-    if x.op == "expand" and not set(x.detail) & set(_axes(slide, sizes)):
+        return t.transposed(_moved_out(t, inner, of(shape), slide.each(of), make), x.detail)
+    if x.op == "expand" and not set(x.detail) & set(_axes(slide)):
         of = lambda values: tuple(v for i, v in enumerate(values) if i not in x.detail)
         inner = [t.reshaped(a, of(a.shape)) for a in args]
-        return t.expanded(_moved_out(t, inner, of(shape), of(sizes), slide.each(of), make), x.detail, shape)
-    return make(args, shape, sizes, slide)
+        return t.expanded(_moved_out(t, inner, of(shape), slide.each(of), make), x.detail, shape)
+    return make(args, shape, slide)
 
 
-def _is_padding(x: Term, value: Any) -> bool:
+def _is_padding(x: Term, value: float) -> bool:
     return x.op == "windows" and isinstance(x.detail, Padding) and x.detail.value == value
 
 
-def _axes(slide: Slide, sizes: Sequence[int]) -> tuple[int, ...]:
-    """Where a window does anything at all."""
-    usual = (1, 1, (0, 0), 1, 1)
-    return tuple(i for i, parts in enumerate(zip(sizes, *slide, strict=True)) if parts != usual)
+def _axes(slide: Slide) -> Shape:
+    """Returns the axes along which a window does anything at all."""
+    return tuple(i for i, parts in enumerate(zip(*slide, strict=True)) if parts != _USUAL)
 
 
-def _along(slide: Slide, axes: Sequence[int]) -> Slide:
+def _at(slide: Slide, axes: Shape) -> Slide:
     return slide.each(lambda part: tuple(part[i] for i in axes))
 
 
-def _everywhere(pad: Padding, rank: int) -> Slide:
-    at = {axis: i for i, axis in enumerate(pad.axes)}
-    usual: Any = (1, (0, 0), 1, 1)
-    parts: Any = pad.slide
-    return Slide(*(tuple(p[at[i]] if i in at else u for i in range(rank)) for p, u in zip(parts, usual)))
+def _at_every_axis(pad: Padding, rank: int) -> Slide:
+    at: dict[int, Any] = dict(zip(pad.axes, zip(*pad.slide)))
+    return Slide(*zip(*(at.get(i, _USUAL) for i in range(rank))))
 
 
-def _summed(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
-    return a[0] + b[0], a[1] + b[1]
+_USUAL = (1, 1, (0, 0), 1, 1)  # of a window that does nothing along an axis
 
 
 def _ints(values: Any) -> Any:
-    """Numbers of JAX's, which may be NumPy's, as Python's."""
+    """Returns numbers of JAX's, which may be NumPy's, as Python's."""
     return tuple(_ints(v) if isinstance(v, Sequence) else int(v) for v in values)
 
 
-def _is_float(eqn: Any) -> bool:
-    return all(jnp.issubdtype(v.aval.dtype, jnp.floating) for v in (*eqn.invars, *eqn.outvars))
+def _is_float(eqn: JaxprEqn) -> bool:
+    return is_float(*eqn.invars, *eqn.outvars)
+
+
+def is_float(*variables: Var | Literal) -> bool:
+    return all(jnp.issubdtype(type_of(v).dtype, jnp.floating) for v in variables)

@@ -125,6 +125,7 @@ REFUSED = {
     "infinity": (lambda x: x + jnp.inf, 1, "it meets an infinity"),
     "infinite": (lambda x: jnp.maximum(x, jnp.inf), 1, "it is among the results"),
     "nan": (lambda x: jnp.where(x > 0, jnp.nan, x), 1, "A NaN leaves the rational numbers"),
+    "logsumexp": (lambda x: lax.cumlogsumexp(jnp.stack([x, x])), 1, "no rule is known for it"),
     "condition": (lambda x: jnp.where(jnp.exp(x) > 1, 1.0, 0.0), 1, "`exp`"),
 }  # fmt: skip
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from jax import lax
 
+from jaxwalk._formulas.notation.common_subexpressions import written
 from jaxwalk._formulas.notation.names import Name
-from jaxwalk._formulas.notation.numpy import NAMESPACE, numpy_style
-from jaxwalk._formulas.notation.repeats import written
+from jaxwalk._formulas.notation.numpy import numpy_style
+from jaxwalk._formulas.notation.numpy_functions import NAMESPACE
 from jaxwalk._formulas.notation.text import TEXT
-from jaxwalk._formulas.tensors.read import read_terms
-from jaxwalk._formulas.tensors.terms import Terms
+from jaxwalk._formulas.tensors.builder import TermBuilder
+from jaxwalk._formulas.tensors.read_jaxpr import read_terms
 from jaxwalk._jax.jaxprs import close
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -49,7 +50,7 @@ def test_products_over_any_axes(seed):
 def check_terms(fun, *args):
     """The formula of a function, as it is written in NumPy, against JAX."""
     closed = jax.make_jaxpr(fun)(*args)
-    terms, steps = Terms(), []
+    terms, steps = TermBuilder(), []
     variables = [terms.variable(Name(f"v{i}"), np.shape(a)) for i, a in enumerate(args)]
     results = read_terms(terms, close(closed), variables)
     lines = written(results, numpy_style(steps))

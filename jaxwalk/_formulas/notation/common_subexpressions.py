@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ..tensors.term import Term
-from .pen import Pen, Style
 from .text import TEXT
+from .writer import Style, Writer
 
 
 class Written(NamedTuple):
@@ -18,23 +18,23 @@ class Written(NamedTuple):
 
 
 def written(terms: Sequence[Term], style: Style, taken: Iterable[str] = (), shorter: int = 8) -> Written:
-    """Terms that are read together; parts that occur twice in them, and are longer than `shorter`, get a name.
+    """Writes terms that are read together; parts that occur twice in them, and are longer than `shorter`, get a name.
 
     The name is a letter that is not among `taken`: b² is the square of b, or the weights b of layer 2, not both.
     """
     taken = set(taken)
-    pen, names = Pen(style), (letter for letter in "abcdefghijklmnopqrsuvwz" if letter not in taken)
+    writer, names = Writer(style), (letter for letter in "abcdefghijklmnopqrsuvwz" if letter not in taken)
     parts: dict[str, str] = {}
     for part in _repeated(terms):
-        if len(Pen(TEXT, pen.named)(part)[0]) > shorter and (letter := next(names, None)) is not None:
-            parts[letter] = pen(part)[0]
-            pen.named[part] = letter
-    wholes = [(pen(t)[0] if t not in pen.named else pen.named[t], _needed(t, pen.named)) for t in terms]
+        if len(Writer(TEXT, writer.named)(part)[0]) > shorter and (letter := next(names, None)) is not None:
+            parts[letter] = writer(part)[0]
+            writer.named[part] = letter
+    wholes = [(writer(t)[0] if t not in writer.named else writer.named[t], _needed(t, writer.named)) for t in terms]
     return Written(parts, wholes)
 
 
 def _repeated(terms: Sequence[Term]) -> list[Term]:
-    """The parts used more than once, each after those that it uses."""
+    """Returns the parts used more than once, each after those that it uses."""
     count: dict[Term, int] = {}
     order: list[Term] = []
 
@@ -51,7 +51,7 @@ def _repeated(terms: Sequence[Term]) -> list[Term]:
 
 
 def _needed(term: Term, named: Mapping[Term, str]) -> list[str]:
-    """The names in a term, and in the parts that these stand for, in the order in which they are given."""
+    """Returns the names in a term, and in the parts that these stand for, in the order in which they were named."""
     seen: set[Term] = set()
     stack = [term]
     while stack:

@@ -1,4 +1,4 @@
-"""Terms: formulas of whole tensors, as a graph of small records, and the rules that make them recognisable.
+"""Making terms, formulas of whole tensors as a graph of small records, by the rules that make them recognisable.
 
 A term of shape () may stand where NumPy would broadcast it; `spread` marks a value that was broadcast, and is dropped
 where NumPy broadcasts by itself. Axes are counted from 0, as NumPy does.
@@ -16,16 +16,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..entries.fractions import is_short, simplest
-from .recognise import conjugates, softmax_axes, softmax_back, softmax_in
-from .term import Convolution, Term, is_number
+from .patterns import conjugates, softmax_axes, softmax_back, softmax_in
+from .term import Shape, Term, is_number, unspread
+from .windows import Convolution
 
 
-class Terms:
+class TermBuilder:
     """Makes terms; two that say the same are one object."""
 
-    def __init__(self) -> None:
+    def __init__(self, constants: list[Any] | None = None) -> None:
         self._known: dict[Any, Term] = {}
-        self.constants: list[Any] = []  # arrays that have no short way to be written
+        self.constants = [] if constants is None else constants  # arrays that have no short way to be written
         self.replaced: dict[Term, Term] = {}  # values that have a name of their own
 
     def make(self, op: str, args: Sequence[Term], shape: Sequence[int], detail: Any = None) -> Term:
@@ -40,36 +41,30 @@ class Terms:
         return self.make("number", (), (), value)
 
     def constant(self, array: Any) -> Term:
-        """An array as one number that was spread, if it is that, and else under a name of its own."""
-        if jnp.issubdtype(array.dtype, jax.dtypes.extended):  # random keys
-            self.constants.append(array)
-            return self.make("constant", (), array.shape, len(self.constants))
-        array = np.asarray(array)
-        if array.size and array.dtype.kind != "c" and np.all(array == array.flat[0]):
-            return self.spread(self.number(_number(array.flat[0])), array.shape)
-        for i, known in enumerate(self.constants, 1):
-            if np.shape(known) == array.shape and known.dtype == array.dtype and np.array_equal(known, array):
-                return self.make("constant", (), array.shape, i)
+        """Returns an array as one number that was spread, if it is that, and else under a name of its own."""
+        if not jnp.issubdtype(array.dtype, jax.dtypes.extended):  # as random keys are
+            array = np.asarray(array)
+            if array.size and array.dtype.kind != "c" and np.all(array == array.flat[0]):
+                return self.spread(self.number(_number(array.flat[0])), array.shape)
+            for i, known in enumerate(self.constants, 1):
+                if known.shape == array.shape and known.dtype == array.dtype and np.array_equal(known, array):
+                    return self.make("constant", (), array.shape, i)
         self.constants.append(array)
         return self.make("constant", (), array.shape, len(self.constants))
 
     # Shapes
 
     def spread(self, x: Term, shape: Sequence[int]) -> Term:
-        shape = tuple(shape)
-        if x.op == "spread":
-            x = x.args[0]
-        return x if x.shape == shape else self.make("spread", (x,), shape)
+        x = unspread(x)
+        return x if x.shape == tuple(shape) else self.make("spread", (x,), shape)
 
-    def expanded(self, x: Term, axes: tuple[int, ...], shape: Sequence[int]) -> Term:
-        """Axes of length 1 put in; a sum that left them out keeps them instead."""
+    def expanded(self, x: Term, axes: Shape, shape: Sequence[int]) -> Term:
+        """Puts in axes of length 1; a sum that left them out keeps them instead."""
         shape = tuple(shape)
         if x.shape == shape:
             return x
-        if x.op == "spread":
-            inner = x.args[0]
-            if inner.shape == ():
-                return self.spread(inner, shape)
+        if _is_spread_number(x):
+            return self.spread(x, shape)
         if x.op == "reduce" and not x.detail[2] and x.detail[1] == axes:
             return self.make("reduce", x.args, shape, (x.detail[0], axes, True))
         if x.op == "negative" and (inner := self.expanded(x.args[0], axes, shape)).op != "expand":
@@ -82,8 +77,8 @@ class Terms:
         shape = tuple(shape)
         if x.shape == shape:
             return x
-        if x.op == "spread" and x.args[0].shape == ():
-            return self.spread(x.args[0], shape)
+        if _is_spread_number(x):
+            return self.spread(x, shape)
         if x.op == "negative":
             return self.negative(self.reshaped(x.args[0], shape))
         if x.op == "expand" and x.args[0].shape == shape:
@@ -95,12 +90,12 @@ class Terms:
             return self.expanded(x, new, shape)
         return self.make("reshape", (x,), shape)
 
-    def transposed(self, x: Term, permutation: tuple[int, ...]) -> Term:
+    def transposed(self, x: Term, permutation: Shape) -> Term:
         shape = tuple(x.shape[i] for i in permutation)
         if permutation == tuple(range(len(shape))):
             return x
-        if x.op == "spread" and x.args[0].shape == ():
-            return self.spread(x.args[0], shape)
+        if _is_spread_number(x):
+            return self.spread(x, shape)
         if x.op == "transpose":
             return self.transposed(x.args[0], tuple(x.detail[i] for i in permutation))
         if x.op == "einsum":
@@ -111,14 +106,14 @@ class Terms:
         return self.make("transpose", (x,), shape, permutation)
 
     def product(self, x: Term, y: Term, letters: tuple[str, str, str], shape: Sequence[int]) -> Term:
-        """A sum of products over shared axes; a transposition of an operand goes into the letters."""
+        """Makes a sum of products over shared axes; a transposition of an operand goes into the letters."""
         a, b, out = letters
         x, a = self._turned(x, a)
         y, b = self._turned(y, b)
         return self.make("einsum", (x, y), shape, _relabelled(a, b, out))
 
     def _turned(self, x: Term, letters: str) -> tuple[Term, str]:
-        """An operand of a product and its letters, the operand as it was before it was transposed."""
+        """Returns an operand of a product, as it was before it was transposed, and its letters."""
         if x.op == "transpose":
             return x.args[0], "".join(letters[x.detail.index(i)] for i in range(len(letters)))
         if x.op == "einsum":
@@ -128,39 +123,37 @@ class Terms:
             order = [out.index(c) for c in natural]
             if order != sorted(order):
                 shape = tuple(x.shape[i] for i in order)
-                return self.make("einsum", x.args, shape, _relabelled(a, b, "".join(natural))), "".join(
-                    letters[i] for i in order
-                )
+                turned = self.make("einsum", x.args, shape, _relabelled(a, b, "".join(natural)))
+                return turned, "".join(letters[i] for i in order)
         return x, letters
 
-    def reduced(self, kind: str, x: Term, axes: tuple[int, ...]) -> Term:
+    def reduced(self, kind: str, x: Term, axes: Shape) -> Term:
         shape = _without(x.shape, axes)
         if all(x.shape[i] == 1 for i in axes):
             return self.reshaped(x, shape)
-        if kind == "sum" and x.op == "spread" and x.args[0].shape == ():
-            count = int(np.prod([x.shape[i] for i in axes]))
+        if kind == "sum" and _is_spread_number(x):
+            count = math.prod(x.shape[i] for i in axes)
             return self.spread(self.times([self.number(Fraction(count)), x.args[0]], ()), shape)
         if kind == "sum" and x.op == "reduce" and x.detail[::2] == ("sum", False) and len(axes) == len(x.shape):
             return self.reduced("sum", x.args[0], tuple(range(len(x.args[0].shape))))
         if kind == "sum" and x.op == "negative":
             return self.negative(self.reduced(kind, x.args[0], axes))
-        if kind in ("max", "min") and x.op == "spread" and x.args[0].shape == ():
-            return self.spread(x.args[0], shape)
+        if kind in ("max", "min") and _is_spread_number(x):
+            return self.spread(x, shape)
         return self.make("reduce", (x,), shape, (kind, axes, False))
 
     # Entry by entry
 
     def each(self, op: str, args: Sequence[Term], shape: Sequence[int], detail: Any = None) -> Term:
-        """An operation entry by entry; where all operands were broadcast, it is done first and broadcast then."""
-        inner = [a.args[0] if a.op == "spread" else a for a in args]
+        """Makes an operation entry by entry; where all operands were broadcast, it is done first and broadcast then."""
+        inner = list(map(unspread, args))
         found = np.broadcast_shapes(*(a.shape for a in inner))
         return self.spread(self.make(op, inner, found, detail), shape)
 
     def times(self, factors: Sequence[Term], shape: Sequence[int]) -> Term:
         flat: list[Term] = []
         coefficient: Any = Fraction(1)
-        for factor in factors:
-            factor = factor.args[0] if factor.op == "spread" else factor
+        for factor in map(unspread, factors):
             for part in factor.args if factor.op == "times" else [factor]:
                 if part.op == "number" and not isinstance(part.detail, bool) and math.isfinite(part.detail):
                     coefficient *= part.detail
@@ -194,7 +187,7 @@ class Terms:
         for one, other in ((a, b), (b, a)):
             if is_number(one, 0):
                 return self.spread(other, shape) if other.shape != tuple(shape) else other
-        inner = b.args[0] if b.op == "spread" else b
+        inner = unspread(b)
         if inner.op == "negative":
             return self.each("minus", (a, inner.args[0]), shape)
         return self.each("plus", (a, b), shape)
@@ -204,13 +197,13 @@ class Terms:
             return a
         if is_number(a, 0):
             return self.spread(self.negative(b), shape)
-        inner = b.args[0] if b.op == "spread" else b
+        inner = unspread(b)
         if inner.op == "negative":
             return self.each("plus", (a, inner.args[0]), shape)
         return self.each("minus", (a, b), shape)
 
     def gathered(self, a: Term, b: Term, shape: Sequence[int]) -> Term:
-        """a + b of what flows back from two uses: a + a ⊙ b is a ⊙ (1 + b)."""
+        """Adds what flows back from two uses: a + a ⊙ b is a ⊙ (1 + b)."""
         for one, other in ((a, b), (b, a)):
             parts = list(other.args) if other.op == "times" else []
             own = list(one.args) if one.op == "times" else [one]
@@ -225,7 +218,7 @@ class Terms:
     def divided(self, a: Term, b: Term, shape: Sequence[int]) -> Term:
         if is_number(b, 1):
             return self.spread(a, shape)
-        inner_a, inner_b = (x.args[0] if x.op == "spread" else x for x in (a, b))
+        inner_a, inner_b = unspread(a), unspread(b)
         if inner_a.op == inner_b.op == "number" and isinstance(inner_a.detail, Fraction) and inner_b.detail:
             return self.spread(self.number(inner_a.detail / inner_b.detail), shape)
         if inner_a.op == "negative":
@@ -235,12 +228,10 @@ class Terms:
         return self.each("divide", (a, b), shape)
 
     def power(self, x: Term, n: int, shape: Sequence[int]) -> Term:
-        if n == 1:
-            return x
-        return self.each("power", (x,), shape, n)
+        return x if n == 1 else self.each("power", (x,), shape, n)
 
     def masked(self, x: Term, condition: Term, shape: Sequence[int]) -> Term:
-        """x where a condition holds, and 0 elsewhere."""
+        """Makes x where a condition holds, and 0 elsewhere."""
         return self.each("masked", (x, condition), shape)
 
     def negated(self, condition: Term) -> Term:
@@ -251,7 +242,7 @@ class Terms:
 
 
 def _relabelled(*letters: str) -> tuple[str, ...]:
-    """The letters of a product, named in the order in which they come."""
+    """Names the letters of a product in the order in which they come."""
     names: dict[str, str] = {}
     return tuple(
         "".join(names.setdefault(c, "abcdefghijklmnopqrstuvwxyz"[len(names)]) for c in part) for part in letters
@@ -259,7 +250,7 @@ def _relabelled(*letters: str) -> tuple[str, ...]:
 
 
 def _number(value: Any) -> Any:
-    """A number as a term holds it: a fraction where it is a short one."""
+    """Returns a number as a term holds it: a fraction where it is a short one."""
     dtype = value.dtype
     if dtype.kind == "b":
         return bool(value)
@@ -272,12 +263,16 @@ def _number(value: Any) -> Any:
     return fraction if is_short(fraction, number, dtype) else number
 
 
-def _without(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+def _is_spread_number(x: Term) -> bool:
+    return x.op == "spread" and x.args[0].shape == ()
+
+
+def _without(shape: Shape, axes: Shape) -> Shape:
     return tuple(n for i, n in enumerate(shape) if i not in axes)
 
 
-def _unit_axes(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Where axes of length 1 were put in, if that is all that was done to a shape."""
+def _unit_axes(old: Shape, new: Shape) -> Shape | None:
+    """Returns where axes of length 1 were put in, if that is all that was done to a shape."""
     axes, left = [], list(old)
     for i, n in enumerate(new):
         if left and left[0] == n and len(new) - i >= len(left):

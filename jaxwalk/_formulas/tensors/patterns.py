@@ -1,14 +1,12 @@
-"""What is recognised among the factors of a product, and written shorter: softmax and its derivative, 1 − a²."""
+"""Patterns among the factors of a product that are written shorter: softmax and its derivative, 1 − a²."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from .term import Term, is_number
+from .term import Builder, Shape, Term, is_number
 
 
-def softmax_axes(top: Term, bottom: Term) -> tuple[int, ...] | None:
-    """The axes of a softmax: exp(x − max x) over the sum of the same."""
+def softmax_axes(top: Term, bottom: Term) -> Shape | None:
+    """Returns the axes of a softmax: exp(x − max x) over the sum of the same."""
     if top.op != "function" or top.detail != "exp" or bottom.op != "reduce" or bottom.args[0] is not top:
         return None
     kind, axes, keeps = bottom.detail
@@ -20,8 +18,8 @@ def softmax_axes(top: Term, bottom: Term) -> tuple[int, ...] | None:
     return axes if is_max and (shift.detail[2] or shift.shape == ()) else None
 
 
-def softmax_back(terms: Any, factors: list[Term]) -> Term | None:
-    """e ⊙ (δ/s − Σ(δ ⊙ s⁻² ⊙ e)), with S = e/s a softmax, as S ⊙ (δ − Σ(δ ⊙ S)): s is the same along Σ."""
+def softmax_back(terms: Builder, factors: list[Term]) -> Term | None:
+    """Writes e ⊙ (δ/s − Σ(δ ⊙ s⁻² ⊙ e)), with S = e/s a softmax, as S ⊙ (δ − Σ(δ ⊙ S)): s is the same along Σ."""
     if len(factors) != 2:
         return None
     for e, rest in (factors, factors[::-1]):
@@ -42,8 +40,8 @@ def softmax_back(terms: Any, factors: list[Term]) -> Term | None:
     return None
 
 
-def softmax_in(terms: Any, factors: list[Term]) -> list[Term]:
-    """(a / s) ⊙ e, with S = e/s a softmax, as a ⊙ S."""
+def softmax_in(terms: Builder, factors: list[Term]) -> list[Term]:
+    """Writes (a / s) ⊙ e, with S = e/s a softmax, as a ⊙ S."""
     if len(set(factors)) < len(factors):
         return factors
     for one in factors:
@@ -55,8 +53,8 @@ def softmax_in(terms: Any, factors: list[Term]) -> list[Term]:
     return factors
 
 
-def conjugates(terms: Any, factors: list[Term]) -> list[Term]:
-    """(1 − a) ⊙ (1 + a) as 1 − a²."""
+def conjugates(terms: Builder, factors: list[Term]) -> list[Term]:
+    """Writes (1 − a) ⊙ (1 + a) as 1 − a²."""
     if len(set(factors)) < len(factors):
         return factors
     for one in factors:

@@ -1,21 +1,25 @@
-"""A step that has no notation: it keeps its name, with its parameters, and is run by JAX."""
+"""What has no notation keeps the name of its primitive, with its parameters, and is run by JAX."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from ..._jax import jaxprs
+from ..._jax.types import type_of
+
+if TYPE_CHECKING:
+    from jax.extend.core import JaxprEqn
 
 
-class Primitive:
-    """A step without notation, and which of its results is meant. Two are equal if they are of one equation."""
+class PrimitiveCall:
+    """An equation without notation, and which of its results is meant. Two are equal if they are of one equation."""
 
-    def __init__(self, eqn: Any, index: int):
+    def __init__(self, eqn: JaxprEqn, index: int):
         self.eqn, self.index = eqn, index
 
     @property
@@ -32,19 +36,17 @@ class Primitive:
         return hash((id(self.eqn), self.index))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Primitive) and self.eqn is other.eqn and self.index == other.index
+        return isinstance(other, PrimitiveCall) and self.eqn is other.eqn and self.index == other.index
 
     def __call__(self, *arrays: Any) -> Any:
-        """The result, by JAX."""
-        args = [
-            jnp.broadcast_to(jnp.asarray(a, v.aval.dtype), v.aval.shape)
-            for a, v in zip(arrays, self.eqn.invars, strict=True)
-        ]
+        """Computes the result, by JAX."""
+        types = map(type_of, self.eqn.invars)
+        args = [jnp.broadcast_to(jnp.asarray(a, t.dtype), t.shape) for a, t in zip(arrays, types, strict=True)]
         return np.asarray(jaxprs.apply(self.eqn, args)[self.index])
 
 
-def parameters(eqn: Any) -> Iterator[str]:
-    """name=value, but for those that say nothing: None, False and no entries."""
+def parameters(eqn: JaxprEqn) -> Iterator[str]:
+    """Yields name=value, but for those that say nothing: None, False and no entries."""
     bodies = [id(body.jaxpr) for body in jaxprs.jaxprs_of(eqn)]
     for name, value in eqn.params.items():
         if not _is_nothing(value):
