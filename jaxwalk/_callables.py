@@ -10,7 +10,7 @@ from ._errors import ArgumentError, shown
 
 
 def needed_arguments(name: str, layer: Callable) -> int:
-    """Returns how many arguments a layer cannot do without.
+    """Return how many arguments a layer cannot do without.
 
     Raises:
         ArgumentError: it does not say what it takes, or needs a keyword argument.
@@ -28,7 +28,7 @@ def needed_arguments(name: str, layer: Callable) -> int:
 
 
 def check_keep(keep: Any) -> None:
-    """Checks a `keep` before it is called: what is raised within it is the user's own.
+    """Check a `keep` before it is called: what is raised within it is the user's own.
 
     Raises:
         ArgumentError: it is no function, or does not take two arguments.

@@ -16,7 +16,7 @@ class JaxwalkError(Exception):
         super().__init__("".join(self._pieces))
 
     def with_options(self, options: Mapping[str, str]) -> str:
-        """Returns the text with the command line's options in place of the arguments that `argument` has marked."""
+        """Return the text with the command line's options in place of the arguments that `argument` has marked."""
         return "".join(options.get(piece, piece) if i % 2 else piece for i, piece in enumerate(self._pieces))
 
 
@@ -49,19 +49,19 @@ for _public in (JaxwalkError, PointError, ArgumentError, DataError, StoreError, 
 
 
 def argument(name: str) -> str:
-    """Marks an argument in the text of an error, so that the command line can name its option instead."""
+    """Mark an argument in the text of an error, so that the command line can name its option instead."""
     return f"{_MARK}{name}{_MARK}"
 
 
 def listed(names: Iterable[str], limit: int = 12) -> str:
-    """Returns `names` in backticks, the first `limit` of them, with a count of those left out."""
+    """Return `names` in backticks, the first `limit` of them, with a count of those left out."""
     names = list(names)
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(f"`{name}`" for name in names[:limit]) + more
 
 
 def near(name: str, names: Iterable[str]) -> str:
-    """Returns a sentence that says which names are close to `name`, or which there are."""
+    """Return a sentence that says which names are close to `name`, or which there are."""
     names = list(names)
     if not names:
         return "There are none."
@@ -70,12 +70,12 @@ def near(name: str, names: Iterable[str]) -> str:
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """Returns "1 point", "2 points", or with `plural` "2 entries"."""
+    """Return "1 point", "2 points", or with `plural` "2 entries"."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def shown(value: object) -> str:
-    """Returns `value` itself if it is short to write, else what it is: a message is one sentence."""
+    """Return `value` itself if it is short to write, else what it is: a message is one sentence."""
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"an array of shape {tuple(value.shape)}"  # type: ignore[attr-defined]
     text = repr(value)
@@ -84,5 +84,5 @@ def shown(value: object) -> str:
 
 
 def first_line(of: object) -> str:
-    """Returns the first line of what an error says, without its full stop."""
+    """Return the first line of what an error says, without its full stop."""
     return (str(of).strip().splitlines() or [""])[0].rstrip(".")

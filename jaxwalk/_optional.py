@@ -9,27 +9,27 @@ from ._errors import FormulaError, JaxwalkError, StoreError, argument
 
 
 def sympy() -> ModuleType:
-    """Imports SymPy, or raises a FormulaError."""
+    """Import SymPy, or raise a FormulaError."""
     return _imported("sympy", FormulaError, _lacking("Formulas need SymPy", "formula"))
 
 
 def pandas() -> ModuleType:
-    """Imports pandas, or raises an ImportError."""
+    """Import pandas, or raise an ImportError."""
     return _imported("pandas", ImportError, _lacking("`to_pandas` needs pandas", "store"))
 
 
 def pyarrow_parquet() -> ModuleType:
-    """Imports `pyarrow.parquet` to write an evaluation, or raises a StoreError."""
+    """Import `pyarrow.parquet` to write an evaluation, or raise a StoreError."""
     return _imported("pyarrow.parquet", StoreError, _lacking(f"`{argument('out')}` needs pyarrow", "store"))
 
 
 def pyarrow(module: str) -> ModuleType:
-    """Imports a module of pyarrow to read data, or raises a JaxwalkError."""
+    """Import a module of pyarrow to read data, or raise a JaxwalkError."""
     return _imported(f"pyarrow.{module}", JaxwalkError, _lacking("Reading Parquet needs pyarrow", "store"))
 
 
 def rich(module: str) -> ModuleType:
-    """Imports a module of rich, or raises a JaxwalkError."""
+    """Import a module of rich, or raise a JaxwalkError."""
     missing = "Printing tables needs the package `rich`; install it, or ask for `--json`."
     return _imported(f"rich.{module}", JaxwalkError, missing)
 

@@ -26,7 +26,7 @@ class Cohort(NamedTuple):
 
     @property
     def names(self) -> list[str]:
-        """Returns the name of each: x¹, x², ..."""
+        """Return the name of each: x¹, x², ..."""
         return [f"x{i}".translate(SUPERSCRIPTS) for i in range(1, len(self.x) + 1)]
 
 
@@ -38,7 +38,7 @@ WEIGHTS = np.array([1 / 200, -3000 / 11600000, 1 / 5800], np.float32)
 
 
 def L1(x):
-    """Hands on the data, which the input layer owns: X² = X¹."""
+    """Hand on the data, which the input layer owns: X² = X¹."""
     return x
 
 
@@ -88,7 +88,7 @@ class Walkthrough(NamedTuple):
 
 
 def walk_through(cohort: Cohort = PATIENTS) -> Walkthrough:
-    """Walks the worked example's model through every patient.
+    """Walk the worked example's model through every patient.
 
     In float32, and with L3 by `where` and L2 by `dot`: there the third patient, who stands exactly on the kink of L3,
     falls on the side that the textbook takes. `on_kink` says where this is so.
@@ -114,7 +114,7 @@ def walk_through(cohort: Cohort = PATIENTS) -> Walkthrough:
 
 
 def _on_kink(cohort: Cohort) -> np.ndarray:
-    """Returns (n,) for which patients rounding, or an exact tie, chooses the side of L3's kink."""
+    """Return (n,) for which patients rounding, or an exact tie, chooses the side of L3's kink."""
     found = kinks(jax.vmap(model, in_axes=(None, 0)), params, cohort.x)
     on = np.zeros(len(cohort.x), bool)
     for kink in found:

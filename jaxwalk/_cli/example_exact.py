@@ -20,7 +20,7 @@ HALF = Fraction(1, 2)
 
 
 def formula_tables() -> Iterator[Table | str]:
-    """Yields the formulas of the worked example, read off the functions; without SymPy, what to install."""
+    """Yield the formulas of the worked example, read off the functions; without SymPy, what to install."""
     try:
         found = formulas(model, loss, params, np.zeros(3, np.float32), np.float32(0), grain="entries")
     except FormulaError as error:
@@ -41,14 +41,14 @@ BACKWARD: Headings = {
 
 
 def exact_numbers(cohort: Cohort) -> list[dict[str, Any]]:
-    """Walks through each patient, in fractions."""
+    """Walk through each patient, in fractions."""
     one = exact(walk(patient_loss, argnums=0))
     walks = [(one(params, x, y), y) for x, y in zip(cohort.x, exact(lambda y: y)(cohort.y), strict=True)]
     return [numbers_of(w, y, (w.outputs["L3"] >= HALF) == (y >= HALF)) for w, y in walks]
 
 
 def exact_tables(cohort: Cohort) -> Iterator[Table | str]:
-    """Yields the worked example in fractions: nothing is rounded."""
+    """Yield the worked example in fractions: nothing is rounded."""
     patients = exact_numbers(cohort)
     weights = exact(lambda w: w)(params["L2"])
     yield f"In fractions, nothing rounded. w² = {shown(weights)}."
@@ -59,7 +59,7 @@ def exact_tables(cohort: Cohort) -> Iterator[Table | str]:
 
 
 def _notes(patients: Sequence[dict[str, Any]], names: Sequence[str]) -> Iterator[str]:
-    """Names patients who stand on the kink of L3, while there is something to learn."""
+    """Name patients who stand on the kink of L3, while there is something to learn."""
     for name, found in zip(names, patients, strict=True):
         if found["o2"] == 0 and found["delta4"] != 0:
             yield (
@@ -69,7 +69,7 @@ def _notes(patients: Sequence[dict[str, Any]], names: Sequence[str]) -> Iterator
 
 
 def exact_data(cohort: Cohort) -> dict[str, Any]:
-    """Returns the same as data: a fraction is text, "-3/11600"."""
+    """Return the same as data: a fraction is text, "-3/11600"."""
     patients = exact_numbers(cohort)
     text = lambda value: [str(v) for v in value] if np.ndim(value) else str(value)
     rows = [
@@ -80,7 +80,7 @@ def exact_data(cohort: Cohort) -> dict[str, Any]:
 
 
 def shown(value: Any) -> str:
-    """Writes fractions as a person does: −(1/200, −3/11600, 1/5800)."""
+    """Write fractions as a person does: −(1/200, −3/11600, 1/5800)."""
     if not isinstance(value, np.ndarray):
         return str(value).replace("-", "−")
     first = next((v for v in value if v != 0), 0)

@@ -13,7 +13,7 @@ from .data.dataset import why_unread
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> np.ndarray:
-    """Returns the rows of a csv with exactly these columns, in this order, as float32.
+    """Return the rows of a csv with exactly these columns, in this order, as float32.
 
     Raises:
         DataError: the file or a column is missing or one too many; a row is ragged; a cell is no finite number.

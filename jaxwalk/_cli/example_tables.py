@@ -28,7 +28,7 @@ WORDS = ("expectation", "correct? (threshold ½)")  # set flush left, as numbers
 
 
 def numbers_of(w: Walk, y: Any, correct: Any) -> dict[str, Any]:
-    """Returns what is computed of a patient, or of several along a leading axis, by name."""
+    """Return what is computed of a patient, or of several along a leading axis, by name."""
     o, d = w.outputs, w.deltas
     return {
         "x": o["input"], "y": y, "o1": o["L1"], "o2": o["L2"], "o3": o["L3"], "loss": w.value, "correct": correct,
@@ -37,14 +37,14 @@ def numbers_of(w: Walk, y: Any, correct: Any) -> dict[str, Any]:
 
 
 def tables(headings: Headings, names: Sequence[str], cells: Mapping[str, Sequence[str]]) -> Iterator[Table]:
-    """Yields tables with a row per patient."""
+    """Yield tables with a row per patient."""
     for title, columns in headings.items():
         rows = zip(names, *(cells[key] for key in columns.values()), strict=True)
         yield Table(title, ("patient", *columns), list(rows), [name for name in columns if name not in WORDS])
 
 
 def walkthrough_tables(w: Walkthrough) -> Iterator[Table | str]:
-    """Yields the worked example in the order in which it is told."""
+    """Yield the worked example in the order in which it is told."""
     found, bounds = numbers_of(w.walk, w.cohort.y, w.correct), _bounds(w)
     cells = {key: _column(values, bounds.get(key, 0)) for key, values in found.items()}
     cells |= {name: list(map(number, column)) for name, column in zip(FEATURE_HEADINGS, w.cohort.x.T, strict=True)}
@@ -59,7 +59,7 @@ def walkthrough_tables(w: Walkthrough) -> Iterator[Table | str]:
 
 
 def _blame(w: Walkthrough, bound: float) -> Iterator[Table | str]:
-    """Says what is to blame for the largest loss; `bound` is the rounding error that o2 and o3 may have there."""
+    """Say what is to blame for the largest loss; `bound` is the rounding error that o2 and o3 may have there."""
     worst = w.cohort.names[w.worst]
     if not w.culprits:
         yield f"No loss, no culprits: every δ of {worst}, the patient of the largest loss, is zero."
@@ -72,7 +72,7 @@ def _blame(w: Walkthrough, bound: float) -> Iterator[Table | str]:
 
 
 def notes(w: Walkthrough) -> Iterator[str]:
-    """Yields what a reader of the numbers must know."""
+    """Yield what a reader of the numbers must know."""
     for i in np.flatnonzero(w.on_kink):
         o2 = float(w.walk.outputs["L2"][i])
         side = "lets all of δ4 through to δ3" if o2 >= 0 else "lets nothing of δ4 through to δ3"
@@ -84,7 +84,7 @@ def notes(w: Walkthrough) -> Iterator[str]:
 
 
 def walkthrough_data(w: Walkthrough) -> dict[str, Any]:
-    """Returns the same as data, every number as computed."""
+    """Return the same as data, every number as computed."""
     columns = numbers_of(w.walk, w.cohort.y, w.correct) | {"x": w.cohort.x, "on_kink": w.on_kink}
     lists = {name: np.asarray(values).tolist() for name, values in columns.items()}
     names = w.cohort.names
@@ -111,7 +111,7 @@ def _where(point: str, index: Sequence[int]) -> str:
 
 
 def _bounds(w: Walkthrough) -> dict[str, np.ndarray]:
-    """Returns the rounding error that each patient's numbers may have, from that of o2; others have none."""
+    """Return the rounding error that each patient's numbers may have, from that of o2; others have none."""
     bound, delta4 = w.bound.astype(np.float64), np.abs(np.asarray(w.walk.deltas["L3"], np.float64))
     of_input = np.outer(bound, np.abs(WEIGHTS))
     return dict.fromkeys(("o2", "o3", "delta4", "delta3"), bound) | {
@@ -121,7 +121,7 @@ def _bounds(w: Walkthrough) -> dict[str, np.ndarray]:
 
 
 def _column(values: Any, bound: Any) -> list[str]:
-    """Returns the numbers of a column; one no larger than its own rounding error is shown as 0."""
+    """Return the numbers of a column; one no larger than its own rounding error is shown as 0."""
     values = np.asarray(values)
     settled = np.where((np.abs(values) <= bound) & np.isfinite(bound), np.zeros_like(values), values)
     return [numbers(value) for value in settled]

@@ -23,7 +23,7 @@ from .example_tables import walkthrough_data, walkthrough_tables
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command.
+    """Run one command.
 
     Returns the exit status: 0; 2 where something given does not fit; 130 where Ctrl-C stopped it, and 143 SIGTERM.
     """

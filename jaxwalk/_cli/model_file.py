@@ -22,7 +22,7 @@ class Model(NamedTuple):
 
 
 def read_model(path: Path) -> Model:
-    """Runs a Python file and returns `objective` and `params` from it.
+    """Run a Python file and return `objective` and `params` from it.
 
     Raises:
         DataError: the file is not there, raises, or does not define both.
@@ -50,14 +50,14 @@ def read_model(path: Path) -> Model:
 
 
 def describe(error: BaseException) -> str:
-    """Returns an exception in one line: its kind, the first line of its text, where in the user's source it arose."""
+    """Return an exception in one line: its kind, the first line of its text, where in the user's source it arose."""
     where = place(error)
     text = ": ".join(filter(None, (type(error).__name__, first_line(error))))
     return f"{text} ({where})" if where and not isinstance(error, SyntaxError) else text  # whose text names the place
 
 
 def place(error: BaseException) -> str:
-    """Returns the last line of the user's source that an exception came through, as "file.py:12", or ""."""
+    """Return the last line of the user's source that an exception came through, as "file.py:12", or ""."""
     has = is_users(None).has
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if has(frame.filename)]
     return file_and_line(frames[-1].filename, frames[-1].lineno or 0) if frames else ""

@@ -29,7 +29,7 @@ OPTIONS = {"at": "--at", "batches": "--data", "out": "--out", "resume=True": "--
 
 
 def add_to(commands: Any) -> None:
-    """Adds the command and its options to those of a parser."""
+    """Add the command and its options to those of a parser."""
     parser = commands.add_parser(
         "walk",
         help="walk a model of your own through its data",
@@ -55,7 +55,7 @@ def add_to(commands: Any) -> None:
 
 
 def path(text: str) -> Path:
-    """Reads an option that is a path."""
+    """Read an option that is a path."""
     if not text:
         raise argparse.ArgumentTypeError("it is empty; give a path")  # by itself, `Path` would take the current folder
     return Path(text)
@@ -75,7 +75,7 @@ def _names(text: str) -> list[str]:
 
 
 def _refused(options: argparse.Namespace) -> str | None:
-    """Returns why these options do not go together, if they do not."""
+    """Return why these options do not go together, if they do not."""
     if options.csv is not None:
         return "--csv is for the worked example; `walk` takes its data by --data"
     if options.exact:
@@ -86,7 +86,7 @@ def _refused(options: argparse.Namespace) -> str | None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    """Walks the model through its data, and prints what was found.
+    """Walk the model through its data, and print what was found.
 
     Raises:
         JaxwalkError: something given does not fit.
@@ -103,7 +103,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _interrupted(options: argparse.Namespace) -> str:
-    """Returns what to say when the user has stopped it."""
+    """Return what to say when the user has stopped it."""
     if options.out is None:
         return "stopped."
     parts = counted(len(list((options.out / "rows").glob("part-*.parquet"))), "part")
@@ -133,7 +133,7 @@ def _surveyed(options: argparse.Namespace, data: Dataset) -> Survey:
 
 @contextlib.contextmanager
 def _blaming(file: Path, when: str, data: Dataset) -> Iterator[None]:
-    """Turns what the user's function raises into a sentence, and names options in what jaxwalk refuses."""
+    """Turn what the user's function raises into a sentence, and name options in what jaxwalk refuses."""
     try:
         yield
     except Exception as error:
@@ -144,7 +144,7 @@ def _blaming(file: Path, when: str, data: Dataset) -> Iterator[None]:
 
 
 def _batch_size(asked: int | None, rows: int, devices: int) -> int:
-    """Returns as many as are asked for, or there are, that `devices` divides.
+    """Return as many as are asked for, or there are, that `devices` divides.
 
     Raises:
         DataError: there is no such number.
@@ -158,7 +158,7 @@ def _batch_size(asked: int | None, rows: int, devices: int) -> int:
 
 
 def _ask_for_devices(count: int | None) -> None:
-    """Asks JAX to let one CPU stand for several, which it does only before it has started."""
+    """Ask JAX to let one CPU stand for several, which it does only before it has started."""
     has_been_said = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if count is None or has_been_said or getattr(jax.config, "jax_num_cpu_devices", -1) >= count:
         return

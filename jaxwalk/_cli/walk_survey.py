@@ -54,12 +54,12 @@ class Survey(NamedTuple):
 
     @property
     def by_point(self) -> list[PointSizes]:
-        """Returns the sizes at each point, in forward order."""
+        """Return the sizes at each point, in forward order."""
         return [self._at(point) for point in self.points.values()]
 
     @property
     def bad(self) -> list[int]:
-        """Returns those data with a NaN or Inf that are among the culprits."""
+        """Return those data with a NaN or Inf that are among the culprits."""
         return [datum.index for datum in self.evaluation.culprits if not _is_finite(datum)]
 
     def _at(self, point: Point) -> PointSizes:
@@ -78,7 +78,7 @@ def _is_finite(datum: Datum) -> bool:
 
 
 def points_of(fun: Callable, params: Any, data: Dataset, at: Sequence[str] | None, by: str | None) -> Points:
-    """Returns the points of `fun(params, x, y)` that `at` asks for. What `fun` raises of the first datum comes through.
+    """Return the points of `fun(params, x, y)` that `at` asks for. What `fun` raises of the first datum comes through.
 
     Raises:
         PointError: there are none, or none that has a δ.
@@ -118,7 +118,7 @@ def _loss(staged: Any) -> Sequence[bool]:
 
 
 def _split(at: Sequence[str] | None, points: Points) -> list[str] | None:
-    """Takes each name as it is, if a point has it (some have a comma), else what is between commas."""
+    """Take each name as it is, if a point has it (some have a comma), else what is between commas."""
     if at is None:
         return None
     return [name for given in at for name in ([given] if given in points else given.split(","))]
@@ -136,7 +136,7 @@ def survey(
     kinks: bool = True,
     **options: Any,
 ) -> Survey:
-    """Walks `fun(params, x, y)` through every datum; `points`: of `points_of`; `kinks`: whether to count them.
+    """Walk `fun(params, x, y)` through every datum; `points`: of `points_of`; `kinks`: whether to count them.
 
     The others are as of `evaluate`, with `top`, `out` and `resume` among `options`.
     """
@@ -161,7 +161,7 @@ def survey(
 
 
 def _is_number(point: Point) -> bool:
-    """Tells whether there is a size to speak of: a random key has none."""
+    """Tell whether there is a size to speak of: a random key has none."""
     return point.dtype == jnp.bool_ or jnp.issubdtype(point.dtype, jnp.number)
 
 

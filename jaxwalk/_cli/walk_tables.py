@@ -25,7 +25,7 @@ Cells = dict[str, str]
 
 
 def survey_tables(s: Survey, notes: Sequence[str], width: int) -> Iterator[Table | str]:
-    """Yields a row per point, in several tables if one were wider than `width`; the data most to blame; notes."""
+    """Yield a row per point, in several tables if one were wider than `width`; the data most to blame; notes."""
     yield from _points_tables(s, width)
     yield _culprits(s)
     yield from survey_notes(s, notes)
@@ -58,7 +58,7 @@ def _table(title: str, rows: Sequence[Cells], keys: Sequence[str], columns: Sequ
 
 
 def _rows(sizes: PointSizes) -> Iterator[Cells]:
-    """Yields one row, or at a point in a loop one for each step, those in the middle of many left out."""
+    """Yield one row, or at a point in a loop one for each step, those in the middle of many left out."""
     point = sizes.point
     has_steps = sizes.output is not None or sizes.delta is not None
     steps = list(np.ndindex(*(axis.length for axis in point.axes))) if has_steps else [()]
@@ -91,7 +91,7 @@ def _cell(key: str, kept: Kept, step: tuple[int, ...]) -> str:
 
 
 def _has_entries(kept: Kept, step: tuple[int, ...] = ()) -> bool:
-    """Tells whether there are any: not where an array is of size 0, or in a branch that no datum took."""
+    """Tell whether there are any: not where an array is of size 0, or in a branch that no datum took."""
     return bool(np.any(~np.isnan(kept["zeros"][step]) | (kept["nonfinite_data"][step] > 0)))
 
 
@@ -115,14 +115,14 @@ def _data(count: int) -> str:
 
 
 def survey_notes(s: Survey, notes: Sequence[str]) -> Iterator[str]:
-    """Yields sentences; `notes`: those about the data."""
+    """Yield sentences; `notes`: those about the data."""
     yield from _bad(s)
     yield from notes
     yield from _kinks(s)
 
 
 def _bad(s: Survey) -> Iterator[str]:
-    """Names data whose loss or δ is not finite, and says where numbers are not finite that may reach neither."""
+    """Name data whose loss or δ is not finite, and say where numbers are not finite that may reach neither."""
     if total := s.evaluation.nonfinite:
         more = f", and {total - len(s.bad)} more (`--top` names more)" if total > len(s.bad) else ""
         where = "" if s.first is None else f" Of datum {s.bad[0]} the first is in {_where(s)}."
@@ -139,7 +139,7 @@ def _where(s: Survey) -> str:
 
 
 def _kinks(s: Survey) -> Iterator[str]:
-    """Says what the column `kinks` counts, if there are any."""
+    """Say what the column `kinks` counts, if there are any."""
     if isinstance(s.kinks, str):
         yield f"Kinks are not counted: {s.kinks}."
     elif s.kinks is not None and (total := sum(s.kinks.values())):
@@ -156,7 +156,7 @@ def _kinks(s: Survey) -> Iterator[str]:
 
 
 def survey_data(s: Survey, notes: Sequence[str]) -> dict[str, Any]:
-    """Returns the same as data. At a point in a loop each number is a list, of one per step."""
+    """Return the same as data. At a point in a loop each number is a list, of one per step."""
     found = s.evaluation
     culprits = [{"datum": d.index, "loss": d.loss, "norms": _norms(d)} for d in found.culprits]
     first = None if s.first is None else {"datum": s.bad[0], "point": s.first.point, "array": s.first.array}

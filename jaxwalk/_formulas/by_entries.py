@@ -19,7 +19,7 @@ from .symbols.sympy_arithmetic import check_count, symbolic, symbols
 
 
 def by_entries(layers: Sequence[Layer], count: int) -> Formulas:
-    """Returns the formulas of layers that hold `count` numbers."""
+    """Return the formulas of layers that hold `count` numbers."""
     check_count(count)
     latex: dict[Any, str] = {}
     forward, backward = [], []
@@ -34,7 +34,7 @@ def by_entries(layers: Sequence[Layer], count: int) -> Formulas:
 
 
 def _symbols(values: Sequence[tuple[Name, jax.ShapeDtypeStruct]], latex: dict[Any, str]) -> dict[str, Entries]:
-    """Returns an array of symbols for each value, by name; how each symbol is set goes into `latex`."""
+    """Return an array of symbols for each value, by name; how each symbol is set goes into `latex`."""
     arrays = {}
     for name, leaf in values:
         array = arrays[name.text()] = symbols(name.symbol(), leaf.shape)

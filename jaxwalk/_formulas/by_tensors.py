@@ -20,7 +20,7 @@ from .tensors.term import Term
 
 
 def by_tensors(layers: Sequence[Layer], inputs: Sequence[Name]) -> Formulas:
-    """Returns the formulas of layers; `inputs` are the names of the leaves of (params, x, y)."""
+    """Return the formulas of layers; `inputs` are the names of the leaves of (params, x, y)."""
     constants: list[Any] = []
     calls: list[Any] = []
     styles = TEXT, LATEX, numpy_style(calls)
@@ -64,7 +64,7 @@ def _equations(
 
 
 def _renumbered(equations: Sequence[Equation], parts: dict[str, Any]) -> list[Equation]:
-    """Counts the constants that are left in the formulas from C₁."""
+    """Count the constants that are left in the formulas from C₁."""
     used = list(dict.fromkeys(map(number_of, re.findall("C([₀-₉]+)", all_text(equations)))))
     parts["shown"] = [parts["constant"][n - 1] for n in used]
     texts = lambda t: re.sub("C([₀-₉]+)", lambda m: constant_name(1 + used.index(number_of(m[1]))), t)

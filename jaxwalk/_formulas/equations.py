@@ -69,7 +69,7 @@ class Formulas(Sequence[Equation]):
         return "\n".join(e.recipe for e in self if e.recipe)
 
     def evaluate(self, params: Any, x: Any, y: Any) -> dict[str, np.ndarray]:
-        """Runs the recipe, with NumPy, at numbers. Returns every value by its name, "X²", "Loss", "δ²", "δW²".
+        """Run the recipe, with NumPy, at numbers. Returns every value by its name, "X²", "Loss", "δ²", "δW²".
 
         >>> import jax, jaxwalk as jw
         >>> square = jw.formulas(lambda w, x: w * x, lambda o, y: (o - y) ** 2, 2.0, 3.0, 1.0, grain="tensors")
@@ -89,7 +89,7 @@ class Formulas(Sequence[Equation]):
         return "\n".join(self._lines())
 
     def _groups(self) -> Iterator[tuple[str, list[Equation], dict[str, tuple[str, str]]]]:
-        """Yields what is read together: a layer, or its part of the backward pass, and the names its formulas use."""
+        """Yield what is read together: a layer, or its part of the backward pass, and the names its formulas use."""
         for (layer, _), group in itertools.groupby(self, lambda e: (e.layer, e.name.startswith("δ"))):
             equations = list(group)
             yield layer, equations, {n: (t, l) for e in equations for n, t, l in e.where}
@@ -118,12 +118,12 @@ class Formulas(Sequence[Equation]):
 
 
 def all_text(equations: Iterable[Equation]) -> str:
-    """Returns everything that is printed of equations, but for their names."""
+    """Return everything that is printed of equations, but for their names."""
     return " ".join(t for e in equations for t in (e.text, *(w[1] for w in e.where)))
 
 
 def _notes(equations: Iterable[Equation], constants: Sequence[Any]) -> Iterator[str]:
-    """Yields what a reader of the signs must know."""
+    """Yield what a reader of the signs must know."""
     yield from legend(all_text(equations))
     for i, c in enumerate(constants, 1):
         yield f"{constant_name(i)} is a constant of the function: {c.dtype} of shape {tuple(c.shape)}."

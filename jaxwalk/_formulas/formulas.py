@@ -19,7 +19,7 @@ SMALL = 40  # symbols of a chain that is shown entry by entry if nothing else is
 def formulas(
     model: Callable[[Any, Any], Any], loss: Callable[[Any, Any], Any], *shapes: Any, grain: str | None = None
 ) -> Formulas:
-    """Returns the formulas of a chain of layers, as a textbook shows them: L1 ... Ln, the loss, then δⁿ⁺¹ ... δ¹.
+    """Return the formulas of a chain of layers, as a textbook shows them: L1 ... Ln, the loss, then δⁿ⁺¹ ... δ¹.
 
     Each δ is written in terms of the one above it, read off what JAX computes for the derivative of that layer:
     δ² = δ³ W²ᵀ. Xⁱ is the input of layer i, Wⁱ its weights, δⁱ = ∂Loss/∂Xⁱ, δWⁱ = ∂Loss/∂Wⁱ; weights that have names

@@ -31,12 +31,12 @@ class Layer(NamedTuple):
 
     @property
     def operands(self) -> list[tuple[Name, jax.ShapeDtypeStruct]]:
-        """Returns the weights and the input by name."""
+        """Return the weights and the input by name."""
         return list(zip([*self.weight_names, *self.x_names], jax.tree.leaves((self.weights, self.x)), strict=True))
 
     @property
     def deltas_above(self) -> list[tuple[Name, jax.ShapeDtypeStruct]]:
-        """Returns the δ of the results by name; the derivative of the loss needs none."""
+        """Return the δ of the results by name; the derivative of the loss needs none."""
         results = zip(self.result_names, jax.tree.leaves(self.result), strict=True)
         return [(_delta(name), leaf) for name, leaf in results if _is_float(leaf) and not self.is_loss]
 
@@ -57,7 +57,7 @@ def layers_of(model: Any, loss: Callable, params: Any, x: Any, y: Any) -> Iterat
 
 
 def _layers(model: Any, params: Any, prefix: str) -> Iterator[tuple[str, Callable, Any]]:
-    """Yields the layers of a chain, those of chains in it too; a function that is no chain is one layer."""
+    """Yield the layers of a chain, those of chains in it too; a function that is no chain is one layer."""
     if not isinstance(model, Chain):
         yield getattr(model, "__name__", type(model).__name__), model, params
         return
@@ -82,7 +82,7 @@ def _names(base: str, number: int | None, tree: Any) -> list[Name]:
 
 
 def _weight_names(tree: Any, number: int) -> list[Name]:
-    """Returns W², or the weights' own names with the layer's number: w², b²."""
+    """Return W², or the weights' own names with the layer's number: w², b²."""
     own = [".".join(path) for path in _paths(tree)]
     if any(not name or not name[0].isalpha() or name[-1].isdigit() or name in ("X", "Loss", "Y") for name in own):
         return _names("W", number, tree)
@@ -90,7 +90,7 @@ def _weight_names(tree: Any, number: int) -> list[Name]:
 
 
 def _delta(name: Name) -> Name:
-    """Returns δⁱ of Xⁱ."""
+    """Return δⁱ of Xⁱ."""
     return name._replace(base="", delta=True)
 
 
@@ -99,7 +99,7 @@ def _is_float(leaf: Any) -> bool:
 
 
 def struct(leaf: Any) -> jax.ShapeDtypeStruct:
-    """Returns the type of a leaf of the arguments, an object of its own for each."""
+    """Return the type of a leaf of the arguments, an object of its own for each."""
     if not is_value(leaf):
         raise ArgumentError(
             f"`*shapes` holds {shown(leaf)}; give arrays, or `jax.ShapeDtypeStruct`, and pytrees of them."
@@ -116,7 +116,7 @@ def forward_of(layer: Layer) -> jaxprs.Closed:
 
 
 def backward_of(layer: Layer) -> tuple[jaxprs.Closed, list[Name]]:
-    """Returns the jaxpr from (weights, x, δ above) to the δ of x and of the weights, and the names of these.
+    """Return the jaxpr from (weights, x, δ above) to the δ of x and of the weights, and the names of these.
 
     Only those that can be differentiated have one; the expectation of the loss is given none.
     """

@@ -15,7 +15,7 @@ def padded(
     input_dilation: Sequence[int] = (),
     value: float = 0,
 ) -> np.ndarray:
-    """Puts `value` between the entries along axes, and around them; negative padding takes entries away."""
+    """Put `value` between the entries along axes, and around them; negative padding takes entries away."""
     x = np.asarray(x, float if np.asarray(x).dtype.kind in "biu" else None)
     for i, axis in enumerate(axes):
         (before, behind), apart = padding[i] if padding else (0, 0), input_dilation[i] if input_dilation else 1
@@ -31,7 +31,7 @@ def padded(
 def windows(
     x: np.ndarray, axes: Sequence[int], sizes: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
 ) -> np.ndarray:
-    """Returns the windows of an array along axes; the places in a window are axes behind."""
+    """Return the windows of an array along axes; the places in a window are axes behind."""
     reach = tuple(d * (n - 1) + 1 for d, n in zip(dilation, sizes, strict=True))
     counts = [max(x.shape[axis] - r + 1, 0) for axis, r in zip(axes, reach, strict=True)]
     if 0 in counts:  # NumPy has no windows of none

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def is_literal(v: Var | Literal) -> TypeIs[Literal]:
-    """Tells whether an operand is a constant written into the jaxpr. (The class of these is slow to import.)"""
+    """Tell whether an operand is a constant written into the jaxpr. (The class of these is slow to import.)"""
     return hasattr(v, "val")
 
 
@@ -29,23 +29,23 @@ class Closed(NamedTuple):
 
 
 def close(jaxpr: Any) -> Closed:
-    """Returns as a `Closed` what a trace or an equation's parameters hold: a ClosedJaxpr or a Jaxpr."""
+    """Return as a `Closed` what a trace or an equation's parameters hold: a ClosedJaxpr or a Jaxpr."""
     return Closed(getattr(jaxpr, "jaxpr", jaxpr), getattr(jaxpr, "consts", ()))
 
 
 def trace(fun: Callable, /, *args: Any, **kwargs: Any) -> tuple[Closed, Any]:
-    """Returns the jaxpr of `fun` at its arguments, and the pytree of its results' shapes. Computes nothing."""
+    """Return the jaxpr of `fun` at its arguments, and the pytree of its results' shapes. Computes nothing."""
     jaxpr, shapes = jax.make_jaxpr(fun, return_shape=True)(*args, **kwargs)
     return close(jaxpr), shapes
 
 
 def evaluate(closed: Closed, args: Sequence[Any]) -> list[Any]:
-    """Computes the results of a jaxpr. JAX itself binds each equation, under its own source and name stack."""
+    """Compute the results of a jaxpr. JAX itself binds each equation, under its own source and name stack."""
     return [as_array(result) for result in eval_jaxpr(closed.jaxpr, closed.consts, *args)]
 
 
 def as_array(value: Any) -> jax.Array:
-    """Returns a result as an array: op by op, a constant may come out of a jaxpr as the literal that it is.
+    """Return a result as an array: op by op, a constant may come out of a jaxpr as the literal that it is.
 
     A mutable array stays one.
     """
@@ -55,12 +55,12 @@ def as_array(value: Any) -> jax.Array:
 
 
 def is_staging() -> bool:
-    """Tells whether what is computed now is being staged out, as under `jax.jit`, and not run op by op."""
+    """Tell whether what is computed now is being staged out, as under `jax.jit`, and not run op by op."""
     return isinstance(jnp.zeros(()), Tracer)
 
 
 def signature(jaxpr: Jaxpr) -> tuple | None:
-    """Returns what two jaxprs have in common that are equal in every respect, down to source lines and name stacks.
+    """Return what two jaxprs have in common that are equal in every respect, down to source lines and name stacks.
 
     None if that cannot be told, or if there are side effects.
     """
@@ -85,7 +85,7 @@ def signature(jaxpr: Jaxpr) -> tuple | None:
 
 
 def stretch(jaxpr: Jaxpr, eqns: Sequence[JaxprEqn], invars: Sequence[Any], outvars: Sequence[Any]) -> Closed:
-    """Returns some consecutive equations of a jaxpr as a jaxpr of their own."""
+    """Return some consecutive equations of a jaxpr as a jaxpr of their own."""
     return Closed(jaxpr.replace(constvars=[], invars=list(invars), outvars=list(outvars), eqns=list(eqns)), ())
 
 
@@ -98,7 +98,7 @@ def _jaxprs_in(value: Any) -> Iterator[Closed]:
 
 
 def jaxprs_of(eqn: JaxprEqn) -> list[Closed]:
-    """Returns every jaxpr in an equation's parameters (those of a cond are its branches), in order."""
+    """Return every jaxpr in an equation's parameters (those of a cond are its branches), in order."""
     if not eqn.params:
         return []
     values = list(eqn.params.values())
@@ -109,23 +109,23 @@ def jaxprs_of(eqn: JaxprEqn) -> list[Closed]:
 
 
 def touches_ref(eqn: JaxprEqn) -> bool:
-    """Tells whether a mutable array (`jax.new_ref`) is an operand: the equation may then write what is read later."""
+    """Tell whether a mutable array (`jax.new_ref`) is an operand: the equation may then write what is read later."""
     return any(hasattr(v.aval, "inner_aval") for v in eqn.invars)
 
 
 def literal_array(literal: Literal) -> np.ndarray:
-    """Returns the number that is written into a jaxpr, in the dtype that it has there."""
+    """Return the number that is written into a jaxpr, in the dtype that it has there."""
     aval: Any = literal.aval
     return np.asarray(literal.val, aval.dtype)
 
 
 def calls_a_jaxpr(eqn: JaxprEqn) -> bool:
-    """Tells whether an equation only calls the one jaxpr that it holds. JAX leaves some where it differentiates."""
+    """Tell whether an equation only calls the one jaxpr that it holds. JAX leaves some where it differentiates."""
     return bool(getattr(eqn.primitive, "call_primitive", False))
 
 
 def apply(eqn: JaxprEqn, values: Sequence[Any]) -> list[Any]:
-    """Computes the results of an equation at other operands; a primitive without a jaxpr inside takes any dtype."""
+    """Compute the results of an equation at other operands; a primitive without a jaxpr inside takes any dtype."""
     if jaxprs_of(eqn) or "_prim" in eqn.params:
         operands = {v: value for v, value in zip(eqn.invars, values, strict=True) if not is_literal(v)}
         return evaluate(stretch(_empty(), [eqn], list(operands), eqn.outvars), list(operands.values()))
@@ -134,7 +134,7 @@ def apply(eqn: JaxprEqn, values: Sequence[Any]) -> list[Any]:
 
 
 def function_of(eqn: Any, values: Sequence[Any], places: Sequence[int]) -> Callable[..., list[Any]]:
-    """Returns a function of the operands at `places`, the others fixed: the equation's real and complex results."""
+    """Return a function of the operands at `places`, the others fixed: the equation's real and complex results."""
 
     def results(*moved: Any) -> list[Any]:
         operands = list(values)

@@ -50,13 +50,13 @@ _BARRIERS: Sequence[tuple[str, Callable]] = (
 
 
 def _key(eqn: JaxprEqn) -> Any:
-    """Returns what tells an equation's kind: its primitive, or the class of the high-level primitive it calls."""
+    """Return what tells an equation's kind: its primitive, or the class of the high-level primitive it calls."""
     prim = eqn.params.get("_prim")
     return eqn.primitive if prim is None else type(prim)
 
 
 def last_eqns(fun: Callable, *args: Any) -> list[JaxprEqn]:
-    """Returns the last equation of what a function is traced to, if there is any."""
+    """Return the last equation of what a function is traced to, if there is any."""
     return trace(fun, *args)[0].jaxpr.eqns[-1:]
 
 
@@ -73,7 +73,7 @@ def _kinds(_flags: tuple[bool, ...]) -> dict[Any, str]:
 
 
 def kinds() -> Callable[[JaxprEqn], str | None]:
-    """Returns a function from an equation to its kind: one of `KINDS`, or None for every other primitive."""
+    """Return a function from an equation to its kind: one of `KINDS`, or None for every other primitive."""
     table = _kinds(tuple(bool(getattr(jax.config, flag, False)) for flag in _STAGING_FLAGS))
     return lambda eqn: table.get(_key(eqn))
 
@@ -84,7 +84,7 @@ def _barriers() -> dict[Any, str]:
 
 
 def barrier_of(eqn: JaxprEqn) -> str | None:
-    """Returns what stops a derivative at an equation: "stop_gradient", "callback", or None."""
+    """Return what stops a derivative at an equation: "stop_gradient", "callback", or None."""
     return _barriers().get(_key(eqn))
 
 
@@ -92,12 +92,12 @@ def barrier_of(eqn: JaxprEqn) -> str | None:
 
 
 def name_of(eqn: JaxprEqn) -> str:
-    """Returns the name that a "name" equation carries."""
+    """Return the name that a "name" equation carries."""
     return eqn.params["name"] if "name" in eqn.params else eqn.params["_prim"].name
 
 
 def name_again(jaxpr: Jaxpr, eqn: JaxprEqn, value: Any) -> Any:
-    """Returns `value`, named by a "name" equation of `jaxpr`."""
+    """Return `value`, named by a "name" equation of `jaxpr`."""
     (operand,) = eqn.invars
     if is_literal(operand):  # a constant cannot be the argument of a jaxpr
         return checkpoint_name(as_array(value), name_of(eqn))
@@ -108,7 +108,7 @@ EDITED = "jaxwalk: edited"  # names a value that was put in the place of another
 
 
 def edited(value: Any) -> jax.Array:
-    """Returns `value` as the result of an equation of its own, wherever it comes from."""
+    """Return `value` as the result of an equation of its own, wherever it comes from."""
     return checkpoint_name(as_array(value), EDITED)
 
 
@@ -125,7 +125,7 @@ class ScanParts(NamedTuple):
 
 
 def scan_parts(eqn: JaxprEqn) -> ScanParts:
-    """Returns how many operands of a scan are constants and how many carries, its length, and its options."""
+    """Return how many operands of a scan are constants and how many carries, its length, and its options."""
     params = eqn.params
     if "ft_in" in params:  # jax 0.11 and later
         consts, carry, _ = (len(list(part)) for part in params["ft_in"].unpack())
@@ -146,13 +146,13 @@ class WhileParts(NamedTuple):
 
 
 def while_parts(eqn: JaxprEqn) -> WhileParts:
-    """Returns the test and the body of a `while_loop`, with the number of constants of each."""
+    """Return the test and the body of a `while_loop`, with the number of constants of each."""
     test, body = close(eqn.params["cond_jaxpr"]), close(eqn.params["body_jaxpr"])
     return WhileParts(test, body, eqn.params["cond_nconsts"], eqn.params["body_nconsts"])
 
 
 def jit_again(eqn: JaxprEqn, fun: Callable, extra_in: int, extra_out: Callable[[Any], Any]) -> Callable:
-    """Returns `fun` under `jax.jit`, as a jit equation had what it ran, with operands and results added.
+    """Return `fun` under `jax.jit`, as a jit equation had what it ran, with operands and results added.
 
     Donation is left out: the values are kept, so their buffers cannot be given away.
     """
@@ -173,7 +173,7 @@ def jit_again(eqn: JaxprEqn, fun: Callable, extra_in: int, extra_out: Callable[[
 
 
 def checkpoint_again(eqn: JaxprEqn, fun: Callable) -> Callable:
-    """Returns `fun` under `jax.checkpoint`, as a checkpoint equation had what it ran."""
+    """Return `fun` under `jax.checkpoint`, as a checkpoint equation had what it ran."""
     return jax.checkpoint(fun, prevent_cse=eqn.params["prevent_cse"], policy=eqn.params["policy"])
 
 
@@ -181,11 +181,11 @@ def checkpoint_again(eqn: JaxprEqn, fun: Callable) -> Callable:
 
 
 def is_reshard(eqn: JaxprEqn) -> bool:
-    """Tells whether an equation does nothing but say on which devices a value lies."""
+    """Tell whether an equation does nothing but say on which devices a value lies."""
     return str(eqn.primitive) == "reshard"
 
 
 def params_but_devices(eqn: JaxprEqn) -> list[tuple[str, Any]]:
-    """Returns the parameters of an equation, sorted, less those that say on which devices its values lie."""
+    """Return the parameters of an equation, sorted, less those that say on which devices its values lie."""
     names = re.compile(r"\w*sharding|\w*shardings|ctx_mesh|context_mesh")
     return sorted(item for item in eqn.params.items() if not names.fullmatch(item[0]))

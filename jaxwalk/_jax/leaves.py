@@ -13,7 +13,7 @@ from .._errors import ArgumentError
 
 
 def opened_leaves(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]:
-    """Returns the arrays among the leaves, and the way back; the other leaves (functions, names) stay in place."""
+    """Return the arrays among the leaves, and the way back; the other leaves (functions, names) stay in place."""
     leaves, structure = jax.tree.flatten(tree)
     places = [i for i, leaf in enumerate(leaves) if is_array(leaf)]
     closed = lambda arrays: jax.tree.unflatten(structure, replaced(leaves, places, arrays))
@@ -21,7 +21,7 @@ def opened_leaves(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]
 
 
 def replaced(values: Sequence[Any], places: Sequence[int], others: Sequence[Any]) -> list[Any]:
-    """Returns `values` with `others` at these places."""
+    """Return `values` with `others` at these places."""
     found = list(values)
     for place, other in zip(places, others, strict=True):
         found[place] = other
@@ -29,19 +29,19 @@ def replaced(values: Sequence[Any], places: Sequence[int], others: Sequence[Any]
 
 
 def is_array(leaf: Any) -> bool:
-    """Tells whether a leaf is traced: an array, a NumPy number, or a stand-in with a shape and a dtype."""
+    """Tell whether a leaf is traced: an array, a NumPy number, or a stand-in with a shape and a dtype."""
     if isinstance(leaf, (np.ndarray, np.generic)):
         return leaf.dtype.kind not in "OSUM"
     return isinstance(leaf, jax.Array) or (hasattr(leaf, "shape") and hasattr(leaf, "dtype"))
 
 
 def is_value(leaf: Any) -> bool:
-    """Tells whether a leaf can become an array: it is one already, or a Python number."""
+    """Tell whether a leaf can become an array: it is one already, or a Python number."""
     return is_array(leaf) or isinstance(leaf, (bool, int, float, complex))
 
 
 def as_arrays(args: tuple) -> tuple:
-    """Returns `args` with every leaf an array; refuses, by its place, a leaf that is none."""
+    """Return `args` with every leaf an array; refuses, by its place, a leaf that is none."""
     for place, leaf in other_leaves(args):
         fix = "fix it with `functools.partial` or a lambda"
         raise ArgumentError(f"`args{place}` is a {type(leaf).__name__}, not an array; {fix}.")
@@ -49,18 +49,18 @@ def as_arrays(args: tuple) -> tuple:
 
 
 def other_leaves(tree: Any) -> Iterator[tuple[str, Any]]:
-    """Yields the leaves that cannot become arrays, each with its place."""
+    """Yield the leaves that cannot become arrays, each with its place."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return ((jax.tree_util.keystr(path), leaf) for path, leaf in leaves if not is_value(leaf))
 
 
 def as_input(leaf: Any) -> Any:
-    """Returns a leaf as an array, or as the stand-in that it is."""
+    """Return a leaf as an array, or as the stand-in that it is."""
     return leaf if isinstance(leaf, (jax.Array, jax.ShapeDtypeStruct)) else jnp.asarray(leaf)
 
 
 def renamed_after(fun: Callable, transform: str) -> Callable[[Callable], Callable]:
-    """Returns a decorator that names a transformed function after `fun`, as `jax.grad` does."""
+    """Return a decorator that names a transformed function after `fun`, as `jax.grad` does."""
 
     def rename(transformed: Callable) -> Callable:
         transformed.__name__ = f"{transform}_{getattr(fun, '__name__', type(fun).__name__)}"

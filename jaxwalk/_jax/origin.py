@@ -38,7 +38,7 @@ class ScopeElement(NamedTuple):
 
 
 def name_stack(eqn: JaxprEqn) -> list[ScopeElement]:
-    """Returns the scopes and transforms that an equation is in, the outermost first, in the jaxpr that holds it."""
+    """Return the scopes and transforms that an equation is in, the outermost first, in the jaxpr that holds it."""
     stack = eqn.source_info.name_stack.stack
     return [ScopeElement(element.name, isinstance(element, _transform_class()), id(element)) for element in stack]
 
@@ -49,7 +49,7 @@ def _transform_class() -> type:
 
 
 def frames_of(eqn: JaxprEqn) -> Frames:
-    """Returns the frames that an equation was called from, with offsets in bytes.
+    """Return the frames that an equation was called from, with offsets in bytes.
 
     They start at the function that the equation's jaxpr was traced from. (jax does so itself since 0.9; before, those
     around it come first, and may be of another call: traces are cached.)
@@ -64,12 +64,12 @@ def frames_of(eqn: JaxprEqn) -> Frames:
 
 @functools.cache
 def takes_tracebacks() -> CodeType:
-    """Returns the code of the function of JAX that takes an equation's traceback: the innermost in it."""
+    """Return the code of the function of JAX that takes an equation's traceback: the innermost in it."""
     return _codes(_eqns(lambda f: f)[0])[0]
 
 
 def stacks_of(jaxpr: Jaxpr) -> list[Frames]:
-    """Returns `frames_of` each equation; those that one call has staged out at once, as `jnp` does, share one list."""
+    """Return `frames_of` each equation; those that one call has staged out at once, as `jnp` does, share one list."""
     first = {id(eqn.source_info.traceback): eqn for eqn in reversed(jaxpr.eqns)}
     frames = {key: frames_of(eqn) for key, eqn in first.items()}
     return [frames[id(eqn.source_info.traceback)] for eqn in jaxpr.eqns]
@@ -77,7 +77,7 @@ def stacks_of(jaxpr: Jaxpr) -> list[Frames]:
 
 @functools.cache
 def _trace_boundaries() -> frozenset[CodeType]:
-    """Returns the code objects that start a trace, where tracebacks reach beyond it.
+    """Return the code objects that start a trace, where tracebacks reach beyond it.
 
     They are those around an equation in the body of a jit, a scan ..., that are neither around the jit itself, nor
     around what is called without a trace of its own.
@@ -132,14 +132,14 @@ def _codes(eqn: JaxprEqn) -> list[CodeType]:
 
 
 def place_of(eqn: JaxprEqn) -> tuple[str, int] | None:
-    """Returns the (file, line) of the innermost frame outside of JAX and jaxwalk that an equation was called from."""
+    """Return the (file, line) of the innermost frame outside of JAX and jaxwalk that an equation was called from."""
     traceback = eqn.source_info.traceback
     frames = () if traceback is None else traceback.frames
     return next(((f.file_name, f.line_num) for f in frames if not f.file_name.startswith(LIBRARIES)), None)
 
 
 def as_at(eqn: JaxprEqn, depth: int | None, fun: Callable, *args: Any) -> Any:
-    """Calls `fun` with pytrees of arrays, as if it were called where `eqn` was: in its scopes, on its line of source.
+    """Call `fun` with pytrees of arrays, as if it were called where `eqn` was: in its scopes, on its line of source.
 
     Arguments:
         depth: how many elements of the name stack to keep; None for all.
@@ -156,7 +156,7 @@ def as_at(eqn: JaxprEqn, depth: int | None, fun: Callable, *args: Any) -> Any:
 
 
 def library_function(eqn: JaxprEqn) -> str | None:
-    """Returns the name of JAX's own function that a call equation calls, as "relu"; None if it is the user's."""
+    """Return the name of JAX's own function that a call equation calls, as "relu"; None if it is the user's."""
     for closed in jaxprs_of(eqn)[:1]:
         info = getattr(closed.jaxpr, "debug_info", None)
         name, file = getattr(info, "func_name", None), getattr(info, "func_filename", None) or ""
@@ -166,10 +166,10 @@ def library_function(eqn: JaxprEqn) -> str | None:
 
 
 def file_and_line(file: str, line: int) -> str:
-    """Returns a place in the source as "file.py:12"; "" if there is no file."""
+    """Return a place in the source as "file.py:12"; "" if there is no file."""
     return f"{os.path.basename(file)}:{line}" if file else ""
 
 
 def source_of(eqn: JaxprEqn) -> str:
-    """Returns the line of the user's source that an equation comes from, as "file.py:12", or ""."""
+    """Return the line of the user's source that an equation comes from, as "file.py:12", or ""."""
     return file_and_line(*place_of(eqn) or ("", 0))

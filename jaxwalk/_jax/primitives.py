@@ -90,7 +90,7 @@ _OF_A_VECTOR: dict[str, Callable | None] = {
 
 
 def one_liners() -> dict[str, tuple[Callable, tuple[Any, ...]]]:
-    """Returns, by our name, a function whose last equation is the primitive, and its arguments."""
+    """Return, by our name, a function whose last equation is the primitive, and its arguments."""
     groups = ((UNARY, (_V,)), (COMPLEX, (_COMPLEX,)), (BINARY, (_V, _V)), (CUMULATIVE, (_V,)))
     table = {name: (getattr(lax, name), args) for names, args in groups for name in names}
     table |= {name: (getattr(lax, name), (_INTS, _INTS)[: 1 if name == "bitwise_not" else 2]) for name in LOGICAL}
@@ -111,24 +111,24 @@ def _primitives(_x64: bool) -> dict[str, Primitive]:
 
 
 def primitives() -> dict[str, Primitive]:
-    """Returns JAX's primitive by our name. Until a name has a primitive of its own, it is what does its work."""
+    """Return JAX's primitive by our name. Until a name has a primitive of its own, it is what does its work."""
     return _primitives(bool(getattr(jax.config, "jax_enable_x64", False)))
 
 
 def primitive(name: str) -> Primitive:
-    """Returns JAX's primitive, by what it is called here."""
+    """Return JAX's primitive, by what it is called here."""
     return primitives()[name]
 
 
 def names() -> Callable[[JaxprEqn], str | None]:
-    """Returns a function from an equation to what its primitive is called here, or None if it is not known here."""
+    """Return a function from an equation to what its primitive is called here, or None if it is not known here."""
     table = {primitive: name for name, primitive in reversed(primitives().items())}  # of two names, the first
     return lambda eqn: table.get(eqn.primitive)
 
 
 @functools.cache
 def _bell(dtype: Any) -> frozenset[str]:
-    """Returns how the custom rules are written that the derivative of erf calls: exp(−x²). None before jax 0.12."""
+    """Return how the custom rules are written that the derivative of erf calls: exp(−x²). None before jax 0.12."""
     x = jax.ShapeDtypeStruct((), dtype)
     with jax.disable_jit(False):
         closed, _ = jaxprs.trace(lambda x: jax.vjp(lax.erf, x)[1](x), x)
@@ -137,7 +137,7 @@ def _bell(dtype: Any) -> frozenset[str]:
 
 
 def is_bell(eqn: JaxprEqn) -> bool:
-    """Tells whether a call of a custom rule is JAX's own exp(−x²)."""
+    """Tell whether a call of a custom rule is JAX's own exp(−x²)."""
     dtype = getattr(eqn.invars[0].aval, "dtype", None) if len(eqn.invars) == 1 else None
     return dtype is not None and jnp.issubdtype(dtype, jnp.floating) and _without_shapes(eqn) in _bell(dtype)
 

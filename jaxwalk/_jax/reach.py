@@ -24,7 +24,7 @@ class Reach:
         self._memo: dict[tuple[int, Mask], tuple[Mask, list[Mask]]] = {}
 
     def into(self, jaxpr: Jaxpr, used: Sequence[int]) -> tuple[Mask, list[Mask]]:
-        """Returns which inputs of `jaxpr` its `used` results depend on; and, per equation, which of its results."""
+        """Return which inputs of `jaxpr` its `used` results depend on; and, per equation, which of its results."""
         key = (id(jaxpr), tuple(map(int, used)))
         if key not in self._memo:
             self._memo[key] = self._into(jaxpr, used)
@@ -48,11 +48,11 @@ class Reach:
         return tuple(reached.get(v, 0) for v in jaxpr.invars), masks[::-1]
 
     def is_needed(self, eqn: JaxprEqn) -> bool:
-        """Tells whether an equation's operands are reached even if none of its results is."""
+        """Tell whether an equation's operands are reached even if none of its results is."""
         return jaxprs.touches_ref(eqn)
 
     def operands(self, eqn: JaxprEqn, used: Mask) -> Sequence[int]:
-        """Returns which operands of an equation its `used` results depend on.
+        """Return which operands of an equation its `used` results depend on.
 
         They are all operands of a function with a derivative rule of its own: the rule may give δ to what the function
         ignores.
@@ -67,7 +67,7 @@ class Reach:
         return [max(used, default=0) or int(self.is_needed(eqn))] * len(eqn.invars)
 
     def inner(self, eqn: JaxprEqn, used: Mask) -> list[tuple[Closed, Mask]]:
-        """Returns the jaxprs that a jit, checkpoint, scan or cond runs, each with which of its results are used."""
+        """Return the jaxprs that a jit, checkpoint, scan or cond runs, each with which of its results are used."""
         bodies = jaxprs.jaxprs_of(eqn)
         if self.kind(eqn) == "scan":
             parts = kinds.scan_parts(eqn)
@@ -75,7 +75,7 @@ class Reach:
         return [(closed, used) for closed in bodies]
 
     def _at_any_step(self, body: Jaxpr, carry: Mask, stacked: Mask, consts: int) -> Mask:
-        """Returns which results of a loop's body are used: a carry may be needed by a later step only."""
+        """Return which results of a loop's body are used: a carry may be needed by a later step only."""
         while True:
             needed = self.into(body, carry + stacked)[0][consts : consts + len(carry)]
             grown = tuple(map(max, carry, needed))

@@ -26,16 +26,16 @@ class Staged(NamedTuple):
     rebuild: Callable[[Sequence[Any]], Any]  # from the leaves of those to what `jax.grad` would return for `argnums`
 
     def with_chosen(self, values: Sequence[Any]) -> list[Any]:
-        """Returns the inputs, with those of `chosen` replaced."""
+        """Return the inputs, with those of `chosen` replaced."""
         return replaced(self.args, self.chosen, values)
 
     def results(self, leaves: Sequence[Any]) -> Any:
-        """Returns the results as the function does."""
+        """Return the results as the function does."""
         return jax.tree.unflatten(jax.tree.structure(self.shapes), leaves)
 
 
 def stage(fun: Callable, args: tuple, kwargs: dict[str, Any], argnums: int | Sequence[int] | None = None) -> Staged:
-    """Traces `fun` once, abstractly.
+    """Trace `fun` once, abstractly.
 
     Arrays are traced, as by `jax.jit`: Python's own `if` cannot look at their values. What `jax.grad` would leave as it
     is, is left as it is: Python numbers outside `argnums`, booleans, strings, functions.
@@ -62,7 +62,7 @@ def stage(fun: Callable, args: tuple, kwargs: dict[str, Any], argnums: int | Seq
 
 
 def _without_others(tree: Any, leaves: list[Any], values: list[Any]) -> tuple[Any, dict[str, Any]]:
-    """Returns the arguments with None for what is not traced; where a container refuses None, the values alone."""
+    """Return the arguments with None for what is not traced; where a container refuses None, the values alone."""
     try:
         args, kwargs = jax.tree.unflatten(tree, leaves)
         found = jax.tree.leaves((args, kwargs))
@@ -73,7 +73,7 @@ def _without_others(tree: Any, leaves: list[Any], values: list[Any]) -> tuple[An
 
 
 def _checked(results: Any) -> Any:
-    """Returns what the function returned; refuses what is neither an array nor a number."""
+    """Return what the function returned; refuse what is neither an array nor a number."""
     for place, leaf in other_leaves(results):
         fix = "return arrays, numbers, and pytrees of them"
         raise ArgumentError(f"`fun` returns {shown(leaf)} at `result{place}`, which is not an array; {fix}.")
@@ -94,7 +94,7 @@ def _positions(args: tuple, argnums: int | Sequence[int] | None) -> list[int]:
 
 
 def _leaves_of(args: tuple, positions: Sequence[int]) -> list[int]:
-    """Returns the numbers of the leaves of the arguments at `positions`, each of which must be differentiable."""
+    """Return the numbers of the leaves of the arguments at `positions`, each of which must be differentiable."""
     starts = np.cumsum([0, *(len(jax.tree.leaves(arg)) for arg in args)])
     found = []
     for position in positions:

@@ -13,24 +13,24 @@ if TYPE_CHECKING:
 
 
 def type_of(v: Var | Literal) -> jax.ShapeDtypeStruct:
-    """Returns the type of a variable that holds an array: its shape and dtype."""
+    """Return the type of a variable that holds an array: its shape and dtype."""
     return cast(jax.ShapeDtypeStruct, v.aval)
 
 
 def widened(dtype: Any) -> Any:
-    """Returns the dtype in which to compare and to sum values of `dtype`: at least float32; for integers, float32."""
+    """Return the dtype in which to compare and to sum values of `dtype`: at least float32; for integers, float32."""
     if not jnp.issubdtype(dtype, jnp.inexact) or jnp.finfo(dtype).bits < 32:
         return jnp.dtype(jnp.float32)
     return jnp.dtype(dtype)
 
 
 def is_float(typed: Any) -> bool:
-    """Returns whether a value, or a type, is real or complex."""
+    """Return whether a value, or a type, is real or complex."""
     return hasattr(typed, "dtype") and jnp.issubdtype(typed.dtype, jnp.inexact)
 
 
 def holds(dtype: Any, number: complex) -> bool:
-    """Tells whether an array of `dtype` takes a Python number without losing its kind: integers take no 1.5."""
+    """Tell whether an array of `dtype` takes a Python number without losing its kind: integers take no 1.5."""
     if isinstance(number, bool):
         return dtype == jnp.bool_
     kinds = {int: jnp.number, float: jnp.inexact, complex: jnp.complexfloating}
@@ -38,7 +38,7 @@ def holds(dtype: Any, number: complex) -> bool:
 
 
 def struct(typed: Any, lead: tuple[int, ...] = ()) -> jax.ShapeDtypeStruct:
-    """Returns the type of a value, with leading axes: its shape and dtype; and, where they are part of the type, how it
+    """Return the type of a value, with leading axes: its shape and dtype; and, where they are part of the type, how it
     is divided over an explicit mesh, and inside `shard_map` the axes of the mesh along which it varies."""
     options: dict[str, Any] = {}
     if varying := _varying(typed):
@@ -51,7 +51,7 @@ def struct(typed: Any, lead: tuple[int, ...] = ()) -> jax.ShapeDtypeStruct:
 
 
 def zeros(like: jax.ShapeDtypeStruct) -> jax.Array:
-    """Returns zeros of a type, as `struct` gives it."""
+    """Return zeros of a type, as `struct` gives it."""
     if varying := _varying(like):
         return lax.pcast(jnp.zeros(like.shape, like.dtype), varying, to="varying")
     return jnp.zeros(like.shape, like.dtype, device=like.sharding)
@@ -63,7 +63,7 @@ def _varying(typed: Any) -> tuple[str, ...]:
 
 
 def _is_explicit(typed: Any) -> bool:
-    """Tells whether a value's type says how it is divided over devices. In any other mesh the compiler decides."""
+    """Tell whether a value's type says how it is divided over devices. In any other mesh the compiler decides."""
     sharding = getattr(typed, "sharding", None)
     if not isinstance(sharding, jax.sharding.NamedSharding) or all(axis is None for axis in sharding.spec):
         return False
@@ -71,5 +71,5 @@ def _is_explicit(typed: Any) -> bool:
 
 
 def is_array_type(aval: Any) -> bool:
-    """Tells whether a variable of this type holds an array: no token, no mutable array."""
+    """Tell whether a variable of this type holds an array: no token, no mutable array."""
     return hasattr(aval, "shape") and hasattr(aval, "dtype") and not hasattr(aval, "inner_aval")

@@ -42,7 +42,7 @@ class DecisionRule(NamedTuple):
 
 
 def decision_rule(program: Program, op: Operation) -> DecisionRule | None:
-    """Returns how an operation decides; None if it does not."""
+    """Return how an operation decides; None if it does not."""
     if op.name is None or not all(is_float(program.avals[number]) for number in op.ins):  # integers are exact
         return None
     if op.name == "convert":
@@ -55,19 +55,19 @@ def _real(x: Rounded) -> jax.Array:
 
 
 def _difference(a: Rounded, b: Rounded) -> tuple[jax.Array, jax.Array]:
-    """Returns a - b and its bound; |a - b| of complex numbers, for they can only be equal."""
+    """Return a - b and its bound; |a - b| of complex numbers, for they can only be equal."""
     if jnp.iscomplexobj(a.value):
         return jnp.abs(a.value - b.value), bound(a) + bound(b)
     return _gap(_real(a), _real(b)), bound(a) + bound(b)
 
 
 def _gap(a: jax.Array, b: jax.Array) -> jax.Array:
-    """Returns a - b; between equal infinities, where nothing is decided, inf."""
+    """Return a - b; between equal infinities, where nothing is decided, inf."""
     return jnp.where((a == b) & jnp.isinf(a), jnp.inf, a - b)
 
 
 def _used(op: Operation, xs: Sequence[Rounded], which: int) -> jax.Array:
-    """Computes the derivative that JAX takes by one operand, here, entry by entry."""
+    """Compute the derivative that JAX takes by one operand, here, entry by entry."""
     x, moved = xs[which].value, function_of(op.eqn, [x.value for x in xs], [which])
     return jax.jvp(lambda v: moved(v)[0], (x,), (jnp.ones_like(x),))[1]
 
@@ -77,7 +77,7 @@ def _comparison(program: Program, op: Operation, xs: Sequence[Rounded]) -> Parts
 
 
 def _extreme(sign: int, program: Program, op: Operation, xs: Sequence[Rounded]) -> Parts:
-    """Measures a max (sign 1) or min (sign -1) of two; the operand that decides is the first that is no constant."""
+    """Measure a max (sign 1) or min (sign -1) of two; the operand that decides is the first that is no constant."""
     first, second = (number in program.literals for number in op.ins)
     which = 1 if first and not second else 0
     return {"": Margin(*_difference(xs[which], xs[1 - which]), *_SLOPES[sign], _used(op, xs, which))}
@@ -100,7 +100,7 @@ def _at_zero(left: float, right: float, program: Program, op: Operation, xs: Seq
 
 
 def _steps(half: float, program: Program, op: Operation, xs: Sequence[Rounded]) -> Parts:
-    """Measures a floor or ceil (half 0) or a round (half ½): the value jumps, the derivative is 0 on either side."""
+    """Measure a floor or ceil (half 0) or a round (half ½): the value jumps, the derivative is 0 on either side."""
     value = _real(xs[0])
     distance = value - (jnp.floor(value) + half if half else jnp.round(value))
     return {"": Margin(distance, bound(xs[0]), 0.0, 0.0, 0.0)}
@@ -113,7 +113,7 @@ def _truncation(program: Program, op: Operation, xs: Sequence[Rounded]) -> Parts
 
 
 def _largest(sign: int, shares: bool, program: Program, op: Operation, xs: Sequence[Rounded]) -> Parts:
-    """Measures how far each entry is behind the largest over an axis; if several are the largest, each at 0."""
+    """Measure how far each entry is behind the largest over an axis; if several are the largest, each at 0."""
     axes, value, error = tuple(op.eqn.params["axes"]), sign * _real(xs[0]), bound(xs[0])
     most = jnp.max(value, axis=axes, keepdims=True)
     first = value == most
@@ -128,7 +128,7 @@ def _largest(sign: int, shares: bool, program: Program, op: Operation, xs: Seque
 
 
 def _order(program: Program, op: Operation, xs: Sequence[Rounded]) -> Parts:
-    """Measures how far each of the values put in order is from the next; of `top_k`, down to the first left out."""
+    """Measure how far each of the values put in order is from the next; of `top_k`, down to the first left out."""
     axis = op.eqn.params["dimension" if op.name == "sort" else "axis"]
     value, error = lax.sort((_real(xs[0]), bound(xs[0])), dimension=axis, num_keys=1)
     length = value.shape[axis]
@@ -139,7 +139,7 @@ def _order(program: Program, op: Operation, xs: Sequence[Rounded]) -> Parts:
 
 
 def _running(sign: int, program: Program, op: Operation, xs: Sequence[Rounded]) -> Parts:
-    """Measures how far each entry of a cummax or cummin is from the extreme of those before it."""
+    """Measure how far each entry of a cummax or cummin is from the extreme of those before it."""
     axis, reverse = op.eqn.params["axis"], op.eqn.params["reverse"]
     value, error = sign * _real(xs[0]), bound(xs[0])
     edge, shift = (value.shape[axis] - 1, -1) if reverse else (0, 1)
@@ -149,7 +149,7 @@ def _running(sign: int, program: Program, op: Operation, xs: Sequence[Rounded]) 
 
 
 def _pooling(sign: int, program: Program, op: Operation, xs: Sequence[Rounded]) -> Parts:
-    """Measures how far the largest of each window is from the next that rounding could put in its place."""
+    """Measure how far the largest of each window is from the next that rounding could put in its place."""
     entries = _window_entries(op, sign * _real(xs[0]), -jnp.inf)
     errors = _window_entries(op, bound(xs[0]), 0.0)
     best, best_error = next(entries), next(errors)
@@ -164,7 +164,7 @@ def _pooling(sign: int, program: Program, op: Operation, xs: Sequence[Rounded]) 
 
 
 def _window_entries(op: Operation, x: jax.Array, fill: float) -> Iterator[jax.Array]:
-    """Yields the entries of all windows, one place in the window after the other."""
+    """Yield the entries of all windows, one place in the window after the other."""
     p = op.eqn.params
     padding = [
         (low, high, dilation - 1) for (low, high), dilation in zip(p["padding"], p["base_dilation"], strict=True)

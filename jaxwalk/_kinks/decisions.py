@@ -37,7 +37,7 @@ class Decision(NamedTuple):
 
 
 def decisions(program: Program) -> dict[Path, Decision]:
-    """Returns the decisions that a derivative of the results depends on, in forward order."""
+    """Return the decisions that a derivative of the results depends on, in forward order."""
     return {decision.path: decision for decision in _decisions(program, live_values(program), _Around())}
 
 
@@ -74,7 +74,7 @@ def _enter(op: Operation, number: int, around: _Around) -> _Around:
 
 
 def _counts(program: Program, op: Operation, rule: DecisionRule, live: set[int]) -> bool:
-    """Returns whether a derivative of the results depends on how an operation decides, and an input on that."""
+    """Return whether a derivative of the results depends on how an operation decides, and an input on that."""
     if op.origin.primal or live.isdisjoint(op.outs):
         return False
     flow = Flow.DATA if rule.jumps else Flow.DERIVATIVE
@@ -83,7 +83,7 @@ def _counts(program: Program, op: Operation, rule: DecisionRule, live: set[int])
 
 
 def _name(program: Program, op: Operation, rule: DecisionRule) -> str:
-    """Names a comparison after what it decides: a `where`, a `cond`, the end of a `while`."""
+    """Name a comparison after what it decides: a `where`, a `cond`, the end of a `while`."""
     if rule.name != "where":
         return rule.name
     ahead = set(op.outs)
@@ -97,7 +97,7 @@ def _name(program: Program, op: Operation, rule: DecisionRule) -> str:
 
 
 def _names_before(program: Program, around: str | None) -> list[str | None]:
-    """Returns, per operation, the last name given to a value that it depends on."""
+    """Return, per operation, the last name given to a value that it depends on."""
     own = {number: names[-1] for number, names in program.names.items()}
     named = dict.fromkeys(program.ins, around) | own
     found = []
@@ -108,7 +108,7 @@ def _names_before(program: Program, around: str | None) -> list[str | None]:
 
 
 def _names_after(program: Program, around: str | None) -> dict[int, str]:
-    """Returns, per value, the first name given to a value that depends on it."""
+    """Return, per value, the first name given to a value that depends on it."""
     own = {number: names[0] for number, names in program.names.items()}
     named = ({} if around is None else dict.fromkeys(program.outs, around)) | own
     for op in reversed(program.ops):

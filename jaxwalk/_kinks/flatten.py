@@ -24,7 +24,7 @@ _Inner = tuple[Sequence[Program], Sequence[Flow]]  # the programs inside an oper
 
 
 def flatten(closed: Closed, points: Points) -> Program:
-    """Returns a traced function as a flat program, differentiated by its float inputs."""
+    """Return a traced function as a flat program, differentiated by its float inputs."""
     flows = [Flow.DATA | Flow.DERIVATIVE if is_float(v.aval) else Flow.NONE for v in closed.jaxpr.invars]
     return _Flattener(points).program(closed, flows, Origin())
 
@@ -71,7 +71,7 @@ class _Flattener:
         return [read(v) for v in jaxpr.outvars]
 
     def give_names(self, program: Program, site: Any, index: int, outs: Sequence[int]) -> None:
-        """Writes down the names of an equation's results; a tag's is that of the equation."""
+        """Write down the names of an equation's results; a tag's is that of the equation."""
         for number, result in ((outs[0], None), *zip(outs, itertools.count())) if outs else ():
             if number not in program.literals and (names := self.names.get((site, index, result))):
                 program.names.setdefault(number, []).extend(names)
@@ -101,7 +101,7 @@ class _Flattener:
         return outs
 
     def inner(self, eqn: JaxprEqn, index: int, kind: str | None, outer: Origin) -> Origin:
-        """Returns the origin of the operations inside an equation."""
+        """Return the origin of the operations inside an equation."""
         site = None if outer.site is None or kind in ("custom_jvp", "custom_vjp") else (*outer.site, (index, 0))
         inner = outer._replace(site=site)
         is_call = kind in ("jit", "custom_jvp", "custom_vjp")
@@ -146,7 +146,7 @@ class _Flattener:
         return (self.program(parts.test, [*consts, *carried], origin), body), carried
 
     def loop_body(self, body: Closed, flows: list[Flow], consts: int, carry: int, origin: Origin) -> Program:
-        """Flattens a body that is run again and again: what flows into a carry at one step flows into it at all."""
+        """Flatten a body that is run again and again: what flows into a carry at one step flows into it at all."""
 
         def step(flows: list[Flow]) -> tuple[Program, list[Flow]]:
             inner = self.program(body, flows, origin)
@@ -166,7 +166,7 @@ class _Flattener:
 
 
 def _derivative_rule(kind: str, eqn: JaxprEqn, moving: Sequence[int]) -> tuple[list[Any], Closed]:
-    """Traces the derivative rule of an equation, (operands, tangents) -> tangents, or cotangents both.
+    """Trace the derivative rule of an equation, (operands, tangents) -> tangents, or cotangents both.
 
     Returns the types of the tangents that go in, and the rule. They are those of the `moving` operands alone, for a
     rule may refuse or ignore the others.

@@ -35,7 +35,7 @@ class Analysis:
         self.estimated: dict[str, None] = {}
 
     def run(self, args: Sequence[Rounded]) -> tuple[list[Rounded], Margins]:
-        """Returns the results, and every `Margin`. Under `jit`, what is not asked for is not computed."""
+        """Return the results, and every `Margin`. Under `jit`, what is not asked for is not computed."""
         return self._run(self.program, args, ())
 
     def _run(self, program: Program, args: Sequence[Rounded], around: Path) -> tuple[list[Rounded], Margins]:
@@ -99,7 +99,7 @@ class Analysis:
         return lax.switch(index.value.astype(jnp.int32), [functools.partial(run, n, shapes) for n in numbers])
 
     def _while(self, op: Operation, xs: Sequence[Rounded], path: Path) -> tuple[Sequence[Rounded], Margins]:
-        """Keeps the closest decision over all steps: how many there are is not known."""
+        """Keep the closest decision over all steps: how many there are is not known."""
         parts, (test, body) = kinds.while_parts(op.eqn), op.bodies
         start = parts.test_consts + parts.body_consts
         test_consts, body_consts = xs[: parts.test_consts], xs[parts.test_consts : start]
@@ -136,24 +136,24 @@ def _in_one_dtype(margin: Margin) -> Margin:
 
 
 def _as_carry(xs: Sequence[Rounded]) -> list[Rounded]:
-    """Writes out the bounds as arrays, so that branches and steps agree."""
+    """Write out the bounds as arrays, so that branches and steps agree."""
     return [Rounded(jnp.asarray(x.value), bound(x) if is_float(x.value) else None) for x in xs]
 
 
 def _undecided(shapes: Mapping[Key, Margin]) -> Margins:
-    """Makes margins of these shapes in which nothing is decided."""
+    """Make margins of these shapes in which nothing is decided."""
     zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), dict(shapes))
     return {key: margin._replace(distance=jnp.full_like(margin.distance, jnp.inf)) for key, margin in zeros.items()}
 
 
 def _by_entry(margins: Margins) -> Margins:
-    """Spreads the derivatives to every entry."""
+    """Spread the derivatives to every entry."""
     spread = lambda margin: jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, margin.distance.shape), margin)
     return {key: spread(margin) for key, margin in margins.items()}
 
 
 def _closer(one: Margins, other: Margins) -> Margins:
-    """Picks, entry by entry, the margin that is closer to its threshold, in units of its bound."""
+    """Pick, entry by entry, the margin that is closer to its threshold, in units of its bound."""
 
     def pick(a: Margin, b: Margin) -> Margin:
         nearer = jnp.abs(b.distance) - b.bound < jnp.abs(a.distance) - a.bound

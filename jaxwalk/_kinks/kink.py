@@ -77,7 +77,7 @@ class Kinks(tuple[Kink, ...]):
         return self
 
     def at(self, point: str) -> Kinks:
-        """Returns those at one point, under whichever of its names.
+        """Return those at one point, under whichever of its names.
 
         Raises:
             PointError: the function has no such point.
@@ -85,12 +85,12 @@ class Kinks(tuple[Kink, ...]):
         return self._with(self._by_value.get(self._value_of(self.points[point].name), ()))
 
     def beyond(self, points: Iterable[str]) -> Kinks:
-        """Returns those at none of these points."""
+        """Return those at none of these points."""
         known = {self._value_of(name) for name in points}
         return self._with([kink for kink in self if self._value_of(kink.point) not in known])
 
     def summary(self) -> str:
-        """Returns how many entries are on a kink, "2 ties, 1 near"; "" if none."""
+        """Return how many entries are on a kink, "2 ties, 1 near"; "" if none."""
         ties, near = (sum(len(kink) for kink in self if kink.kind == kind) for kind in ("tie", "near"))
         return ", ".join([counted(ties, "tie")] * (ties > 0) + [f"{near} near"] * (near > 0))
 
@@ -109,11 +109,11 @@ class Kinks(tuple[Kink, ...]):
         return self.points.same()
 
     def _value_of(self, point: str | None) -> str | None:
-        """Returns one name for all names of a value."""
+        """Return one name for all names of a value."""
         return None if point is None else self._same.get(point, point)
 
     def title(self) -> str:
-        """Returns how many there are, and of how many choices."""
+        """Return how many there are, and of how many choices."""
         if self:
             return counted(len(self), "kink")
         if not self.decisions:
@@ -143,7 +143,7 @@ def _row(kink: Kink) -> tuple[str, ...]:
 
 
 def _range(values: np.ndarray | None) -> str:
-    """Writes the one number that they are, or the least and the largest."""
+    """Write the one number that they are, or the least and the largest."""
     if values is None:
         return ""
     low, high = number(values.min(), 2), number(values.max(), 2)

@@ -23,7 +23,7 @@ from .rounding.bounds import Rounded, rounded_input
 
 
 def kinks(fun: Callable, *args: Any, inputs: str = "rounded", by: str | None = None, source: Source = None) -> Kinks:
-    """Finds where rounding decides a choice of `fun` at these arguments, and where one stands exactly on its threshold.
+    """Find where rounding decides a choice of `fun` at these arguments, and where one stands exactly on its threshold.
 
     Of every relu, `where`, `max`, `min`, `abs`, `clip`, pooling, `sort`, `argmax`, `cond` ... that a derivative of the
     result depends on: the entries whose distance from the threshold is 0 (a "tie") or no more than the rounding error
@@ -76,13 +76,13 @@ def kinks(fun: Callable, *args: Any, inputs: str = "rounded", by: str | None = N
 def analyse(
     fun: Callable, *args: Any, by: str | None = None, source: Source = None
 ) -> tuple[Analysis, list[Any], Points]:
-    """Finds the decisions of `fun`, the values of its inputs, and its points. Computes nothing."""
+    """Find the decisions of `fun`, the values of its inputs, and its points. Computes nothing."""
     staged, points = find(fun, args, {}, by, source)
     return Analysis(flatten(staged.closed, points)), staged.args, points
 
 
 def measure_margins(analysis: Analysis, values: Sequence[Any], inputs: str) -> tuple[Margins, dict[Key, Any]]:
-    """Computes every margin, and per margin whether one entry of it is a kink, and how many are NaN."""
+    """Compute every margin, and per margin whether one entry of it is a kink, and how many are NaN."""
     read = rounded_input if inputs == "rounded" else Rounded
     _, margins = analysis.run([read(value) for value in values])
     is_nan = lambda m: jnp.isnan(m.distance) | (jnp.isfinite(m.distance) & jnp.isnan(m.bound))
@@ -90,7 +90,7 @@ def measure_margins(analysis: Analysis, values: Sequence[Any], inputs: str) -> t
 
 
 def count_kinks(analysis: Analysis, values: Sequence[Any]) -> dict[Key, jax.Array]:
-    """Counts the entries of each margin that are kinks, the inputs rounded; for `jit` and `vmap`."""
+    """Count the entries of each margin that are kinks, the inputs rounded; for `jit` and `vmap`."""
     margins, _ = measure_margins(analysis, values, "rounded")
     return {key: jnp.sum(_is_kink(margin, jnp), dtype=jnp.int32) for key, margin in margins.items()}
 
@@ -135,7 +135,7 @@ def _kinks_of(decision: Decision, part: str, margin: Margin) -> Iterator[Kink]:
 
 
 def _entries(values: np.ndarray | None, among: np.ndarray) -> np.ndarray | None:
-    """Returns the values of some entries; what stands for every entry has only the axes of the loops around."""
+    """Return the values of some entries; what stands for every entry has only the axes of the loops around."""
     if values is None:
         return None
     return np.broadcast_to(values.reshape(values.shape + (1,) * (among.ndim - values.ndim)), among.shape)[among]

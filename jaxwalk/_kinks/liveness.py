@@ -14,7 +14,7 @@ _CUTS = STOPS | {"is_finite", "argmax", "argmin", *COMPARISONS}
 
 
 def live_values(program: Program) -> set[int]:
-    """Returns the values, of the program and of those inside it, that the derivative of its results depends on.
+    """Return the values, of the program and of those inside it, that the derivative of its results depends on.
 
     They are found backward from the results, through everything but what cuts derivatives. The result of a comparison
     is live if it selects something; what it compares is not, for no derivative flows through a comparison.
@@ -29,7 +29,7 @@ class _Liveness:
         self.values: set[int] = set()
 
     def inputs(self, program: Program, used: Sequence[bool]) -> list[bool]:
-        """Marks what the `used` results depend on, and returns which inputs they depend on."""
+        """Mark what the `used` results depend on, and return which inputs they depend on."""
         self.values.update(itertools.compress(program.outs, used))
         for op in reversed(program.ops):
             if op.kind == "rule":
@@ -41,7 +41,7 @@ class _Liveness:
         return [number in self.values for number in program.ins]
 
     def operands(self, op: Operation, used: list[bool]) -> Sequence[bool]:
-        """Returns which operands the `used` results of an operation depend on."""
+        """Return which operands the `used` results of an operation depend on."""
         match op.kind:
             case "scan":
                 parts = kinds.scan_parts(op.eqn)
@@ -59,7 +59,7 @@ class _Liveness:
         return [not rounds and op.name not in _CUTS] * len(op.ins)
 
     def loop_inputs(self, body: Program, used: list[bool], consts: int, carry: int) -> list[bool]:
-        """Marks what the results of a loop depend on: a carry may be needed by a later step only."""
+        """Mark what the results of a loop depend on: a carry may be needed by a later step only."""
 
         def step(used: list[bool]) -> tuple[list[bool], list[bool]]:
             ins = self.inputs(body, used)

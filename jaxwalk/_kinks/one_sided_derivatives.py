@@ -22,7 +22,7 @@ _Read = Callable[[int], Rounded]
 def selection_margin(
     program: Program, comparison: Operation, read: _Read, margin: Margin, selection: Selection
 ) -> Margin:
-    """Returns the margin of a comparison with the derivatives of what it selects.
+    """Return the margin of a comparison with the derivatives of what it selects.
 
     Where both sides agree, in their derivative and to rounding in their value, nothing is decided.
     """
@@ -48,7 +48,7 @@ class _Case(NamedTuple):
 
 
 def _case(program: Program, selection: Selection, read: _Read, taken: bool) -> _Case | None:
-    """Computes one case of a selection and its derivative by the compared value; None if that is not known."""
+    """Compute one case of a selection and its derivative by the compared value; None if that is not known."""
     number, uniform = selection.select.ins[1 + taken], selection.numbers[taken]
     if selection.in_rule:
         return _Case(read(number).value if uniform is None else uniform, None, None)
@@ -66,7 +66,7 @@ def _case(program: Program, selection: Selection, read: _Read, taken: bool) -> _
 
 
 def _case_at(selection: Selection, read: _Read, taken: bool, compared: Any) -> Any:
-    """Computes a case at another compared value, with every selection by this comparison made alike."""
+    """Compute a case at another compared value, with every selection by this comparison made alike."""
     local: dict[int, Any] = {selection.compared: compared}
     value = lambda number: local[number] if number in local else read(number).value
     for op in selection.between or ():
@@ -78,7 +78,7 @@ def _case_at(selection: Selection, read: _Read, taken: bool, compared: Any) -> A
 
 
 def _smooth(no: _Case, yes: _Case, error: Any, dtype: Any) -> jax.Array:
-    """Returns where both cases have one derivative, and one value to rounding."""
+    """Return where both cases have one derivative, and one value to rounding."""
     one, other = (jnp.asarray(case.slope).astype(dtype) for case in (no, yes))
     level = jnp.maximum(jnp.abs(one), jnp.abs(other))
     tolerance = 4 * math.sqrt(float(jnp.finfo(no.value.dtype).eps))

@@ -73,16 +73,16 @@ class Program:
         return [self.flows[number] for number in numbers]
 
     def has_derivative(self, number: int) -> bool:
-        """Returns whether a derivative flows through a value."""
+        """Return whether a derivative flows through a value."""
         return bool(self.flows[number] & Flow.DERIVATIVE)
 
     def readers(self, values: set[int]) -> Iterator[Operation]:
-        """Yields the operations that read one of `values`, in order; the caller may add to `values` meanwhile."""
+        """Yield the operations that read one of `values`, in order; the caller may add to `values` meanwhile."""
         return (op for op in self.ops if not values.isdisjoint(op.ins))
 
 
 def until_stable(step: Callable[[S], tuple[R, S]], state: S) -> R:
-    """Returns the result of `step(state) -> (result, grown state)` at the state that no longer grows."""
+    """Return the result of `step(state) -> (result, grown state)` at the state that no longer grows."""
     while True:
         result, grown = step(state)
         if grown == state:

@@ -33,7 +33,7 @@ class Selection(NamedTuple):
 
 
 def selections(program: Program) -> dict[int, list[Selection] | None]:
-    """Returns, by the number of a comparison's result, its selections, less those that another covers.
+    """Return, by the number of a comparison's result, its selections, less those that another covers.
 
     In `where(x > 0, x, f(where(x > 0, 0, x)))` the inner one is covered by the outer. Of comparisons that are alike,
     the first has the selections of all, and the others None.
@@ -67,7 +67,7 @@ class _Finder:
                 self.tangents.update(filter(program.has_derivative, op.outs))
 
     def original(self, number: int) -> int:
-        """Returns the value that this one is a copy of."""
+        """Return the value that this one is a copy of."""
         op = self.maker.get(number)
         return self.original(op.ins[0]) if op is not None and self.is_copy(op) else number
 
@@ -77,13 +77,13 @@ class _Finder:
         return self.program.avals[op.ins[0]].dtype == self.program.avals[op.outs[0]].dtype
 
     def identity(self, number: int) -> int | tuple[str, str]:
-        """Returns what two operands have in common if they are the same value, or the same literal."""
+        """Return what two operands have in common if they are the same value, or the same literal."""
         number = self.original(number)
         literal = self.program.literals.get(number)
         return number if literal is None else ("literal", repr(literal.val))
 
     def is_covered(self, op: Operation, selects: Sequence[Operation]) -> bool:
-        """Returns whether whatever reads a selection is, soon, another one by the same comparison."""
+        """Return whether whatever reads a selection is, soon, another one by the same comparison."""
         others = [other for other in selects if other is not op]
         ahead, seen = list(op.outs), 0
         while ahead and others:
@@ -109,7 +109,7 @@ class _Finder:
         return Selection(select, compared, is_second, alike, between, in_rule, (no, yes))
 
     def uniform(self, number: int) -> float | None:
-        """Returns the one number that all entries of a constant are, seen without running it."""
+        """Return the one number that all entries of a constant are, seen without running it."""
         if (literal := self.program.literals.get(number)) is not None:
             return float(literal.val) if np.ndim(literal.val) == 0 else None
         if number in self.program.ones:
@@ -118,7 +118,7 @@ class _Finder:
         return self.uniform(op.ins[0]) if op is not None and op.name in _SPREADS else None
 
     def between(self, start: int, select: Operation, alike: tuple[int, ...]) -> tuple[Operation, ...] | None:
-        """Returns the operations from `start` to the cases of `select`; None if they are many or mix entries."""
+        """Return the operations from `start` to the cases of `select`; None if they are many or mix entries."""
         avals = self.program.avals
         shape = avals[select.outs[0]].shape
         if start in self.program.literals or avals[start].shape != shape:

@@ -27,7 +27,7 @@ class Chain:
         self._weighted = {name: _takes_weights(name, layer) for name, layer in self.layers.items()}
 
     def __call__(self, params: Mapping[str, Any], x: Any) -> Any:
-        """Computes the output of the last layer.
+        """Compute the output of the last layer.
 
         Arguments:
             params: {layer name: weights}; layers without weights are absent.
@@ -40,12 +40,12 @@ class Chain:
 
     @property
     def layers(self) -> Mapping[str, Callable]:
-        """Returns the layers by name, in order."""
+        """Return the layers by name, in order."""
         return MappingProxyType(self._layers)
 
     @property
     def takes_weights(self) -> bool:
-        """Tells whether any layer takes weights."""
+        """Tell whether any layer takes weights."""
         return any(self._weighted.values())
 
     def _run(self, params: Mapping[str, Any], x: Any, prefix: str) -> Any:
@@ -109,7 +109,7 @@ def chain(*layers: Callable, **named_layers: Callable) -> Chain:
 
 
 def objective(model: Callable[[Any, Any], Any], loss: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Any], Any]:
-    """Returns what there is to walk: fun(params, x, y) = loss(model(params, x), y).
+    """Return what there is to walk: fun(params, x, y) = loss(model(params, x), y).
 
     Arguments:
         model: any function of (params, x); a `Chain` or not.
@@ -131,7 +131,7 @@ def objective(model: Callable[[Any, Any], Any], loss: Callable[[Any, Any], Any])
 
 
 def _takes_weights(name: str, layer: Any) -> bool:
-    """Tells whether a layer is f(weights, x) and not f(x): by the number of arguments it cannot do without."""
+    """Tell whether a layer is f(weights, x) and not f(x): by the number of arguments it cannot do without."""
     if isinstance(layer, Chain):
         return layer.takes_weights
     if not callable(layer):

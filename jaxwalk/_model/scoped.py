@@ -21,7 +21,7 @@ Path = tuple[str, ...]
 
 
 def scoped(model: Model, *, name: str | None = None) -> Model:
-    """Returns the same model, whose modules open a `jax.named_scope` named by their path in it when they are called.
+    """Return the same model, whose modules open a `jax.named_scope` named by their path in it when they are called.
 
     Equinox modules open scopes that hold their class alone (`eqx.nn.Linear`), Flax NNX modules open none. In the model
     that this returns, the module at `model.blocks[3].mlp` opens the scope `.blocks.3.mlp`, which shows in jaxprs, in
@@ -92,14 +92,14 @@ class _Scoping:
         return self._container(value, path)
 
     def _blank(self, module: Any, path: Path) -> Any:
-        """Returns an object without attributes yet, of the class that `module` shall have."""
+        """Return an object without attributes yet, of the class that `module` shall have."""
         plain = _plain(type(module))
         if not (_is_module(module) and callable(module)):
             return object.__new__(plain)
         return object.__new__(_subclass(plain, self._scope(plain, path), not tree_util.all_leaves([module])))
 
     def _filled(self, blank: Any, module: Any, path: Path) -> Any:
-        """Returns `blank` with the attributes of `module`; or `module` itself, if that would change nothing."""
+        """Return `blank` with the attributes of `module`; or `module` itself, if that would change nothing."""
         old = vars(module)
         new = {name: self(old[name], (*path, name)) for name in sorted(old, key=_order)}
         if type(blank) is type(module) and all(new[name] is old[name] for name in old):
@@ -129,17 +129,17 @@ def _is_module(value: Any) -> bool:
 
 
 def _loaded(library: str, name: str) -> Any:
-    """Returns a class of a library. Of a library that is not imported there are no objects either."""
+    """Return a class of a library. Of a library that is not imported there are no objects either."""
     return getattr(sys.modules.get(library), name, ())
 
 
 def _order(name: str) -> tuple[bool, int, str]:
-    """Returns the key by which NNX sorts attributes: those of an `nnx.List` are its indices."""
+    """Return the key by which NNX sorts attributes: those of an `nnx.List` are its indices."""
     return (False, int(name), "") if name.isdecimal() else (True, 0, name)
 
 
 def _entries(value: Any) -> tuple[Iterable[str], list[Any]]:
-    """Returns the names and values of what a pytree that is no module holds, one level down; a leaf holds nothing."""
+    """Return the names and values of what a pytree that is no module holds, one level down; a leaf holds nothing."""
     if type(value) in (dict, defaultdict):  # JAX would sort the keys
         return map(str, value), list(value.values())
     entries, _ = tree_util.tree_flatten_with_path(value, is_leaf=lambda x: x is not value)
@@ -148,7 +148,7 @@ def _entries(value: Any) -> tuple[Iterable[str], list[Any]]:
 
 
 def _rebuilt(value: Any, items: list[Any]) -> Any:
-    """Returns a container like `value`, of other items."""
+    """Return a container like `value`, of other items."""
     if type(value) in (dict, defaultdict):
         new = copy.copy(value)
         new.update(zip(value, items, strict=True))
@@ -170,7 +170,7 @@ class _Scoped:
     __slots__ = ()
 
     def __init_subclass__(cls) -> None:
-        """Skips the hooks of the user's classes: they ran for the class itself, and would list this one beside it."""
+        """Skip the hooks of the user's classes: they ran for the class itself, and would list this one beside it."""
         if issubclass(cls, pytree := _loaded("flax.nnx", "Pytree")):
             pytree.__init_subclass__.__func__(cls, pytree=vars(cls)["_scoped_origin"].is_pytree)
 
@@ -184,13 +184,13 @@ class _Scoped:
 
 
 def _remade(*parts: Any) -> Any:
-    """Makes an instance from a pickle, where the scoped class is given by its origin."""
+    """Make an instance from a pickle, where the scoped class is given by its origin."""
     function, *args = (_subclass(*part) if isinstance(part, _Origin) else part for part in parts)
     return function(*args)
 
 
 def _plain(cls: type) -> type:
-    """Returns the class that a scoped class is made from; any other class itself."""
+    """Return the class that a scoped class is made from; any other class itself."""
     return vars(cls)["_scoped_origin"].plain if "_scoped_origin" in vars(cls) else cls
 
 
@@ -198,7 +198,7 @@ _SUBCLASSES: dict[_Origin, type] = {}
 
 
 def _subclass(plain: type, scope: str, is_pytree: bool) -> type:
-    """Returns the subclass of `plain` whose `__call__` opens `scope`: there is but one, since a treedef holds it."""
+    """Return the subclass of `plain` whose `__call__` opens `scope`: there is but one, since a treedef holds it."""
     origin = _Origin(plain, scope, is_pytree)
     return _SUBCLASSES.get(origin) or _SUBCLASSES.setdefault(origin, _made(origin))
 

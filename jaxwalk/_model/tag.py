@@ -12,7 +12,7 @@ from .._jax.leaves import as_input, is_value
 
 
 def tag(x: Any, name: str) -> Any:
-    """Returns x under a name: a point.
+    """Return x under a name: a point.
 
     It is the identity, and may stay in a model for good. Under `jax.checkpoint`, policies that save by name
     (`save_only_these_names`) know the name too. Inside `jax.vmap`, the value is that of the whole batch, with the

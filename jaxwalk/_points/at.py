@@ -20,7 +20,7 @@ WAYS = (
 
 
 def choose(points: Points, at: At, by: str | None = None) -> Points:
-    """Returns the points that `at` asks for, in forward order; opaque ones only where a glob or None covers them.
+    """Return the points that `at` asks for, in forward order; opaque ones only where a glob or None covers them.
 
     Raises:
         PointError: nothing matches, or what is asked for by name cannot be walked.
@@ -37,7 +37,7 @@ def choose(points: Points, at: At, by: str | None = None) -> Points:
 
 
 def point_named(points: Points, name: str, argument: str) -> Point:
-    """Returns the walkable point of this exact name."""
+    """Return the walkable point of this exact name."""
     if name not in points:
         raise PointError(f"`{argument}` names `{name}`, but there is no such point. {near(name, points)}")
     point = points[name]
@@ -73,7 +73,7 @@ def _by_name(points: Points, name: str) -> Points:
 
 
 def _fits(parts: list[str], pattern: list[str]) -> bool:
-    """Tells whether a name's parts fit a glob's: `*` stays within a part, as in paths; `**` is any number of parts."""
+    """Tell whether a name's parts fit a glob's: `*` stays within a part, as in paths; `**` is any number of parts."""
     if not pattern:
         return not parts
     if pattern[0] == "**":

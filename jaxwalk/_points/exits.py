@@ -26,7 +26,7 @@ class Exit(NamedTuple):
 def exits(
     jaxpr: Jaxpr, paths: Sequence[Path], around: Path, goes_on_in: Callable[[JaxprEqn, Entry], bool]
 ) -> list[list[Exit]]:
-    """Returns, per equation, what leaves some entry with it, innermost first.
+    """Return, per equation, what leaves some entry with it, innermost first.
 
     What an equation reads that runs more of the same entry (`goes_on_in`) stays in it. An entry that nothing leaves,
     because nothing of it is used, is left by the values in it that nobody reads.

@@ -22,7 +22,7 @@ def find(
     argnums: int | Sequence[int] | None = None,
     used: Callable[[Staged], Sequence[bool]] = lambda staged: [True] * len(staged.closed.jaxpr.outvars),
 ) -> tuple[Staged, Points]:
-    """Traces `fun` and reads its points, `by` and `source` as of `walk`; `used`: which results may depend on one.
+    """Trace `fun` and reads its points, `by` and `source` as of `walk`; `used`: which results may depend on one.
 
     For lines, the function is watched while it is traced. If there are neither tags nor scopes, it is traced again.
     """
@@ -44,7 +44,7 @@ def find(
 
 
 def check_by(by: str | None, source: Source = None) -> None:
-    """Refuses a `by` that is not known, and a `source` that is none or has no meaning with `by`."""
+    """Refuse a `by` that is not known, and a `source` that is none or has no meaning with `by`."""
     if by not in (None, "tags", "scopes", "lines"):
         choices = '"tags", "scopes" or "lines" (or None: tags and scopes together, lines where there are neither)'
         raise ArgumentError(f"`by` is {shown(by)}; points come from {choices}.")

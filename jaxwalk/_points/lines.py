@@ -47,15 +47,15 @@ class LinePaths:
         return [self._path(f, row, around, entries) for f, row in zip(stacks, passes, strict=True)], entries
 
     def watching(self) -> contextlib.AbstractContextManager[None]:
-        """Watches a function while it is traced in here: which equation is made in which pass is then known."""
+        """Watch a function while it is traced in here: which equation is made in which pass is then known."""
         return self._observer.watching()
 
     def join(self, closed: Closed) -> None:
-        """Joins what was seen to what was traced."""
+        """Join what was seen to what was traced."""
         self._observer.join(closed)
 
     def _seen(self, jaxpr: Jaxpr, stacks: Sequence[Frames]) -> list[Sequence[Pass]] | None:
-        """Returns the passes of all equations, if all of them were seen when they were made."""
+        """Return the passes of all equations, if all of them were seen when they were made."""
         rows: list[Sequence[Pass]] = []
         for eqn, frames in zip(jaxpr.eqns, stacks, strict=True):
             row = seen_at(eqn, frames) if self._has_users(frames) else [Pass(0, 0, 0)] * len(frames)
@@ -68,7 +68,7 @@ class LinePaths:
         return any(self._code.is_users(code.co_filename) for code, _ in frames)
 
     def is_in_any(self, eqn: JaxprEqn) -> bool:
-        """Tells whether an equation comes from a line of the user's in the function its jaxpr was traced from."""
+        """Tell whether an equation comes from a line of the user's in the function its jaxpr was traced from."""
         return self._has_users(origin.frames_of(eqn))
 
     def goes_on_in(self, eqn: JaxprEqn, entry: Entry) -> bool:
@@ -95,7 +95,7 @@ class LinePaths:
 
 
 def _label(code: CodeType, statement: Statement) -> str:
-    """Returns "net/b" for a line of `net` that assigns b, "net:42" for one that assigns nothing."""
+    """Return "net/b" for a line of `net` that assigns b, "net:42" for one that assigns nothing."""
     function = re.sub(r".*<locals>\.", "", code.co_qualname)
     label = "return" if function == _LAMBDA else statement.label
     return f"{function}:{statement.line}" if label is None else f"{function}/{label}"

@@ -63,11 +63,11 @@ class Named(Mapping[str, Any]):
         raise MissingName(f"There is no `{name}` here. {reason}")
 
     def once(self) -> Iterator[str]:
-        """Yields the names, less those whose value another name has too."""
+        """Yield the names, less those whose value another name has too."""
         return (name for name in self._values if name not in self._same)
 
     def why_empty(self) -> str:
-        """Returns a sentence on why there is nothing here, or none of it."""
+        """Return a sentence on why there is nothing here, or none of it."""
         return self._absent.get("*") or " ".join(f"`{name}`: {reason}" for name, reason in self._absent.items())
 
     def __iter__(self) -> Iterator[str]:
@@ -82,7 +82,7 @@ class Named(Mapping[str, Any]):
 
 
 def _cells(value: Any) -> tuple[str, str]:
-    """Returns what arrays a value is of, and their numbers; of a mapping, the first of these by name."""
+    """Return what arrays a value is of, and their numbers; of a mapping, the first of these by name."""
     arrays = lambda value: ", ".join(map(brief, leaves(value)))
     if not isinstance(value, Mapping):
         return arrays(value), summary(value)

@@ -25,7 +25,7 @@ class Entry:
 
     @property
     def is_rooted(self) -> bool:
-        """Tells whether the label is a path in a whole model, which then names it alone; no einsum's "...i->i"."""
+        """Tell whether the label is a path in a whole model, which then names it alone; no einsum's "...i->i"."""
         return self.label.startswith(ROOT) and not self.label.startswith(2 * ROOT) and len(self.label) > len(ROOT)
 
 
@@ -37,23 +37,23 @@ class Paths(Protocol):
     """Finds what equations are in: scopes, or lines of source."""
 
     def __call__(self, jaxpr: Jaxpr, around: Path, outer: Entries) -> tuple[Sequence[Path], Entries]:
-        """Returns the path of each equation of a jaxpr, and the entries of these paths.
+        """Return the path of each equation of a jaxpr, and the entries of these paths.
 
         `around` is the path of the equation that runs it, `outer` the entries met where that one is.
         """
         ...
 
     def is_in_any(self, eqn: JaxprEqn) -> bool:
-        """Tells whether an equation is in anything, its own jaxpr taken alone."""
+        """Tell whether an equation is in anything, its own jaxpr taken alone."""
         ...
 
     def goes_on_in(self, eqn: JaxprEqn, entry: Entry) -> bool:
-        """Tells whether what an equation runs is in `entry` too, though the equation itself is not."""
+        """Tell whether what an equation runs is in `entry` too, though the equation itself is not."""
         ...
 
 
 def common(one: Path, other: Path) -> int:
-    """Counts the entries that two paths share from the start."""
+    """Count the entries that two paths share from the start."""
     length = min(len(one), len(other))
     return next((i for i in range(length) if one[i] is not other[i]), length)
 
@@ -66,7 +66,7 @@ class Names:
         self._seen: dict[str, int] = {}
 
     def of(self, entry: Entry) -> str:
-        """Returns the name of an entry. It numbers those of one name as they come: ask in forward order."""
+        """Return the name of an entry. It numbers those of one name as they come: ask in forward order."""
         if entry not in self._names:
             self._names[entry] = self._numbered(self._plain(entry))
         return self._names[entry]
@@ -86,7 +86,7 @@ class Names:
 
 
 def _before_the_root(entry: Entry) -> Entry | None:
-    """Returns what is around the outermost rooted entry: a rooted path says the way from there by itself."""
+    """Return what is around the outermost rooted entry: a rooted path says the way from there by itself."""
     outer, around = entry.parent, entry.parent
     while around is not None:
         if around.is_rooted:

@@ -91,11 +91,11 @@ class Point:
 
     @property
     def has_delta(self) -> bool:
-        """Tells whether a derivative can be had here: the value is real or complex, the point not opaque, not stuck."""
+        """Tell whether a derivative can be had here: the value is real or complex, the point not opaque, not stuck."""
         return self.opaque is None and not self.stuck and jnp.issubdtype(self.dtype, jnp.inexact)
 
     def why_no_delta(self) -> str:
-        """Returns a sentence on why it has no δ."""
+        """Return a sentence on why it has no δ."""
         if self.opaque is not None:
             return f"The point is {self.opaque}."
         if self.stuck:
@@ -105,28 +105,28 @@ class Point:
 
     @property
     def source(self) -> str:
-        """Returns the place in the source as "file.py:12", or ""."""
+        """Return the place in the source as "file.py:12", or ""."""
         return file_and_line(self.file, self.line)
 
     @property
     def text(self) -> str:
-        """Returns the line of source itself, or "" if it cannot be read."""
+        """Return the line of source itself, or "" if it cannot be read."""
         return text_of(self.file, self.line) if self.file else ""
 
     @property
     def nbytes(self) -> int:
-        """Computes how much memory its output takes, and its δ if it has one."""
+        """Compute how much memory its output takes, and its δ if it has one."""
         if self.opaque is not None:
             return 0
         return math.prod(self.shape) * self.dtype.itemsize * (2 if self.has_delta else 1)
 
     def time(self, steps: tuple[int, ...]) -> tuple[int, ...]:
-        """Returns when the value at these indices of `axes` is met: of two values, the first has the smaller time."""
+        """Return when the value at these indices of `axes` is met: of two values, the first has the smaller time."""
         left = iter(steps)
         return tuple(part.time(next(left)) if isinstance(part, ScanStep) else part for part in self.clock)
 
     def note(self, lead: int = 0) -> str:
-        """Returns what a reader must know of it, in a few words; "" if nothing. `lead` axes are before its own."""
+        """Return what a reader must know of it, in a few words; "" if nothing. `lead` axes are before its own."""
         notes = [f"axis {i}: {axis.kind} of {axis.length}" for i, axis in enumerate(self.axes, lead)]
         notes += ["conditional"] * self.conditional + ["unused"] * self.unused
         notes += ["a pass of the line, or of a loop in what it calls"] * self.alike
@@ -170,17 +170,17 @@ class Points(Mapping[str, Point]):
         return isinstance(other, Points) and list(self._points.items()) == list(other._points.items())
 
     def where(self, condition: Callable[[Point], bool]) -> Points:
-        """Returns those for which `condition` holds."""
+        """Return those for which `condition` holds."""
         return Points(point for point in self.values() if condition(point))
 
     @property
     def nbytes(self) -> int:
-        """Computes how much memory it takes to hold every output and every δ."""
+        """Compute how much memory it takes to hold every output and every δ."""
         same = self.same()
         return sum(point.nbytes for name, point in self.items() if name not in same)
 
     def same(self) -> dict[str, str]:
-        """Returns, for a point whose value other points name too, the last of these in forward order."""
+        """Return, for a point whose value other points name too, the last of these in forward order."""
         last: dict[Site, str] = {p.site: name for name, p in self.items() if p.opaque is None}
         return {n: last[p.site] for n, p in self.items() if p.opaque is None and last[p.site] != n}
 
@@ -200,7 +200,7 @@ class Points(Mapping[str, Point]):
         return (str(p.number), row.text, p.kind, str(p.shape), str(p.dtype), line, "; ".join(filter(None, notes)))
 
     def _opaque(self) -> Iterator[str]:
-        """Yields the reasons why points are opaque, each once, in full."""
+        """Yield the reasons why points are opaque, each once, in full."""
         reasons: dict[str, list[str]] = {}
         for name, point in self.items():
             if point.opaque is not None:

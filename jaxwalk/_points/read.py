@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def read(closed: Closed, used: Sequence[bool], by: str | None = None, lines: LinePaths | None = None) -> Points:
-    """Returns the points of a traced function; `used` says which of its results may depend on a point.
+    """Return the points of a traced function; `used` says which of its results may depend on a point.
 
     Arguments:
         by: "tags", "scopes", "lines", or None for tags and scopes together.
@@ -78,7 +78,7 @@ class _PointReader:
         self._has_points: dict[int, bool] = {}
 
     def points(self, closed: Closed, used: Sequence[bool]) -> Points:
-        """Returns the points, each with a name of its own."""
+        """Return the points, each with a name of its own."""
         points: dict[str, Point] = {}
         seen: dict[str, int] = {}
         for point in self.read(closed.jaxpr, used, used, _Around()):
@@ -90,7 +90,7 @@ class _PointReader:
         return Points(points.values())
 
     def has_points(self, jaxpr: Jaxpr) -> bool:
-        """Tells whether a point may be anywhere within: what has none is not entered, however often it is called."""
+        """Tell whether a point may be anywhere within: what has none is not entered, however often it is called."""
         if id(jaxpr) not in self._has_points:
             self._has_points[id(jaxpr)] = any(map(self._may_have_points, jaxpr.eqns))
         return self._has_points[id(jaxpr)]
@@ -104,7 +104,7 @@ class _PointReader:
         return self.tags and self.reach.kind(eqn) == "name" and kinds.name_of(eqn) != kinds.EDITED
 
     def read(self, jaxpr: Jaxpr, used: Sequence[int], back: Sequence[int], around: _Around) -> Iterator[Point]:
-        """Yields the points of a jaxpr; `used` and `back` say which of its results are used, and have a δ."""
+        """Yield the points of a jaxpr; `used` and `back` say which of its results are used, and have a δ."""
         level = _Level(jaxpr, self.reach.into(jaxpr, used)[1], self.back.into(jaxpr, back)[1], around)
         paths, entries, leaving = self._paths(jaxpr, around)
         values = collections.Counter(entry for many in leaving for exit in many for entry in exit.entries)
@@ -127,7 +127,7 @@ class _PointReader:
         return paths, entries, exits(jaxpr, paths, around.path, self.paths.goes_on_in)
 
     def _inside(self, level: _Level, index: int, around: _Around) -> Iterator[Point]:
-        """Yields the points in what an equation runs."""
+        """Yield the points in what an equation runs."""
         eqn = level.jaxpr.eqns[index]
         kind = self.reach.kind(eqn)
         if not any(self.has_points(closed.jaxpr) for closed in jaxprs.jaxprs_of(eqn)):
@@ -145,7 +145,7 @@ class _PointReader:
             yield from self.read(closed.jaxpr, used, back, inside._replace(calls=(*around.calls, (index, branch))))
 
     def _behind(self, kind: str | None, eqn: JaxprEqn, is_used: bool, around: _Around) -> Iterator[Point]:
-        """Yields the points inside an equation that no rule can carry a tap into, with the reason."""
+        """Yield the points inside an equation that no rule can carry a tap into, with the reason."""
         unknown = f"inside a `{eqn.primitive}`, into which jaxwalk cannot carry a tap; name the value outside it"
         inside = around._replace(opaque=around.opaque or _OPAQUE.get(kind or "", unknown))
         for closed in jaxprs.jaxprs_of(eqn):
@@ -155,7 +155,7 @@ class _PointReader:
     def _point(
         self, level: _Level, index: int, exit: Exit, name: str, order: int = 0, entry: Entry | None = None
     ) -> Point:
-        """Returns the point at a result on its way out of `entry`; without one, at what an equation names."""
+        """Return the point at a result on its way out of `entry`; without one, at what an equation names."""
         eqn, around = level.jaxpr.eqns[index], level.around
         type = types.struct(eqn.outvars[exit.result].aval)
         opaque = around.opaque
@@ -196,7 +196,7 @@ class _Level(NamedTuple):
     around: _Around
 
     def reached(self, index: int, exit: Exit, reach: Reach, masks: Sequence[Mask]) -> int:
-        """Returns how a result is reached; if some read it before its exit, by those who read it afterwards."""
+        """Return how a result is reached; if some read it before its exit, by those who read it afterwards."""
         if not exit.inside:
             return masks[index][exit.result]
         return max(self._read_by(reader, index, exit.result, reach, masks) for reader in exit.outside)

@@ -24,16 +24,16 @@ class ScopePaths:
         self._openings: dict[int, frozenset[int]] = {}
 
     def __call__(self, jaxpr: Jaxpr, around: Path, outer: Entries) -> tuple[Sequence[Path], Entries]:
-        """Returns paths that begin with `around`: the name stack of an equation is relative to its own jaxpr."""
+        """Return paths that begin with `around`: the name stack of an equation is relative to its own jaxpr."""
         entries = dict(outer)
         return [self._path(eqn, around, entries) for eqn in jaxpr.eqns], entries
 
     def is_in_any(self, eqn: JaxprEqn) -> bool:
-        """Tells whether an equation is in a scope that was opened in its own jaxpr."""
+        """Tell whether an equation is in a scope that was opened in its own jaxpr."""
         return any(self._counts(element) for element in origin.name_stack(eqn))
 
     def goes_on_in(self, eqn: JaxprEqn, entry: Entry) -> bool:
-        """Tells whether a scope is in a scan too that it is around: JAX takes out what does not depend on the steps."""
+        """Tell whether a scope is in a scan too that it is around: JAX takes out what does not depend on the steps."""
         return any(entry.opening in self._openings_in(closed.jaxpr) for closed in jaxprs.jaxprs_of(eqn))
 
     def _openings_in(self, jaxpr: Jaxpr) -> frozenset[int]:
@@ -62,5 +62,5 @@ class ScopePaths:
 
 
 def _label(name: str, transforms: Sequence[str]) -> str:
-    """Returns how a scope is shown: a backward pass in the function goes through those of its forward pass again."""
+    """Return how a scope is shown: a backward pass in the function goes through those of its forward pass again."""
     return f"transpose({name})" if "transpose" in transforms else name

@@ -37,7 +37,7 @@ class _Split(NamedTuple):
 
 
 def keep_taps(points: Iterable[Point], keep: Callable[[Any, Any], Any]) -> dict[str, Tap]:
-    """Returns by name taps that note, and whose slots' cotangents are, what `keep(output, δ)` returns.
+    """Return by name taps that note, and whose slots' cotangents are, what `keep(output, δ)` returns.
 
     Results that do not depend on δ are computed in the forward pass, where the output is at hand. So no output is
     saved for them, nor computed again under `jax.checkpoint`. The others are computed by the rule of the tap in the
@@ -60,7 +60,7 @@ def keep_taps(points: Iterable[Point], keep: Callable[[Any, Any], Any]) -> dict[
 
 
 def _tap_of(first: Point, keep: Callable[[Any, Any], Any]) -> Callable[[Point], Tap]:
-    """Returns what makes the taps of points of the type of the first."""
+    """Return what makes the taps of points of the type of the first."""
     arrays = lambda x, ct: jax.tree.map(lambda leaf: _as_kept(leaf, first), keep(x, ct))
     closed, shapes = jaxprs.trace(arrays, *[first.type] * 2)
     leaves, tree = jax.tree.flatten(shapes)
@@ -92,7 +92,7 @@ def _as_kept(leaf: Any, point: Point) -> jax.Array:
 
 
 def _split(closed: Closed) -> _Split:
-    """Divides `keep`. What has an effect, as printing has, is done once, where the output and δ are both there."""
+    """Divide `keep`. What has an effect, as printing has, is done once, where the output and δ are both there."""
     jaxpr, reach = closed.jaxpr, Reach()
     count = len(jaxpr.outvars)
     needs_delta = [reach.into(jaxpr, [i == j for j in range(count)])[0][1] for i in range(count)]
@@ -103,7 +103,7 @@ def _split(closed: Closed) -> _Split:
 
 
 def _part(closed: Closed, reach: Reach, which: Sequence[bool]) -> Closed:
-    """Returns the same function with some of its results, and without the equations that are for others."""
+    """Return the same function with some of its results, and without the equations that are for others."""
     if all(which):
         return closed
     jaxpr = closed.jaxpr
@@ -113,7 +113,7 @@ def _part(closed: Closed, reach: Reach, which: Sequence[bool]) -> Closed:
 
 
 def _keeping(split: _Split) -> Callable[[Any, Any, Any], Any]:
-    """Returns the tap itself: (x, slots, consts of both parts) -> (x, `Noted`).
+    """Return the tap itself: (x, slots, consts of both parts) -> (x, `Noted`).
 
     Its rule ignores the cotangents of what is noted: they are derivatives of the loss, which does not depend on it.
     Whoever differentiates a walk differentiates what the rule computes, and gets the right derivatives from there.
@@ -140,7 +140,7 @@ def _keeping(split: _Split) -> Callable[[Any, Any, Any], Any]:
 
 
 def _carry(value: jax.Array) -> jax.Array:
-    """Returns a floating array that holds `value` exactly: itself, or an integer's halves along a new last axis."""
+    """Return a floating array that holds `value` exactly: itself, or an integer's halves along a new last axis."""
     if jnp.issubdtype(value.dtype, jnp.inexact):
         return value
     if value.dtype == jnp.bool_ or jnp.iinfo(value.dtype).bits <= 16:

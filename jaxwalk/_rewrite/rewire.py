@@ -90,30 +90,30 @@ class Plan(NamedTuple):
     steps: Sequence[_Step]
 
     def met(self) -> Iterator[_Met]:
-        """Yields the points in it, but for those inside of an equation."""
+        """Yield the points in it, but for those inside of an equation."""
         for step in self.steps:
             yield from [step.core.met] if isinstance(step.core, _Named) else []
             yield from (met for met, _, _ in step.exits)
 
     def entered(self) -> Iterator[tuple[tuple[int, ...], Plan]]:
-        """Yields what is inside of its equations, with the length of the scan around, if it is one."""
+        """Yield what is inside of its equations, with the length of the scan around, if it is one."""
         for core in (step.core for step in self.steps):
             if isinstance(core, _Entered):
                 lead = (kinds.scan_parts(core.eqn).length,) if core.kind == "scan" else ()
                 yield from ((lead, plan) for plan in core.plans)
 
     def names(self) -> list[str]:
-        """Returns the names of all points in it."""
+        """Return the names of all points in it."""
         return [*(met.point for met in self.met()), *(name for _, plan in self.entered() for name in plan.names())]
 
 
 def plan(closed: Closed, points: Iterable[Point], at_once: bool = False) -> Plan:
-    """Plans how to evaluate `closed` so that each of `points` is visited; `at_once` as of `Versions`."""
+    """Plan how to evaluate `closed` so that each of `points` is visited; `at_once` as of `Versions`."""
     return _plan(closed, {point.site: point.name for point in points}, kinds.kinds(), at_once)
 
 
 def run(plan: Plan, args: Sequence[Any], payload: Payload, visitor: Visitor) -> Result:
-    """Returns the results of the planned jaxpr, and by name the values met at its points."""
+    """Return the results of the planned jaxpr, and by name the values met at its points."""
     jaxpr, consts = plan.closed
     env: dict[Key, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *args], strict=True))
     records: Records = {}
@@ -220,7 +220,7 @@ def _plan(closed: Closed, sites: Mapping[Site, str], kind_of: Callable[[JaxprEqn
 
 
 def _within(sites: Mapping[Site, str], branch: int) -> dict[Site, str]:
-    """Returns those of `sites` that are in one jaxpr of the equation they are all in, as they are seen from there."""
+    """Return those of `sites` that are in one jaxpr of the equation they are all in, as they are seen from there."""
     return {s._replace(calls=s.calls[1:]): name for s, name in sites.items() if s.calls[0][1] == branch}
 
 
@@ -237,7 +237,7 @@ def _met(jaxpr: Jaxpr, site: Site, sites: Mapping[Site, str]) -> _Met:
 
 
 def _stretch(jaxpr: Jaxpr, span: Span, versions: Versions) -> _Stretch:
-    """Returns the equations of a span as a jaxpr: what they read goes in, what is needed after it comes out."""
+    """Return the equations of a span as a jaxpr: what they read goes in, what is needed after it comes out."""
     eqns = jaxpr.eqns[span.start : span.stop]
     made = dict.fromkeys(v for eqn in eqns for v in eqn.outvars)
     invars = dict.fromkeys(v for eqn in eqns for v in eqn.invars if not is_literal(v) and v not in made)
@@ -246,7 +246,7 @@ def _stretch(jaxpr: Jaxpr, span: Span, versions: Versions) -> _Stretch:
 
 
 def _shared(cores: Sequence[_Core]) -> list[_Core]:
-    """Returns the same, with equal stretches evaluated by one function, which JAX traces and differentiates once.
+    """Return the same, with equal stretches evaluated by one function, which JAX traces and differentiates once.
 
     This is for what is staged out: an inlined jit leaves no trace in what is compiled. Op by op it would compile them.
     """

@@ -35,7 +35,7 @@ class Body(NamedTuple):
 
 
 def carry_through(kind: str, eqn: JaxprEqn, bodies: Sequence[Body], args: Sequence[Any], payload: Payload) -> Result:
-    """Returns the results of an equation of this kind and the records of the points within it."""
+    """Return the results of an equation of this kind and the records of the points within it."""
     if kind == "cond":
         return _cond(bodies, args, payload)
     (body,) = bodies

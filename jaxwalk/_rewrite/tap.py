@@ -14,7 +14,7 @@ from .._points.point import Point
 
 @jax.custom_jvp
 def tap(x: jax.Array, slot: jax.Array) -> jax.Array:
-    """Returns x. Its derivative is ẋ + ṡlot, so the cotangent of `slot` is that of x: δ.
+    """Return x. Its derivative is ẋ + ṡlot, so the cotangent of `slot` is that of x: δ.
 
     It is a `custom_jvp` and not a `custom_vjp`, so that forward mode over it works too.
     """
@@ -46,7 +46,7 @@ class Tap(NamedTuple):
 
 
 def delta_tap(point: Point) -> Tap:
-    """Returns a tap whose slot's cotangent is δ.
+    """Return a tap whose slot's cotangent is δ.
 
     The slot is made inside the traced function, as zeros: as an argument it would cost memory.
     """
@@ -56,5 +56,5 @@ def delta_tap(point: Point) -> Tap:
 
 
 def loops(point: Point) -> tuple[int, ...]:
-    """Returns the lengths of the loops around a point."""
+    """Return the lengths of the loops around a point."""
     return tuple(axis.length for axis in point.axes)

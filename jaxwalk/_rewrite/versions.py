@@ -55,7 +55,7 @@ class Versions:
                 self._after.setdefault(self._time(v, site), []).append(Visit(site, v, self._early(v, n)))
 
     def _time(self, v: Var, site: Site) -> int:
-        """Returns the equation after which a site is visited."""
+        """Return the equation after which a site is visited."""
         if self._at_once or not site.inside:
             return site.equation
         later = range(site.equation + 1, len(self._jaxpr.eqns))
@@ -66,7 +66,7 @@ class Versions:
         return (v, n) if (v, n) in self._last else None
 
     def _key(self, v: Var, reader: int) -> Key:
-        """Returns the key under which an equation reads an operand."""
+        """Return the key under which an equation reads an operand."""
         if v not in self._sites:
             return v
         sites = self._sites[v]
@@ -77,20 +77,20 @@ class Versions:
         return {v: self._key(v, reader) for v in _variables(self._jaxpr.eqns[reader].invars)}
 
     def visits(self, span: Span) -> list[Visit]:
-        """Returns the visits after the equations of a span: they are all after its last."""
+        """Return the visits after the equations of a span: they are all after its last."""
         return self._after.get(span.stop - 1, [])
 
     def kept(self, span: Span) -> list[tuple[Var, Key]]:
-        """Returns the results of a span that some read as they are before any visit, with the keys for that."""
+        """Return the results of a span that some read as they are before any visit, with the keys for that."""
         made = (v for index in range(span.start, span.stop) for v in self._jaxpr.eqns[index].outvars)
         return [(v, key) for v in made if v in self._sites and (key := self._early(v, 0)) is not None]
 
     def is_needed(self, v: Var, stop: int) -> bool:
-        """Tells whether a variable is visited, or read by the equation `stop` or a later one."""
+        """Tell whether a variable is visited, or read by the equation `stop` or a later one."""
         return v in self._sites or self._last.get(v, -1) >= stop
 
     def spans(self, alone: Container[int]) -> Iterator[Span]:
-        """Divides the equations into spans. Those of `alone` are spans of their own; visits come at the end of one."""
+        """Divide the equations into spans. Those of `alone` are spans of their own; visits come at the end of one."""
         start: int = 0
         read: dict[Var, Key] = {}
         for index in range(len(self._jaxpr.eqns)):
@@ -106,11 +106,11 @@ class Versions:
             yield Span(start, len(self._jaxpr.eqns), read)
 
     def dead(self, span: Span) -> list[Key]:
-        """Returns what is read for the last time by the equations of a span."""
+        """Return what is read for the last time by the equations of a span."""
         return [key for index in range(span.start, span.stop) for key in self._ending.get(index, ())]
 
     def _last_reads(self) -> dict[Key, int]:
-        """Returns for each key the last equation that reads it; past the end for the results."""
+        """Return for each key the last equation that reads it; past the end for the results."""
         count = len(self._jaxpr.eqns)
         last = {key: index for index in range(count) for key in self._keys(index).values()}
         return last | dict.fromkeys(_variables(self._jaxpr.outvars), count)

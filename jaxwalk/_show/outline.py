@@ -32,7 +32,7 @@ class _Node:
 
 
 def tree(names: Iterable[str], limit: int = 200) -> list[Row]:
-    """Returns the rows of the tree of names, in their order; the deepest folded if there are more than `limit`."""
+    """Return the rows of the tree of names, in their order; the deepest folded if there are more than `limit`."""
     root = _Node()
     for name in names:
         node = root

@@ -32,20 +32,20 @@ class Table(NamedTuple):
     code: Sequence[str] = ()
 
     def widths(self) -> list[int]:
-        """Returns the length of the longest cell of each column."""
+        """Return the length of the longest cell of each column."""
         return [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
 
     def width(self, gap: int = GAP) -> int:
-        """Returns how wide the rows are as text, with `gap` spaces between columns; 0 if there are none."""
+        """Return how wide the rows are as text, with `gap` spaces between columns; 0 if there are none."""
         table = self.without_empty_columns()
         return len(INDENT) + sum(table.widths()) + gap * (len(table.columns) - 1) if table.rows else 0
 
     def without_empty_columns(self) -> Table:
-        """Returns the same less the columns in which no row says anything."""
+        """Return the same less the columns in which no row says anything."""
         return self.only([name for i, name in enumerate(self.columns) if any(row[i] for row in self.rows)])
 
     def only(self, columns: Sequence[str]) -> Table:
-        """Returns the same with these columns alone."""
+        """Return the same with these columns alone."""
         keep = [i for i, name in enumerate(self.columns) if name in columns]
         return self._replace(
             columns=[self.columns[i] for i in keep], rows=[[row[i] for i in keep] for row in self.rows]
@@ -53,12 +53,12 @@ class Table(NamedTuple):
 
 
 def terminal_width(without: int = UNBOUNDED) -> int:
-    """Returns how wide a table may be: as the terminal is, and where there is none as wide as it likes."""
+    """Return how wide a table may be: as the terminal is, and where there is none as wide as it likes."""
     return shutil.get_terminal_size((without, 24)).columns
 
 
 def fitted(table: Table, lead: Sequence[str]) -> list[Table]:
-    """Divides a table that is wider than the terminal into several that are not, each with the columns `lead`.
+    """Divide a table that is wider than the terminal into several that are not, each with the columns `lead`.
 
     Columns of one beginning, as `delta_max` and `delta_mean`, stay together where they can; those of words come last.
     """
@@ -81,7 +81,7 @@ def fitted(table: Table, lead: Sequence[str]) -> list[Table]:
 
 
 def text(table: Table) -> str:
-    """Returns the table as lines of plain text."""
+    """Return the table as lines of plain text."""
     table = table.without_empty_columns()
     widths = table.widths()
 
@@ -95,7 +95,7 @@ def text(table: Table) -> str:
 
 
 def html(table: Table) -> str:
-    """Returns the table as HTML that reads well on a light and on a dark page."""
+    """Return the table as HTML that reads well on a light and on a dark page."""
     table = table.without_empty_columns()
 
     def cell(tag: str, content: str, column: str) -> str:
@@ -114,7 +114,7 @@ def html(table: Table) -> str:
 
 
 def size(nbytes: int) -> str:
-    """Returns a number of bytes in the unit that suits it: "48 B", "1.5 MiB"."""
+    """Return a number of bytes in the unit that suits it: "48 B", "1.5 MiB"."""
     value, units = float(nbytes), ["B", "KiB", "MiB", "GiB", "TiB"]
     while value >= 1024 and len(units) > 1:
         value, units = value / 1024, units[1:]
@@ -122,7 +122,7 @@ def size(nbytes: int) -> str:
 
 
 def number(value: Any, digits: int = 4) -> str:
-    """Returns a number with at most `digits` significant digits, and never more than its dtype carries."""
+    """Return a number with at most `digits` significant digits, and never more than its dtype carries."""
     value = np.asarray(value)
     if jnp.issubdtype(value.dtype, jnp.inexact):
         digits = min(digits, jnp.finfo(value.dtype).precision)
@@ -133,7 +133,7 @@ def number(value: Any, digits: int = 4) -> str:
 
 
 def numbers(values: Any, digits: int = 4, limit: int = 6) -> str:
-    """Returns numbers in parentheses, folded past `limit`; a scalar without; of a large matrix nothing."""
+    """Return numbers in parentheses, folded past `limit`; a scalar without; of a large matrix nothing."""
     values = np.asarray(values)
     if values.ndim == 0:
         return number(values, digits)
@@ -144,17 +144,17 @@ def numbers(values: Any, digits: int = 4, limit: int = 6) -> str:
 
 
 def brief(array: Any) -> str:
-    """Returns an array's dtype and shape, "float32[3, 2]"; of anything else, its type."""
+    """Return an array's dtype and shape, "float32[3, 2]"; of anything else, its type."""
     return f"{array.dtype}{list(array.shape)}" if hasattr(array, "dtype") else type(array).__name__
 
 
 def is_readable(values: Any) -> bool:
-    """Tells whether these are numbers now: not those of a trace that is yet to run, nor random keys."""
+    """Tell whether these are numbers now: not those of a trace that is yet to run, nor random keys."""
     if isinstance(values, Tracer) or not isinstance(values, (np.ndarray, np.generic, jax.Array)):
         return False
     return values.dtype == jnp.bool_ or jnp.issubdtype(values.dtype, jnp.number)
 
 
 def summary(tree: Any) -> str:
-    """Returns the numbers of a pytree's arrays, those of large ones folded; nothing of what cannot be read now."""
+    """Return the numbers of a pytree's arrays, those of large ones folded; nothing of what cannot be read now."""
     return ", ".join(numbers(leaf) for leaf in jax.tree.leaves(tree) if is_readable(leaf))

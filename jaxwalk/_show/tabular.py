@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def tabular(cls: type[T]) -> type[T]:
-    """Gives a class with a method `_table` what shows it: as text in a terminal, as HTML in a notebook."""
+    """Give a class with a method `_table` what shows it: as text in a terminal, as HTML in a notebook."""
     shown: Any = cls
     shown.__repr__ = lambda self: text(self._table())
     shown._repr_html_ = lambda self: html(self._table())

@@ -20,12 +20,12 @@ SENTENCE = 100  # columns that a sentence takes at most
 
 
 def check_rich() -> None:
-    """Raises a JaxwalkError where tables cannot be printed."""
+    """Raise a JaxwalkError where tables cannot be printed."""
     rich("console")
 
 
 def show(parts: Iterable[Table | str]) -> None:
-    """Prints tables and sentences to standard output."""
+    """Print tables and sentences to standard output."""
     check_rich()
     for part in parts:
         print()
@@ -78,7 +78,7 @@ class _Folded:
 
 
 def folded(text: str, width: int) -> list[str]:
-    """Returns the text as lines of at most `width`.
+    """Return the text as lines of at most `width`.
 
     >>> folded("convolution/return 2.5, conv/relu 1", 14)
     ['convolution/', 'return 2.5,', 'conv/relu 1']
@@ -96,13 +96,13 @@ def folded(text: str, width: int) -> list[str]:
 
 
 def _pieces(word: str, width: int) -> list[str]:
-    """Cuts a word that is longer than `width` after its slashes, and what is still too long anywhere."""
+    """Cut a word that is longer than `width` after its slashes, and what is still too long anywhere."""
     pieces = [word] if len(word) <= width else re.split("(?<=/)", word)
     return [piece[i : i + width] for piece in pieces for i in range(0, len(piece), width)]
 
 
 def as_json(data: Any) -> str:
-    """Returns data as JSON. A NaN or an Inf, which JSON does not have, is "nan", "inf" or "-inf"."""
+    """Return data as JSON. A NaN or an Inf, which JSON does not have, is "nan", "inf" or "-inf"."""
     return json.dumps(_writable(data), indent=2, ensure_ascii=False, allow_nan=False)
 
 

@@ -50,7 +50,7 @@ class ControlFlow:
         self.loops: Sequence[Loop] = sorted(itertools.starmap(Loop, stops.items()), key=lambda l: l.stop - l.first)
 
     def goes_forward(self, start: int, stop: int) -> bool:
-        """Tells whether the instruction at `stop` can run after the one at `start` without a jump back."""
+        """Tell whether the instruction at `stop` can run after the one at `start` without a jump back."""
         start, stop = self._instruction(start), self._instruction(stop)
         if stop <= start:
             return False
@@ -59,7 +59,7 @@ class ControlFlow:
         return stop in self._reached[start]
 
     def _instruction(self, offset: int) -> int:
-        """Returns the instruction at an offset; while it calls, Python 3.11 points into the space that follows it."""
+        """Return the instruction at an offset; while it calls, Python 3.11 points into the space that follows it."""
         return self._starts[bisect.bisect_right(self._starts, offset) - 1]
 
     def _forward_from(self, start: int) -> set[int]:
@@ -72,7 +72,7 @@ class ControlFlow:
         return reached
 
     def offsets(self, loop: Loop) -> list[int]:
-        """Returns the instructions of a loop."""
+        """Return the instructions of a loop."""
         return [offset for offset in self._starts if loop.holds(offset)]
 
 
@@ -82,7 +82,7 @@ def _target(instruction: dis.Instruction) -> int | None:
 
 
 def _is_last(instruction: dis.Instruction) -> bool:
-    """Tells whether the next instruction cannot run after this one."""
+    """Tell whether the next instruction cannot run after this one."""
     name = instruction.opname
     is_unconditional = name in ("JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT")
     return is_unconditional or name.startswith(("RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS", "RERAISE"))

@@ -30,7 +30,7 @@ class Users(NamedTuple):
 
 
 def is_users(source: Source) -> Users:
-    """Returns what tells the user's files: those that are no part of Python and not installed, or `source` asks for.
+    """Return what tells the user's files: those that are no part of Python and not installed, or `source` asks for.
 
     Arguments:
         source: more files that count as the user's: a glob, a module, or a list of these.

@@ -50,7 +50,7 @@ class Passes:
         return Pass(self._calls, 0, index)
 
     def _kept(self, index: int) -> list[Pass]:
-        """Returns the passes that go on from one equation to the next: those of its outermost frames."""
+        """Return the passes that go on from one equation to the next: those of its outermost frames."""
         before, frames, passes = self._stacks[index - 1], self._stacks[index], self.rows[-1]
         if before is frames:
             return passes
@@ -74,21 +74,21 @@ class Passes:
         return code is other and self._user_code.flow(code).goes_forward(start, stop)
 
     def _loops(self, before: Frames, frames: Frames, level: int) -> Iterator[tuple[int, Loop]]:
-        """Yields the loops that may have taken a turn, those of the innermost frame first."""
+        """Yield the loops that may have taken a turn, those of the innermost frame first."""
         for i in range(min(level, len(before) - 1, len(frames) - 1), -1, -1):
             (code, start), (other, stop) = before[i], frames[i]
             if code is other:
                 yield from ((i, loop) for loop in self._user_code.flow(code).loops if loop.holds(start, stop))
 
     def _starts_over(self, passes: list[Pass], frames: Frames, level: int, loop: Loop) -> bool:
-        """Tells whether an equation may be a loop turn's first: it stands no later than the first of the last turn."""
+        """Tell whether an equation may be a loop turn's first: it stands no later than the first of the last turn."""
         first = self._stacks[self._first_in(passes[level], level, loop)]
         differs = _first_difference(first, frames)
         within = level <= differs < min(len(first), len(frames))
         return not (within and self._went_forward(first, frames, differs))
 
     def _first_in(self, turn: Pass, level: int, loop: Loop) -> int:
-        """Returns the first equation of a frame's turn that is in the loop: the frame may have done others before."""
+        """Return the first equation of a frame's turn that is in the loop: the frame may have done others before."""
         key = (turn.call, turn.turn, loop)
         if key not in self._firsts:
             after = range(turn.first, len(self.rows))
@@ -96,7 +96,7 @@ class Passes:
         return self._firsts[key]
 
     def _has_more(self, frames: Frames, level: int, loop: Loop) -> bool:
-        """Tells whether the frame traces something outside of the loop too, which would show another call of it."""
+        """Tell whether the frame traces something outside of the loop too, which would show another call of it."""
         called = self._offsets
         for code, offset in frames[:level]:
             called = called[id(code)][offset]

@@ -19,7 +19,7 @@ class Statement(NamedTuple):
 
 
 def statement_at(file: str, line: int, column: int) -> Statement:
-    """Returns the innermost statement at a place in a file; one without a label, of that line, if it cannot be read."""
+    """Return the innermost statement at a place in a file; one without a label, of that line, if it cannot be read."""
     found = _parsed(file).statements.get(line, ())
     around = [s for s in found if (s.line, s.column) <= (line, column) < s.end]
     return max(around, default=Statement(line, 0, (line, 0), None), key=lambda s: (s.line, s.column))
@@ -44,7 +44,7 @@ def _parsed(file: str) -> _Parsed:
 
 @functools.lru_cache(maxsize=256)
 def _parse(text: str) -> _Parsed:
-    """Finds the statements and functions of a source text; none if it cannot be read."""
+    """Find the statements and functions of a source text; none if it cannot be read."""
     parsed = _Parsed({}, [])
     try:
         tree = ast.parse(text)
@@ -71,13 +71,13 @@ def _collect(node: ast.AST, within: str, parsed: _Parsed) -> None:
 
 
 def function_at(file: str, line: int) -> Function | None:
-    """Returns the innermost function of a file that a line belongs to."""
+    """Return the innermost function of a file that a line belongs to."""
     around = [f for f in _parsed(file).functions if f.first <= line <= f.last]
     return min(around, key=lambda f: f.last - f.first, default=None)
 
 
 def lines_of(file: str, function: Function) -> list[str]:
-    """Returns the lines of a function, dedented."""
+    """Return the lines of a function, dedented."""
     return textwrap.dedent("".join(linecache.getlines(file)[function.first - 1 : function.last])).splitlines()
 
 
@@ -94,7 +94,7 @@ def _label(node: ast.stmt) -> str | None:
 
 
 def _target(node: ast.expr) -> str | None:
-    """Returns what an assignment assigns, as it is written; None if that cannot be a part of a name."""
+    """Return what an assignment assigns, as it is written; None if that cannot be a part of a name."""
     if isinstance(node, (ast.Tuple, ast.List)):
         parts = [_target(part) for part in node.elts]
         return None if None in parts else ",".join(part or "" for part in parts)
@@ -103,10 +103,10 @@ def _target(node: ast.expr) -> str | None:
 
 
 def has_source(file: str) -> bool:
-    """Tells whether any line of a file can be read."""
+    """Tell whether any line of a file can be read."""
     return bool(linecache.getlines(file))
 
 
 def text_of(file: str, line: int) -> str:
-    """Returns a line of a file, without the space around it; "" if it cannot be read."""
+    """Return a line of a file, without the space around it; "" if it cannot be read."""
     return linecache.getline(file, line).strip()

@@ -45,14 +45,14 @@ class UserCode:
         self._known: dict[int, _Code] = {}
 
     def statement(self, code: CodeType, offset: int) -> Statement:
-        """Returns the statement to which the instruction at an offset in bytes belongs."""
+        """Return the statement to which the instruction at an offset in bytes belongs."""
         return self._code(code).statement(offset)
 
     def flow(self, code: CodeType) -> ControlFlow:
         return self._code(code).flow
 
     def is_one_line(self, code: CodeType, loop: Loop) -> bool:
-        """Tells whether a loop of the user's lies within one line: its turns are then no turns of that line."""
+        """Tell whether a loop of the user's lies within one line: its turns are then no turns of that line."""
         if not self.is_users(code.co_filename):
             return False
         return len({self.statement(code, offset) for offset in self.flow(code).offsets(loop)}) == 1

@@ -60,7 +60,7 @@ class Observer:
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        """Watches what runs in here, unless a debugger watches, or another observer, which then sees it."""
+        """Watch what runs in here, unless a debugger watches, or another observer, which then sees it."""
         if sys.gettrace() is not None:
             yield
             return
@@ -75,7 +75,7 @@ class Observer:
             self._calls.clear()
 
     def join(self, closed: Closed) -> None:
-        """Finds what was seen of the equations of a jaxpr, which was traced while this watched."""
+        """Find what was seen of the equations of a jaxpr, which was traced while this watched."""
         observer = _watching.get() or self
         if observer is self and len(_known) > _LIMIT:
             _known.clear()
@@ -107,7 +107,7 @@ class Observer:
         return self._on_line
 
     def _come_to(self, call: _Call, code: CodeType, offset: int, number: int) -> None:
-        """Counts a pass: a new line begins one, and so does a jump back, but for the turns of a comprehension.
+        """Count a pass: a new line begins one, and so does a jump back, but for the turns of a comprehension.
 
         If Python reports the line that it reported last, it has jumped back on it.
         """
@@ -133,7 +133,7 @@ class Observer:
 
 
 def seen_at(eqn: JaxprEqn, frames: Frames) -> Sequence[Pass] | None:
-    """Returns the passes in which an equation was made, one for each of its frames; None if it was not seen."""
+    """Return the passes in which an equation was made, one for each of its frames; None if it was not seen."""
     found = _known.get(id(eqn.source_info.traceback))
     if found is None or found[0] is not eqn.source_info.traceback:
         return None
@@ -141,7 +141,7 @@ def seen_at(eqn: JaxprEqn, frames: Frames) -> Sequence[Pass] | None:
 
 
 def _in_order(jaxpr: Jaxpr) -> Iterator[JaxprEqn]:
-    """Yields the equations in the order in which they were made: what one runs was traced before it."""
+    """Yield the equations in the order in which they were made: what one runs was traced before it."""
     for eqn in jaxpr.eqns:
         for closed in jaxprs.jaxprs_of(eqn):
             yield from _in_order(closed.jaxpr)
@@ -153,7 +153,7 @@ def _key(places: Frames) -> Any:
 
 
 def _agree(places: Frames, seen: Frames) -> bool:
-    """Tells whether a traceback is of a moment seen. JAX cuts one off where a trace begins: beyond it is JAX itself."""
+    """Tell whether a traceback is of a moment seen. JAX cuts one off where a trace begins: beyond it is JAX itself."""
     length = min(len(places), len(seen))
     same = all(a[0] is b[0] and a[1] == b[1] for a, b in zip(places[:length], seen[:length], strict=True))
     return same and (length == len(seen) or seen[length][0].co_filename.startswith(origin.LIBRARIES))

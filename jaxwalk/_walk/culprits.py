@@ -60,7 +60,7 @@ class Nonfinite:
 
 
 def largest(name: str, delta: Any, output: Any, k: int) -> list[tuple[float, Culprit]]:
-    """Returns the k entries of largest |δ| at a point, with that size; of equal ones, the first."""
+    """Return the k entries of largest |δ| at a point, with that size; of equal ones, the first."""
     delta, output = _concrete(delta, "culprits"), _concrete(output, "culprits")
     size = sizes_of(delta).ravel()
     size = np.where(np.isnan(size), np.inf, size)
@@ -74,7 +74,7 @@ def largest(name: str, delta: Any, output: Any, k: int) -> list[tuple[float, Cul
 
 
 def first_nonfinite(arrays: Named, points: Points, array: str, lead: int, extreme: Callable) -> Nonfinite | None:
-    """Returns the bad entry whose time is extreme: `min` for the first of a forward pass, `max` of a backward pass.
+    """Return the bad entry whose time is extreme: `min` for the first of a forward pass, `max` of a backward pass.
 
     `lead` axes are before those of the loops.
     """
@@ -89,7 +89,7 @@ def first_nonfinite(arrays: Named, points: Points, array: str, lead: int, extrem
 
 
 def _extreme_step(bad: np.ndarray, point: Point, lead: int, extreme: Callable) -> tuple[tuple, tuple]:
-    """Returns, of the steps of the loops around a point with a bad entry, the extreme one; and its first bad entry."""
+    """Return, of the steps of the loops around a point with a bad entry, the extreme one; and its first bad entry."""
     others = tuple(i for i in range(bad.ndim) if not lead <= i < lead + len(point.axes))
     steps = extreme((tuple(map(int, s)) for s in np.argwhere(bad.any(others))), key=point.time)
     first = _first_of(bad[(slice(None),) * lead + steps])
@@ -101,7 +101,7 @@ def _first_of(bad: np.ndarray) -> tuple[int, ...]:
 
 
 def anywhere(tree: Any, array: str) -> Nonfinite | None:
-    """Returns the first bad entry of the loss or the gradients, which are at no point."""
+    """Return the first bad entry of the loss or the gradients, which are at no point."""
     for values in jax.tree.leaves(tree):
         values = _concrete(values, "first_nonfinite")
         if (bad := ~np.isfinite(sizes_of(values))).any():
@@ -117,10 +117,10 @@ def _concrete(values: Any, method: str) -> np.ndarray:
 
 
 def mean_of(values: np.ndarray) -> np.floating:
-    """Returns the mean, also where the sum is too large for the dtype."""
+    """Return the mean, also where the sum is too large for the dtype."""
     return np.sum(values / max(values.size, 1), dtype=np.float64)
 
 
 def sizes_of(values: np.ndarray) -> np.ndarray:
-    """Returns |values|, wide enough to compare and to sum."""
+    """Return |values|, wide enough to compare and to sum."""
     return np.abs(values.astype(widened(values.dtype)))

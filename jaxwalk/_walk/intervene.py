@@ -19,7 +19,7 @@ from .._source.files import Source
 
 
 def intervene(fun: Callable, edits: Mapping[str, Any], *, by: str | None = None, source: Source = None) -> Callable:
-    """Returns `fun` with the values at some points replaced or changed.
+    """Return `fun` with the values at some points replaced or changed.
 
     What it returns can be walked, differentiated and intervened in again; at an edited point, output and δ are then
     those of the new value. With `outputs` it gives the Jacobian from one point to another:
@@ -78,7 +78,7 @@ def _replacement(edit: Any, point: Point) -> jax.Array:
 
 
 def _checked(edit: Any, name: str, shape: tuple[int, ...], dtype: Any, cast: Any = None) -> jax.Array:
-    """Returns a new value as an array, in the dtype `cast` if one is given; refuses one that does not fit."""
+    """Return a new value as an array, in the dtype `cast` if one is given; refuse one that does not fit."""
     if not is_value(edit):
         fix = "give an array, or a function from the value to one"
         raise ArgumentError(f"The edit of `{name}` is {shown(edit)}, which is not an array; {fix}.")

@@ -34,7 +34,7 @@ class Listing:
 
 
 def listing(walk: Walk) -> Listing:
-    """Lists the source, line by line, each with the size of its output and of its δ beside it.
+    """List the source, line by line, each with the size of its output and of its δ beside it.
 
     Like a debugger that has stepped through the run, forward and then backward. A line that ran several times has a
     row for each pass; those in the middle are folded where there are more than five. Lines that no point stands on are
@@ -92,7 +92,7 @@ def _rows(walk: Walk, line: int, code: str, points: Sequence[Point]) -> Iterator
 
 
 def _folded(rows: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    """Returns one row for many: how many they are, what they all say, and between which numbers they lie."""
+    """Return one row for many: how many they are, what they all say, and between which numbers they lie."""
     columns = zip(COLUMNS, zip(*rows, strict=True), strict=True)
     return (f"… {len(rows)} more", *[_together(name in SIZES, cells) for name, cells in columns][1:])
 

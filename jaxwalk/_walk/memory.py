@@ -12,7 +12,7 @@ from .._show.table import size
 
 
 def warn_if_large(nbytes: int) -> None:
-    """Warns of arrays that would take more than half of the memory of the device."""
+    """Warn of arrays that would take more than half of the memory of the device."""
     total = device_memory()
     if total is not None and nbytes > total / 2:
         warnings.warn(
@@ -24,7 +24,7 @@ def warn_if_large(nbytes: int) -> None:
 
 
 def device_memory() -> int | None:
-    """Returns the bytes of memory of the first device (an accelerator's that JAX may use) or the machine; or None."""
+    """Return the bytes of memory of the first device (an accelerator's that JAX may use) or the machine; or None."""
     stats = jax.devices()[0].memory_stats()
     if stats and "bytes_limit" in stats:
         return int(stats["bytes_limit"])

@@ -55,7 +55,7 @@ class Walk:
     kinks: Kinks | None = None
 
     def predict(self, moves: Mapping[str, Any]) -> jax.Array:
-        """Computes how much the loss moves, to first order, if the values at some points move: Σ⟨δ, move⟩.
+        """Compute how much the loss moves, to first order, if the values at some points move: Σ⟨δ, move⟩.
 
         Moves of several points are taken as independent, each added to what the function computes there.
 
@@ -103,7 +103,7 @@ class Walk:
         return jnp.sum(product, axis=tuple(range(jnp.ndim(self.value), delta.ndim)))
 
     def culprits(self, k: int = 5) -> Culprits:
-        """Returns the `k` entries of largest |δ| over all points, largest first; NaN counts as largest.
+        """Return the `k` entries of largest |δ| over all points, largest first; NaN counts as largest.
 
         Fewer than `k` only if there are no more. Equal ones stay in forward order.
 
@@ -126,7 +126,7 @@ class Walk:
         return Culprits([culprit for _, culprit in sorted(found, key=lambda c: -c[0])][:k])
 
     def first_nonfinite(self) -> Nonfinite | None:
-        """Returns the first NaN or Inf met: outputs in the order of the run, the loss, deltas from the loss backward,
+        """Return the first NaN or Inf met: outputs in the order of the run, the loss, deltas from the loss backward,
         the gradients; or None. Inside a scan, the order is that of its steps. Of many walks, it is the first in any.
 
         Raises:
@@ -144,7 +144,7 @@ class Walk:
         )
 
     def with_kinks(self, kinks: Kinks) -> Walk:
-        """Returns the same walk, whose table, and whose `jw.listing`, has a column `kinks`.
+        """Return the same walk, whose table, and whose `jw.listing`, has a column `kinks`.
 
         It counts the entries of the choices that feed a point: how many are ties, and how many within rounding of one.
         A walk looks for none by itself: `jw.kinks` does.
@@ -196,7 +196,7 @@ class Walk:
 
 
 def row_of(walk: Walk, point: Point) -> tuple[str, ...]:
-    """Returns what a walk says of a point, a cell for each of COLUMNS."""
+    """Return what a walk says of a point, a cell for each of COLUMNS."""
     output, delta, kept = (m.get(point.name) for m in (walk.outputs, walk.deltas, walk.kept))
     shape = getattr(output, "shape", point.shape)
     return (
@@ -207,7 +207,7 @@ def row_of(walk: Walk, point: Point) -> tuple[str, ...]:
 
 
 def kink_notes(walk: Walk) -> Iterator[str]:
-    """Yields what the column `kinks` does not say: nothing if they were not asked for."""
+    """Yield what the column `kinks` does not say: nothing if they were not asked for."""
     if walk.kinks is not None:
         more = ": there δ is one of two; see `Walk.kinks`." if walk.kinks else ""
         yield f"{walk.kinks.title()}{more}"
@@ -217,7 +217,7 @@ def kink_notes(walk: Walk) -> Iterator[str]:
 
 
 def _sizes(values: Any) -> tuple[str, str]:
-    """Returns mean and maximum of |values|, if they are numbers that can be read now."""
+    """Return mean and maximum of |values|, if they are numbers that can be read now."""
     if not is_readable(values) or values.size == 0 or values.dtype == jnp.bool_:
         return "", ""
     size = sizes_of(np.asarray(values))

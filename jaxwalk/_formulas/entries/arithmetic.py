@@ -63,7 +63,7 @@ def holds_entries(value: Any) -> bool:
 
 
 def entrywise(function: Callable, *arrays: np.ndarray) -> Entries:
-    """Returns the results of a function of entries, at each entry of arrays of one shape."""
+    """Return the results of a function of entries, at each entry of arrays of one shape."""
     result = np.empty(arrays[0].shape, object)
     for index in np.ndindex(result.shape):
         result[index] = function(*(a[index] for a in arrays))
@@ -92,25 +92,25 @@ class EntryOperations:
         return self.arithmetic.constant(number, np.dtype(int))
 
     def outside(self, number: Any = None) -> Any:
-        """Returns the entry that is read outside an array: by default a NaN."""
+        """Return the entry that is read outside an array: by default a NaN."""
         number = np.asarray(float("nan") if number is None else number)
         return self.arithmetic.constant(number.item(), number.dtype)
 
     def entries(self, value: Value) -> Entries:
-        """Returns an array of machine numbers as entries."""
+        """Return an array of machine numbers as entries."""
         if holds_entries(value):
             return value
         array = np.asarray(value)
         return entrywise(lambda number: self.arithmetic.constant(number.item(), array.dtype), array)
 
     def value(self, value: Value) -> Value:
-        """Returns a value as it is kept: floats as entries, all else as it is."""
+        """Return a value as it is kept: floats as entries, all else as it is."""
         if holds_entries(value) or jnp.issubdtype(value.dtype, jax.dtypes.extended):
             return value
         return self.entries(value) if jnp.issubdtype(value.dtype, jnp.inexact) else np.asarray(value)
 
     def apply(self, function: Callable, entries: Sequence[Any]) -> Any:
-        """Computes one entry of a result."""
+        """Compute one entry of a result."""
         for entry in entries:
             if isinstance(entry, Refused):
                 return entry
@@ -130,7 +130,7 @@ class EntryOperations:
         return entrywise(lambda *entries: self.apply(function, entries), *arrays)
 
     def fold(self, name: str, rows: Sequence[Any] | np.ndarray, shape: Sequence[int]) -> Entries:
-        """Computes for each row of entries one: their sum, product, maximum... Returns an array of `shape`."""
+        """Compute for each row of entries one: their sum, product, maximum... Returns an array of `shape`."""
         function, result = self.operation(name), np.empty(len(rows), object)
         self.count(sum(map(len, rows)))
         for i, row in enumerate(rows):
@@ -138,7 +138,7 @@ class EntryOperations:
         return result.reshape(shape)
 
     def settled(self, value: Value, type: jax.ShapeDtypeStruct) -> Value:
-        """Returns integers and truth values that turn out to be known as an ordinary array."""
+        """Return integers and truth values that turn out to be known as an ordinary array."""
         if not hasattr(value, "dtype"):  # NumPy gives one entry of an array as the entry itself
             value = np.array([value, None], object)[:1].reshape(())
         if not holds_entries(value):

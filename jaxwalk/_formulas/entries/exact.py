@@ -21,7 +21,7 @@ from .interpreter import run_at_leaves
 
 
 def exact(fun: Callable) -> Callable:
-    """Returns the same function in exact rational arithmetic: nothing is rounded.
+    """Return the same function in exact rational arithmetic: nothing is rounded.
 
     A float constant in the function, and a float argument, becomes the fraction of smallest denominator that rounds to
     it in its dtype: 0.1 is 1/10. It works on what JAX traces: `jw.exact(jax.grad(f))` and `jw.exact(jw.walk(f))` are
@@ -64,7 +64,7 @@ def exact(fun: Callable) -> Callable:
 
 
 def _is_static(leaf: Any) -> bool:
-    """Tells whether the function gets a leaf as it is, as under `jax.grad`: a truth value, a string, a function."""
+    """Tell whether the function gets a leaf as it is, as under `jax.grad`: a truth value, a string, a function."""
     return isinstance(leaf, bool) or not (isinstance(leaf, (int, float, Fraction, np.ndarray)) or is_array(leaf))
 
 
@@ -93,7 +93,7 @@ def _entry(number: Any, where: str) -> Any:
 
 
 def _plain(result: Any) -> Any:
-    """Returns a result as the caller gets it."""
+    """Return a result as the caller gets it."""
     return entrywise(_plain_entry, result)[()] if isinstance(result, np.ndarray) else result
 
 
@@ -126,7 +126,7 @@ def _constant(value: Any, dtype: Any) -> Any:
 
 
 def _rational(function: Callable) -> Callable:
-    """Returns a function of fractions that refuses infinities."""
+    """Return a function of fractions that refuses infinities."""
 
     def checked(*entries: Any) -> Any:
         if any(isinstance(e, float) for e in entries):
@@ -146,7 +146,7 @@ def _only_at(known: dict[Any, Any]) -> Callable:
 
 
 def _root(x: Fraction, degree: int) -> Fraction:
-    """Returns the root, where it is rational."""
+    """Return the root, where it is rational."""
     parts = []
     for n in (abs(x.numerator), x.denominator):
         root = math.isqrt(n) if degree == 2 else round(n ** (1 / degree))

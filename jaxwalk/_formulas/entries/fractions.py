@@ -11,7 +11,7 @@ import numpy as np
 
 @functools.lru_cache(maxsize=100_000)
 def simplest(value: float, dtype: np.dtype) -> Fraction:
-    """Returns the fraction of smallest denominator of all that round to `value` in `dtype`; an integer is itself.
+    """Return the fraction of smallest denominator of all that round to `value` in `dtype`; an integer is itself.
 
     The float32 nearest to 3000/11600000 gives 3/11600. By descending the Stern-Brocot tree to the interval of what
     rounds to the value, its ends excluded (Graham, Knuth and Patashnik, Concrete Mathematics, section 4.5).
@@ -28,13 +28,13 @@ def simplest(value: float, dtype: np.dtype) -> Fraction:
 
 
 def is_short(fraction: Fraction, value: float, dtype: np.dtype) -> bool:
-    """Tells whether a denominator is far smaller than chance would make it: a person wrote the number down."""
+    """Tell whether a denominator is far smaller than chance would make it: a person wrote the number down."""
     below, above = _neighbours(abs(value), dtype)
     return fraction.denominator == 1 or 100 * fraction.denominator**2 * (above - below) / 2 < 1
 
 
 def shortest_decimal(value: float, dtype: np.dtype) -> str:
-    """Returns the shortest decimal that rounds to `value` in `dtype`."""
+    """Return the shortest decimal that rounds to `value` in `dtype`."""
     if dtype.kind == "f":
         return np.format_float_positional(dtype.type(value), unique=True, trim="-")
     return repr(value)  # exactly: NumPy has no shorter decimals of such dtypes
@@ -49,7 +49,7 @@ def _neighbours(value: float, dtype: np.dtype) -> tuple[Fraction, Fraction]:
 
 
 def _between(low: Fraction, high: Fraction) -> Fraction:
-    """Returns the fraction of smallest denominator strictly between two, 0 <= low < high."""
+    """Return the fraction of smallest denominator strictly between two, 0 <= low < high."""
     whole = math.floor(low)
     if whole + 1 < high:
         return Fraction(whole + 1)

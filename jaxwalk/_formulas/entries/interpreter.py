@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def run_on_entries(closed: Closed, args: Sequence[Value], arithmetic: Arithmetic) -> list[Value]:
-    """Returns the results of a jaxpr.
+    """Return the results of a jaxpr.
 
     Arguments:
         closed: the jaxpr.
@@ -43,7 +43,7 @@ def run_at_leaves(
     entries: Mapping[int, tuple[jax.ShapeDtypeStruct, Value]],
     arithmetic: Arithmetic,
 ) -> tuple[Any, list[Value]]:
-    """Runs a function of leaves on entries: where there are any, their type and they themselves are given by place.
+    """Run a function of leaves on entries: where there are any, their type and they themselves are given by place.
 
     Returns:
         tuple: the structure of the results, and a value per result.
@@ -155,7 +155,7 @@ CALLS: dict[str | None, Callable[[_Interpreter, JaxprEqn, list[Value], list[bool
 
 
 def _needed_equations(jaxpr: Jaxpr, needed: Sequence[bool]) -> list[tuple[JaxprEqn, list[bool]]]:
-    """Returns the equations that a needed result depends on, in order, and which of their results are used."""
+    """Return the equations that a needed result depends on, in order, and which of their results are used."""
     wanted = {v for v, n in zip(jaxpr.outvars, needed, strict=True) if n and not is_literal(v)}
     found = []
     for eqn in reversed(jaxpr.eqns):

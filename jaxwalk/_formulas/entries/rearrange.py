@@ -56,7 +56,7 @@ MOVES = {*_BY_NUMPY, *PLACES, "pad", "split", "tile", "stack", "unstack"} - {"sc
 
 
 def moved(ops: EntryOperations, name: str, eqn: JaxprEqn, operands: Sequence[Value]) -> list[Entries]:
-    """Returns the results of a primitive that moves entries, whose name here is one of `MOVES`."""
+    """Return the results of a primitive that moves entries, whose name here is one of `MOVES`."""
     places = range(len(operands))[PLACES.get(name, slice(0, 0))]
     if any(holds_entries(operands[i]) for i in places):
         raise Unsupported("where it reads depends on a symbol; give indices as constants, by a lambda")
@@ -72,7 +72,7 @@ def moved(ops: EntryOperations, name: str, eqn: JaxprEqn, operands: Sequence[Val
 
 
 def _bound(eqn: JaxprEqn, values: Sequence[Any], params: Mapping[str, Any] = MappingProxyType({})) -> list[Any]:
-    """Returns the results of a primitive at any operands, also where its own are literals."""
+    """Return the results of a primitive at any operands, also where its own are literals."""
     results = eqn.primitive.bind(*values, **{**eqn.params, **params})
     return results if eqn.primitive.multiple_results else [results]
 
@@ -86,7 +86,7 @@ def _numbered(arrays: Sequence[Entries], first: int = 0) -> list[np.ndarray]:
 
 
 def scatter_added(eqn: JaxprEqn, operand: Entries, places: Value, updates: Entries) -> list[list[Any]]:
-    """Returns for each result of a scatter-add, in order, the operand's entry and the updates that are added to it."""
+    """Return for each result of a scatter-add, in order, the operand's entry and the updates that are added to it."""
     # The derivative with respect to the updates reads, for each update, where it went; 0 if nowhere.
     (numbers,) = _numbered([operand], 1)
     add = lambda u: _bound(eqn, [jnp.zeros(operand.shape), jnp.asarray(places), u])[0]
@@ -99,7 +99,7 @@ def scatter_added(eqn: JaxprEqn, operand: Entries, places: Value, updates: Entri
 
 
 def convolved(eqn: JaxprEqn, image: Entries, kernel: Entries) -> list[list[tuple[Any, Any]]]:
-    """Returns for each result of a convolution, in order, the pairs (entry of the image, of the kernel) it sums."""
+    """Return for each result of a convolution, in order, the pairs (entry of the image, of the kernel) it sums."""
     in_floats = {"precision": lax.Precision.HIGHEST, "preferred_element_type": None}
     # With a kernel of a single 1, every result reads the one entry that this place of the kernel meets; 0 if none.
     numbers = jnp.asarray(_numbered([image], 1)[0], jnp.float32)
@@ -111,7 +111,7 @@ def convolved(eqn: JaxprEqn, image: Entries, kernel: Entries) -> list[list[tuple
 
 
 def multiplied(eqn: JaxprEqn, a: Entries, b: Entries) -> list[list[tuple[Any, Any]]]:
-    """Returns for each result of a dot_general, in order, the pairs it sums."""
+    """Return for each result of a dot_general, in order, the pairs it sums."""
     over, batch = eqn.params["dimension_numbers"]
     rows, columns = (_matrices(x, over[i], batch[i]) for i, x in enumerate((a, b)))
     pairs = zip(rows, columns, strict=True)
@@ -119,14 +119,14 @@ def multiplied(eqn: JaxprEqn, a: Entries, b: Entries) -> list[list[tuple[Any, An
 
 
 def _matrices(x: Entries, over: Sequence[int], batch: Sequence[int]) -> Entries:
-    """Returns an operand of a dot_general as (batch, own axes, axes that are summed over)."""
+    """Return an operand of a dot_general as (batch, own axes, axes that are summed over)."""
     own = [i for i in range(x.ndim) if i not in (*over, *batch)]
     size = lambda axes: math.prod(x.shape[i] for i in axes)
     return x.transpose(*batch, *own, *over).reshape(size(batch), size(own), size(over))
 
 
 def places_in_windows(eqn: JaxprEqn, shape: Sequence[int]) -> np.ndarray:
-    """Returns for each result of a window that slides over an array the flat places it covers, -1 for padding."""
+    """Return for each result of a window that slides over an array the flat places it covers, -1 for padding."""
     p, axes, ones = eqn.params, range(len(shape)), (1,) * len(shape)
     places = np.arange(1, math.prod(shape) + 1).reshape(shape)
     places = padded(places, axes, p["padding"], p.get("base_dilation") or ones)

@@ -27,7 +27,7 @@ OF_INTEGERS = {*"add add_any sub mul neg abs sign max min square eq ne lt le gt 
 
 
 def results_of(ops: EntryOperations, name: str | None, eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
-    """Computes an equation that calls no jaxpr; `name` is what its primitive is called here.
+    """Compute an equation that calls no jaxpr; `name` is what its primitive is called here.
 
     What does not depend on entries and is no float, an index say, is computed by JAX itself.
     """
@@ -133,7 +133,7 @@ def _conv(ops: EntryOperations, eqn: JaxprEqn, image: Value, kernel: Value) -> l
 def _sums_of_products(
     ops: EntryOperations, eqn: JaxprEqn, pairs_of: Callable, length: int, a: Value, b: Value
 ) -> list[Value]:
-    """Computes sums of at most `length` products, whose factors `pairs_of` tells for each result."""
+    """Compute sums of at most `length` products, whose factors `pairs_of` tells for each result."""
     shape, times = type_of(eqn.outvars[0]).shape, ops.operation("mul")
     ops.count(math.prod(shape) * length)  # before they are made
     pairs = pairs_of(eqn, ops.entries(a), ops.entries(b))
@@ -159,7 +159,7 @@ def _window(name: str) -> Rule:
 
 
 def _select_and_scatter_add(ops: EntryOperations, eqn: JaxprEqn, source: Value, x: Value) -> list[Value]:
-    """Computes what flows back through a pooling: to the first entry of each window than which none is larger."""
+    """Compute what flows back through a pooling: to the first entry of each window than which none is larger."""
     flat, zero, both = ops.entries(x).ravel(), ops.integer(0), ops.operation("and")
     later, earlier = ("ge", "gt") if str(eqn.params["select_prim"]) == "ge" else ("le", "lt")
     terms = [[zero] for _ in flat]

@@ -18,7 +18,7 @@ class Written(NamedTuple):
 
 
 def written(terms: Sequence[Term], style: Style, taken: Iterable[str] = (), shorter: int = 8) -> Written:
-    """Writes terms that are read together; parts that occur twice in them, and are longer than `shorter`, get a name.
+    """Write terms that are read together; parts that occur twice in them, and are longer than `shorter`, get a name.
 
     The name is a letter that is not among `taken`: b² is the square of b, or the weights b of layer 2, not both.
     """
@@ -34,7 +34,7 @@ def written(terms: Sequence[Term], style: Style, taken: Iterable[str] = (), shor
 
 
 def _repeated(terms: Sequence[Term]) -> list[Term]:
-    """Returns the parts used more than once, each after those that it uses."""
+    """Return the parts used more than once, each after those that it uses."""
     count: dict[Term, int] = {}
     order: list[Term] = []
 
@@ -51,7 +51,7 @@ def _repeated(terms: Sequence[Term]) -> list[Term]:
 
 
 def _needed(term: Term, named: Mapping[Term, str]) -> list[str]:
-    """Returns the names in a term, and in the parts that these stand for, in the order in which they were named."""
+    """Return the names in a term, and in the parts that these stand for, in the order in which they were named."""
     seen: set[Term] = set()
     stack = [term]
     while stack:

@@ -68,7 +68,7 @@ def _words(text: str) -> str:
 
 
 def _upright(rule: Rule) -> Rule:
-    """Returns a rule of the text, its words set upright."""
+    """Return a rule of the text, its words set upright."""
 
     def latex(writer: Writer, t: Term) -> Text:
         text, level = rule(writer, t)

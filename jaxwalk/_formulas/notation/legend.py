@@ -43,7 +43,7 @@ SLIDING = {
 
 
 def legend(text: str) -> Iterator[str]:
-    """Yields lines that say what the signs in a text mean."""
+    """Yield lines that say what the signs in a text mean."""
     for signs in (SIGNS, CONVOLUTION, POOLING, SLIDING):
         if meanings := [meaning for pattern, meaning in signs.items() if re.search(pattern, text)]:
             yield "; ".join(meanings) + "."

@@ -20,7 +20,7 @@ def subscript(number: object) -> str:
 
 
 def number_of(script: str) -> int:
-    """Returns the number that superscripts or subscripts stand for."""
+    """Return the number that superscripts or subscripts stand for."""
     return int(unicodedata.normalize("NFKC", script))
 
 
@@ -44,7 +44,7 @@ class Name(NamedTuple):
         return re.sub(r"\W", "_", ("δ" if self.delta else "") + self.base + self._numbered(str) + self.path)
 
     def symbol(self) -> str:
-        """Returns the name as SymPy sets it: X__2 is X²."""
+        """Return the name as SymPy sets it: X__2 is X²."""
         delta = ("δ" if self.base else "delta") if self.delta else ""
         return delta + self.base + self._numbered("__{}".format) + self.path
 

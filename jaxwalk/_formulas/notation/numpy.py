@@ -49,7 +49,7 @@ def _slice(writer: Writer, t: Term) -> Text:
 
 
 def numpy_style(calls: list[Any]) -> Style:
-    """Returns the style of NumPy; what has no notation is appended to `calls` and called from there."""
+    """Return the style of NumPy; what has no notation is appended to `calls` and called from there."""
     return Style(
         name=Name.numpy,
         number=_number,

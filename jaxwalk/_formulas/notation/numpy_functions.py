@@ -46,7 +46,7 @@ def conv(
 
 
 def _cut(x: np.ndarray, letters: str, letter: str, count: int) -> tuple[np.ndarray, str]:
-    """Cuts an axis into groups, G."""
+    """Cut an axis into groups, G."""
     i, shape = letters.index(letter), np.shape(x)
     cut = np.reshape(x, (*shape[:i], count, shape[i] // count, *shape[i + 1 :]))
     return cut, letters.replace(letter, "G" + letter)
@@ -61,7 +61,7 @@ def pool(
     input_dilation: Sequence[int] = (),
     back: tuple[int, ...] | None = None,
 ) -> np.ndarray:
-    """Returns the max, min, sum or mean of each window; or, with the shape of what was pooled, what flows back to it.
+    """Return the max, min, sum or mean of each window; or, with the shape of what was pooled, what flows back to it.
 
     What flows back to an entry is added up at its place; places are counted from 1, and 0 is the padding.
     """
@@ -85,7 +85,7 @@ def pool(
 
 
 def _place_of_first(kind: str, rows: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Returns the place of the first entry of each window that none later in it beats."""
+    """Return the place of the first entry of each window that none later in it beats."""
     holds = np.greater_equal if kind == "max" else np.less_equal
     best, place = rows[..., 0], places[..., 0]
     for i in range(1, rows.shape[-1]):

@@ -89,7 +89,7 @@ def _spread(writer: Writer, t: Term) -> Text:
 
 
 def _with_options(writer: Writer, t: Term) -> Text:
-    """Writes a name, the operands, and behind ";" how it is done."""
+    """Write a name, the operands, and behind ";" how it is done."""
     parts = [", ".join(writer.bare_args(t)), *filter(None, t.detail.words())]
     return f"{t.detail.name}{_subscript(t.detail.axes)}({'; '.join(parts)})", ATOM
 

@@ -37,7 +37,7 @@ class Writer:
         return (self.style.rules.get(term.op) or _RULES[term.op])(self, term)
 
     def inside(self, term: Term, level: int) -> str:
-        """Writes a term as part of one that binds at `level`: in parentheses if it binds no tighter."""
+        """Write a term as part of one that binds at `level`: in parentheses if it binds no tighter."""
         text, own = self(term)
         return text if own > level else self.style.signs["("] + text + self.style.signs[")"]
 
@@ -52,7 +52,7 @@ class Writer:
 
 
 def template(text: str) -> Rule:
-    """Returns a rule that fills in the operands, {0} and {1}, {detail} and {shape}."""
+    """Return a rule that fills in the operands, {0} and {1}, {detail} and {shape}."""
     return lambda writer, t: (text.format(*writer.bare_args(t), detail=t.detail, shape=t.shape), ATOM)
 
 
@@ -107,7 +107,7 @@ def _einsum(writer: Writer, t: Term) -> Text:
 
 
 def _as_matrices(x: str, y: str, out: str) -> tuple[bool, bool, bool, str] | None:
-    """Tells whether a sum of products is one of matrices and vectors: if swapped, if first and second turned, sign.
+    """Tell whether a sum of products is one of matrices and vectors: if swapped, if first and second turned, sign.
 
     In front there may be axes that both have (of as many products), or that only the first has (rows more).
     """

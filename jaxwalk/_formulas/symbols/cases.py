@@ -13,19 +13,19 @@ from ..._errors import FormulaError
 
 
 def cases(*pairs: tuple[Any, Any]) -> sympy.Basic:
-    """Returns a Piecewise that stays as it is written: its own constructor would rewrite conditions that hold cases."""
+    """Return a Piecewise that stays as it is written: its own constructor would rewrite conditions that hold cases."""
     made = [sympy.Tuple.__new__(ExprCondPair, v, sympy.true if holds is True else holds) for v, holds in pairs]
     return sympy.Basic.__new__(sympy.Piecewise, *made)
 
 
 def branches_of(entry: sympy.Basic) -> Sequence[tuple[Any, Any]]:
-    """Returns the (value, condition) of each case; of what is no cases, nothing."""
+    """Return the (value, condition) of each case; of what is no cases, nothing."""
     args: Any = entry.args if isinstance(entry, sympy.Piecewise) else ()
     return args
 
 
 def rebuilt(node: sympy.Basic, args: Sequence[Any]) -> Any:
-    """Returns a node with other arguments, as it is written: no condition is decided, no cases are joined."""
+    """Return a node with other arguments, as it is written: no condition is decided, no cases are joined."""
     if tuple(args) == node.args:
         return node
     if isinstance(node, sympy.Piecewise):
@@ -38,7 +38,7 @@ def rebuilt(node: sympy.Basic, args: Sequence[Any]) -> Any:
 
 
 def replaced(node: sympy.Basic, to: dict[sympy.Basic, Any]) -> Any:
-    """Returns an expression with parts replaced, each different part once."""
+    """Return an expression with parts replaced, each different part once."""
     done = dict(to)
 
     def replace(part: sympy.Basic) -> Any:
@@ -50,7 +50,7 @@ def replaced(node: sympy.Basic, to: dict[sympy.Basic, Any]) -> Any:
 
 
 def select(which: Any, values: Sequence[sympy.Basic]) -> sympy.Basic:
-    """Returns `values[which]`: cases, if that is not known."""
+    """Return `values[which]`: cases, if that is not known."""
     if which in (sympy.true, sympy.false):
         return values[which == sympy.true]
     if which.is_Integer:
@@ -66,7 +66,7 @@ def select(which: Any, values: Sequence[sympy.Basic]) -> sympy.Basic:
 
 
 def truth(entry: sympy.Basic) -> sympy.Basic:
-    """Returns a condition as it is; of the number that one was made into, the condition."""
+    """Return a condition as it is; of the number that one was made into, the condition."""
     branches = branches_of(entry)
     values = [value for value, _ in branches]
     if values == [1, 0]:
@@ -75,7 +75,7 @@ def truth(entry: sympy.Basic) -> sympy.Basic:
 
 
 def _within(entry: sympy.Basic, condition: sympy.Basic, holds: bool) -> sympy.Basic:
-    """Returns what an entry is inside a case: of its own cases under the same condition, the one that applies."""
+    """Return what an entry is inside a case: of its own cases under the same condition, the one that applies."""
     branches = branches_of(entry)
     return branches[not holds][0] if len(branches) == 2 and branches[0][1] == condition else entry
 
@@ -106,7 +106,7 @@ def comparison(name: str) -> Callable:
 
 
 def _holding(piecewise: sympy.Piecewise, test: Callable) -> Any:
-    """Returns the condition under which cases of numbers are such that a test holds."""
+    """Return the condition under which cases of numbers are such that a test holds."""
     earlier, found = [], []
     for value, condition in branches_of(piecewise):
         if test(value):
@@ -116,7 +116,7 @@ def _holding(piecewise: sympy.Piecewise, test: Callable) -> Any:
 
 
 def _attained(a: sympy.Basic, b: sympy.Basic) -> Any:
-    """Returns the condition that a is the maximum b of several, one of them a: that no other is larger."""
+    """Return the condition that a is the maximum b of several, one of them a: that no other is larger."""
     for one, extreme in ((a, b), (b, a)):
         if isinstance(extreme, (sympy.Max, sympy.Min)):
             better = comparison("ge" if isinstance(extreme, sympy.Max) else "le")
@@ -147,7 +147,7 @@ PRINTABLE = 20_000  # parts of a formula
 
 
 def check_length(expression: sympy.Basic, sizes: dict[sympy.Basic, int]) -> None:
-    """Refuses an expression that is too long to print. `sizes` holds those that are known.
+    """Refuse an expression that is too long to print. `sizes` holds those that are known.
 
     Each part counts as often as it is written. What a function uses twice is written twice, so that some functions
     of few operations have formulas that no computer can hold: this must be seen while the formula grows.

@@ -17,7 +17,7 @@ from ..entries.interpreter import run_at_leaves
 
 
 def formula(fun: Callable, *args: Any, names: Sequence[str] | None = None) -> Any:
-    """Returns what `fun` computes as a SymPy formula; `jw.formula(jax.grad(fun), ...)` is that of its derivative.
+    """Return what `fun` computes as a SymPy formula; `jw.formula(jax.grad(fun), ...)` is that of its derivative.
 
     What JAX traces is run on symbols, which stand for finite real numbers. Floats that are short fractions become
     fractions. Derivatives are JAX's own, also where there is none: that of relu at 0 is 0, that of `jnp.maximum` at a

@@ -17,12 +17,12 @@ from .cases import branches_of
 
 
 def text_of(expression: Any, known: Mapping[str, Entries]) -> str:
-    """Returns an expression as a line of text. An array that is one of `known`, arrays by name, is that name."""
+    """Return an expression as a line of text. An array that is one of `known`, arrays by name, is that name."""
     return _of(expression, known, _PRINTER.doprint, "({})")
 
 
 def latex_of(expression: Any, symbols: Mapping[sympy.Basic, str], known: Mapping[str, Entries]) -> str:
-    """Returns an expression as LaTeX; `symbols` says how each symbol is set."""
+    """Return an expression as LaTeX; `symbols` says how each symbol is set."""
     for array in known.values():
         if _flat(array) == _flat(expression):  # the name of its first entry, less the subscript
             return re.sub(r"_\{[\d,]*\}$", "", symbols[array.flat[0]])

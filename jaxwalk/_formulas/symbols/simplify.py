@@ -15,14 +15,14 @@ from .sympy_arithmetic import symbolic
 
 
 def as_formula(result: Any) -> Any:
-    """Returns a result, entries or machine numbers, as SymPy has it: an expression, or an array of these."""
+    """Return a result, entries or machine numbers, as SymPy has it: an expression, or an array of these."""
     entries = EntryOperations(symbolic()).entries(result)
     flat = [tidied(entry) for entry in entries.flat]
     return sympy.ImmutableDenseNDimArray(flat, entries.shape) if entries.ndim else flat[0]
 
 
 def tidied(expression: sympy.Basic) -> sympy.Basic:
-    """Returns the same expression, read more easily.
+    """Return the same expression, read more easily.
 
     Raises:
         FormulaError: it would be too long to print, or it is not a number anywhere.
@@ -59,7 +59,7 @@ class _Tidy:
 
 
 def _settled(value: Any, condition: Any, node: Any) -> tuple[Any, Any]:
-    """Returns a case of `node`, the cases in it that its condition decides being decided."""
+    """Return a case of `node`, the cases in it that its condition decides being decided."""
     first = node.args[0][1]
     if len(node.args) != 2 or not value.has(sympy.Piecewise):
         return value, condition
@@ -69,7 +69,7 @@ def _settled(value: Any, condition: Any, node: Any) -> tuple[Any, Any]:
 
 
 def _merged(pairs: Sequence[tuple[Any, Any]]) -> Any:
-    """Joins cases of the same value, one after the other."""
+    """Join cases of the same value, one after the other."""
     merged: list[tuple[Any, Any]] = []
     for value, condition in pairs:
         if merged and merged[-1][0] == value:
@@ -79,7 +79,7 @@ def _merged(pairs: Sequence[tuple[Any, Any]]) -> Any:
 
 
 def _joined(node: Any) -> Any:
-    """Joins the cases in a sum or product that have the same conditions; a factor goes into them if some are 0."""
+    """Join the cases in a sum or product that have the same conditions; a factor goes into them if some are 0."""
     groups: dict[Any, list[Any]] = {}
     for arg in filter(branches_of, node.args):
         groups.setdefault(tuple(c for _, c in branches_of(arg)), []).append(arg)
@@ -93,7 +93,7 @@ def _joined(node: Any) -> Any:
 
 
 def _conjugates(node: Any) -> Any:
-    """Writes (1 - a) (1 + a) as 1 - a²."""
+    """Write (1 - a) (1 + a) as 1 - a²."""
     factors: tuple[Any, ...] = node.args if node.is_Mul else ()
     for arg in factors:
         if arg.is_Add and len(arg.args) == 2 and arg.args[0] == 1:
@@ -104,7 +104,7 @@ def _conjugates(node: Any) -> Any:
 
 
 def _by_three_cases(node: sympy.Basic) -> Any:
-    """Writes cases that all depend on how the same two values compare as cases of this: a > b, a = b, a < b.
+    """Write cases that all depend on how the same two values compare as cases of this: a > b, a = b, a < b.
 
     As JAX writes the derivative of a maximum: (1 if a ≥ b else 0) / (2 if b ≥ a else 1). None if there are none.
     """
@@ -131,7 +131,7 @@ def _by_three_cases(node: sympy.Basic) -> Any:
 
 
 def _holds(relation: Any, a: sympy.Basic, sign: int) -> bool:
-    """Tells whether a relation of a and b holds where a - b has a sign."""
+    """Tell whether a relation of a and b holds where a - b has a sign."""
     outcomes = {"==": (0,), "!=": (1, -1), ">": (1,), ">=": (0, 1), "<": (-1,), "<=": (-1, 0)}
     return (sign if relation.lhs == a else -sign) in outcomes[relation.rel_op]
 

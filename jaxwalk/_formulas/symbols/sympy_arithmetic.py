@@ -34,7 +34,7 @@ TOO_MANY = (
 
 
 def _constant(value: Any, dtype: Any) -> Any:
-    """Returns a number of the function: a float as the fraction it stands for if that is short, else as a decimal."""
+    """Return a number of the function: a float as the fraction it stands for if that is short, else as a decimal."""
     if isinstance(value, bool):
         return sympy.true if value else sympy.false
     if isinstance(value, int):
@@ -58,7 +58,7 @@ def _round(x: Any, to_even: bool) -> Any:
 
 
 def _gathered(a: Any, b: Any) -> Any:
-    """Returns a + b, what they share written once: where a value is used twice, what flows back comes from both uses.
+    """Return a + b, what they share written once: where a value is used twice, what flows back comes from both uses.
 
     Without this a chain of n layers, each of which uses its input twice, has a derivative of 2ⁿ terms.
     """
@@ -115,7 +115,7 @@ _OPERATIONS: dict[str, Callable] = {
 
 
 def symbolic() -> Arithmetic:
-    """Returns the arithmetic of SymPy expressions, which refuses those that become too long.
+    """Return the arithmetic of SymPy expressions, which refuses those that become too long.
 
     Symbols stand for finite real numbers. Comparisons and cases are left as they are written: SymPy is not asked to
     decide them.
@@ -134,7 +134,7 @@ def symbolic() -> Arithmetic:
 
 
 def symbols(name: str, shape: Sequence[int]) -> Entries:
-    """Returns an array of symbols. `X__2` is X², `X__2_1` its first entry: SymPy sets these as X²₁."""
+    """Return an array of symbols. `X__2` is X², `X__2_1` its first entry: SymPy sets these as X²₁."""
     found = np.empty(shape, object)
     for index in np.ndindex(*shape):
         found[index] = sympy.Symbol("_".join([name, *(str(i + 1) for i in index)]))
@@ -142,7 +142,7 @@ def symbols(name: str, shape: Sequence[int]) -> Entries:
 
 
 def check_count(count: int) -> None:
-    """Refuses more symbols than formulas are written out of."""
+    """Refuse more symbols than formulas are written out of."""
     if count > LIMIT:
         raise FormulaError(
             f"The arguments hold {count:,} numbers, and formulas of more than {LIMIT:,} symbols are not written out;"

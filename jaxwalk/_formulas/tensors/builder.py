@@ -41,7 +41,7 @@ class TermBuilder:
         return self.make("number", (), (), value)
 
     def constant(self, array: Any) -> Term:
-        """Returns an array as one number that was spread, if it is that, and else under a name of its own."""
+        """Return an array as one number that was spread, if it is that, and else under a name of its own."""
         if not jnp.issubdtype(array.dtype, jax.dtypes.extended):  # as random keys are
             array = np.asarray(array)
             if array.size and array.dtype.kind != "c" and np.all(array == array.flat[0]):
@@ -59,7 +59,7 @@ class TermBuilder:
         return x if x.shape == tuple(shape) else self.make("spread", (x,), shape)
 
     def expanded(self, x: Term, axes: Shape, shape: Sequence[int]) -> Term:
-        """Puts in axes of length 1; a sum that left them out keeps them instead."""
+        """Put in axes of length 1; a sum that left them out keeps them instead."""
         shape = tuple(shape)
         if x.shape == shape:
             return x
@@ -106,14 +106,14 @@ class TermBuilder:
         return self.make("transpose", (x,), shape, permutation)
 
     def product(self, x: Term, y: Term, letters: tuple[str, str, str], shape: Sequence[int]) -> Term:
-        """Makes a sum of products over shared axes; a transposition of an operand goes into the letters."""
+        """Make a sum of products over shared axes; a transposition of an operand goes into the letters."""
         a, b, out = letters
         x, a = self._turned(x, a)
         y, b = self._turned(y, b)
         return self.make("einsum", (x, y), shape, _relabelled(a, b, out))
 
     def _turned(self, x: Term, letters: str) -> tuple[Term, str]:
-        """Returns an operand of a product, as it was before it was transposed, and its letters."""
+        """Return an operand of a product, as it was before it was transposed, and its letters."""
         if x.op == "transpose":
             return x.args[0], "".join(letters[x.detail.index(i)] for i in range(len(letters)))
         if x.op == "einsum":
@@ -145,7 +145,7 @@ class TermBuilder:
     # Entry by entry
 
     def each(self, op: str, args: Sequence[Term], shape: Sequence[int], detail: Any = None) -> Term:
-        """Makes an operation entry by entry; where all operands were broadcast, it is done first and broadcast then."""
+        """Make an operation entry by entry; where all operands were broadcast, it is done first and broadcast then."""
         inner = list(map(unspread, args))
         found = np.broadcast_shapes(*(a.shape for a in inner))
         return self.spread(self.make(op, inner, found, detail), shape)
@@ -203,7 +203,7 @@ class TermBuilder:
         return self.each("minus", (a, b), shape)
 
     def gathered(self, a: Term, b: Term, shape: Sequence[int]) -> Term:
-        """Adds what flows back from two uses: a + a ⊙ b is a ⊙ (1 + b)."""
+        """Add what flows back from two uses: a + a ⊙ b is a ⊙ (1 + b)."""
         for one, other in ((a, b), (b, a)):
             parts = list(other.args) if other.op == "times" else []
             own = list(one.args) if one.op == "times" else [one]
@@ -231,7 +231,7 @@ class TermBuilder:
         return x if n == 1 else self.each("power", (x,), shape, n)
 
     def masked(self, x: Term, condition: Term, shape: Sequence[int]) -> Term:
-        """Makes x where a condition holds, and 0 elsewhere."""
+        """Make x where a condition holds, and 0 elsewhere."""
         return self.each("masked", (x, condition), shape)
 
     def negated(self, condition: Term) -> Term:
@@ -242,7 +242,7 @@ class TermBuilder:
 
 
 def _relabelled(*letters: str) -> tuple[str, ...]:
-    """Names the letters of a product in the order in which they come."""
+    """Name the letters of a product in the order in which they come."""
     names: dict[str, str] = {}
     return tuple(
         "".join(names.setdefault(c, "abcdefghijklmnopqrstuvwxyz"[len(names)]) for c in part) for part in letters
@@ -250,7 +250,7 @@ def _relabelled(*letters: str) -> tuple[str, ...]:
 
 
 def _number(value: Any) -> Any:
-    """Returns a number as a term holds it: a fraction where it is a short one."""
+    """Return a number as a term holds it: a fraction where it is a short one."""
     dtype = value.dtype
     if dtype.kind == "b":
         return bool(value)
@@ -272,7 +272,7 @@ def _without(shape: Shape, axes: Shape) -> Shape:
 
 
 def _unit_axes(old: Shape, new: Shape) -> Shape | None:
-    """Returns where axes of length 1 were put in, if that is all that was done to a shape."""
+    """Return where axes of length 1 were put in, if that is all that was done to a shape."""
     axes, left = [], list(old)
     for i, n in enumerate(new):
         if left and left[0] == n and len(new) - i >= len(left):

@@ -6,7 +6,7 @@ from .term import Builder, Shape, Term, is_number
 
 
 def softmax_axes(top: Term, bottom: Term) -> Shape | None:
-    """Returns the axes of a softmax: exp(x − max x) over the sum of the same."""
+    """Return the axes of a softmax: exp(x − max x) over the sum of the same."""
     if top.op != "function" or top.detail != "exp" or bottom.op != "reduce" or bottom.args[0] is not top:
         return None
     kind, axes, keeps = bottom.detail
@@ -19,7 +19,7 @@ def softmax_axes(top: Term, bottom: Term) -> Shape | None:
 
 
 def softmax_back(terms: Builder, factors: list[Term]) -> Term | None:
-    """Writes e ⊙ (δ/s − Σ(δ ⊙ s⁻² ⊙ e)), with S = e/s a softmax, as S ⊙ (δ − Σ(δ ⊙ S)): s is the same along Σ."""
+    """Write e ⊙ (δ/s − Σ(δ ⊙ s⁻² ⊙ e)), with S = e/s a softmax, as S ⊙ (δ − Σ(δ ⊙ S)): s is the same along Σ."""
     if len(factors) != 2:
         return None
     for e, rest in (factors, factors[::-1]):
@@ -41,7 +41,7 @@ def softmax_back(terms: Builder, factors: list[Term]) -> Term | None:
 
 
 def softmax_in(terms: Builder, factors: list[Term]) -> list[Term]:
-    """Writes (a / s) ⊙ e, with S = e/s a softmax, as a ⊙ S."""
+    """Write (a / s) ⊙ e, with S = e/s a softmax, as a ⊙ S."""
     if len(set(factors)) < len(factors):
         return factors
     for one in factors:
@@ -54,7 +54,7 @@ def softmax_in(terms: Builder, factors: list[Term]) -> list[Term]:
 
 
 def conjugates(terms: Builder, factors: list[Term]) -> list[Term]:
-    """Writes (1 − a) ⊙ (1 + a) as 1 − a²."""
+    """Write (1 − a) ⊙ (1 + a) as 1 − a²."""
     if len(set(factors)) < len(factors):
         return factors
     for one in factors:

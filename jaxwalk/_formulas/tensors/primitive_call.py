@@ -39,14 +39,14 @@ class PrimitiveCall:
         return isinstance(other, PrimitiveCall) and self.eqn is other.eqn and self.index == other.index
 
     def __call__(self, *arrays: Any) -> Any:
-        """Computes the result, by JAX."""
+        """Compute the result, by JAX."""
         types = map(type_of, self.eqn.invars)
         args = [jnp.broadcast_to(jnp.asarray(a, t.dtype), t.shape) for a, t in zip(arrays, types, strict=True)]
         return np.asarray(jaxprs.apply(self.eqn, args)[self.index])
 
 
 def parameters(eqn: JaxprEqn) -> Iterator[str]:
-    """Yields name=value, but for those that say nothing: None, False and no entries."""
+    """Yield name=value, but for those that say nothing: None, False and no entries."""
     bodies = [id(body.jaxpr) for body in jaxprs.jaxprs_of(eqn)]
     for name, value in eqn.params.items():
         if not _is_nothing(value):

@@ -27,7 +27,7 @@ FOLDED = 1_000_000  # entries of a constant that is computed here
 
 
 def read_terms(terms: TermBuilder, closed: Closed, args: Sequence[Term]) -> list[Term]:
-    """Returns the results of a jaxpr as terms of its inputs."""
+    """Return the results of a jaxpr as terms of its inputs."""
     return _Reader(terms).jaxpr(closed, args)
 
 
@@ -65,7 +65,7 @@ class _Reader:
         ]
 
     def operation(self, eqn: JaxprEqn, args: list[Term]) -> list[Term] | None:
-        """Returns the results of an equation by its rule, or as constants if its operands are; else None."""
+        """Return the results of an equation by its rule, or as constants if its operands are; else None."""
         if any(a.op == "constant" for a in args) and (constants := self.constants(eqn, args)) is not None:
             return constants
         rule, types = _RULES.get(self.name_of(eqn) or ""), map(type_of, (*eqn.invars, *eqn.outvars))
@@ -76,7 +76,7 @@ class _Reader:
         return self.constants(eqn, args)
 
     def constants(self, eqn: JaxprEqn, args: Sequence[Term]) -> list[Term] | None:
-        """Computes the results of an equation that depends on no variable."""
+        """Compute the results of an equation that depends on no variable."""
         values = [self.value(a) for a in args]
         if any(v is None for v in values) or eqn.effects:
             return None
@@ -87,7 +87,7 @@ class _Reader:
             return [self.terms.constant(result) for result in jaxprs.apply(eqn, typed)]
 
     def value(self, x: Term) -> Any:
-        """Returns the numbers of a term without variables, if they are at hand."""
+        """Return the numbers of a term without variables, if they are at hand."""
         if x.op == "number":
             return float(x.detail) if isinstance(x.detail, Fraction) else x.detail
         if x.op == "constant":

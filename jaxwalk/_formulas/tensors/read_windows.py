@@ -41,7 +41,7 @@ def convolution(t: TermBuilder, eqn: JaxprEqn, args: Sequence[Term], shape: Shap
 
 
 def _letters(numbers: ConvDimensionNumbers, spatial: str) -> tuple[str, str, str]:
-    """Names axes: n and c those of the first operand that no window slides along, o that of the second alone.
+    """Name axes: n and c those of the first operand that no window slides along, o that of the second alone.
 
     Of a kernel whose channels stand the other way round than in the layouts hwio and oihw, c and o change places: so
     the way back has the letters of the way forward.
@@ -69,7 +69,7 @@ def _before_transposed(x: Term, letters: str) -> tuple[Term, str]:
 
 
 def _before_regrouped(t: TermBuilder, x: Term, letters: str, cut: str, groups: int) -> Term | None:
-    """Returns a kernel as it is on the way forward: on the way back, its groups move from the one channel to the other.
+    """Return a kernel as it is on the way forward: on the way back, its groups move from the one channel to the other.
 
     Which steps move them depends on how many channels there are; where they move the entries does not.
     """
@@ -141,7 +141,7 @@ def _pooled(t: TermBuilder, kind: str, x: Term, shape: Shape, slide: Slide) -> T
 
 
 def _hands_out(x: Term, slide: Slide) -> bool:
-    """Tells whether the sum of windows, over entries with zeros between, is written the other way.
+    """Tell whether the sum of windows, over entries with zeros between, is written the other way.
 
     The windows lie one step apart; the other way, each entry goes to all places of a window.
     """
@@ -152,7 +152,7 @@ def _hands_out(x: Term, slide: Slide) -> bool:
 def _of_windows(
     t: TermBuilder, kind: str, args: Sequence[Term], shape: Shape, slide: Slide, counts: Shape, back: bool = False
 ) -> Term:
-    """Makes pooling, or what flows back, of `counts` windows along each axis; of a single one, the stride is none."""
+    """Make pooling, or what flows back, of `counts` windows along each axis; of a single one, the stride is none."""
     stride = tuple(size if n == 1 else s for s, size, n in zip(slide.stride, slide.size, counts))
     slide = slide._replace(stride=stride)
     axes = _axes(slide)
@@ -160,7 +160,7 @@ def _of_windows(
 
 
 def _handed_out(t: TermBuilder, kind: str, args: Sequence[Term], shape: Shape, slide: Slide) -> Term:
-    """Makes what flows back through pooling from the first of `args`."""
+    """Make what flows back through pooling from the first of `args`."""
     make = lambda args, shape, slide: _of_windows(t, kind, args, shape, slide, args[0].shape, back=True)
     return _moved_out(t, args, shape, slide, make)
 
@@ -175,7 +175,7 @@ def pooling_back(t: TermBuilder, eqn: JaxprEqn, args: Sequence[Term], shape: Sha
 
 
 def mean_of_windows(t: TermBuilder, top: Term, bottom: Term) -> Term | None:
-    """Writes the sum of a window by how many it sums as their mean, the padding counted; axes may have moved since."""
+    """Write the sum of a window by how many it sums as their mean, the padding counted; axes may have moved since."""
     if top.op in ("transpose", "expand", "reshape"):
         mean = mean_of_windows(t, top.args[0], bottom)
         if mean is None:
@@ -209,7 +209,7 @@ def _moved_out(
     slide: Slide,
     make: Callable[[Sequence[Term], Shape, Slide], Term],
 ) -> Term:
-    """Makes what is done window by window before axes are transposed or put in, not after: there, two may cancel."""
+    """Make what is done window by window before axes are transposed or put in, not after: there, two may cancel."""
     x = args[-1]
     if x.op == "transpose":
         back = tuple(int(i) for i in np.argsort(x.detail))
@@ -228,7 +228,7 @@ def _is_padding(x: Term, value: float) -> bool:
 
 
 def _axes(slide: Slide) -> Shape:
-    """Returns the axes along which a window does anything at all."""
+    """Return the axes along which a window does anything at all."""
     return tuple(i for i, parts in enumerate(zip(*slide, strict=True)) if parts != _USUAL)
 
 
@@ -245,7 +245,7 @@ _USUAL = (1, 1, (0, 0), 1, 1)  # of a window that does nothing along an axis
 
 
 def _ints(values: Any) -> Any:
-    """Returns numbers of JAX's, which may be NumPy's, as Python's."""
+    """Return numbers of JAX's, which may be NumPy's, as Python's."""
     return tuple(_ints(v) if isinstance(v, Sequence) else int(v) for v in values)
 
 

@@ -33,7 +33,7 @@ class Builder(Protocol):
 
 
 def unspread(term: Term) -> Term:
-    """Returns a term as it was before it was broadcast."""
+    """Return a term as it was before it was broadcast."""
     return term.args[0] if term.op == "spread" else term
 
 

@@ -23,11 +23,11 @@ class Slide(NamedTuple):
     input_dilation: Shape
 
     def each(self, change: Callable[[Any], Any]) -> Slide:
-        """Does the same to what is said of each axis, in all parts."""
+        """Do the same to what is said of each axis, in all parts."""
         return Slide(*map(change, self))
 
     def unusual(self, stride: Shape = ()) -> dict[str, tuple]:
-        """Returns what is not as one would expect it, `stride`, or 1, being what one would expect."""
+        """Return what is not as one would expect it, `stride`, or 1, being what one would expect."""
         ones = (1,) * len(self.size)
         usual = Slide(self.size, stride or ones, ((0, 0),) * len(ones), ones, ones)
         return {name: value for name, value in self._asdict().items() if value != getattr(usual, name)}
@@ -121,7 +121,7 @@ class Flip(NamedTuple):
 
 
 def _by_axis(values: tuple) -> str:
-    """Writes 2 along every axis as 2, else 2×1; padding that is not the same on either side as (0,1)."""
+    """Write 2 along every axis as 2, else 2×1; padding that is not the same on either side as (0,1)."""
     sides = [v[0] if isinstance(v, tuple) and v[0] == v[1] else v for v in values]
     single = len(set(sides)) == 1 and not isinstance(sides[0], tuple)
     return "×".join(map(_side, sides[:1] if single else sides))

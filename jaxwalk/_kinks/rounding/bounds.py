@@ -38,27 +38,27 @@ class Rounded(NamedTuple):
 
 
 def unit(dtype: Any) -> float:
-    """Returns the unit roundoff, the largest relative error of one rounding; a bit more, as bounds are rounded too."""
+    """Return the unit roundoff, the largest relative error of one rounding; a bit more, as bounds are rounded too."""
     return 1.02 * float(jnp.finfo(dtype).eps) / 2
 
 
 def wide(dtype: Any) -> Any:
-    """Returns the real dtype in which the error of values of `dtype` is held."""
+    """Return the real dtype in which the error of values of `dtype` is held."""
     return jnp.dtype(jnp.finfo(widened(dtype)).dtype)
 
 
 def size(value: Any) -> jax.Array:
-    """Returns |value|, in the dtype of its error."""
+    """Return |value|, in the dtype of its error."""
     return jnp.abs(value).astype(wide(jnp.result_type(value)))
 
 
 def rounded_input(value: Any) -> Rounded:
-    """Returns an input that stands for a real number: off by half an ulp, unless it is an integer."""
+    """Return an input that stands for a real number: off by half an ulp, unless it is an integer."""
     return Rounded(value, Relative(unit(value.dtype), True) if is_float(value) else None)
 
 
 def constant(value: Any) -> Rounded:
-    """Returns a constant: exact if it is a number of few digits, as 0.5 is; 0.1 is not."""
+    """Return a constant: exact if it is a number of few digits, as 0.5 is; 0.1 is not."""
     value = value if hasattr(value, "dtype") else np.asarray(value, jnp.result_type(value))
     if not is_float(value) or np.ndim(value) > 0 or isinstance(value, Tracer):
         return rounded_input(value)
@@ -68,7 +68,7 @@ def constant(value: Any) -> Rounded:
 
 
 def bound(x: Rounded) -> jax.Array:
-    """Returns the bound as an array of the value's shape."""
+    """Return the bound as an array of the value's shape."""
     if x.error is None:
         return jnp.zeros(jnp.shape(x.value), wide(jnp.result_type(x.value)))
     if not isinstance(x.error, Relative):
@@ -99,13 +99,13 @@ class Application(NamedTuple):
         return unit(self.zs[0].dtype)
 
     def share(self) -> float | None:
-        """Returns the largest share, if all errors are shares of their values; None else."""
+        """Return the largest share, if all errors are shares of their values; None else."""
         shares = shares_of(*self.xs)
         return None if shares is None else max(shares, default=0.0)
 
 
 def shares_of(*xs: Rounded) -> list[float] | None:
-    """Returns the error of each as a share of its value; None if one is known entry by entry."""
+    """Return the error of each as a share of its value; None if one is known entry by entry."""
     if not all(x.error is None or isinstance(x.error, Relative) for x in xs):
         return None
     return [0.0 if x.error is None else x.error.share for x in xs]

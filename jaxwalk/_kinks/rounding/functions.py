@@ -48,7 +48,7 @@ def div(op: Application) -> Error:
 
 
 def largest(op: Application) -> Error:
-    """Bounds a max, min or clamp, which moves by no more than the operand that moves most."""
+    """Bound a max, min or clamp, which moves by no more than the operand that moves most."""
     if op.share() == 0:
         return None
     return functools.reduce(jnp.maximum, [bound(x) for x in op.xs])
@@ -72,7 +72,7 @@ def integer_pow(op: Application) -> Error:
 
 
 def smooth(moved: Callable[[Any, Any, Any], Any]) -> Callable[[Application], Error]:
-    """Makes the rule of a function of one number: `moved(x, |z|, e)` bounds how far z moves if x moves by e."""
+    """Make the rule of a function of one number: `moved(x, |z|, e)` bounds how far z moves if x moves by e."""
 
     def rule(op: Application) -> Error:
         (x,) = op.xs
@@ -117,7 +117,7 @@ SMOOTH = {
 
 
 def first_order(op: Application) -> Error:
-    """Bounds a function of one entry, to first order: Σ |∂z/∂x| e."""
+    """Bound a function of one entry, to first order: Σ |∂z/∂x| e."""
     total = 2 * TRANSCENDENTAL * op.u * op.z
     for i, x in enumerate(op.xs):
         if x.error is not None and is_float(x.value):

@@ -40,14 +40,14 @@ def shortened(op: Application) -> Error:
 
 
 def of_largest(op: Application) -> Error:
-    """Bounds a maximum or minimum over some entries by the largest error among them."""
+    """Bound a maximum or minimum over some entries by the largest error among them."""
     if op.share() == 0:
         return None
     return jnp.max(bound(op.xs[0]), axis=tuple(op.eqn.params["axes"]))
 
 
 def largest_along(axis: str) -> Callable[[Application], Error]:
-    """Makes the rule of what puts values in order along an axis: the largest error along it."""
+    """Make the rule of what puts values in order along an axis: the largest error along it."""
 
     def rule(op: Application) -> Error:
         xs = list(op.xs) * len(op.zs) if len(op.xs) == 1 else op.xs

@@ -24,7 +24,7 @@ from .sums import convolved, multiplied, summed
 
 
 def propagate(name: str | None, op: Application) -> tuple[list[Error], bool]:
-    """Bounds the errors of an operation's results, and says whether they are only estimates.
+    """Bound the errors of an operation's results, and say whether they are only estimates.
 
     `name` is that of its primitive in `_jax/primitives.py`.
     """
@@ -38,7 +38,7 @@ def propagate(name: str | None, op: Application) -> tuple[list[Error], bool]:
 
 
 def _estimate(op: Application, floats: Sequence[int]) -> list[Error]:
-    """Estimates errors to first order along those of the operands as they are, and by a share of the largest entry."""
+    """Estimate errors to first order along those of the operands as they are, and by a share of the largest entry."""
     values = tuple(op.xs[i].value for i in floats)
     moves = tuple(bound(op.xs[i]).astype(op.xs[i].value.dtype) for i in floats)
     try:
@@ -62,7 +62,7 @@ _FIRST_ORDER = (
 
 
 def _rules() -> dict[str, Callable[[Application], Any]]:
-    """Returns, by the name of a primitive, what bounds the errors of its results."""
+    """Return, by the name of a primitive, what bounds the errors of its results."""
     reduced = lambda op: jnp.size(op.xs[0].value) // max(jnp.size(op.zs[0]), 1)
     along = lambda op: jnp.shape(op.xs[0].value)[op.eqn.params["axis"]]
     window = lambda op: math.prod(op.eqn.params["window_dimensions"])

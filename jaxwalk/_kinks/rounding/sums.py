@@ -20,7 +20,7 @@ def _gamma(n: int, u: float) -> float:
 
 
 def summed(count: Callable[[Application], int]) -> Callable[[Application], Error]:
-    """Makes the rule of a sum of `count` terms: the sum of the errors, and γ of the magnitudes, in any order."""
+    """Make the rule of a sum of `count` terms: the sum of the errors, and γ of the magnitudes, in any order."""
 
     def rule(op: Application) -> Error:
         gamma = _gamma(max(count(op) - 1, 0), op.u)
@@ -49,7 +49,7 @@ def convolved(op: Application) -> Error:
 
 
 def _bilinear(op: Application, n: int, product: Callable) -> Error:
-    """Bounds A B by |A| (e_B + (γ_n + share_A) |B|), and e_A (|B| + e_B) where the error of A is not a share of A."""
+    """Bound A B by |A| (e_B + (γ_n + share_A) |B|), and e_A (|B| + e_B) where the error of A is not a share of A."""
     a, b = op.xs
     kind = wide(op.zs[0].dtype)
     size_a, size_b = size(a.value).astype(kind), size(b.value).astype(kind)
@@ -71,7 +71,7 @@ def _bilinear(op: Application, n: int, product: Callable) -> Error:
 
 
 def _product_unit(precision: Any, dtype: Any) -> float:
-    """Returns the unit roundoff of operands as they are multiplied: on accelerators float32 has fewer digits there."""
+    """Return the unit roundoff of operands as they are multiplied: on accelerators float32 has fewer digits there."""
     plain = precision is None or all(p in (None, lax.Precision.DEFAULT) for p in jax.tree.leaves(precision))
     if jnp.dtype(dtype) != jnp.float32 or not plain or jax.default_backend() == "cpu":
         return 0.0
