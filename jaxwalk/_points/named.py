@@ -10,8 +10,7 @@ import jax
 from jax.tree import leaves
 
 from .._errors import PointError, counted, near
-from .._show.table import Table, brief, summary
-from .._show.tabular import tabular
+from .._show.table import Table, brief, summary, tabular
 
 KEYS = 3  # of a mapping, that are shown
 

@@ -12,8 +12,7 @@ import jax.numpy as jnp
 from .._errors import counted, listed, near
 from .._jax.origin import file_and_line
 from .._show.outline import Row, tree
-from .._show.table import Table, size
-from .._show.tabular import tabular
+from .._show.table import Table, size, tabular
 from .._source.statements import text_of
 from .named import MissingName
 

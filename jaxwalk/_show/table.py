@@ -6,12 +6,14 @@ import html as _html
 import itertools
 import shutil
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+
+T = TypeVar("T")
 
 UNBOUNDED = 500  # columns
 INDENT = "  "
@@ -158,3 +160,11 @@ def is_readable(values: Any) -> bool:
 def summary(tree: Any) -> str:
     """Return the numbers of a pytree's arrays, those of large ones folded; nothing of what cannot be read now."""
     return ", ".join(numbers(leaf) for leaf in jax.tree.leaves(tree) if is_readable(leaf))
+
+
+def tabular(cls: type[T]) -> type[T]:
+    """Give a class with a method `_table` what shows it: as text in a terminal, as HTML in a notebook."""
+    shown: Any = cls
+    shown.__repr__ = lambda self: text(self._table())
+    shown._repr_html_ = lambda self: html(self._table())
+    return cls

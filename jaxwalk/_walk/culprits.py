@@ -15,8 +15,7 @@ from .._errors import ArgumentError, counted
 from .._jax.types import widened
 from .._points.named import Named
 from .._points.point import Point, Points
-from .._show.table import Table, number
-from .._show.tabular import tabular
+from .._show.table import Table, number, tabular
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,8 +18,7 @@ from .._jax.types import widened
 from .._kinks.kink import Kinks
 from .._points.named import Named
 from .._points.point import Point, Points
-from .._show.table import Table, is_readable, number, summary
-from .._show.tabular import tabular
+from .._show.table import Table, is_readable, number, summary, tabular
 from .culprits import Culprits, Nonfinite, anywhere, first_nonfinite, largest, mean_of, sizes_of
 
 SIZES = ("|output| mean", "|output| max", "|δ| mean", "|δ| max")
