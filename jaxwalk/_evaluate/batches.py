@@ -78,7 +78,7 @@ class Batches:
         for number, value in enumerate(came):
             yield self._batch(value, number)
 
-    def nothing(self, counts: int = 0) -> Batch:
+    def empty(self, counts: int = 0) -> Batch:
         """A batch without a datum, whose rows count as `counts`."""
         keys = [jnp.issubdtype(row.dtype, jax.dtypes.extended) for row in self.form.rows]  # of random numbers
         rows = [(jnp if k else np).zeros((self.size, *r.shape), r.dtype) for r, k in zip(self.form.rows, keys)]
@@ -106,7 +106,7 @@ class Batches:
         return leaves
 
 
-def opened(batches: Iterable[Any]) -> Batches:
+def open_batches(batches: Iterable[Any]) -> Batches:
     """Takes the first batch, and sees what it is like.
 
     Raises:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ..._optional import pandas
 from ..._points.named import Named
-from ..._points.point import Points
 from ..._show.table import Table, fitted, html, number, text
 
 NORMS = 6  # points whose norms have columns of their own
@@ -58,7 +56,7 @@ class Data(tuple[Datum, ...]):
             rows = [(*_first(d), *(number(d.norms[name]) for name in names)) for d in self]
         else:
             columns = ["largest ‖δ‖"]
-            rows = [(*_first(d), _most(d)) for d in self]
+            rows = [(*_first(d), largest_norms(d)) for d in self]
         right = ("datum", "loss", *(columns if len(names) <= NORMS else ()))
         return Table(_culprits(len(self)), ("datum", "loss", *columns), rows, right)
 
@@ -69,20 +67,12 @@ class Data(tuple[Datum, ...]):
         return html(self._table())
 
 
-def by_point(values: Mapping[str, Any], points: Points, why: str | None = None) -> Named:
-    """`values` in forward order, under all the names of each point; of points that have none, why."""
-    same = {name: first for name, first in points.same().items() if first in values}
-    found = {name: values[same.get(name, name)] for name in points if same.get(name, name) in values}
-    absent = {p.name: why or p.why_no_delta() for p in points.values() if p.name not in found}
-    return Named(found, absent | ({"*": why} if why else {}), same)
-
-
 def _first(datum: Datum) -> tuple[str, str]:
     return str(datum.index), number(datum.loss)
 
 
-def _most(datum: Datum) -> str:
-    """The three points of largest norm."""
+def largest_norms(datum: Datum) -> str:
+    """Returns the three points of largest norm, and the norms."""
     norms = {name: float(datum.norms[name]) for name in datum.norms.once()}
     largest = sorted(norms, key=lambda name: -np.nan_to_num(norms[name], nan=np.inf))[:3]
     return ", ".join(f"{name} {number(norms[name])}" for name in largest)

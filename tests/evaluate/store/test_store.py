@@ -188,7 +188,7 @@ def test_one_writer_at_a_time(tmp_path):
 
 def test_a_newer_format_is_refused(tmp_path):
     manifest = json.loads((filled(tmp_path) / "manifest.json").read_text())
-    (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "jaxwalk evaluation": 2}))
+    (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "jaxwalk store": 2}))
     refused(tmp_path, "format 2, newer than this jaxwalk, which reads format 1; install a newer jaxwalk")
 
 
