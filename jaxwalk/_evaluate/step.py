@@ -195,7 +195,7 @@ def _keep_of(task: Task) -> Callable[[jax.Array, jax.Array, jax.Array], dict[str
         kept: dict[str, Any] = {"norm": _norm(delta)}
         is_small = _numbers(jax.eval_shape(statistic.of, output, delta)) <= SMALL
         if True in conditional or is_small:
-            # In a branch not taken nothing runs, and what is kept is zeros: not seen.
+            # In a branch that is not taken this does not run; what is kept is zeros, which say that no datum was seen.
             kept["apart"] = apart(output, delta, counts)
         if False in conditional and not is_small:
             kept["merged"] = merged(output, delta, counts)

@@ -22,7 +22,7 @@ FORMAT = 1
 
 WHOLE = ("count", "loss", "nonfinite")
 PLAIN = ("name", "number", "kind", "conditional", "unused", "stuck", "opaque", "file", "line", "alike")
-"""The fields of a point that JSON holds as they are."""
+"""Fields of a point that JSON holds as they are."""
 
 
 def save(fields: dict[str, Any], path: str | os.PathLike[str]) -> None:

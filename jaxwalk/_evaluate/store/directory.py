@@ -16,12 +16,12 @@ FORMAT = 1
 """The version of the layout; it grows with every change that an older jaxwalk would misread."""
 
 KEY, OLD_KEY = "jaxwalk store", "jaxwalk evaluation"
-"""What the manifest says its FORMAT under; the old key is that of a saved `Evaluation`, too."""
+"""The keys of FORMAT in the manifest; the old one is that of a saved `Evaluation` too."""
 
 PLACES = ("rows", "state")
 
 BECAUSE = {"derivatives": ("function", "points"), "statistics": ("function", "points"), "first batch": ("batch size",)}
-"""What else has changed where one of these has: then that alone is said."""
+"""What an error does not name as changed where one of these others has changed too."""
 
 BEFORE_THE_MANIFEST = {".lock", ".probe", ".manifest.json.tmp", *PLACES}
 """What a process that ended before it wrote the manifest may leave."""

@@ -113,7 +113,7 @@ def _sync_directory(directory: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # file systems that know no such thing
+        if error.errno != errno.EINVAL:  # of file systems that do not sync directories
             raise
     finally:
         os.close(descriptor)

@@ -120,7 +120,7 @@ class Store:
             disk.write(self._state_file(part), state)
             disk.write(self._rows_file(part), table)
         except OSError as error:
-            if not self._rows_file(part).exists():  # it does where only the directory could not be synced
+            if not self._rows_file(part).exists():  # it exists where only syncing the directory failed
                 disk.remove(self._state_file(part))
             self._unwritten(f"Part {part}", error)
         self.parts += 1
@@ -171,7 +171,7 @@ class Store:
                 if part not in numbers:
                     raise StoreError(f"`{path}` is missing, and part {max(rows)} is there; {FIX}.")
             self._check_part(part)
-        for part in states - rows:  # what a process left that ended between the two
+        for part in states - rows:  # left by a process that ended between the two writes
             disk.remove(self._state_file(part))
 
     def _check_part(self, part: int) -> None:

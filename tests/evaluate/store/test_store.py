@@ -192,6 +192,16 @@ def test_a_newer_format_is_refused(tmp_path):
     refused(tmp_path, "format 2, newer than this jaxwalk, which reads format 1; install a newer jaxwalk")
 
 
+def test_a_manifest_with_the_key_of_a_saved_evaluation_is_read(tmp_path):
+    """As earlier versions wrote it."""
+    manifest = json.loads((filled(tmp_path) / "manifest.json").read_text())
+    renamed = {"jaxwalk evaluation" if key == "jaxwalk store" else key: value for key, value in manifest.items()}
+    (tmp_path / "manifest.json").write_text(json.dumps(renamed))
+    check(tmp_path, 4)
+    (tmp_path / "manifest.json").write_text(json.dumps({**renamed, "jaxwalk evaluation": 2}))
+    refused(tmp_path, "format 2, newer than this jaxwalk")
+
+
 DAMAGE = {
     "a gap": (
         lambda d: [os.unlink(d / "rows/part-00002.parquet")],
