@@ -27,6 +27,17 @@ def deep(weights, x, y):
     return jnp.sum(h**2) + jnp.sum(fixed)
 
 
+def test_the_function_is_traced_once(tmp_path):
+    traced = []
+
+    def fun(params, x, y):
+        traced.append(x)
+        return jnp.sum(jw.tag(params["in"].T @ x, "a")) * y
+
+    evaluate(fun=fun, out=tmp_path / "out")
+    assert len(traced) == 1
+
+
 def test_inside_the_backward_pass_and_after_it(monkeypatch):
     after = evaluate(fun=deep, params=WEIGHTS, keep=KEEP)
     monkeypatch.setattr("jaxwalk._evaluate.step.SMALL", 0)

@@ -131,9 +131,8 @@ class Evaluation:
             yield (str(point.number), name, str(point.shape[len(step) :]), *cells, "" if place else point.note())
 
     def _title(self) -> str:
-        through = (
-            f"{counted(self.count, 'datum').replace('datums', 'data')} through {counted(len(self.points), 'point')}"
-        )
+        data = "1 datum" if self.count == 1 else f"{self.count} data"
+        through = f"{data} through {counted(len(self.points), 'point')}"
         bad = f"; {self.nonfinite} with a NaN or Inf, left out of it" if self.nonfinite else ""
         return f"{through}, mean loss {number(self.loss)}{bad}"
 
