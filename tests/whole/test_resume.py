@@ -18,6 +18,7 @@ import jaxwalk as jw
 from jaxwalk._cli.data.dataset import Dataset
 from jaxwalk._cli.survey import DataBatches
 from jaxwalk._evaluate.store import disk
+from jaxwalk._evaluate.store.store import Store
 
 pytestmark = pytest.mark.once
 
@@ -406,7 +407,7 @@ def test_a_full_disk(tmp_path, monkeypatch, whole, part):
 
 
 def test_a_disk_that_is_full_at_the_end(tmp_path, monkeypatch, whole):
-    opened = jw._store.Store.open
+    opened = Store.open
 
     def then_full(*args):
         store = opened(*args)
@@ -414,7 +415,7 @@ def test_a_disk_that_is_full_at_the_end(tmp_path, monkeypatch, whole):
         return store
 
     with monkeypatch.context() as patched:
-        patched.setattr(jw._store.Store, "open", then_full)
+        patched.setattr(Store, "open", then_full)
         with pytest.raises(
             jw.StoreError, match=r"The end cannot be written to .* the 5 parts there stay whole"
         ) as caught:
