@@ -1,4 +1,4 @@
-"""What `evaluate` is given, looked at before anything is compiled."""
+"""The arguments of `evaluate`, checked before anything is compiled."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BY_NUMBER = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_
 
 
 def statistic_of(keep: Any) -> Statistic | None:
-    """The statistic that `keep` is, or that averages what it gives.
+    """Returns the statistic that `keep` is, or that averages what it returns.
 
     Raises:
         ArgumentError: it is neither.
@@ -48,7 +48,7 @@ def check_takes(fun: Callable, data: Batches) -> None:
     """Raises an ArgumentError where `fun` takes more or fewer arguments than a datum has parts."""
     try:
         parameters = list(inspect.signature(fun).parameters.values())
-    except (TypeError, ValueError):  # it does not say
+    except (TypeError, ValueError):  # it has no signature that Python knows
         return
     taken = [p for p in parameters if p.kind in BY_NUMBER][1:]
     needed = [p.name for p in taken if p.default is p.empty]

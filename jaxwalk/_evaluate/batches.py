@@ -1,4 +1,4 @@
-"""Batches of data, as they come: checked, each made as long as the first, and what was added marked."""
+"""Batches of data, as they come: checked, filled up to the length of the first, the rows that count marked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from .._errors import ArgumentError, DataError, counted, shown
 
-COUNTS, FAILED = 1, -1  # of a row
+COUNTS, FAILED = 1, -1  # of `Batch.counts`
 FORM = "give pytrees of arrays, such as (x, y), with one row per datum"
 
 
@@ -59,16 +59,16 @@ class Batches:
 
     @property
     def datum(self) -> tuple:
-        """The arguments of one datum: the parts of a tuple or a list; anything else is one."""
+        """The arguments of one datum: the parts of a tuple or a list; anything else is one argument."""
         return self.arguments(self.form.rows)
 
     def arguments(self, leaves: Sequence[Any]) -> tuple:
-        """The arguments that these leaves make up."""
+        """Returns the arguments that these leaves make up."""
         batch = jax.tree.unflatten(self.form.tree, leaves)
         return tuple(batch) if isinstance(batch, (tuple, list)) and not hasattr(batch, "_fields") else (batch,)
 
     def __iter__(self) -> Iterator[Batch]:
-        """The batches; they can be gone through once.
+        """Gives the batches, which can be gone through once.
 
         Raises:
             ArgumentError: a batch is not like the first.
@@ -78,9 +78,9 @@ class Batches:
         for number, value in enumerate(came):
             yield self._batch(value, number)
 
-    def nothing(self, counts: int = 0) -> Batch:
-        """A batch without a datum, whose rows count as `counts`."""
-        keys = [jnp.issubdtype(row.dtype, jax.dtypes.extended) for row in self.form.rows]  # of random numbers
+    def empty(self, counts: int = 0) -> Batch:
+        """Returns a batch without a datum, whose rows count as `counts`."""
+        keys = [jnp.issubdtype(row.dtype, jax.dtypes.extended) for row in self.form.rows]  # keys of random numbers
         rows = [(jnp if k else np).zeros((self.size, *r.shape), r.dtype) for r, k in zip(self.form.rows, keys)]
         return Batch(rows, np.full(self.size, counts, np.int8))
 
@@ -106,8 +106,8 @@ class Batches:
         return leaves
 
 
-def opened(batches: Iterable[Any]) -> Batches:
-    """Takes the first batch, and sees what it is like.
+def open_batches(batches: Iterable[Any]) -> Batches:
+    """Takes the first batch, and returns the batches, whose form is that of the first.
 
     Raises:
         ArgumentError: `batches` is no iterable of pytrees of arrays with a leading axis of one length.
@@ -131,7 +131,7 @@ def opened(batches: Iterable[Any]) -> Batches:
 
 
 def _iterator(batches: Any) -> Iterator[Any]:
-    # Some have items by number alone, as a Sequence of Keras.
+    # A Sequence of Keras can be iterated over by `__getitem__` alone.
     is_iterable = hasattr(batches, "__iter__") or hasattr(batches, "__getitem__")
     if not is_iterable or isinstance(batches, (str, bytes)) or getattr(batches, "shape", None) == ():
         raise ArgumentError(f"`batches` is {shown(batches)}, which cannot be iterated over; {FORM}.")
@@ -148,14 +148,14 @@ def _total(batches: Any, size: int) -> tuple[int | None, str]:
 
 
 def _array(leaf: Any, path: str, number: int) -> Any:
-    """A leaf as an array that nobody else will write to."""
+    """Returns a leaf as an array that nobody else will write to."""
     if isinstance(leaf, jax.Array):
         return _strong(leaf)
     if isinstance(leaf, np.ma.MaskedArray):
         raise ArgumentError(
             f"Batch {number} of `batches` holds a masked array at `batch{path}`, whose mask would be lost; fill it."
         )
-    # NumPy's, and what turns into NumPy's, as a PyTorch tensor does.
+    # An array of NumPy, or what turns into one, as a PyTorch tensor does.
     # A copy: the iterable may fill the same buffer again before the device has read it.
     array = np.array(leaf) if isinstance(leaf, (int, float, complex)) or hasattr(leaf, "__array__") else None
     if array is None or not _is_held(array.dtype):
@@ -165,19 +165,18 @@ def _array(leaf: Any, path: str, number: int) -> Any:
 
 
 def _is_held(dtype: np.dtype) -> bool:
-    """Whether JAX has arrays of it, or of a narrower one of its kind. It has no long doubles."""
+    """Says whether JAX has arrays of this dtype, or of a narrower one of its kind. It has no long doubles."""
     is_long = dtype.char in (np.dtype(np.longdouble).char, np.dtype(np.clongdouble).char)
     return not is_long and (dtype.kind in "biufc" or jnp.issubdtype(dtype, jnp.number))
 
 
 def _strong(array: jax.Array) -> jax.Array:
-    """Without the mark that Python's numbers leave on an array: its dtype would give way to others, and that of the
-    next batch might not."""
+    """Returns an array whose dtype is not weak: a weak one gives way to others; that of the next batch might not."""
     return jax.lax.convert_element_type(array, array.dtype) if getattr(array, "weak_type", False) else array
 
 
 def _narrowed(array: np.ndarray, path: str, number: int) -> np.ndarray:
-    """In the dtype that JAX will hold it in, if that can hold it."""
+    """Returns an array in the dtype that JAX will hold it in, if that can hold it."""
     dtype = jax.dtypes.canonicalize_dtype(array.dtype)
     if dtype == array.dtype:
         return array
@@ -188,7 +187,7 @@ def _narrowed(array: np.ndarray, path: str, number: int) -> np.ndarray:
     ):
         raise _too_large("integers", path, number, dtype)
     try:
-        with np.errstate(over="raise"):  # not by what is infinite already
+        with np.errstate(over="raise"):  # raised by numbers that become infinite, not by those that are
             return array.astype(dtype)
     except FloatingPointError:
         raise _too_large("numbers", path, number, dtype) from None
@@ -222,7 +221,7 @@ def _check_like(leaf: Any, row: jax.ShapeDtypeStruct, path: str, number: int) ->
 
 
 def _padded(leaf: Any, size: int) -> Any:
-    """With as many rows as are wanted: its first row again (real data, so that nothing odd is computed), or zeros."""
+    """Fills a leaf up to `size` rows: by its first row (real data, so that nothing odd is computed), or by zeros."""
     missing = size - len(leaf)
     if not missing:
         return leaf

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 
 from .._errors import ArgumentError, DataError, PointError, StoreError, argument, shown
-from .._jax.jaxprs import trace
+from .._jax.jaxprs import Closed, trace
 from .._jax.leaves import opened_leaves
 from .._jax.stage import Staged
 from .._points.at import At, choose
@@ -19,20 +19,21 @@ from .._points.find import check_by, find
 from .._points.point import Points
 from .._show.progress import progress as shown_progress
 from .._source.files import Source
-from .._walk.walk import loss_only, walk
+from .._walk.walk import loss_only, walk_staged
 from ..stats import Statistic, summary
 from .arguments import check_takes, check_untraced, statistic_of
-from .batches import Batches, opened
-from .group import Carry
+from .batches import Batches, open_batches
+from .fingerprint import SAME, Fingerprint
+from .group import Totals
 from .identity import identity
-from .loop import check_finished, groups, one_late
-from .placement import Placement, placement
-from .processes import Begun, everyones, is_first, shared
-from .replay import SAME, Fed
+from .loop import Loop, check_finished, one_late
+from .placement import placement
+from .processes import Resumed, broadcast, gather, is_first
 from .result.evaluation import Evaluation
-from .step import Step, step_of
+from .step import CompiledStep, Task, step_of
 from .store.store import Store
-from .total import Writer, added, columns, evaluation_of, on_host_from, unpacked
+from .store.writer import PartWriter
+from .totals import columns, evaluation_of, from_arrays, merge_totals, to_arrays, totals_on_host
 
 COUNTED = 2**31 - 1  # entries, at most, that are counted on the device
 GROUP = 8192  # data, about, whose statistics are merged on the device before they go to the host and on disk
@@ -120,68 +121,63 @@ def evaluate(
         raise ArgumentError(f"`top` is {shown(top)}; it must be an integer of at least 1.")
     if resume and out is None:
         raise ArgumentError("`resume=True` goes on with what is in `out`, but no `out` is given; name the directory.")
-    data = opened(batches)
+    data = open_batches(batches)
     check_untraced(data.first)
     check_takes(fun, data)
     placed = placement(mesh, data.size, params, data.first)
-    with placed.context():
-        job = _job(fun, params, data, at, by, source, statistic, top, placed, out is not None)
-        with contextlib.ExitStack() as stack:
-            return _run(job, data, *_begun(stack, job, data, out, resume), progress)
+    with placed.context(), contextlib.ExitStack() as stack:
+        given, closed = opened_leaves(params)
+        arrays = placed.params(given)
+        staged, points = find(fun, (closed(arrays), *data.datum), {}, by, source, None, _loss_of_datum)
+        chosen = _with_delta(choose(points, at, by))
+        rows = data.size * placed.processes
+        task = Task(staged, arrays, data.form.rows, chosen, statistic, top, rows, placed)
+        run = _Run(task, step_of(task), data, given, is_stored=out is not None)
+        store, resumed = (None, Resumed()) if out is None else _opened(stack, run, out, resume)
+        return _evaluation(run, store, resumed, progress)
 
 
-class _Job(NamedTuple):
-    """What is done with every batch.
+class _Run(NamedTuple):
+    """One call of `evaluate`.
 
     Attributes:
+        params: the arrays among the parameters, where they lay before.
         is_stored: whether what is found is written to disk.
-        identity: what must be the same for a run to go on with what another began.
     """
 
-    step: Step
+    task: Task
+    step: CompiledStep
+    data: Batches
     params: list[Any]
-    placed: Placement
-    points: Points
-    statistic: Statistic | None
     is_stored: bool
-    identity: Callable[[], dict[str, str]]
 
-    def evaluation(self, total: Carry) -> Evaluation:
-        return evaluation_of(total, self.statistic, self.points, self.step)
+    def identity(self) -> dict[str, str]:
+        """Returns what must be the same for a run to resume another."""
+        task, data = self.task, self.data
+        others = {"batch_size": data.size, "top": task.top, "processes": task.placed.processes}
+        function, derivatives = task.staged.closed, _derivatives(task)
+        return identity(function, derivatives, self.params, task.points, task.statistic, data.first, **others)
 
-
-def _job(fun, params, data: Batches, at, by, source, statistic, top, placed: Placement, is_stored: bool) -> _Job:
-    given, closed = opened_leaves(params)
-    arrays = placed.params(given)
-    params = closed(arrays)
-    staged, points = find(fun, (params, *data.datum), {}, by, source, None, _loss_of_datum)
-    chosen = _with_delta(choose(points, at, by))
-    step = step_of(
-        fun, chosen, by, source, data.arguments, statistic, top, (params, data.form.rows, data.size * placed.processes),
-        placed.groups, placed.whole,
-    )  # fmt: skip
-
-    def same() -> dict[str, str]:
-        deltas = _deltas(fun, step.names, by, source, closed)
-        walked, _ = trace(deltas, arrays, *data.datum)
-        others = {"batch_size": data.size, "top": top, "processes": placed.processes}
-        return identity(staged.closed, walked, given, chosen, statistic, data.first, **others)
-
-    return _Job(step, arrays, placed, chosen, statistic, is_stored, same)
+    def evaluation(self, totals: Totals) -> Evaluation:
+        return evaluation_of(totals, self.task.statistic, self.task.points, self.step)
 
 
 def _with_delta(points: Points) -> Points:
-    """The same, if any of them has a δ."""
+    """Returns the same, if any of them has a δ."""
     if not any(point.has_delta for point in points.values()):
         name, point = next(iter(points.items()))
         raise PointError(f"No point has a δ to evaluate, as `{name}`: {point.why_no_delta()} Choose others by `at`.")
     return points
 
 
-def _deltas(fun: Callable, names: list[str], by: str | None, source: Source, closed: Callable) -> Callable:
-    """(the arrays among params, *datum) -> δ by point."""
-    walked = walk(fun, names, by=by, source=source, keep=lambda output, delta: delta)
-    return lambda arrays, *datum: list(walked(closed(arrays), *datum).kept.values())
+def _derivatives(task: Task) -> Closed:
+    """Returns the program of δ at the points, of one datum."""
+
+    def deltas(*inputs: Any) -> list[Any]:
+        staged = task.staged._replace(args=list(inputs))
+        return list(walk_staged(staged, Points(task.felt), lambda output, delta: delta).kept.values())
+
+    return trace(deltas, *task.params, *task.datum)[0]
 
 
 def _loss_of_datum(staged: Staged) -> list[bool]:
@@ -193,28 +189,29 @@ def _loss_of_datum(staged: Staged) -> list[bool]:
         raise ArgumentError(f"{said}; {fix}.") from None
 
 
-def _begun(
-    stack: contextlib.ExitStack, job: _Job, data: Batches, out: str | os.PathLike[str] | None, resume: bool
-) -> tuple[Store | None, Begun]:
-    """The store, held open by `stack`, and what it says is done. Of several processes, the first has it."""
-    if out is None:
-        return None, Begun()
-    if job.placed.processes == 1:
-        store = stack.enter_context(Store.open(out, job.identity(), resume))
-        _check_as_many(store, data)
-        return store, _restored(job, store)
-    store, begun, refusal = None, Begun(), None
+# What is on disk -----------------------------------------------------------------------------------------
+
+
+def _opened(
+    stack: contextlib.ExitStack, run: _Run, out: str | os.PathLike[str], resume: bool
+) -> tuple[Store | None, Resumed]:
+    """Opens the store, which `stack` closes, and reads what is done. Of several processes, the first has the store."""
+    if run.task.placed.processes == 1:
+        store = stack.enter_context(Store.open(out, run.identity(), resume))
+        _check_as_many(store, run.data)
+        return store, _resumed(run, store)
+    store, resumed, refusal = None, Resumed(), None
     try:
         if is_first():
-            store = stack.enter_context(Store.open(out, job.identity(), resume))
-            begun = _restored(job, store)
+            store = stack.enter_context(Store.open(out, run.identity(), resume))
+            resumed = _resumed(run, store)
     except StoreError as error:
         refusal = error
-    return store, shared(begun, refusal, job.step.start)
+    return store, broadcast(resumed, refusal, run.step.no_totals)
 
 
 def _check_as_many(store: Store, data: Batches) -> None:
-    """Says so before all are gone through, where it is known how many there are."""
+    """Refuses other data before all are gone through, where it is known how many there are."""
     ended = store.header or {}
     before = ended.get("total")
     if before and data.total and before != data.total and ended["unit"] == data.unit:
@@ -224,69 +221,71 @@ def _check_as_many(store: Store, data: Batches) -> None:
         raise DataError(f"`{argument('batches')}` has {now} {many}, and had {then} {when}; {SAME}.")
 
 
-def _run(job: _Job, data: Batches, store: Store | None, begun: Begun, progress: bool) -> Evaluation:
-    total: Any = begun.total
-    if begun.is_finished:
-        try:
-            check_finished(data, begun.mine, job.placed.processes)
-        except Exception as error:
-            error.evaluation = job.evaluation(total)  # type: ignore[attr-defined]
-            raise
-    else:
-        with Writer(store, begun.data) as writer:
-            total = _added(job, data, begun, writer, progress)
-    return job.evaluation(total)
-
-
-def _restored(job: _Job, store: Store) -> Begun:
-    """How many batches are done already, and what is known of their data."""
-    done, total = [], None
+def _resumed(run: _Run, store: Store) -> Resumed:
+    done, totals = [], None
     for part in range(store.parts):
         header, arrays = store.read(part)
-        done.append([Fed(*fed) for fed in header["fed"]])
-        total = added(job.statistic, total, unpacked(arrays, job.step.start))
-    return Begun(done, total, store.finished)
+        done.append([Fingerprint(*fed) for fed in header["fed"]])
+        totals = merge_totals(run.task.statistic, totals, from_arrays(arrays, run.step.no_totals))
+    return Resumed(done, totals, store.finished)
 
 
-def _added(job: _Job, data: Batches, begun: Begun, writer: Writer, progress: bool) -> Carry | None:
-    total, before, size = begun.total, begun.data, _group_size(job, data)
-    with shown_progress(data.total, progress, before) as bar:
-        sent = groups(job.step, job.params, data, begun.mine, job.placed, size, bar.advance, job.is_stored)
+# Through the data ----------------------------------------------------------------------------------------
+
+
+def _evaluation(run: _Run, store: Store | None, resumed: Resumed, progress: bool) -> Evaluation:
+    totals: Any = resumed.totals
+    if resumed.is_finished:
         try:
-            for group in one_late(sent):
-                part = on_host_from(group.carry, before)
-                total = added(job.statistic, total, part)
-                fed = everyones(group.fed)
+            check_finished(run.data, resumed.mine, run.task.placed.processes)
+        except Exception as error:
+            error.evaluation = run.evaluation(totals)  # type: ignore[attr-defined]
+            raise
+    else:
+        with PartWriter(store, resumed.data) as writer:
+            totals = _added(run, resumed, writer, progress)
+    return run.evaluation(totals)
+
+
+def _added(run: _Run, resumed: Resumed, writer: PartWriter, progress: bool) -> Totals | None:
+    """Adds the data that are not done, and writes them part by part."""
+    data, totals, before = run.data, resumed.totals, resumed.data
+    with shown_progress(data.total, progress, before) as bar:
+        loop = Loop(run.step, run.task.params, run.task.placed, _group_size(run.task), run.is_stored, bar.advance)
+        try:
+            for group in one_late(loop.groups(data, resumed.mine)):
+                part = totals_on_host(group.totals, before)
+                totals = merge_totals(run.task.statistic, totals, part)
+                fingerprints = gather(group.fingerprint)
                 if writer.is_open:
-                    writer.write(columns(group.rows, job.step.names, before), fed, part)
-                before = int(total.data)
+                    writer.write(columns(group.rows, run.step.names, before), {"fed": fingerprints}, to_arrays(part))
+                before = int(totals.data)
             writer.finish({"data": before, "total": data.total, "unit": data.unit})
         except BaseException as error:
-            _tell(error, job, total, writer)
+            _tell(error, run, totals, writer)
             raise
-    return total
+    return totals
 
 
-def _group_size(job: _Job, data: Batches) -> int:
-    """How many batches make a group: on the device, entries are counted in 32 bits."""
-    rows = data.size * job.placed.processes
-    entries = max(math.prod(job.points[name].shape[len(job.points[name].axes) :]) for name in job.step.names)
-    if job.statistic is not None and rows * entries > COUNTED:
+def _group_size(task: Task) -> int:
+    """Returns how many batches make a group: on the device, entries are counted in 32 bits."""
+    entries = max(math.prod(p.shape[len(p.axes) :]) for p in task.felt)
+    if task.statistic is not None and task.rows * entries > COUNTED:
         raise ArgumentError(
-            f"`batches` have {rows} rows, and a point has {entries} entries for each, which is more together than the"
-            f" {COUNTED} that can be counted; give smaller batches, or `keep=None`."
+            f"`batches` have {task.rows} rows, and a point has {entries} entries for each, which is more together than"
+            f" the {COUNTED} that can be counted; give smaller batches, or `keep=None`."
         )
-    return max(1, min(GROUP // rows, COUNTED // (rows * max(entries, 1))))
+    return max(1, min(GROUP // task.rows, COUNTED // (task.rows * max(entries, 1))))
 
 
-def _tell(error: BaseException, job: _Job, total: Carry | None, writer: Writer) -> None:
+def _tell(error: BaseException, run: _Run, totals: Totals | None, writer: PartWriter) -> None:
     """Adds to an error what was done before it, once that is on disk."""
     try:
         writer.wait()
     except StoreError as unwritten:
         error.add_note(str(unwritten))
-    if total is not None:
-        error.evaluation = job.evaluation(total)  # type: ignore[attr-defined]
+    if totals is not None:
+        error.evaluation = run.evaluation(totals)  # type: ignore[attr-defined]
         stored = f"; {writer.data} of them are in `out`: with `resume=True` the same call goes on from there"
         more = stored if writer.is_open else ""
-        error.add_note(f"`evaluate` had done {int(total.data)} data: see `evaluation` of this error{more}.")
+        error.add_note(f"`evaluate` had done {int(totals.data)} data: see `evaluation` of this error{more}.")

@@ -19,7 +19,7 @@ from .._walk.walk import outputs
 from ..stats import Statistic
 from ..stats._batched import of_datum, over_data
 from ..stats._fold import Partial, either_on_host, finished, on_host
-from .batches import COUNTS, Batches, opened
+from .batches import COUNTS, Batches, open_batches
 from .loop import one_late
 from .placement import placement
 
@@ -27,11 +27,11 @@ from .placement import placement
 def kinks_over(
     fun: Callable, params: Any, batches: Iterable[Any], by: str | None, mesh: Any = None, progress: bool = False
 ) -> dict[str | None, int]:
-    """How many entries over the data, per point, are kinks of `fun(params, x, y)`, of one datum; None: at no point.
+    """Counts the entries over the data, per point, that are kinks of `fun(params, x, y)`; None: at no point.
 
-    Compiled once. Arguments as of `evaluate`.
+    Compiles once. Arguments as of `evaluate`.
     """
-    data = opened(batches)
+    data = open_batches(batches)
     analysis, _, _ = analyse(fun, params, *data.datum, by=by)
 
     def step(arrays: list[Any], leaves: Sequence[Any], counts: jax.Array) -> dict[Key, jax.Array]:
@@ -39,7 +39,7 @@ def kinks_over(
         return {key: jnp.where(counts == COUNTS, count, 0).sum() for key, count in found.items()}
 
     add = lambda a, b: jax.tree.map(operator.add, a, b)
-    total = _over(data, opened_leaves(params)[0], step, add, mesh, progress, "kinks")
+    total = _totals(data, opened_leaves(params)[0], step, add, mesh, progress, "kinks")
     kinks: dict[str | None, int] = {}
     for key, count in total.items():
         point = analysis.decisions[key.path].point
@@ -57,11 +57,11 @@ def outputs_over(
     mesh: Any = None,
     progress: bool = False,
 ) -> dict[str, dict[str, np.ndarray]]:
-    """What a statistic says of the outputs alone, by point; at a point in a loop with a leading axis for the steps.
+    """Computes a statistic of the outputs alone, by point; at a point in a loop with a leading axis for the steps.
 
     Arguments as of `evaluate`; `statistic` is one of the output.
     """
-    data, (given, closed) = opened(batches), opened_leaves(params)
+    data, (given, closed) = open_batches(batches), opened_leaves(params)
     loops = {point.name: len(point.axes) for point in points}
 
     def one(arrays: list[Any], leaves: Sequence[Any], counts: jax.Array) -> dict[str, Partial]:
@@ -75,7 +75,7 @@ def outputs_over(
     def add(a: dict[str, Partial], b: dict[str, Partial]) -> dict[str, Partial]:
         return {name: either_on_host(statistic.merge, a[name], b[name]) for name in a}
 
-    total = _over(data, given, step, add, mesh, progress, "outputs")
+    total = _totals(data, given, step, add, mesh, progress, "outputs")
     return {name: finished(statistic.finish, total[name]) for name in loops}
 
 
@@ -87,8 +87,10 @@ def _at_each_step(statistic: Statistic, axes: int) -> Callable[[Any, Any], Parti
     return each
 
 
-def _over(data: Batches, params: list[Any], step: Callable, add: Callable, mesh: Any, progress: bool, what: str) -> Any:
-    """What `step(params, leaves, counts)` finds in all batches, added up on the host in 64 bits."""
+def _totals(
+    data: Batches, params: list[Any], step: Callable, add: Callable, mesh: Any, progress: bool, what: str
+) -> Any:
+    """Adds up what `step(params, leaves, counts)` finds in all batches, on the host in 64 bits."""
     placed = placement(mesh, data.size)
     with placed.context(), shown_progress(data.total, progress, what=what) as bar:
         compiled, arrays = jax.jit(step, out_shardings=placed.whole), placed.params(params)

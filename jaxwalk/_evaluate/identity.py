@@ -1,4 +1,4 @@
-"""What makes two evaluations the same: so that one is not gone on with as if it were another."""
+"""The identity of an evaluation, by which one is not resumed as if it were another."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +17,11 @@ from .._jax.jaxprs import Closed
 from .._points.point import Points
 from ..stats._statistic import Statistic
 
+if TYPE_CHECKING:
+    from jax.extend.core import Jaxpr, Literal, Var
+
 PASSING = r" at \S+:\d+|0x[0-9a-fA-FX]+"
-"""What is shown of a function within a program and may differ where the program does not: its line, its address."""
+"""What `repr` shows of a function and may differ where the program does not: its line, its address."""
 
 
 def identity(
@@ -30,7 +33,7 @@ def identity(
     first: Any,
     **others: object,
 ) -> dict[str, str]:
-    """By what it is about, a string that differs where that does.
+    """Returns texts, by what each is about, that differ between evaluations that are not the same.
 
     A program is what was traced, with the arrays that it closes over; where it stands in the source does not matter,
     nor on which devices it runs, unless it says so itself, as by `jax.shard_map`. What a callback does on the host is
@@ -46,22 +49,22 @@ def identity(
         first: the first batch.
         others: more that must be the same.
     """
-    said = {
+    texts = {
         "function": program(function),
         "derivatives": program(derivatives),
         "params": _digest(contents(params)),
         "points": ", ".join(points),
-        "statistics": "none" if statistic is None else _said(statistic, points),
+        "statistics": "none" if statistic is None else _statistic_text(statistic, points),
         "first batch": _digest(contents(jax.tree.leaves(first))),
         "jax": jax.__version__,
     }
-    return said | {name.replace("_", " "): str(value) for name, value in others.items()}
+    return texts | {name.replace("_", " "): str(value) for name, value in others.items()}
 
 
-def _said(statistic: Statistic, points: Points) -> str:
-    """Its name, which another may have too, and a digest of how states come about and merge.
+def _statistic_text(statistic: Statistic, points: Points) -> str:
+    """Returns its name, which another may have too, and a digest of how its states come about and merge.
 
-    What is made of the last state is free to change.
+    `finish` may change.
     """
     values = {(p.shape[len(p.axes) :], np.dtype(p.dtype)) for p in points.values() if p.has_delta}
     ordered = sorted(values, key=str)
@@ -83,7 +86,8 @@ def _parts(statistic: Statistic, shape: tuple[int, ...], dtype: Any) -> Iterator
 
 
 def program(closed: Closed) -> str:
-    """A digest of a traced program: of every equation, and of every array that it, or a function within, closes over.
+    """Returns a digest of a traced program: of every equation, and of every array that it, or a function in it, closes
+    over.
 
     It is read by its structure and not as JAX prints it: arrays that a jit within closes over are not in the print.
     """
@@ -92,23 +96,23 @@ def program(closed: Closed) -> str:
 
 def _program(closed: Closed, known: dict[Any, tuple[Closed, str]]) -> str:
     key = (id(closed.jaxpr), *map(id, closed.consts))
-    if key not in known:  # with what the ids are of, so that it stays there
+    if key not in known:  # `closed` is held, so that no other object gets these ids
         known[key] = closed, _digest([*_equations(closed.jaxpr, known), *contents(closed.consts)])
     return known[key][1]
 
 
-def _equations(jaxpr: Any, known: dict[Any, tuple[Closed, str]]) -> Iterator[bytes]:
-    names: dict[Any, str] = {}
+def _equations(jaxpr: Jaxpr, known: dict[Any, tuple[Closed, str]]) -> Iterator[bytes]:
+    names: dict[Var | Literal, str] = {}
     numbers = itertools.count()
 
-    def name(variable: Any) -> str:
+    def name(variable: Var | Literal) -> str:
         if jaxprs.is_literal(variable):
             return _literal(variable)
         if variable not in names:
             names[variable] = str(next(numbers))
         return names[variable]
 
-    def written(variables: Iterable[Any]) -> str:
+    def written(variables: Iterable[Var | Literal]) -> str:
         return ", ".join(f"{name(v)}: {v.aval}" for v in variables)
 
     yield f"{written(jaxpr.constvars)}; {written(jaxpr.invars)}".encode()
@@ -128,18 +132,18 @@ def _literal(variable: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """A parameter of an equation; the programs among them are looked at elsewhere."""
+    """Returns a parameter of an equation as text; `_equations` looks at the programs among them."""
     if hasattr(value, "eqns"):
         return "program"
     if isinstance(value, (tuple, list)):
         return f"[{', '.join(map(_text, value))}]"
     if isinstance(value, (np.ndarray, jax.Array)):
         return _digest(contents([value]))
-    return re.sub(r"\{[^{}]*\}", _in_order, re.sub(PASSING, "", repr(value)))
+    return re.sub(r"\{[^{}]*\}", _ordered, re.sub(PASSING, "", repr(value)))
 
 
-def _in_order(found: re.Match[str]) -> str:
-    """A set, which shows what it holds in any order."""
+def _ordered(found: re.Match[str]) -> str:
+    """Orders what a set holds, which its `repr` shows in any order."""
     return ", ".join(sorted(found[0].strip("{}").split(", ")))
 
 
@@ -147,7 +151,6 @@ def _in_order(found: re.Match[str]) -> str:
 
 
 def _digest(parts: Iterable[Any]) -> str:
-    """Of buffers of bytes."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8, "little"))
@@ -156,8 +159,8 @@ def _digest(parts: Iterable[Any]) -> str:
 
 
 def contents(arrays: Iterable[Any]) -> Iterator[Any]:
-    """As buffers of bytes: of each array its dtype, its shape and its numbers; of one divided among processes, those
-    that are here."""
+    """Gives arrays as buffers of bytes: the dtype, the shape and the numbers of each; of an array that is divided among
+    processes, those that are here."""
     for array in arrays:
         if isinstance(array, jax.Array) and jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
             yield str(array.dtype).encode()

@@ -12,87 +12,85 @@ import numpy as np
 
 from .._errors import DataError
 from .batches import COUNTS, FAILED, Batch, Batches
-from .group import Carry, Rows
+from .fingerprint import Fingerprint, skip_done, too_many
+from .group import Rows, Totals
 from .placement import Placement
-from .replay import Fed, more_than, pass_over
-from .step import Step
+from .step import CompiledStep
 
-AHEAD = 2  # batches that may be under way at once: one is computed while the next is brought
+AHEAD = 2  # batches that may be in flight at once: one is computed while the next is brought
 
 
 class Group(NamedTuple):
-    """Some batches that are under way: what is carried of them, their rows, how many steps, and what this process was
-    fed."""
+    """Some batches that are in flight: their totals, their rows, how many steps, and their fingerprint in this
+    process."""
 
-    carry: Carry
+    totals: Totals
     rows: Rows
     steps: int
-    fed: Fed
+    fingerprint: Fingerprint
 
 
-def groups(
-    step: Step,
-    params: list[Any],
-    data: Batches,
-    done: Sequence[Fed],
-    placed: Placement,
-    size: int,
-    advance: Callable[[int], None],
-    is_watched: bool,
-) -> Iterator[Group]:
-    """Sends the batches after those that are done through the step, `size` to a group. What they raise comes at the
-    end.
+class Loop(NamedTuple):
+    """What batches go through.
 
-    A group is given as soon as its last batch is under way; to look at its numbers is to wait for them. `advance` is
-    told how many data are done. If it is watched what is fed, its checksums are known.
+    Attributes:
+        step: the compiled step.
+        params: its first argument.
+        placed: where arrays are.
+        size: how many batches make a group.
+        is_read: whether the numbers of batches are read, for their checksums.
+        advance: is told how many more data are done.
     """
-    feed, under_way, counts_of = (
-        _Feed(data, done, placed.processes),
-        _UnderWay(advance, placed.processes),
-        _Counts(placed),
-    )
-    sent = feed.of(under_way)
-    while (group := _group(step, params, sent, size, placed, counts_of, under_way, is_watched)).steps:
-        yield group
-        if group.steps < size:
-            break
-    under_way.wait()
-    if feed.error is not None:
-        raise feed.error
-    if under_way.failed:
-        raise DataError("`batches` failed in another process, which says why; what was done until then is kept.")
+
+    step: CompiledStep
+    params: list[Any]
+    placed: Placement
+    size: int
+    is_read: bool
+    advance: Callable[[int], None]
+
+    def groups(self, data: Batches, done: Sequence[Fingerprint]) -> Iterator[Group]:
+        """Sends the batches after those that are done through the step. What they raise comes at the end.
+
+        A group is given as soon as its last batch is in flight; to look at its numbers is to wait for them.
+        """
+        together = self.placed.processes > 1
+        feed, in_flight, on_devices = (
+            _Feed(data, done, together),
+            _InFlight(self.advance, together),
+            _Counts(self.placed),
+        )
+        batches = feed.batches(in_flight)
+        while (group := self._group(batches, in_flight, on_devices)).steps:
+            yield group
+            if group.steps < self.size:
+                break
+        in_flight.wait()
+        if feed.error is not None:
+            raise feed.error
+        if in_flight.failed:
+            raise DataError("`batches` failed in another process, which says why; what was done until then is kept.")
+
+    def _group(self, batches: Iterator[Batch], in_flight: _InFlight, on_devices: _Counts) -> Group:
+        state, steps, fingerprint = self.step.init(self.size), 0, Fingerprint()
+        for batch in itertools.islice(batches, self.size):
+            leaves, counts = self.placed.batch(batch.leaves), on_devices(batch.counts)
+            state, rows = self.step.update(self.params, state, leaves, counts)
+            in_flight.add(rows, batch.counts)
+            steps += 1
+            if self.placed.processes == 1 or (batch.counts == COUNTS).any():
+                fingerprint = fingerprint.update(batch, self.is_read)
+        return Group(*self.step.finish(state), steps, fingerprint)
 
 
-def _group(
-    step: Step,
-    params,
-    batches: Iterator[Batch],
-    size: int,
-    placed: Placement,
-    counts_of: _Counts,
-    under_way,
-    is_watched: bool,
-) -> Group:
-    group, steps, fed = step.begin(size), 0, Fed()
-    for batch in itertools.islice(batches, size):
-        leaves, counts = placed.batch(batch.leaves), counts_of(batch.counts)
-        group, of_batch = step.advance(params, group, leaves, counts)
-        under_way.add(of_batch, batch.counts)
-        steps += 1
-        if placed.processes == 1 or (batch.counts == COUNTS).any():
-            fed = fed.then(batch, is_watched)
-    return Group(*step.end(group), steps, fed)
-
-
-def check_finished(data: Batches, done: Sequence[Fed], processes: int) -> None:
-    """Raises a DataError if the batches are not those of an evaluation that came to its end."""
-    left = _Feed(data, done, processes).left()
-    if next(left, None) is not None:
-        raise DataError(more_than(done))
+def check_finished(data: Batches, done: Sequence[Fingerprint], processes: int) -> None:
+    """Raises a DataError if the batches are not those of an evaluation that is finished."""
+    if next(_Feed(data, done, processes > 1).remaining(), None) is not None:
+        raise too_many(done)
 
 
 class _Counts:
-    """What the rows of a batch count as, on the devices: brought there again only if it is not what it was before."""
+    """`Batch.counts` on the devices: brought there again only if it is not what it was before."""
 
     def __init__(self, placed: Placement):
         self._placed = placed
@@ -107,71 +105,71 @@ class _Counts:
 class _Feed:
     """The batches to send, and the error with which they ended, if they did.
 
-    Several processes take every step together, and so must end at the same one. Each sends batches, empty ones if it
-    has no more, or such as say that it failed, until it hears of a step in which none had data or one had failed. All
-    hear of it `AHEAD` steps later.
+    Several processes (`together`) take every step together, and so must end at the same one. A process that has no
+    more batches sends empty ones; one that failed sends batches that say so. Each goes on until it learns of a step in
+    which a process had failed or none had data. All learn of it `AHEAD` steps later.
     """
 
-    def __init__(self, data: Batches, done: Sequence[Fed], processes: int):
-        self._data, self._done, self._together = data, done, processes > 1
+    def __init__(self, data: Batches, done: Sequence[Fingerprint], together: bool):
+        self._data, self._done, self._together = data, done, together
         self.error: Exception | None = None
 
-    def of(self, under_way: _UnderWay) -> Iterator[Batch]:
+    def batches(self, in_flight: _InFlight) -> Iterator[Batch]:
         try:
-            for batch in self.left():
-                if self._together and (under_way.failed or under_way.idle):
+            for batch in self.remaining():
+                if self._together and in_flight.is_over:
                     return
                 yield batch
         except Exception as error:
             self.error = error
-        while self._together and not (under_way.failed or under_way.idle):
-            yield self._data.nothing(0 if self.error is None else FAILED)
+        while self._together and not in_flight.is_over:
+            yield self._data.empty(0 if self.error is None else FAILED)
 
-    def left(self) -> Iterator[Batch]:
-        """The batches that are not done, of several processes without the empty ones."""
+    def remaining(self) -> Iterator[Batch]:
+        """Returns the batches that are not done, of several processes without the empty ones."""
         batches = iter(self._data)
         if self._together:
             batches = (batch for batch in batches if batch.counts.any())
-        pass_over(batches, self._done)
+        skip_done(batches, self._done)
         return batches
 
 
-class _UnderWay:
+class _InFlight:
     """What has been sent to the device and not been waited for.
 
     Attributes:
-        failed: a step was heard of in which a process had failed.
-        idle: one was heard of in which there were no data.
+        failed: whether a step has been done in which a process had failed.
+        is_over: whether there was such a step, or one in which there were no data.
     """
 
-    def __init__(self, advance: Callable[[int], None], processes: int):
+    def __init__(self, advance: Callable[[int], None], together: bool):
         self._steps: collections.deque[tuple[Rows, np.ndarray]] = collections.deque()
-        self._advance, self._together = advance, processes > 1
-        self.failed = self.idle = False
+        self._advance, self._together = advance, together
+        self.failed = self.is_over = False
 
     def add(self, rows: Rows, counts: np.ndarray) -> None:
-        """A step; `counts` is what the rows that this process sent count as."""
+        """Adds a step; `counts` are those of the batch that this process sent."""
         self._steps.append((rows, counts))
         while len(self._steps) > AHEAD:
-            self._done()
+            self._finish_one()
 
     def wait(self) -> None:
         while self._steps:
-            self._done()
+            self._finish_one()
 
-    def _done(self) -> None:
+    def _finish_one(self) -> None:
         rows, counts = self._steps.popleft()
         jax.block_until_ready(rows)
         if self._together:
             counts = np.asarray(rows.counts)
         self.failed |= bool((counts == FAILED).any())
         data = int((counts == COUNTS).sum())
-        self.idle |= data == 0
+        self.is_over |= self.failed or data == 0
         self._advance(data)
 
 
 def one_late(items: Iterator[Any]) -> Iterator[Any]:
-    """The same, each only once the next is there (or an error is): by then its numbers are computed."""
+    """Gives each item only once the next is there, or an error is: by then its numbers are computed."""
     late = None
     try:
         for item in items:

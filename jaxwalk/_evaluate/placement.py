@@ -14,7 +14,7 @@ from .._errors import ArgumentError, counted, shown
 
 
 class Placement(NamedTuple):
-    """What goes where.
+    """Where arrays are placed.
 
     Attributes:
         mesh: the devices, or None for the one that JAX takes.
@@ -33,27 +33,27 @@ class Placement(NamedTuple):
     home: tuple[frozenset[Any], str] | None = None
 
     def context(self) -> contextlib.AbstractContextManager:
-        """In which the mesh is the one that JAX goes by, whatever was set around it."""
+        """Returns a context in which the mesh is the one that JAX goes by, whatever was set around it."""
         return contextlib.nullcontext() if self.mesh is None else jax.set_mesh(self.mesh)
 
     def batch(self, leaves: Sequence[Any]) -> list[Any]:
-        """A batch's arrays on their devices; the copy goes on while this process does other things."""
+        """Puts a batch's arrays on their devices; the copy goes on while this process does other things."""
         if self.mesh is None:
             for leaf in leaves:
                 _check_home(leaf, "a batch of `batches`", self.home)
         if self.divided is None or jax.process_count() == 1:
-            return jax.device_put(list(leaves), self.divided)  # in one call: each takes a while
+            return jax.device_put(list(leaves), self.divided)  # in one call, since each call takes a while
         return [jax.make_array_from_process_local_data(self.divided, np.asarray(leaf)) for leaf in leaves]
 
     def params(self, leaves: Sequence[Any]) -> list[Any]:
-        """Parameters on all the devices; those that are divided among them already stay as they are."""
+        """Puts parameters on all the devices; those that are divided among them already stay as they are."""
         if self.mesh is None or self.whole is None:
             return list(leaves)
         return [_on_mesh(leaf, self.mesh, self.whole) for leaf in leaves]
 
 
 def placement(mesh: Any, size: int, params: Any = None, first: Any = None) -> Placement:
-    """How batches of `size` data, in each process, are placed, the first of them `first`.
+    """Decides where batches of `size` data, in each process, are placed, the first of them `first`.
 
     Batches are divided along the first axis of the mesh. With several processes and no mesh, that is all devices.
 
@@ -76,7 +76,7 @@ def placement(mesh: Any, size: int, params: Any = None, first: Any = None) -> Pl
             f"`mesh` divides a batch among {counted(devices, 'device')} along its axis `{axis}`, but batches have"
             f" {counted(size * processes, 'row')}, which {devices} does not divide; give a multiple of {devices}."
         )
-    # Shardings are asked of the compiler, not made part of types, whatever the mesh was made for.
+    # Shardings are requests to the compiler and not part of types, whatever axis types the user's mesh has.
     mesh = Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * mesh.devices.ndim)
     divided, whole = (NamedSharding(mesh, PartitionSpec(*spec)) for spec in ((axis,), ()))
     return Placement(mesh, divided, whole, devices, processes)
@@ -104,7 +104,7 @@ def _check_home(leaf: Any, what: str, home: tuple[frozenset[Any], str] | None) -
 
 
 def _is_put(leaf: Any) -> bool:
-    """Whether JAX leaves it where it is."""
+    """Says whether JAX leaves it where it is."""
     return isinstance(leaf, jax.Array) and leaf.committed
 
 
@@ -117,7 +117,7 @@ def _on_mesh(leaf: Any, mesh: Mesh, whole: NamedSharding) -> jax.Array:
     sharding = getattr(leaf, "sharding", None)
     if isinstance(sharding, NamedSharding) and sharding.device_set == whole.device_set:
         if isinstance(sharding.mesh, Mesh) and sharding.mesh.axis_names == mesh.axis_names:
-            return jax.device_put(leaf, NamedSharding(mesh, sharding.spec))  # the same, of a mesh of automatic axes
+            return jax.device_put(leaf, NamedSharding(mesh, sharding.spec))
         return leaf
     if jax.process_count() == 1:
         return jax.device_put(leaf, whole)

@@ -1,9 +1,8 @@
-"""What one of several processes found on disk, told to all."""
+"""What several processes tell each other: what the first found on disk, and the fingerprints of their batches."""
 
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -12,27 +11,33 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from .._errors import StoreError
-from .group import Carry
-from .replay import Fed
-from .total import packed, unpacked
+from .fingerprint import Fingerprint
+from .group import Totals
+from .store import npz
+from .totals import from_arrays, to_arrays
 
 
-class Begun(NamedTuple):
-    """What is done before the first batch: of each part what each process was fed, what is known of their data, whether
-    it is all."""
+class Resumed(NamedTuple):
+    """What is done before the first batch.
 
-    parts: Sequence[Sequence[Fed]] = ()
-    total: Carry | None = None
+    Attributes:
+        parts: of each part, the fingerprint of each process's batches.
+        totals: of their data; None if there are none.
+        is_finished: whether it is all.
+    """
+
+    parts: Sequence[Sequence[Fingerprint]] = ()
+    totals: Totals | None = None
     is_finished: bool = False
 
     @property
     def data(self) -> int:
         """How many data are done."""
-        return 0 if self.total is None else int(self.total.data)
+        return 0 if self.totals is None else int(self.totals.data)
 
     @property
-    def mine(self) -> list[Fed]:
-        """Of each part, what this process was fed."""
+    def mine(self) -> list[Fingerprint]:
+        """Of each part, the fingerprint of this process's batches."""
         return [part[jax.process_index()] for part in self.parts]
 
 
@@ -40,34 +45,31 @@ def is_first() -> bool:
     return jax.process_index() == 0
 
 
-def shared(begun: Begun, refusal: StoreError | None, like: Callable[[], Carry]) -> Begun:
-    """What the first process has begun with, in all of them. All must call it.
+def broadcast(resumed: Resumed, refusal: StoreError | None, like: Callable[[], Totals]) -> Resumed:
+    """Returns what the first process resumes, in all of them. All must call it.
 
     Raises:
         StoreError: in all of them, if the first was refused.
     """
-    said = {"parts": list(begun.parts), "finished": begun.is_finished, "refusal": refusal and str(refusal)}
-    file = io.BytesIO()
-    arrays = {} if begun.total is None else packed(begun.total)
-    np.savez(file, allow_pickle=False, said=np.array(json.dumps(said)), **arrays)
-    with np.load(io.BytesIO(_from_first(file.getvalue()))) as found:
-        arrays = {name: found[name] for name in found.files}
-    said = json.loads(str(arrays.pop("said")))
-    if said["refusal"]:
-        raise refusal or StoreError(f"The first process was refused: {said['refusal']}")
-    parts = [[Fed(*fed) for fed in part] for part in said["parts"]]
-    return Begun(parts, unpacked(arrays, like) if arrays else None, said["finished"])
+    header = {"parts": list(resumed.parts), "finished": resumed.is_finished, "refusal": refusal and str(refusal)}
+    packed = npz.pack(header, {} if resumed.totals is None else to_arrays(resumed.totals))
+    header, arrays = npz.unpack(io.BytesIO(_broadcast_bytes(packed)))
+    if header["refusal"]:
+        raise refusal or StoreError(f"The first process was refused: {header['refusal']}")
+    parts = [[Fingerprint(*one) for one in part] for part in header["parts"]]
+    return Resumed(parts, from_arrays(arrays, like) if arrays else None, header["finished"])
 
 
-def everyones(fed: Fed) -> list[Fed]:
-    """What each process gives, in all of them. All must call it."""
+def gather(fingerprint: Fingerprint) -> list[Fingerprint]:
+    """Returns that of each process, in all of them. All must call it."""
     if jax.process_count() == 1:
-        return [fed]
-    return [Fed(*numbers) for numbers in multihost_utils.process_allgather(np.array(fed, np.int32)).tolist()]
+        return [fingerprint]
+    gathered = multihost_utils.process_allgather(np.array(fingerprint, np.int32))
+    return [Fingerprint(*numbers) for numbers in gathered.tolist()]
 
 
-def _from_first(value: bytes) -> bytes:
-    """What the first process gives; the others may give anything."""
+def _broadcast_bytes(value: bytes) -> bytes:
+    """Returns the first process's value; the others may give anything."""
     length = int(multihost_utils.broadcast_one_to_all(np.int32(len(value))))
     buffer = np.zeros(length, np.uint8)
     if is_first():

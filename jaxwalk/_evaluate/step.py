@@ -10,122 +10,119 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
-from .._jax.leaves import opened_leaves
+from .._jax.stage import Staged
 from .._jax.types import widened
 from .._points.point import Point, Points
-from .._source.files import Source
-from .._walk.walk import walk
+from .._walk.walk import walk_staged
 from ..stats import Statistic
 from ..stats._batched import of_batch, of_datum, over_data
 from ..stats._fold import Partial
 from ..stats._quick import divided, quick_or
 from ..stats._sums import is_safe, plain_squares, real
+from . import group
 from .batches import COUNTS
-from .group import Carry, Rows, Sent, begun, ended, grown, start
+from .group import GroupState, Rows, Totals
+from .placement import Placement
 
 SMALL = 64  # numbers in a state: fewer are merged after the backward pass, more inside it
 
 
-class Step(NamedTuple):
-    """A batch through the walk, and a group of batches. The functions are compiled.
+class Task(NamedTuple):
+    """What an evaluation does with every datum.
 
     Attributes:
-        begin: the number of batches in a group -> a group without any.
-        advance: (params, group, leaves, counts) -> (group, rows). The group is given away.
-        end: the group -> (what is carried of it, the rows of all its batches).
-        start: what is carried of no data.
-        names: of the points that norms are of.
-        alike: of the points of each of `Carry.states`, the names.
+        staged: the loss of one datum, traced.
+        params: the values of its first inputs.
+        datum: the shapes and dtypes of the others.
+        points: those chosen.
+        statistic: what to keep of them; None for nothing but norms.
+        top: how many culprits.
+        rows: how many rows a step takes, of all processes together.
+        placed: where arrays are.
     """
 
-    begin: Callable[[int], Sent]
-    advance: Callable[..., tuple[Sent, Rows]]
-    end: Callable[[Sent], tuple[Carry, Rows]]
-    start: Callable[[], Carry]
+    staged: Staged
+    params: list[Any]
+    datum: list[jax.ShapeDtypeStruct]
+    points: Points
+    statistic: Statistic | None
+    top: int
+    rows: int
+    placed: Placement
+
+    @property
+    def felt(self) -> list[Point]:
+        """The points that have a δ, of several names of one value one."""
+        same = self.points.same()
+        return [p for p in self.points.values() if p.has_delta and p.name not in same]
+
+
+class CompiledStep(NamedTuple):
+    """A batch through the walk, and the three functions of a group of batches. They are compiled.
+
+    Attributes:
+        init: the number of batches in a group -> a group without data.
+        update: (params, group, leaves, counts) -> (group, rows). The group is donated.
+        finish: the group -> (its totals, the rows of all its batches).
+        no_totals: () -> the totals of no data.
+        names: of the points that norms are of.
+        alike: of the points of each of `Totals.states`, the names.
+    """
+
+    init: Callable[[int], GroupState]
+    update: Callable[..., tuple[GroupState, Rows]]
+    finish: Callable[[GroupState], tuple[Totals, Rows]]
+    no_totals: Callable[[], Totals]
     names: list[str]
     alike: list[list[str]]
 
 
-def step_of(
-    fun: Callable,
-    chosen: Points,
-    by: str | None,
-    source: Source,
-    arguments: Callable[[Sequence[Any]], tuple],
-    statistic: Statistic | None,
-    top: int,
-    example: tuple[Any, Sequence[jax.ShapeDtypeStruct], int],
-    groups: int,
-    whole: NamedSharding | None = None,
-) -> Step:
-    """Compiles nothing yet.
+def step_of(task: Task) -> CompiledStep:
+    """Returns the step. Nothing is compiled before it is called."""
+    statistic, (of_group, of_rows), whole = task.statistic, _shardings(task.placed), task.placed.whole
+    leaves = [jax.ShapeDtypeStruct((task.rows, *row.shape), row.dtype) for row in task.datum]
+    example = task.params, leaves, jax.ShapeDtypeStruct((task.rows,), jnp.int8)
+    each = _each_datum(task)
+    found = jax.eval_shape(each, *example)
+    apart_alike, merged_alike = _alike(found.apart), _alike(found.merged)
 
-    Arguments:
-        fun, by, source: as of `walk`; `chosen`: its points.
-        arguments: from the leaves of one datum to the arguments after `params`.
-        statistic: what to keep, or None for nothing but norms.
-        top: how many culprits.
-        example: the params, one row per leaf, and the number of rows of a batch.
-        groups: among how many devices a batch is divided.
-        whole: how what is not divided among devices is placed on them, if there are several.
-    """
-    params, rows, size = example
-    arrays, closed = opened_leaves(params)
-    felt = [p for p in chosen.values() if p.has_delta and p.name not in chosen.same()]
-    kinds = {p.conditional for p in felt} if statistic else set()
-    one = functools.partial(_datum, fun, felt, by, source, arguments, _keeper(statistic, groups, kinds))
-
-    along, of_group, of_rows = _shardings(whole)
-
-    @jax.jit
-    def each(arrays: list[Any], leaves: Sequence[Any], counts: jax.Array) -> _Each:
-        over = jax.vmap(one, in_axes=(None, 0, 0), out_axes=(0, 0, 0, None))
-        with divided(along, size):
-            losses, norms, apart, merged = over(closed(arrays), leaves, counts == COUNTS)
-        return _Each(Rows(losses, jnp.stack([norms[p.name] for p in felt], 1), counts), apart, merged)
-
-    leaves = [jax.ShapeDtypeStruct((size, *row.shape), row.dtype) for row in rows]
-    shapes = jax.eval_shape(each, arrays, leaves, jax.ShapeDtypeStruct((size,), jnp.int8))
-    alike = _alike(shapes.apart), _alike(shapes.merged)
-
-    def batch(*args: Any) -> tuple[Rows, list[Partial]]:
-        rows, apart, merged = each(*args)
+    def batch(params: list[Any], leaves: Sequence[Any], counts: jax.Array) -> tuple[Rows, list[Partial]]:
+        rows, apart, merged = each(params, leaves, counts)
         if statistic is None:
             return rows, []
-        after = [over_data(statistic, partial, groups) for partial in _stacked(apart, alike[0], 1)]
-        return rows, [*after, *_stacked(merged, alike[1], 0)]
+        after = [over_data(statistic, partial, task.placed.groups) for partial in _stacked(apart, apart_alike, 1)]
+        return rows, [*after, *_stacked(merged, merged_alike, 0)]
 
-    def advance(arrays: list[Any], group: Sent, leaves: Sequence[Any], counts: jax.Array):
-        rows, states = batch(arrays, leaves, counts)
-        return grown(statistic, group, rows, states), rows
+    def update(params: list[Any], state: GroupState, leaves: Sequence[Any], counts: jax.Array):
+        rows, states = batch(params, leaves, counts)
+        return group.update(statistic, state, rows, states), rows
 
-    def of_none() -> tuple[Rows, list[Partial]]:
-        return jax.eval_shape(batch, arrays, leaves, jax.ShapeDtypeStruct((size,), jnp.int8))
+    @functools.cache
+    def shapes() -> tuple[Rows, list[Partial]]:
+        return jax.eval_shape(batch, *example)
 
-    return Step(
-        jax.jit(lambda batches: begun(*of_none(), batches), static_argnums=0, out_shardings=of_group),
-        jax.jit(advance, donate_argnums=1, out_shardings=None if whole is None else (of_group, of_rows)),
-        jax.jit(lambda group: ended(group, top), out_shardings=whole),
-        jax.jit(lambda: start(*of_none(), top), out_shardings=whole),
-        [p.name for p in felt],
-        [*alike[0], *alike[1]],
+    return CompiledStep(
+        jax.jit(lambda batches: group.init(*shapes(), batches), static_argnums=0, out_shardings=of_group),
+        jax.jit(update, donate_argnums=1, out_shardings=(of_group, of_rows)),
+        jax.jit(lambda state: group.finish(state, task.top), out_shardings=whole),
+        jax.jit(lambda: group.no_totals(*shapes(), task.top), out_shardings=whole),
+        [p.name for p in task.felt],
+        [*apart_alike, *merged_alike],
     )
 
 
-def _shardings(whole: NamedSharding | None) -> tuple[NamedSharding | None, Any, Any]:
-    """Of a batch, along its axis; of a group; of rows, which stay where their data are, but of several processes each
-    reads all."""
-    if whole is None:
-        return None, None, None
-    mesh, axis = whole.mesh, whole.mesh.axis_names[0]
-    along = NamedSharding(mesh, PartitionSpec(axis))
-    room: Any = NamedSharding(mesh, PartitionSpec(None, axis))
-    each: Any = whole
-    return along, Sent(each, room, each), whole if jax.process_count() > 1 else along
+def _shardings(placed: Placement) -> tuple[Any, Any]:
+    """Returns those of a group and of a batch's rows, which stay where their data are; each of several processes reads
+    all rows."""
+    if placed.mesh is None or placed.whole is None:
+        return None, None
+    room: Any = NamedSharding(placed.mesh, PartitionSpec(None, placed.mesh.axis_names[0]))
+    each: Any = placed.whole
+    return GroupState(each, room, each), placed.whole if jax.process_count() > 1 else placed.divided
 
 
 class _Each(NamedTuple):
-    """Of a batch: its rows; states by point, one per datum; states by point that are of the whole batch."""
+    """What is found in a batch: its rows; states by point, one per datum; states by point, of the whole batch."""
 
     rows: Rows
     apart: dict[str, Partial]
@@ -133,13 +130,13 @@ class _Each(NamedTuple):
 
 
 def _stacked(states: dict[str, Partial], alike: list[list[str]], axis: int) -> list[Partial]:
-    """The states of alike points as one, with an axis of points."""
+    """Returns the states of alike points as one, with an axis of points."""
     stack = lambda *leaves: jnp.stack(leaves, axis)
     return [jax.tree.map(stack, *(states[name] for name in names)) for names in alike]
 
 
 def _alike(states: dict[str, Partial]) -> list[list[str]]:
-    """The names of points whose states have one form: for each form there is, merging is compiled once."""
+    """Groups the names of points by the form of their states: for each form, merging is compiled once."""
     forms: dict[Any, list[str]] = {}
     for name, partial in states.items():
         leaves, tree = jax.tree.flatten(partial)
@@ -150,44 +147,61 @@ def _alike(states: dict[str, Partial]) -> list[list[str]]:
 # One datum -----------------------------------------------------------------------------------------------
 
 
-def _datum(fun, felt: Sequence[Point], by, source, arguments, keeper: Callable, params, leaves, counts):
-    """(loss, norms by point, states by point that are of this datum, states by point that are of the whole batch).
+def _each_datum(task: Task) -> Callable[..., _Each]:
+    keep = _keep_of(task)
+    names = [p.name for p in task.felt]
+    one = functools.partial(_datum, task, keep)
+
+    @jax.jit
+    def each(params: list[Any], leaves: Sequence[Any], counts: jax.Array) -> _Each:
+        over = jax.vmap(one, in_axes=(None, 0, 0), out_axes=(0, 0, 0, None))
+        with divided(task.placed.divided, task.rows):
+            losses, norms, apart, merged = over(params, leaves, counts == COUNTS)
+        return _Each(Rows(losses, jnp.stack([norms[name] for name in names], 1), counts), apart, merged)
+
+    return each
+
+
+def _datum(task: Task, keep: Callable, params: list[Any], leaves: Sequence[Any], counts: jax.Array):
+    """Returns (loss, norms by point, states by point that are of this datum, states by point of the whole batch).
 
     A point in a branch has its states apart, to be merged afterwards: where each datum goes its own way, `jax.vmap`
     runs both branches, and only the datum itself knows which one counts. So have points whose states are small:
     those of many such points are merged at once.
     """
-    names = [p.name for p in felt]
-    walked = walk(fun, names, by=by, source=source, keep=keeper(counts))(params, *arguments(leaves))
+    staged = task.staged._replace(args=[*params, *leaves])
+    walked = walk_staged(staged, Points(task.felt), functools.partial(keep, counts))
     loss = walked.value.astype(widened(walked.value.dtype))
-    kept = {name: walked.kept[name] for name in names}
-    norms = {name: _over_steps(kept[name]["norm"]).astype(loss.dtype) for name in names}
-    where = {p.name: "apart" if p.conditional or "merged" not in kept[p.name] else "merged" for p in felt}
-    states = lambda kind: {name: kept[name][kind] for name in names if where[name] == kind and kind in kept[name]}
-    return loss, norms, states("apart"), states("merged")
+    kept = {p.name: walked.kept[p.name] for p in task.felt}
+    norms = {name: _over_steps(found["norm"]).astype(loss.dtype) for name, found in kept.items()}
+    apart = {p.name for p in task.felt if p.conditional or "merged" not in kept[p.name]}
+    pick = lambda kind, names: {name: kept[name][kind] for name in kept if name in names and kind in kept[name]}
+    return loss, norms, pick("apart", apart), pick("merged", kept.keys() - apart)
 
 
-def _keeper(statistic: Statistic | None, groups: int, kinds: set[bool]) -> Callable:
-    """From whether a datum counts to the `keep` of its walk; `kinds`: whether points are conditional.
+def _keep_of(task: Task) -> Callable[[jax.Array, jax.Array, jax.Array], dict[str, Any]]:
+    """Returns (whether a datum counts, output, δ) -> its norm and its states.
 
     It does not know at which point it is. So it gives the states of all kinds of points there are: those that are not
     looked at are not computed.
     """
+    statistic = task.statistic
     if statistic is None:
-        return lambda counts: lambda output, delta: {"norm": _norm(delta)}
-    apart, merged = of_datum(statistic), of_batch(statistic, groups)
+        return lambda counts, output, delta: {"norm": _norm(delta)}
+    conditional = {p.conditional for p in task.felt}
+    apart, merged = of_datum(statistic), of_batch(statistic, task.placed.groups)
 
     def keep(counts: jax.Array, output: jax.Array, delta: jax.Array) -> dict[str, Any]:
         kept: dict[str, Any] = {"norm": _norm(delta)}
         is_small = _numbers(jax.eval_shape(statistic.of, output, delta)) <= SMALL
-        if True in kinds or is_small:
-            # In a branch not taken nothing runs, and what is kept is zeros: not seen.
+        if True in conditional or is_small:
+            # In a branch that is not taken this does not run; what is kept is zeros, which say that no datum was seen.
             kept["apart"] = apart(output, delta, counts)
-        if False in kinds and not is_small:
+        if False in conditional and not is_small:
             kept["merged"] = merged(output, delta, counts)
         return kept
 
-    return lambda counts: functools.partial(keep, counts)
+    return keep
 
 
 def _numbers(state: Any) -> int:
@@ -211,5 +225,5 @@ _norm = quick_or(_scaled_norm, _plain_norm)
 
 
 def _over_steps(norms: jax.Array) -> jax.Array:
-    """The norm over all the steps of loops, from that at each."""
+    """Returns the norm over all the steps of loops, from that at each."""
     return _norm(norms) if norms.ndim else norms

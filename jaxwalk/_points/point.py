@@ -14,7 +14,7 @@ from .._jax.origin import file_and_line
 from .._show.outline import Row, tree
 from .._show.table import Table, size, tabular
 from .._source.statements import text_of
-from .named import MissingName
+from .named import MissingName, Named
 
 
 class Site(NamedTuple):
@@ -206,3 +206,11 @@ class Points(Mapping[str, Point]):
                 reasons.setdefault(point.opaque, []).append(name)
         for reason, names in reasons.items():
             yield f"Opaque: {listed(names, 4)}: {reason}."
+
+
+def by_point(values: Mapping[str, Any], points: Points, why: str | None = None) -> Named:
+    """Returns `values` in forward order, under all the names of each point; `why`: why points have none."""
+    same = {name: first for name, first in points.same().items() if first in values}
+    found = {name: values[same.get(name, name)] for name in points if same.get(name, name) in values}
+    absent = {p.name: why or p.why_no_delta() for p in points.values() if p.name not in found}
+    return Named(found, absent | ({"*": why} if why else {}), same)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -73,9 +74,11 @@ def _tap_of(first: Point, keep: Callable[[Any, Any], Any]) -> Callable[[Point], 
     shape = lambda closed: [types.struct(v.aval) for v in closed.jaxpr.outvars]
     slots, noted = [_SCALAR, *shape(carried)], Noted(_SCALAR, shape(split.early))
 
+    late = [leaf.dtype for leaf, is_early in zip(leaves, split.is_early, strict=True) if not is_early]
+    uncarried = _jitted_if_staged(lambda cotangents: list(map(_uncarry, cotangents, late)))
+
     def collect(cotangents: Any, noted: Noted) -> Any:
-        late = [leaf.dtype for leaf, is_early in zip(leaves, split.is_early, strict=True) if not is_early]
-        found = {True: iter(noted.early), False: map(_uncarry, cotangents[1:], late)}
+        found = {True: iter(noted.early), False: iter(uncarried(cotangents[1:]))}
         return jax.tree.unflatten(tree, [next(found[is_early]) for is_early in split.is_early])
 
     def tap(point: Point) -> Tap:
@@ -119,9 +122,10 @@ def _keeping(split: _Split) -> Callable[[Any, Any, Any], Any]:
     Whoever differentiates a walk differentiates what the rule computes, and gets the right derivatives from there.
     """
 
+    early, late = (_jitted_if_staged(functools.partial(_evaluate, part)) for part in (split.early, split.late))
+
     def plain(x, slots, consts):
-        early = jaxprs.evaluate(split.early._replace(consts=consts[0]), (x, jnp.zeros_like(x)))
-        return x, Noted(types.zeros(_SCALAR), early)
+        return x, Noted(types.zeros(_SCALAR), early(consts[0], x, jnp.zeros_like(x)))
 
     def forward(x, slots, consts):
         # This does not call `through`, whose rule a second derivative would then go by.
@@ -130,13 +134,21 @@ def _keeping(split: _Split) -> Callable[[Any, Any, Any], Any]:
     def backward(residual, cts):
         x, consts = residual
         ct, _ = cts
-        sides = (jnp.zeros_like(ct) if x is None else x, ct)
-        late = jaxprs.evaluate(split.late._replace(consts=consts[1]), sides)
-        return ct, [types.zeros(_SCALAR), *late], jax.tree.map(lambda _: None, consts)
+        found = late(consts[1], jnp.zeros_like(ct) if x is None else x, ct)
+        return ct, [types.zeros(_SCALAR), *found], jax.tree.map(lambda _: None, consts)
 
     through = jax.custom_vjp(plain)
     through.defvjp(forward, backward)
     return through
+
+
+def _evaluate(closed: Closed, consts: Sequence[Any], *sides: Any) -> list[Any]:
+    return jaxprs.evaluate(closed._replace(consts=consts), sides)
+
+
+def _jitted_if_staged(function: Callable) -> Callable:
+    """Returns the same; where it is staged out, JAX then transforms it once, and not at every point."""
+    return jax.jit(function, inline=True) if jaxprs.is_staging() else function
 
 
 def _carry(value: jax.Array) -> jax.Array:

@@ -16,7 +16,7 @@ from .._jax.stage import Staged
 from .._points.at import At, choose
 from .._points.find import check_by, find
 from .._points.named import Named
-from .._points.point import Point, Points
+from .._points.point import Point, Points, by_point
 from .._rewrite.keep import keep_taps
 from .._rewrite.rewire import Visitor, plan, run
 from .._rewrite.rules import Records
@@ -118,28 +118,33 @@ def walk(
         chosen = choose(points, at, by)
         if keep is None:
             warn_if_large(chosen.nbytes)
-        taps = _taps(chosen, keep)
-        met = [p for p in _values(chosen) if p.name in taps or keep is None]
-        planned, visitor = plan(staged.closed, met), _tapping(taps)
-
-        def forward(slots, values):
-            outs, records = run(planned, staged.with_chosen(values), slots, visitor)
-            loss, aux = staged.results(outs) if has_aux else (*outs, None)
-            witnesses = {} if keep is None else {name: noted.witness for name, noted in records.items()}
-            return (loss, witnesses), (aux, records)
-
-        # The slots are made here, inside whatever is being traced, so that XLA sees that they are zeros.
-        values = [staged.args[i] for i in staged.chosen]
-        (value, witnesses), pullback, (aux, records) = jax.vjp(forward, _slots(taps), values, has_aux=True)
-        cotangents, grads = pullback((jnp.ones_like(value), jax.tree.map(jnp.zeros_like, witnesses)))
-        found = _collected(chosen, taps, cotangents, records)
-        if keep is not None:
-            gone = _nothing("With `keep`, the arrays do not leave the backward pass; they are there without it.")
-            return Walk(value, aux, staged.rebuild(grads), chosen, gone, gone, found)
-        none = _nothing("Nothing was kept: `walk` was called without `keep`.")
-        return Walk(value, aux, staged.rebuild(grads), chosen, _in_order(chosen, records), found, none)
+        return walk_staged(staged, chosen, keep, has_aux)
 
     return walked
+
+
+def walk_staged(staged: Staged, chosen: Points, keep: Callable[[Any, Any], Any] | None, has_aux: bool = False) -> Walk:
+    """Walks a function that is traced already, at the values in `staged.args`; arguments else as of `walk`."""
+    taps = _taps(chosen, keep)
+    met = [p for p in _values(chosen) if p.name in taps or keep is None]
+    planned, visitor = plan(staged.closed, met), _tapping(taps)
+
+    def forward(slots, values):
+        outs, records = run(planned, staged.with_chosen(values), slots, visitor)
+        loss, aux = staged.results(outs) if has_aux else (*outs, None)
+        witnesses = {} if keep is None else {name: noted.witness for name, noted in records.items()}
+        return (loss, witnesses), (aux, records)
+
+    # The slots are made here, inside whatever is being traced, so that XLA sees that they are zeros.
+    values = [staged.args[i] for i in staged.chosen]
+    (value, witnesses), pullback, (aux, records) = jax.vjp(forward, _slots(taps), values, has_aux=True)
+    cotangents, grads = pullback((jnp.ones_like(value), jax.tree.map(jnp.zeros_like, witnesses)))
+    found = _collected(chosen, taps, cotangents, records)
+    if keep is not None:
+        gone = _nothing("With `keep`, the arrays do not leave the backward pass; they are there without it.")
+        return Walk(value, aux, staged.rebuild(grads), chosen, gone, gone, found)
+    none = _nothing("Nothing was kept: `walk` was called without `keep`.")
+    return Walk(value, aux, staged.rebuild(grads), chosen, by_point(records, chosen), found, none)
 
 
 def outputs(
@@ -170,7 +175,7 @@ def outputs(
         chosen = choose(points, at, by)
         planned = plan(staged.closed, _values(chosen))
         outs, records = run(planned, staged.args, {}, Visitor(lambda name, x, _: (x, None), lambda name, value: value))
-        return staged.results(outs), _in_order(chosen, records)
+        return staged.results(outs), by_point(records, chosen)
 
     return with_outputs
 
@@ -216,7 +221,7 @@ def vjp(
         cotangents, *cts = pull(ct)
         return _collected(chosen, taps, cotangents, records), tuple(cts)
 
-    return value, _in_order(chosen, records), pullback
+    return value, by_point(records, chosen), pullback
 
 
 # The pieces ---------------------------------------------------------------------------------------------
@@ -249,15 +254,7 @@ def _slots(taps: Mapping[str, Tap]) -> dict[str, Any]:
 
 
 def _collected(chosen: Points, taps: Mapping[str, Tap], cotangents: Mapping[str, Any], noted: Records) -> Named:
-    return _in_order(chosen, {name: taps[name].collect(ct, noted[name]) for name, ct in cotangents.items()})
-
-
-def _in_order(chosen: Points, values: Mapping[str, Any]) -> Named:
-    """`values` in the order of the points, under all the names of each; for a point that has none, why."""
-    names, same = {name: name for name in chosen}, chosen.same()
-    found = {name: values[first] for name, first in (names | same).items() if first in values}
-    absent = {p.name: p.why_no_delta() for p in chosen.values() if p.name not in found}
-    return Named(found, absent, {name: first for name, first in same.items() if name in found})
+    return by_point({name: taps[name].collect(ct, noted[name]) for name, ct in cotangents.items()}, chosen)
 
 
 def _nothing(reason: str) -> Named:

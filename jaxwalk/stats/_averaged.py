@@ -19,7 +19,7 @@ UNNAMED = "kept"
 
 
 def averaged(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statistic:
-    """The mean over data of what a plain `keep` returns.
+    """Returns the statistic that is the mean over data of what a plain `keep` returns.
 
     Arguments:
         keep: a function (output, delta) -> pytree of arrays, of one datum. Integers and booleans are averaged too: of
@@ -55,7 +55,10 @@ def averaged(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statis
 
 
 def summed(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statistic:
-    """The sum over data of what a plain `keep` returns; as `averaged`. Integers and booleans are summed as int32."""
+    """Returns the statistic that is the sum over data of what a plain `keep` returns; as `averaged`.
+
+    Integers and booleans are summed as int32.
+    """
 
     def state(x: jax.Array) -> State:
         if not jnp.issubdtype(x.dtype, jnp.inexact):
@@ -67,7 +70,10 @@ def summed(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statisti
 
 
 def largest(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statistic:
-    """The largest over data of what a plain `keep` returns; as `averaged`. Of no finite entry: -inf."""
+    """Returns the statistic that is the largest over data of what a plain `keep` returns; as `averaged`.
+
+    Where no entry is finite, it is -inf.
+    """
 
     def state(x: jax.Array) -> State:
         x = real(x)
@@ -85,7 +91,7 @@ def largest(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statist
 def _of_each(
     keep: Callable, name: str | None, state: Callable, merge: Callable, finish: Callable, merge_all: Callable
 ) -> Statistic:
-    """A statistic whose state is a dict of states, one of each array that `keep` returns."""
+    """Returns a statistic whose state is a dict of states, one of each array that `keep` returns."""
     if isinstance(keep, Statistic):
         raise ArgumentError(f"`keep` is {keep}, which merges over data by itself; use it as it is.")
     check_keep(keep)
@@ -97,7 +103,7 @@ def _of_each(
 
 
 def _arrays(kept: Any, given: str) -> dict[str, jax.Array]:
-    """What a plain function returned, by name: that of its path, and of one array alone the given name."""
+    """Returns the arrays that a plain function returned, by their paths; one array alone has the given name."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(kept)
     if not leaves:
         raise ArgumentError(f"{_said(given)} returned no array; return what to keep of (output, delta).")
@@ -109,7 +115,7 @@ def _arrays(kept: Any, given: str) -> dict[str, jax.Array]:
 
 
 def _said(given: str) -> str:
-    """The argument, and which one of several that are combined."""
+    """Names the argument, and which one of several that are combined."""
     return "`keep`" if given == UNNAMED else f"`keep` of `{given}`"
 
 

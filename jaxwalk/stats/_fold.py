@@ -26,7 +26,7 @@ class Partial(NamedTuple):
 
 
 def either(merge: Merge, a: Partial, b: Partial) -> Partial:
-    """Of the union of two sets of data; where one of them is empty, the other."""
+    """Merges the states of two sets of data; where one of them is empty, the other is the result."""
     each = merge
     for _ in range(jnp.ndim(a.seen)):
         each = jax.vmap(each)
@@ -35,7 +35,7 @@ def either(merge: Merge, a: Partial, b: Partial) -> Partial:
 
 
 def fold(merge: Merge, partial: Partial) -> Partial:
-    """The union over the leading axis, by a balanced tree of merges.
+    """Merges over the leading axis, by a balanced tree.
 
     Over a tree the error of a sum grows with its depth alone (N. J. Higham, Accuracy and Stability of Numerical
     Algorithms, 2nd ed., §4.2).
@@ -49,7 +49,7 @@ def fold(merge: Merge, partial: Partial) -> Partial:
 
 
 def where(condition: Any, a: State, b: State) -> State:
-    """Leaf by leaf; the axes of `condition` lead."""
+    """Chooses leaf by leaf; the axes of `condition` lead."""
     lead = jnp.ndim(condition)
     wide = lambda leaf: jnp.reshape(condition, jnp.shape(condition) + (1,) * (jnp.ndim(leaf) - lead))
     return jax.tree.map(lambda x, y: jnp.where(wide(x), x, y), a, b)
@@ -59,7 +59,7 @@ def where(condition: Any, a: State, b: State) -> State:
 
 
 def on_host(tree: Any) -> Any:
-    """Its arrays as NumPy's, wide enough to add up any number of data: float64, int64, complex128."""
+    """Returns the arrays as NumPy's, wide enough to add up any number of data: float64, int64, complex128."""
     return jax.tree.map(_wide, jax.device_get(tree))
 
 
@@ -73,14 +73,12 @@ def _wide(leaf: np.ndarray) -> np.ndarray:
 
 
 def either_on_host(merge: Merge, a: Partial, b: Partial) -> Partial:
-    """`either`, of NumPy arrays, which stay what they are."""
+    """Merges as `either` does, NumPy arrays, which stay NumPy's."""
     results = [_one(merge, a, b, index) for index in np.ndindex(np.shape(a.seen))]
-    leaves = [jax.tree.leaves(state) for state in results]
-    tree = jax.tree.structure(a.state)
-    stacked = [
-        _restacked(column, like, np.shape(a.seen)) for column, like in zip(zip(*leaves), jax.tree.leaves(a.state))
-    ]
-    return Partial(jax.tree.unflatten(tree, stacked), np.asarray(a.seen + b.seen))
+    stacked = lambda like, *values: np.array([np.asarray(v, like.dtype) for v in values], like.dtype).reshape(
+        like.shape
+    )
+    return Partial(jax.tree.map(stacked, a.state, *results), np.asarray(a.seen + b.seen))
 
 
 def _one(merge: Merge, a: Partial, b: Partial, index: tuple[int, ...]) -> State:
@@ -90,12 +88,8 @@ def _one(merge: Merge, a: Partial, b: Partial, index: tuple[int, ...]) -> State:
     return merge(mine, other)
 
 
-def _restacked(values: tuple, like: np.ndarray, lead: tuple[int, ...]) -> np.ndarray:
-    return np.stack([np.asarray(v, like.dtype) for v in values]).reshape(lead + like.shape[len(lead) :])
-
-
 def finished(finish: Callable[[State], dict[str, Any]], partial: Partial) -> dict[str, np.ndarray]:
-    """What `finish` says at each step of the loops around a point, stacked along their axes."""
+    """Finishes the state of each step of the loops around a point; results are stacked along their axes."""
     lead = np.shape(partial.seen)
     at = lambda index: jax.tree.map(lambda leaf: leaf[index], partial.state)
     each = [finish(at(index)) for index in np.ndindex(lead)]

@@ -18,7 +18,7 @@ Quick = Callable[[jax.Array], tuple[Any, jax.Array]]
 
 
 def quick_or(careful: Way, quick: Quick) -> Way:
-    """`careful`, done the quick way if that is right; under `jax.vmap`, if it is right for every row.
+    """Returns `careful`, done the quick way if that is right; under `jax.vmap`, if it is right for every row.
 
     `lax.cond` alone would do both under `jax.vmap`, and choose. Only on CPUs: there every pass over an array is paid
     for, while a GPU would wait, at every point, until its host has seen which way to go.
@@ -39,7 +39,7 @@ def quick_or(careful: Way, quick: Quick) -> Way:
         found = _on_each_device(quick_or(jax.vmap(careful), _of_all(quick)), size)(rows)
         return found, jax.tree.map(lambda _: True, found)
 
-    # What is batched by a rule of its own has no transpose; a derivative is that of the careful way.
+    # A function with a batching rule of its own has no transpose, so derivatives are those of the careful way.
     derived = jax.custom_jvp(way)
     derived.defjvp(lambda primals, tangents: jax.jvp(careful, primals, tangents))
     return derived
@@ -60,8 +60,10 @@ _divided: contextvars.ContextVar[tuple[NamedSharding, int] | None] = contextvars
 
 @contextlib.contextmanager
 def divided(sharding: NamedSharding | None, size: int) -> Iterator[None]:
-    """While it is traced: `size` rows are divided along their first axis as `sharding` says, and each device goes its
-    own way. Else they would have to agree, and wait for one another at every point."""
+    """Declares, while a function is traced, that `size` rows are divided along their first axis as `sharding` says.
+
+    Each device then goes its own way. Else they would have to agree, and wait for one another at every point.
+    """
     token = _divided.set(None if sharding is None else (sharding, size))
     try:
         yield

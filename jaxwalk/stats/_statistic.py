@@ -45,6 +45,8 @@ class Statistic:
         doc: what `help` says of it, if not this.
     """
 
+    __module__ = "jaxwalk.stats"
+
     name: str
     of: Callable[[Any, Any], State]
     merge: Callable[[State, State], State]
@@ -59,7 +61,7 @@ class Statistic:
             object.__setattr__(self, "__doc__", self.doc)
 
     def __call__(self, output: Any, delta: Any) -> dict[str, Any]:
-        """The results for one value: what `jw.walk(fun, keep=statistic)` keeps."""
+        """Returns the results for one value: what `jw.walk(fun, keep=statistic)` keeps."""
         return self.finish(self.of(output, delta))
 
     def __repr__(self) -> str:
@@ -67,7 +69,7 @@ class Statistic:
 
 
 def numpy_of(state: Any) -> Any:
-    """The namespace for the arrays of `state`: `numpy` if all are NumPy's, else `jax.numpy`."""
+    """Returns the namespace for the arrays of `state`: `numpy` if all are NumPy's, else `jax.numpy`."""
     return np if all(isinstance(x, np.ndarray | np.generic) for x in jax.tree.leaves(state)) else jnp
 
 
@@ -75,7 +77,7 @@ def numpy_of(state: Any) -> Any:
 
 
 def combine(*statistics: Statistic, name: str | None = None) -> Statistic:
-    """The union of some statistics: all their results, in one state.
+    """Returns the union of some statistics: all their results, in one state.
 
     Arguments:
         *statistics: at least one. No two have the same name, and no two a result of the same name.
@@ -111,11 +113,11 @@ def _check(statistic: Any, said: str = "`statistic` is") -> None:
 
 
 def union(name: str, parts: Sequence[Statistic]) -> Statistic:
-    """The union of statistics that have names of their own."""
+    """Returns the union of statistics, no two of one name."""
 
     def of(output: Any, delta: Any) -> State:
         state = {part.name: part.of(output, delta) for part in parts}
-        # Seen here, before the first datum, and not after the last.
+        # Two results of one name are refused here, before the first datum, and not after the last.
         jax.eval_shape(finish, state)
         return state
 
@@ -133,7 +135,7 @@ def union(name: str, parts: Sequence[Statistic]) -> Statistic:
 
 
 def merged(statistic: Statistic, states: State, which: Any) -> State:
-    """Of many data at once: the states of those of `which`, along a leading axis, as one; of none, zeros."""
+    """Merges the states, along a leading axis, of the data for which `which` is true; of none, the state is zeros."""
     if statistic.merge_all is not None:
         return statistic.merge_all(states, which)
     return fold(statistic.merge, Partial(states, jnp.int32(which))).state
@@ -155,12 +157,12 @@ def _repeated(names: Iterable[str]) -> list[str]:
 
 
 def of_output(statistic: Statistic) -> Statistic:
-    """The part of a statistic that looks at the output alone; as `of_delta`."""
+    """Returns the part of a statistic that looks at the output alone; as `of_delta`."""
     return _side(statistic, "output")
 
 
 def of_delta(statistic: Statistic) -> Statistic:
-    """The part of a statistic that looks at δ alone.
+    """Returns the part of a statistic that looks at δ alone.
 
     In a walk it costs no memory in the forward pass: no output is saved for it.
 
@@ -200,7 +202,7 @@ def _parts_of(statistic: Statistic, side: str) -> list[Statistic]:
 
 
 def with_units(statistic: Statistic, axis: int | Sequence[int] | None = None) -> Statistic:
-    """The same statistic with other units than the positions on the last axis.
+    """Returns the same statistic with other units than the positions on the last axis.
 
     Arguments:
         statistic: one with results per unit, as `moments`, `dead`, `blocked`.
@@ -240,7 +242,7 @@ def _numbers(axis: Any) -> tuple[int, ...] | None:
 
 
 def _units_last(x: Any, chosen: tuple[int, ...] | None) -> jax.Array:
-    """`x` with the axes of the units as one, behind the others."""
+    """Returns `x` with the axes of the units as one, behind the others."""
     x = jnp.asarray(x)
     axes = tuple(range(x.ndim)) if chosen is None else chosen
     if not all(-x.ndim <= i < x.ndim for i in axes) or len({i % x.ndim for i in axes}) < len(axes):

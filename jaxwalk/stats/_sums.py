@@ -15,7 +15,7 @@ from ._statistic import State, numpy_of
 
 
 def real(x: Any) -> jax.Array:
-    """`x` as real numbers of at least float32; of an integer, the default float."""
+    """Returns `x` as real numbers of at least float32; integers as the default float."""
     x = jnp.asarray(x)
     x = jnp.abs(x) if jnp.issubdtype(x.dtype, jnp.complexfloating) else x
     return x.astype(widened(x.dtype) if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.result_type(float))
@@ -26,7 +26,7 @@ def bits_of(x: jax.Array) -> jax.Array:
 
 
 def is_zero(x: jax.Array) -> jax.Array:
-    """By its bits: compared as numbers, a processor that flushes subnormal numbers takes them for zeros."""
+    """Compares bits: where numbers are compared, a processor that flushes subnormal numbers takes them for zeros."""
     return (bits_of(x) << 1) == 0
 
 
@@ -40,20 +40,20 @@ def by_unit(x: Any) -> jax.Array:
 
 
 def counted(mask: jax.Array, axes: Sequence[int] | None = None, keepdims: bool = False) -> jax.Array:
-    """How many entries of `mask` are true. As floats, which a processor adds faster, where all counts are exact."""
+    """Counts the entries of `mask` that are true: as floats, which a processor adds faster, where they are exact."""
     dtype = jnp.float32 if mask.size <= 2**24 else jnp.int32
     ones = jnp.where(mask, jnp.ones((), dtype), jnp.zeros((), dtype))
     return jnp.sum(ones, axis=axes, dtype=dtype, keepdims=keepdims).astype(jnp.int32)
 
 
 def share(part: Any, whole: Any) -> Any:
-    """part / whole, both counts; NaN where whole is 0."""
+    """Divides one count by another; NaN where that is 0."""
     dtype = np.float64 if numpy_of((part, whole)) is np else jnp.result_type(float)
     return over(part.astype(dtype), whole)
 
 
 def over(total: Any, count: Any) -> Any:
-    """total / count, NaN where count is 0."""
+    """Divides by a count; NaN where that is 0."""
     xp = numpy_of((total, count))
     return xp.where(count > 0, total / xp.maximum(count, 1).astype(total.dtype), xp.nan)
 
@@ -63,14 +63,14 @@ def sums(a: State, b: State) -> State:
 
 
 def all_sums(states: State, which: Any) -> State:
-    """`sums` of many, along a leading axis; those that are not of `which` are zeros already."""
+    """Adds up states along a leading axis; those that are not of `which` are zeros already."""
     return {key: jnp.sum(value, 0, dtype=value.dtype) for key, value in states.items()}
 
 
 def merge_means(a: State, b: State) -> State:
-    """Of `count` data, the means that the other keys are (T. F. Chan, G. H. Golub, R. J. LeVeque, 1983).
+    """Merges means of `count` data, which the other keys are (T. F. Chan, G. H. Golub, R. J. LeVeque, 1983).
 
-    The step between two means is taken by halves: from -max to max it is no number of their dtype.
+    The step between two means is taken by halves: from -max to max, their dtype cannot hold it.
     """
     count, xp = a["count"] + b["count"], numpy_of((a, b))
 
@@ -84,7 +84,7 @@ def merge_means(a: State, b: State) -> State:
 
 
 def all_means(states: State, which: Any) -> State:
-    """`merge_means` of many, along a leading axis; those of no data are zeros.
+    """Merges means along a leading axis; those of no data are zeros.
 
     Counts are divided by a power of two above their sum: as exact as Σ count·mean / Σ count, which can overflow.
     """
@@ -93,7 +93,7 @@ def all_means(states: State, which: Any) -> State:
     def mean(means: jax.Array) -> jax.Array:
         number = jnp.maximum(count, 1).astype(means.real.dtype)
         unit = 2 * scale_of(number)
-        # By its bits: x / (number / unit) XLA would turn into x * unit / number.
+        # `frexp` works on bits; XLA would turn x / (number / unit) into x * unit / number.
         part, _ = jnp.frexp(number)
         shares = states["count"].astype(unit.dtype) / unit[None]
         return jnp.sum(means * shares.astype(means.dtype), 0) / part.astype(means.dtype)
@@ -105,18 +105,19 @@ def all_means(states: State, which: Any) -> State:
 
 
 def plain_squares(x: jax.Array) -> jax.Array:
-    """Σ x², without a scale: `is_safe` says whether it is right."""
+    """Computes Σ x² without a scale; `is_safe` says whether it is right."""
     return jnp.sum(x * x)
 
 
 def is_safe(squares: jax.Array) -> jax.Array:
-    """Whether no square was too large for float32, and those too small are nothing beside their sum; even a million
-    such sums can be added. All entries are finite then. Of a sum of zeros it says no: they may be smaller numbers."""
+    """Says whether a sum of squares is right: none was too large for float32, so that all entries are finite, and those
+    too small do not matter beside the sum. A million such sums can be added. A sum of 0 is not safe: the entries may
+    be numbers whose squares are too small."""
     return (squares > 1e-20) & (squares < 1e20)
 
 
 def scale_of(largest: jax.Array) -> jax.Array:
-    """The power of two next below `largest`, of those whose inverse is a normal number too: scaling is exact."""
+    """Returns the power of two next below `largest`, among those whose inverse is a normal number: scaling is exact."""
     info = jnp.finfo(largest.dtype)
     bits = bits_of(largest)
     exponent = bits & np.array(-1 << info.nmant, np.int64).astype(bits.dtype)
@@ -125,12 +126,12 @@ def scale_of(largest: jax.Array) -> jax.Array:
 
 
 def common_scale(a: State, b: State) -> tuple[Any, Any, Any]:
-    """The larger of two scales, and what the sums in each are multiplied with to be in it."""
+    """Returns the larger of two scales, and the factors that bring the sums of each to it."""
     scale = numpy_of((a, b)).maximum(a["scale"], b["scale"])
     return scale, a["scale"] / scale, b["scale"] / scale
 
 
 def common_scale_of_all(states: State) -> tuple[jax.Array, jax.Array]:
-    """The largest of many scales, and what the sums in each are multiplied with to be in it: of zeros, with 0."""
+    """Returns the largest of many scales, and the factors that bring the sums of each to it; for zeros, 0."""
     scale = jnp.max(states["scale"], 0)
     return scale, states["scale"] / jnp.where(scale > 0, scale, 1)[None]

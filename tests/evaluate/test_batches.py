@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import jaxwalk as jw
-from jaxwalk._evaluate.batches import COUNTS, FAILED, opened
+from jaxwalk._evaluate.batches import COUNTS, FAILED, open_batches
 
 X, Y = np.arange(12, dtype=np.float32).reshape(6, 2), np.arange(6, dtype=np.int32)
 Pair = collections.namedtuple("Pair", "x y")
@@ -36,14 +36,14 @@ class Tensor:
 
 
 def all_of(batches):
-    return list(opened(batches))
+    return list(open_batches(batches))
 
 
 # What they may be ----------------------------------------------------------------------------------------
 
 
 def test_the_form_is_that_of_the_first():
-    data = opened(iter([(X, {"y": Y})]))
+    data = open_batches(iter([(X, {"y": Y})]))
     assert (data.size, data.total) == (6, None)
     assert data.form.paths == ["[0]", "[1]['y']"]
     assert [(row.shape, row.dtype) for row in data.form.rows] == [((2,), np.float32), ((), np.int32)]
@@ -72,7 +72,7 @@ def test_a_short_one_is_filled_up_and_marked():
     ],
 )
 def test_what_the_arguments_of_a_datum_are(batch, arguments):
-    data = opened([batch])
+    data = open_batches([batch])
     (found,) = data
     assert jax.tree.structure(data.datum) == jax.tree.structure(arguments)
     of_first = data.arguments([leaf[0] for leaf in found.leaves])
@@ -81,7 +81,7 @@ def test_what_the_arguments_of_a_datum_are(batch, arguments):
 
 @pytest.mark.parametrize("batches", [ByNumber(), list(ByNumber()), iter(ByNumber()), (b for b in ByNumber())])
 def test_any_iterable(batches):
-    data = opened(batches)
+    data = open_batches(batches)
     assert data.total in (8, None)
     assert [int((batch.counts == COUNTS).sum()) for batch in data] == [4, 2]
 
@@ -133,11 +133,11 @@ def test_random_keys_are_filled_up_too():
     keys = jax.random.split(jax.random.key(0), 3)
     short = all_of([keys[:2], keys[2:]])[1]
     np.testing.assert_array_equal(jax.random.key_data(short.leaves[0][0]), jax.random.key_data(keys[2]))
-    assert opened([keys]).nothing(FAILED).leaves[0].shape == (3,)
+    assert open_batches([keys]).empty(FAILED).leaves[0].shape == (3,)
 
 
 def test_nothing_is_rows_that_do_not_count():
-    nothing = opened([(X, Y)]).nothing(FAILED)
+    nothing = open_batches([(X, Y)]).empty(FAILED)
     assert nothing.counts.tolist() == [FAILED] * 6
     assert [leaf.shape for leaf in nothing.leaves] == [(6, 2), (6,)]
 
@@ -194,15 +194,15 @@ OPENING = {
 
 
 @pytest.mark.parametrize("said", OPENING, ids=range(len(OPENING)))
-def test_what_cannot_be_opened(said):
+def test_what_cannot_be_open_batches(said):
     with pytest.raises((jw.ArgumentError, jw.DataError)) as caught:
-        opened(OPENING[said])
+        open_batches(OPENING[said])
     assert str(caught.value) == said
 
 
 def test_an_exhausted_generator():
     with pytest.raises(jw.DataError, match="A generator can be gone through once"):
-        opened(exhausted)
+        open_batches(exhausted)
 
 
 LATER = {
@@ -250,7 +250,7 @@ def test_what_the_iterable_raises_comes_through():
     with pytest.raises(ZeroDivisionError, match="mine"):
         all_of(failing())
     with pytest.raises(ZeroDivisionError):
-        opened(1 / 0 for _ in "a")
+        open_batches(1 / 0 for _ in "a")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from jax import lax
 
 import jaxwalk as jw
-from jaxwalk._evaluate.identity import _said, program
+from jaxwalk._evaluate.identity import _statistic_text, program
 from jaxwalk._jax import jaxprs
 
 ARRAY, OTHER = np.arange(3, dtype=np.float32), np.array([0, 1, 2.0000002], np.float32)
@@ -199,7 +199,8 @@ def span(low, merged="minimum", name="span", finish=lambda state: state):
 
 def test_two_statistics_of_one_name():
     points = jw.points(lambda x: jw.tag(x, "a"), ARRAY)
-    said = lambda keep: _said(keep if isinstance(keep, jw.stats.Statistic) else jw.stats.averaged(keep), points)
+    statistic = lambda keep: keep if isinstance(keep, jw.stats.Statistic) else jw.stats.averaged(keep)
+    said = lambda keep: _statistic_text(statistic(keep), points)
     output, delta = lambda output, delta: jnp.sum(output), lambda output, delta: jnp.sum(delta)
     assert said(output) == said(lambda output, delta: jnp.sum(output))
     different = [

@@ -7,7 +7,9 @@ from jax import lax
 
 import jaxwalk as jw
 from dataset import assert_same, batches, evaluate
-from jaxwalk._evaluate.step import step_of
+from jaxwalk._evaluate.placement import Placement
+from jaxwalk._evaluate.step import Task, step_of
+from jaxwalk._points.find import find
 from jaxwalk.stats._batched import of_batch
 
 random = np.random.default_rng(1)
@@ -23,6 +25,17 @@ def deep(weights, x, y):
     h = lax.cond(y > 0, lambda h: jw.tag(jnp.sin(h), "yes"), lambda h: jw.tag(-h, "no"), h)
     fixed = jw.tag(weights[0, 0] * 2, "of params alone")
     return jnp.sum(h**2) + jnp.sum(fixed)
+
+
+def test_the_function_is_traced_once(tmp_path):
+    traced = []
+
+    def fun(params, x, y):
+        traced.append(x)
+        return jnp.sum(jw.tag(params["in"].T @ x, "a")) * y
+
+    evaluate(fun=fun, out=tmp_path / "out")
+    assert len(traced) == 1
 
 
 def test_inside_the_backward_pass_and_after_it(monkeypatch):
@@ -73,10 +86,10 @@ def temporary(small, monkeypatch):
         return jnp.sum(lax.scan(jax.checkpoint(step), x, weights)[0])
 
     weights, row = jnp.ones((16, 256)), jax.ShapeDtypeStruct((256,), jnp.float32)
-    chosen = jw.points(scanned, weights, row)
+    staged, points = find(scanned, (weights, row), {}, None, None)
     statistic = jw.stats.of_delta(jw.stats.moments)
-    step = step_of(scanned, chosen, None, None, tuple, statistic, 1, (weights, [row], 64), 1)
-    lowered = step.advance.lower([weights], step.begin(1), [jnp.ones((64, 256))], jnp.ones(64, jnp.int8))
+    step = step_of(Task(staged, [weights], [row], points, statistic, 1, 64, Placement()))
+    lowered = step.update.lower([weights], step.init(1), [jnp.ones((64, 256))], jnp.ones(64, jnp.int8))
     return lowered.compile().memory_analysis().temp_size_in_bytes
 
 

@@ -17,6 +17,7 @@ from killed import killed, parts
 import jaxwalk as jw
 from jaxwalk._cli.data.dataset import DataBatches, Dataset
 from jaxwalk._evaluate.store import disk
+from jaxwalk._evaluate.store.store import Store
 
 pytestmark = pytest.mark.once
 
@@ -168,7 +169,7 @@ def test_what_is_finished_is_read_and_nothing_is_walked(tmp_path, monkeypatch):
     keep = jw.stats.combine(jw.stats.norms, jw.stats.moments)
     found = evaluate(tmp_path / "out", keep=keep)
     data = Counted(batches())
-    monkeypatch.setattr("jaxwalk._evaluate.evaluate.groups", None)
+    monkeypatch.setattr("jaxwalk._evaluate.loop.Loop.groups", None)
     assert_same(evaluate(tmp_path / "out", data, keep=keep, resume=True), found, tmp_path)
     assert data.taken == len(batches())
 
@@ -344,7 +345,7 @@ def test_one_number_of_what_is_done_has_changed(finished, changed, wrap):
 
 @pytest.mark.parametrize("is_read_again", [True, False])
 def test_numbers_on_an_accelerator_are_not_compared_but_rows_are(tmp_path, monkeypatch, is_read_again):
-    monkeypatch.setattr("jaxwalk._evaluate.replay._is_near", lambda leaf: False)
+    monkeypatch.setattr("jaxwalk._evaluate.fingerprint._is_on_host", lambda leaf: False)
     with pytest.raises(RuntimeError):
         evaluate(tmp_path, failed([*batches()[:2], (X[10:13], Y[10:13])], RuntimeError()))
     if is_read_again:
@@ -405,7 +406,7 @@ def test_a_full_disk(tmp_path, monkeypatch, whole, part):
 
 
 def test_a_disk_that_is_full_at_the_end(tmp_path, monkeypatch, whole):
-    opened = jw._store.Store.open
+    opened = Store.open
 
     def then_full(*args):
         store = opened(*args)
@@ -413,7 +414,7 @@ def test_a_disk_that_is_full_at_the_end(tmp_path, monkeypatch, whole):
         return store
 
     with monkeypatch.context() as patched:
-        patched.setattr(jw._store.Store, "open", then_full)
+        patched.setattr(Store, "open", then_full)
         with pytest.raises(
             jw.StoreError, match=r"The end cannot be written to .* the 5 parts there stay whole"
         ) as caught:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 import os
 import zipfile
 from pathlib import Path
@@ -14,16 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._errors import DataError, StoreError
-from ..._points.point import Axis, Point, Points, Site
+from ..._points.point import Axis, Point, Points, Site, by_point
+from ..store import npz
 from ..store.disk import write
-from .datum import Data, Datum, by_point
+from .datum import Data, Datum
 
 FORMAT = 1
-"""One more with every change that an older jaxwalk would misread."""
+"""The version of the header; it grows with every change that an older jaxwalk would misread."""
 
 WHOLE = ("count", "loss", "nonfinite")
 PLAIN = ("name", "number", "kind", "conditional", "unused", "stuck", "opaque", "file", "line", "alike")
-"""The fields of a point that JSON holds as they are."""
+"""Fields of a point that JSON holds as they are."""
 
 
 def save(fields: dict[str, Any], path: str | os.PathLike[str]) -> None:
@@ -39,53 +38,49 @@ def save(fields: dict[str, Any], path: str | os.PathLike[str]) -> None:
     arrays["index"] = np.array([d.index for d in culprits], np.int64)
     arrays["loss"] = np.array([d.loss for d in culprits])
     arrays["norms"] = np.array([[d.norms[name] for name in normed] for d in culprits])
-    said = {"jaxwalk evaluation": FORMAT, "points": _described(points), "kept": names, "norms": normed}
-    said |= {name: fields[name] for name in WHOLE} | {"why": None if names else kept.why_empty()}
-    file = io.BytesIO()
-    np.savez(file, said=np.frombuffer(json.dumps(said).encode(), np.uint8), **arrays)
+    header = {"jaxwalk evaluation": FORMAT, "points": _described(points), "kept": names, "norms": normed}
+    header |= {name: fields[name] for name in WHOLE} | {"why": None if names else kept.why_empty()}
     try:
-        write(Path(path), file.getvalue())
+        write(Path(path), npz.pack(header, arrays))
     except OSError as error:
         raise StoreError(f"`{path}` cannot be written: {error.strerror or error}; give another path.") from error
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What `save` wrote.
+    """Reads what `save` wrote.
 
     Raises:
         DataError: the file is not there, or is none of these.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        said = json.loads(arrays.pop("said").tobytes())
-        known = said["jaxwalk evaluation"]
+        header, arrays = npz.unpack(path)
+        known = header["jaxwalk evaluation"]
     except OSError as error:
         raise DataError(f"`{path}` cannot be read: {error.strerror or error}; give the path of a saved one.") from error
     except (ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise DataError(f"`{path}` is no saved evaluation; give what `Evaluation.save` wrote.") from error
     if known > FORMAT:
         raise DataError(f"`{path}` was saved by a newer jaxwalk; read it with that.")
-    return _restored(said, arrays)
+    return _restored(header, arrays)
 
 
-def _restored(said: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    points = Points(map(_point, said["points"]))
-    kept: dict[str, dict[str, np.ndarray]] = {name: {} for name in said["kept"]}
+def _restored(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    points = Points(map(_point, header["points"]))
+    kept: dict[str, dict[str, np.ndarray]] = {name: {} for name in header["kept"]}
     for key, value in arrays.items():
         if key.startswith("kept "):
             number, _, result = key.removeprefix("kept ").partition("/")
-            kept[said["kept"][int(number)]][result] = value
-    seen = {name: arrays[f"seen {i}"] for i, name in enumerate(said["kept"])}
+            kept[header["kept"][int(number)]][result] = value
+    seen = {name: arrays[f"seen {i}"] for i, name in enumerate(header["kept"])}
     rows = zip(arrays["index"].tolist(), arrays["loss"].tolist(), arrays["norms"].tolist(), strict=True)
-    data = [Datum(i, loss, by_point(dict(zip(said["norms"], norms, strict=True)), points)) for i, loss, norms in rows]
-    whole = {name: said[name] for name in WHOLE}
-    named = {key: by_point(values, points, said["why"]) for key, values in (("kept", kept), ("seen", seen))}
+    data = [Datum(i, loss, by_point(dict(zip(header["norms"], norms, strict=True)), points)) for i, loss, norms in rows]
+    whole = {name: header[name] for name in WHOLE}
+    named = {key: by_point(values, points, header["why"]) for key, values in (("kept", kept), ("seen", seen))}
     return whole | named | {"points": points, "culprits": Data(data)}
 
 
 def _described(points: Points) -> list[dict[str, Any]]:
-    """The points as JSON. Of their sites is kept which of them are one."""
+    """Returns the points as JSON. Of their sites it says only which are the same."""
     sites = list(dict.fromkeys(point.site for point in points.values()))
     return [
         {name: getattr(point, name) for name in PLAIN}
@@ -101,5 +96,5 @@ def _point(described: dict[str, Any]) -> Point:
 
 
 def _dtype(name: str) -> Any:
-    """Of random keys, that they are keys, whatever their kind."""
+    """Returns the dtype; for random keys, that of keys of any kind."""
     return jax.dtypes.prng_key if name.startswith("key<") else jnp.dtype(name)

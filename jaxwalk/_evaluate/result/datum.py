@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ..._optional import pandas
 from ..._points.named import Named
-from ..._points.point import Points
 from ..._show.table import Table, fitted, html, number, text
 
 NORMS = 6  # points whose norms have columns of their own
@@ -27,6 +25,8 @@ class Datum:
         norms: the ℓ2 norm of its δ, by point, in forward order.
     """
 
+    __module__ = "jaxwalk"
+
     index: int
     loss: float
     norms: Named
@@ -40,8 +40,10 @@ class Datum:
 class Data(tuple[Datum, ...]):
     """Data of largest loss, largest first, those with a NaN or Inf before all; shows itself as a table."""
 
+    __module__ = "jaxwalk"
+
     def to_pandas(self) -> Any:
-        """A `pandas.DataFrame`: index, loss, and a column of norms for each point.
+        """Returns a `pandas.DataFrame`: index, loss, and a column of norms for each point.
 
         Raises:
             ImportError: pandas is not installed; it comes with the extra `store`.
@@ -67,14 +69,6 @@ class Data(tuple[Datum, ...]):
 
     def _repr_html_(self) -> str:
         return html(self._table())
-
-
-def by_point(values: Mapping[str, Any], points: Points, why: str | None = None) -> Named:
-    """`values` in forward order, under all the names of each point; of points that have none, why."""
-    same = {name: first for name, first in points.same().items() if first in values}
-    found = {name: values[same.get(name, name)] for name in points if same.get(name, name) in values}
-    absent = {p.name: why or p.why_no_delta() for p in points.values() if p.name not in found}
-    return Named(found, absent | ({"*": why} if why else {}), same)
 
 
 def _first(datum: Datum) -> tuple[str, str]:

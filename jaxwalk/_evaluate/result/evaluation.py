@@ -1,4 +1,4 @@
-"""`Evaluation`: what a whole dataset said, point by point, and the data most to blame."""
+"""`Evaluation`: statistics over a whole dataset, point by point, and the data most to blame."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from ..._errors import counted, listed
 from ..._optional import pandas
 from ..._points.named import Named
 from ..._points.point import Point, Points
+from ..._rewrite.tap import loops
 from ..._show.table import Table, fitted, html, number, numbers, text
 from . import archive
 from .datum import Data
 
-COLUMNS = 8  # of statistics that the table of points has; of more of them
-TOLD = ("output_mean", "output_std", "output_max", "output_zeros", "delta_l2", "delta_max", "delta_zeros")
-WHERE_ANY = ("output_nan", "output_inf", "delta_nan", "delta_inf", "dead_count", "blocked_share")  # if not all are 0
-STEPS = 6  # of a loop, at each end, that have rows of their own in the table of points
+COLUMNS = 8  # results that the table of points has at most; of more than these it has some
+ALWAYS = ("output_mean", "output_std", "output_max", "output_zeros", "delta_l2", "delta_max", "delta_zeros")
+IF_NONZERO = ("output_nan", "output_inf", "delta_nan", "delta_inf", "dead_count", "blocked_share")  # if not all are 0
+STEPS = 6  # first and last steps of a loop that have rows of their own in the table of points
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -39,6 +40,8 @@ class Evaluation:
         culprits: the data of largest loss, as `Data`.
     """
 
+    __module__ = "jaxwalk"
+
     count: int
     loss: float
     nonfinite: int
@@ -48,12 +51,12 @@ class Evaluation:
     culprits: Data
 
     def tables(self) -> tuple[Table, Table]:
-        """The points, a row each (at a point in a loop, a row for each step); and the culprits."""
+        """Returns two tables: the points, a row each (at a point in a loop, a row for each step); and the culprits."""
         return self._table(), self.culprits._table()
 
     def to_pandas(self) -> Any:
-        """A `pandas.DataFrame` with a row per point, and per step of the loops around it: shape and dtype, what was
-        kept, and, if a point is in a branch, of how many data. If nothing was kept, a row per point.
+        """Returns a `pandas.DataFrame` with a row per point, and per step of the loops around it: shape and dtype, what
+        was kept, and, if a point is in a branch, of how many data. If nothing was kept, a row per point.
 
         Raises:
             ImportError: pandas is not installed; it comes with the extra `store`.
@@ -61,7 +64,7 @@ class Evaluation:
         rows = []
         for point in self._shown():
             kept = self.kept.get(point.name, {})
-            for step in np.ndindex(_loops(point) if kept else ()):
+            for step in np.ndindex(loops(point) if kept else ()):
                 values = {key: value[step] for key, value in kept.items()}
                 cells = {key: value.item() if np.ndim(value) == 0 else value for key, value in values.items()}
                 about = {"shape": point.shape[len(step) :], "dtype": str(point.dtype)}
@@ -79,7 +82,7 @@ class Evaluation:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Evaluation:
-        """What `save` wrote. What says where its points are in the traced function is not kept.
+        """Reads what `save` wrote. Where its points are in the traced function is not in the file.
 
         Raises:
             DataError: the file is not there, or is no saved evaluation.
@@ -87,7 +90,7 @@ class Evaluation:
         return cls(**archive.load(path))
 
     def _shown(self) -> list[Point]:
-        """The points of which something was kept; all, if nothing was of any."""
+        """Returns the points at which something was kept; all, if nothing was kept anywhere."""
         return [point for name, point in self.points.items() if name in self.kept or not self.kept]
 
     def _table(self) -> Table:
@@ -101,20 +104,20 @@ class Evaluation:
         return any(point.conditional for point in self._shown())
 
     def _columns(self) -> tuple[list[str], list[str]]:
-        """What is kept of any point: what has a column, and what is left to be looked up."""
+        """Returns the results that have a column, and the others."""
         keys = list(dict.fromkeys(key for name in self.kept for key in self.kept[name]))
         if len(keys) <= COLUMNS:
             return keys, []
-        said = [key for key in TOLD if key in keys] + [key for key in WHERE_ANY if key in keys and self._any(key)]
-        said = said or keys[:COLUMNS]
-        return said, [key for key in keys if key not in said]
+        shown = [key for key in ALWAYS if key in keys] + [key for key in IF_NONZERO if key in keys and self._any(key)]
+        shown = shown or keys[:COLUMNS]
+        return shown, [key for key in keys if key not in shown]
 
     def _any(self, key: str) -> bool:
         return any(np.any(kept[key]) for kept in self.kept.values() if key in kept)
 
     def _rows(self, point: Point, columns: Sequence[str]) -> Iterator[tuple[str, ...]]:
         kept = self.kept.get(point.name, {})
-        steps = list(np.ndindex(_loops(point))) if kept else [()]
+        steps = list(np.ndindex(loops(point))) if kept else [()]
         left_out = len(steps) - 2 * STEPS
         for place, step in enumerate(steps):
             if left_out > 0 and place == STEPS:
@@ -137,10 +140,6 @@ class Evaluation:
 
     def _repr_html_(self) -> str:
         return "".join(html(table) for table in self.tables())
-
-
-def _loops(point: Point) -> tuple[int, ...]:
-    return tuple(axis.length for axis in point.axes)
 
 
 def _cell(value: Any) -> str:

@@ -13,12 +13,15 @@ from ..._errors import StoreError, argument, listed
 from . import disk
 
 FORMAT = 1
-"""The layout of the directory: one more with every change that an older jaxwalk would misread."""
+"""The version of the layout; it grows with every change that an older jaxwalk would misread."""
+
+KEY, OLD_KEY = "jaxwalk store", "jaxwalk evaluation"
+"""The keys of FORMAT in the manifest; the old one is that of a saved `Evaluation` too."""
 
 PLACES = ("rows", "state")
 
 BECAUSE = {"derivatives": ("function", "points"), "statistics": ("function", "points"), "first batch": ("batch size",)}
-"""What changes where another thing has."""
+"""What an error does not name as changed where one of these others has changed too."""
 
 BEFORE_THE_MANIFEST = {".lock", ".probe", ".manifest.json.tmp", *PLACES}
 """What a process that ended before it wrote the manifest may leave."""
@@ -56,7 +59,7 @@ def _foreign(directory: Path) -> list[str]:
 
 
 def lock(directory: Path) -> int:
-    """A lock on the directory, for `disk.unlock`.
+    """Takes a lock on the directory, for `disk.unlock`.
 
     Raises:
         StoreError: another has it; the directory cannot be written.
@@ -88,19 +91,20 @@ def prepare(directory: Path, identity: Mapping[str, str]) -> None:
 
 def write_manifest(directory: Path, identity: Mapping[str, str], finished: Mapping[str, Any] | None) -> None:
     """Says that the directory holds an evaluation, and what it ended with."""
-    manifest = {"jaxwalk evaluation": FORMAT, "identity": dict(identity), "finished": finished}
+    manifest = {KEY: FORMAT, "identity": dict(identity), "finished": finished}
     disk.write(_manifest(directory), json.dumps(manifest, indent=1).encode())
 
 
 def read_manifest(directory: Path) -> dict[str, Any] | None:
-    """The `identity` and `finished` of the evaluation in the directory, or None where there is none.
+    """Returns the `identity` and `finished` of the evaluation in the directory, or None where there is none.
 
     Raises:
         StoreError: the manifest is damaged, or of a newer jaxwalk.
     """
     try:
         manifest = json.loads(_manifest(directory).read_bytes())
-        version, identity, finished = (manifest[key] for key in ("jaxwalk evaluation", "identity", "finished"))
+        version = manifest[KEY if KEY in manifest else OLD_KEY]
+        identity, finished = manifest["identity"], manifest["finished"]
         is_whole = isinstance(identity, dict) and (finished is None or {"parts", "header"} <= set(finished))
     except FileNotFoundError:
         return None
@@ -129,7 +133,7 @@ def check_identity(directory: Path, known: Mapping[str, str], given: Mapping[str
 
 
 def _is_explained(name: str, changed: Sequence[str], known: Mapping[str, str], given: Mapping[str, str]) -> bool:
-    """Whether another change is why this differs, so that it need not be said: not where it has another title too."""
+    """Says whether another change is why this differs, so that it need not be said: not where its title differs too."""
     title = lambda identity: identity.get(name, "").partition(" (")[0] if name == "statistics" else ""
     return title(known) == title(given) and any(other in changed for other in BECAUSE.get(name, ()))
 
@@ -153,6 +157,6 @@ def unwritable(directory: Path, error: OSError) -> NoReturn:
 
 
 def cause(error: OSError) -> tuple[str, str]:
-    """Why the system did not write, and what to do."""
+    """Returns why the system did not write, and what to do."""
     is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     return disk.reason(error), "free space there" if is_full else "mend that"

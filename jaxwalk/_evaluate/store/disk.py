@@ -15,7 +15,7 @@ _held: set[int] = set()
 
 
 def temporary(path: Path) -> Path:
-    """Where a file is until it is whole. Readers of Parquet pass over names that begin with a dot."""
+    """Returns where a file is until it is whole. Readers of Parquet pass over names that begin with a dot."""
     return path.with_name(f".{path.name}.tmp")
 
 
@@ -31,14 +31,14 @@ def write(path: Path, data: bytes | memoryview) -> None:
 
 
 def reason(error: Exception) -> str:
-    """What the system says, or the first line of what a library says."""
+    """Returns what the system says, or the first line of what a library says."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error).strip().split("\n")[0] or type(error).__name__
 
 
 def checksum(path: Path) -> int:
-    """The CRC-32 of a file, read piece by piece."""
+    """Returns the CRC-32 of a file, read piece by piece."""
     total = 0
     with open(path, "rb") as file:
         while piece := file.read(1 << 20):
@@ -62,7 +62,9 @@ def probe(directory: Path) -> None:
 
 
 def lock(path: Path) -> int:
-    """The descriptor of a lock that no other holds. The kernel lets go of it when the process ends, however it ends.
+    """Takes a lock that no other holds, and returns its descriptor.
+
+    The kernel lets go of it when the process ends, however it ends.
 
     Raises:
         BlockingIOError: another process, or another descriptor of this one, holds it.
@@ -104,14 +106,14 @@ def _write_through(path: Path, data: bytes | memoryview) -> None:
 
 
 def _sync_directory(directory: Path) -> None:
-    """A rename lasts once the directory is written, too."""
+    """Writes the directory: a rename lasts once that is done, too."""
     if os.name == "nt":
         return
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # file systems that know no such thing
+        if error.errno != errno.EINVAL:  # of file systems that do not sync directories
             raise
     finally:
         os.close(descriptor)
@@ -122,7 +124,6 @@ def _forget_locks() -> None:
         os.close(_held.pop())
 
 
-if hasattr(
-    os, "register_at_fork"
-):  # workers that a data loader forks outlive a killed parent, and would keep its locks
+if hasattr(os, "register_at_fork"):
+    # Workers that a data loader forks outlive a killed parent, and would keep its locks.
     os.register_at_fork(after_in_child=_forget_locks)

@@ -16,12 +16,9 @@ import numpy as np
 from ..._errors import ArgumentError, StoreError, argument, counted, listed, shown
 from ..._optional import pyarrow_parquet
 from . import directory as _directory
-from . import disk
-from . import rows as _rows
-from . import state as _state
-from .state import State
-
-FIX = "restore it, or begin in another directory"
+from . import disk, npz
+from . import part as _part
+from .part import FIX
 
 
 class Store:
@@ -85,17 +82,17 @@ class Store:
 
     @property
     def finished(self) -> bool:
-        """Whether the evaluation came to its end."""
+        """Says whether the evaluation came to its end."""
         return self.header is not None
 
-    def read(self, part: int) -> State:
-        """The state of a finished part.
+    def read(self, part: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Returns the header and the arrays of a finished part.
 
         Raises:
             StoreError: its file is damaged.
         """
-        described, arrays = _state.unpacked(self._state_file(part))
-        return State(described["header"], arrays)
+        described, arrays = _part.read_state(self._state_file(part))
+        return described["header"], arrays
 
     def write(
         self, part: int, rows: Mapping[str, np.ndarray], header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
@@ -114,16 +111,16 @@ class Store:
         """
         if part != self.parts or self.finished:
             raise StoreError(f"Part {part} is not the next of `{self.directory}`, which has {self.parts}; write that.")
-        columns = _rows.columns(rows)
+        columns = _part.columns(rows)
         self._check_columns(part, columns)
-        table = _rows.packed(rows)
+        table = _part.rows_to_parquet(rows)
         described = {"part": part, "identity": self._digest(), "columns": columns, "checksum": zlib.crc32(table)}
-        state = _state.packed({**described, "header": dict(header)}, arrays)
+        state = npz.pack({**described, "header": dict(header)}, arrays)
         try:
             disk.write(self._state_file(part), state)
             disk.write(self._rows_file(part), table)
         except OSError as error:
-            if not self._rows_file(part).exists():  # it does where only the directory could not be synced
+            if not self._rows_file(part).exists():  # it exists where only syncing the directory failed
                 disk.remove(self._state_file(part))
             self._unwritten(f"Part {part}", error)
         self.parts += 1
@@ -174,14 +171,14 @@ class Store:
                 if part not in numbers:
                     raise StoreError(f"`{path}` is missing, and part {max(rows)} is there; {FIX}.")
             self._check_part(part)
-        for part in states - rows:  # what a process left that ended between the two
+        for part in states - rows:  # left by a process that ended between the two writes
             disk.remove(self._state_file(part))
 
     def _check_part(self, part: int) -> None:
-        described, _ = _state.unpacked(self._state_file(part), with_arrays=False)
+        described, _ = _part.read_state(self._state_file(part), with_arrays=False)
         if (described["part"], described["identity"]) != (part, self._digest()):
             raise StoreError(f"`{self._state_file(part)}` is of another part or evaluation; {FIX}.")
-        if _checksum(self._rows_file(part)) != described["checksum"]:
+        if _part.checksum_rows(self._rows_file(part)) != described["checksum"]:
             raise StoreError(f"`{self._rows_file(part)}` does not hold the rows that were written to it; {FIX}.")
         self._check_columns(part, described["columns"])
 
@@ -204,19 +201,12 @@ class Store:
 
 
 def _numbers(place: Path) -> set[int]:
-    """The parts that have a file here. What a process left that ended while it wrote one is removed."""
+    """Returns the parts that have a file here. Removes what a process left that ended while it wrote one."""
     names = os.listdir(place)
     for name in names:
         if re.fullmatch(r"\.part-\d+\.(parquet|npz)\.tmp", name):
             disk.remove(place / name)
     return {_number(place / name) for name in names if not name.startswith((".", "_"))}
-
-
-def _checksum(path: Path) -> int:
-    try:
-        return disk.checksum(path)
-    except OSError as error:
-        raise StoreError(f"`{path}` cannot be read: {disk.reason(error)}; {FIX}.") from error
 
 
 def _number(path: Path) -> int:

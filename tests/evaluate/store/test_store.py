@@ -188,8 +188,18 @@ def test_one_writer_at_a_time(tmp_path):
 
 def test_a_newer_format_is_refused(tmp_path):
     manifest = json.loads((filled(tmp_path) / "manifest.json").read_text())
-    (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "jaxwalk evaluation": 2}))
+    (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "jaxwalk store": 2}))
     refused(tmp_path, "format 2, newer than this jaxwalk, which reads format 1; install a newer jaxwalk")
+
+
+def test_a_manifest_with_the_key_of_a_saved_evaluation_is_read(tmp_path):
+    """As earlier versions wrote it."""
+    manifest = json.loads((filled(tmp_path) / "manifest.json").read_text())
+    renamed = {"jaxwalk evaluation" if key == "jaxwalk store" else key: value for key, value in manifest.items()}
+    (tmp_path / "manifest.json").write_text(json.dumps(renamed))
+    check(tmp_path, 4)
+    (tmp_path / "manifest.json").write_text(json.dumps({**renamed, "jaxwalk evaluation": 2}))
+    refused(tmp_path, "format 2, newer than this jaxwalk")
 
 
 DAMAGE = {

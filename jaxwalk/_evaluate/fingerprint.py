@@ -1,4 +1,4 @@
-"""What an evaluation was fed, so that it is not gone on with on other data."""
+"""Fingerprints of the batches that an evaluation has gone through, so that it is not resumed with other data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNREAD = -1  # a checksum that is not known
 SAME = "give the same data, or another directory"
 
 
-class Fed(NamedTuple):
+class Fingerprint(NamedTuple):
     """Some batches of one process: how many, how many rows, and a checksum of their numbers, or UNREAD.
 
     The numbers of arrays that lie on an accelerator are not read: to bring them to the host would keep it waiting.
@@ -25,21 +25,21 @@ class Fed(NamedTuple):
 
     batches: int = 0
     rows: int = 0
-    numbers: int = 0
+    checksum: int = 0
 
-    def then(self, batch: Batch, is_read: bool = True) -> Fed:
-        """These, and one more."""
-        known = is_read and self.numbers != UNREAD and all(map(_is_near, batch.leaves))
-        numbers = _checksum(batch.leaves, self.numbers) if known else UNREAD
-        return Fed(self.batches + 1, self.rows + int((batch.counts == COUNTS).sum()), numbers)
+    def update(self, batch: Batch, is_read: bool = True) -> Fingerprint:
+        """Returns that of these batches and one more."""
+        is_known = is_read and self.checksum != UNREAD and all(map(_is_on_host, batch.leaves))
+        checksum = _checksum(batch.leaves, self.checksum) if is_known else UNREAD
+        return Fingerprint(self.batches + 1, self.rows + int((batch.counts == COUNTS).sum()), checksum)
 
-    def is_like(self, other: Fed) -> bool:
-        """Whether they may be the same."""
-        unread = UNREAD in (self.numbers, other.numbers)
-        return self[:2] == other[:2] and (unread or self.numbers == other.numbers)
+    def matches(self, other: Fingerprint) -> bool:
+        """Says whether both may be of the same batches."""
+        unread = UNREAD in (self.checksum, other.checksum)
+        return self[:2] == other[:2] and (unread or self.checksum == other.checksum)
 
 
-def pass_over(batches: Iterator[Batch], done: Sequence[Fed]) -> None:
+def skip_done(batches: Iterator[Batch], done: Sequence[Fingerprint]) -> None:
     """Goes through the batches that are done already.
 
     Arguments:
@@ -51,28 +51,28 @@ def pass_over(batches: Iterator[Batch], done: Sequence[Fed]) -> None:
     """
     before = 0
     for part in done:
-        found = Fed()
+        found = Fingerprint()
         for batch in itertools.islice(batches, part.batches):
-            found = found.then(batch, part.numbers != UNREAD)
+            found = found.update(batch, part.checksum != UNREAD)
         if found.batches < part.batches:
-            ended = f"ended after {before + found.batches} of the {_whole(done)} that are done already"
+            ended = f"ended after {before + found.batches} of the {_all_batches(done)} that are done already"
             raise DataError(f"`{argument('batches')}` {ended}; {SAME}.")
-        if not found.is_like(part):
-            raise DataError(_unlike(before, part, found))
+        if not found.matches(part):
+            raise DataError(_difference(before, part, found))
         before += part.batches
 
 
-def more_than(done: Sequence[Fed]) -> str:
-    """What to say of batches that come after those of an evaluation that came to its end."""
-    ended = f"the {_whole(done)} with which the evaluation in `{argument('out')}` came to its end"
-    return f"`{argument('batches')}` goes on after {ended}; {SAME}."
+def too_many(done: Sequence[Fingerprint]) -> DataError:
+    """Returns the error about batches that come after those of an evaluation that is finished."""
+    ended = f"the {_all_batches(done)} with which the evaluation in `{argument('out')}` came to its end"
+    return DataError(f"`{argument('batches')}` goes on after {ended}; {SAME}.")
 
 
-def _whole(done: Sequence[Fed]) -> str:
+def _all_batches(done: Sequence[Fingerprint]) -> str:
     return counted(sum(part.batches for part in done), "batch", "batches")
 
 
-def _unlike(before: int, part: Fed, found: Fed) -> str:
+def _difference(before: int, part: Fingerprint, found: Fingerprint) -> str:
     last = before + part.batches - 1
     one = last == before
     batches, out = f"`{argument('batches')}`", f"`{argument('out')}`"
@@ -85,11 +85,11 @@ def _unlike(before: int, part: Fed, found: Fed) -> str:
     return f"{which} {change} when the evaluation in {out} went through {'it' if one else 'them'}; {SAME}."
 
 
-def _is_near(leaf: Any) -> bool:
+def _is_on_host(leaf: Any) -> bool:
     return not isinstance(leaf, jax.Array) or all(device.platform == "cpu" for device in leaf.devices())
 
 
 def _checksum(leaves: Sequence[Any], before: int) -> int:
     for part in contents(leaves):
         before = zlib.crc32(part, before)
-    return before & 0x7FFFFFFF  # other processes are told it in 32 bits with a sign
+    return before & 0x7FFFFFFF  # other processes are sent it in 32 bits with a sign

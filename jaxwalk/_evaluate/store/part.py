@@ -1,20 +1,23 @@
-"""Rows of one part of an evaluation, as Parquet."""
+"""One part of an evaluation on disk: its rows, as Parquet, and beside them its state, a header and arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..._errors import StoreError
 from ..._optional import pyarrow_parquet
+from . import disk, npz
 
 DTYPES = ("int64", "float32", "float64")
+FIX = "restore it, or begin in another directory"
 
 
-def packed(rows: Mapping[str, np.ndarray]) -> memoryview:
-    """The bytes of a Parquet file with these columns."""
+def rows_to_parquet(rows: Mapping[str, np.ndarray]) -> memoryview:
+    """Returns the bytes of a Parquet file with these columns."""
     import pyarrow
 
     sink = pyarrow.BufferOutputStream()
@@ -24,7 +27,7 @@ def packed(rows: Mapping[str, np.ndarray]) -> memoryview:
 
 
 def _column(column: np.ndarray) -> Any:
-    """Without a copy, and not by `pyarrow.array`, which imports pandas: a second, where there is pandas."""
+    """Wraps a column without a copy, and not by `pyarrow.array`, which imports pandas where there is one: a second."""
     import pyarrow
 
     native = np.ascontiguousarray(column, column.dtype.name)
@@ -33,7 +36,7 @@ def _column(column: np.ndarray) -> Any:
 
 
 def columns(rows: Mapping[str, np.ndarray]) -> list[list[str]]:
-    """Name and dtype of each column.
+    """Returns name and dtype of each column.
 
     Raises:
         StoreError: there is no `index` of int64; columns differ in length, or have more axes than one, or a dtype that
@@ -46,3 +49,28 @@ def columns(rows: Mapping[str, np.ndarray]) -> list[list[str]]:
     if "index" not in rows or rows["index"].dtype != np.int64:
         raise StoreError("The rows lack `index`; give one of int64.")
     return [[name, column.dtype.name] for name, column in rows.items()]
+
+
+def read_state(path: Path, with_arrays: bool = True) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Returns the header and the arrays of a part; without the arrays, they are not read.
+
+    Raises:
+        StoreError: the file cannot be read, or is not whole.
+    """
+    try:
+        with path.open("rb") as file:
+            return npz.unpack(file, with_arrays)
+    except Exception as error:  # what NumPy and zipfile raise at a damaged file is of many kinds
+        raise StoreError(f"`{path}` cannot be read: {disk.reason(error)}; {FIX}.") from error
+
+
+def checksum_rows(path: Path) -> int:
+    """Returns the checksum of a part's Parquet file.
+
+    Raises:
+        StoreError: the file cannot be read.
+    """
+    try:
+        return disk.checksum(path)
+    except OSError as error:
+        raise StoreError(f"`{path}` cannot be read: {disk.reason(error)}; {FIX}.") from error
