@@ -19,7 +19,7 @@ BY_NUMBER = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_
 
 
 def statistic_of(keep: Any) -> Statistic | None:
-    """Returns the statistic that `keep` is, or that averages what it returns.
+    """Return the statistic that `keep` is, or that averages what it returns.
 
     Raises:
         ArgumentError: it is neither.
@@ -36,7 +36,7 @@ def statistic_of(keep: Any) -> Statistic | None:
 
 
 def check_untraced(*trees: Any) -> None:
-    """Raises an ArgumentError where these, or what is computed now, are being traced: data are gone through now."""
+    """Raise an ArgumentError where these, or what is computed now, are being traced: data are gone through now."""
     if is_staging() or any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(trees)):
         raise ArgumentError(
             "`evaluate` goes through data now and cannot be traced; call it outside `jax.jit`, `jax.vmap` and"
@@ -45,7 +45,7 @@ def check_untraced(*trees: Any) -> None:
 
 
 def check_takes(fun: Callable, data: Batches) -> None:
-    """Raises an ArgumentError where `fun` takes more or fewer arguments than a datum has parts."""
+    """Raise an ArgumentError where `fun` takes more or fewer arguments than a datum has parts."""
     try:
         parameters = list(inspect.signature(fun).parameters.values())
     except (TypeError, ValueError):  # it has no signature that Python knows

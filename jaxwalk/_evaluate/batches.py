@@ -63,12 +63,12 @@ class Batches:
         return self.arguments(self.form.rows)
 
     def arguments(self, leaves: Sequence[Any]) -> tuple:
-        """Returns the arguments that these leaves make up."""
+        """Return the arguments that these leaves make up."""
         batch = jax.tree.unflatten(self.form.tree, leaves)
         return tuple(batch) if isinstance(batch, (tuple, list)) and not hasattr(batch, "_fields") else (batch,)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Gives the batches, which can be gone through once.
+        """Give the batches, which can be gone through once.
 
         Raises:
             ArgumentError: a batch is not like the first.
@@ -79,7 +79,7 @@ class Batches:
             yield self._batch(value, number)
 
     def empty(self, counts: int = 0) -> Batch:
-        """Returns a batch without a datum, whose rows count as `counts`."""
+        """Return a batch without a datum, whose rows count as `counts`."""
         keys = [jnp.issubdtype(row.dtype, jax.dtypes.extended) for row in self.form.rows]  # keys of random numbers
         rows = [(jnp if k else np).zeros((self.size, *r.shape), r.dtype) for r, k in zip(self.form.rows, keys)]
         return Batch(rows, np.full(self.size, counts, np.int8))
@@ -107,7 +107,7 @@ class Batches:
 
 
 def open_batches(batches: Iterable[Any]) -> Batches:
-    """Takes the first batch, and returns the batches, whose form is that of the first.
+    """Take the first batch, and return the batches, whose form is that of the first.
 
     Raises:
         ArgumentError: `batches` is no iterable of pytrees of arrays with a leading axis of one length.
@@ -148,7 +148,7 @@ def _total(batches: Any, size: int) -> tuple[int | None, str]:
 
 
 def _array(leaf: Any, path: str, number: int) -> Any:
-    """Returns a leaf as an array that nobody else will write to."""
+    """Return a leaf as an array that nobody else will write to."""
     if isinstance(leaf, jax.Array):
         return _strong(leaf)
     if isinstance(leaf, np.ma.MaskedArray):
@@ -165,18 +165,18 @@ def _array(leaf: Any, path: str, number: int) -> Any:
 
 
 def _is_held(dtype: np.dtype) -> bool:
-    """Says whether JAX has arrays of this dtype, or of a narrower one of its kind. It has no long doubles."""
+    """Say whether JAX has arrays of this dtype, or of a narrower one of its kind. It has no long doubles."""
     is_long = dtype.char in (np.dtype(np.longdouble).char, np.dtype(np.clongdouble).char)
     return not is_long and (dtype.kind in "biufc" or jnp.issubdtype(dtype, jnp.number))
 
 
 def _strong(array: jax.Array) -> jax.Array:
-    """Returns an array whose dtype is not weak: a weak one gives way to others; that of the next batch might not."""
+    """Return an array whose dtype is not weak: a weak one gives way to others; that of the next batch might not."""
     return jax.lax.convert_element_type(array, array.dtype) if getattr(array, "weak_type", False) else array
 
 
 def _narrowed(array: np.ndarray, path: str, number: int) -> np.ndarray:
-    """Returns an array in the dtype that JAX will hold it in, if that can hold it."""
+    """Return an array in the dtype that JAX will hold it in, if that can hold it."""
     dtype = jax.dtypes.canonicalize_dtype(array.dtype)
     if dtype == array.dtype:
         return array
@@ -221,7 +221,7 @@ def _check_like(leaf: Any, row: jax.ShapeDtypeStruct, path: str, number: int) ->
 
 
 def _padded(leaf: Any, size: int) -> Any:
-    """Fills a leaf up to `size` rows: by its first row (real data, so that nothing odd is computed), or by zeros."""
+    """Fill a leaf up to `size` rows: by its first row (real data, so that nothing odd is computed), or by zeros."""
     missing = size - len(leaf)
     if not missing:
         return leaf

@@ -54,7 +54,7 @@ def evaluate(
     resume: bool = False,
     progress: bool = True,
 ) -> Evaluation:
-    """Walks `fun(params, x, y)` through every datum of a dataset, in constant memory: statistics of output and δ by
+    """Walk `fun(params, x, y)` through every datum of a dataset, in constant memory: statistics of output and δ by
     point, and the data most to blame.
 
     One program is compiled, for batches of the size of the first; shorter ones are filled up with what does not count.
@@ -152,7 +152,7 @@ class _Run(NamedTuple):
     is_stored: bool
 
     def identity(self) -> dict[str, str]:
-        """Returns what must be the same for a run to resume another."""
+        """Return what must be the same for a run to resume another."""
         task, data = self.task, self.data
         others = {"batch_size": data.size, "top": task.top, "processes": task.placed.processes}
         function, derivatives = task.staged.closed, _derivatives(task)
@@ -163,7 +163,7 @@ class _Run(NamedTuple):
 
 
 def _with_delta(points: Points) -> Points:
-    """Returns the same, if any of them has a δ."""
+    """Return the same, if any of them has a δ."""
     if not any(point.has_delta for point in points.values()):
         name, point = next(iter(points.items()))
         raise PointError(f"No point has a δ to evaluate, as `{name}`: {point.why_no_delta()} Choose others by `at`.")
@@ -171,7 +171,7 @@ def _with_delta(points: Points) -> Points:
 
 
 def _derivatives(task: Task) -> Closed:
-    """Returns the program of δ at the points, of one datum."""
+    """Return the program of δ at the points, of one datum."""
 
     def deltas(*inputs: Any) -> list[Any]:
         staged = task.staged._replace(args=list(inputs))
@@ -195,7 +195,7 @@ def _loss_of_datum(staged: Staged) -> list[bool]:
 def _opened(
     stack: contextlib.ExitStack, run: _Run, out: str | os.PathLike[str], resume: bool
 ) -> tuple[Store | None, Resumed]:
-    """Opens the store, which `stack` closes, and reads what is done. Of several processes, the first has the store."""
+    """Open the store, which `stack` closes, and read what is done. Of several processes, the first has the store."""
     if run.task.placed.processes == 1:
         store = stack.enter_context(Store.open(out, run.identity(), resume))
         _check_as_many(store, run.data)
@@ -211,7 +211,7 @@ def _opened(
 
 
 def _check_as_many(store: Store, data: Batches) -> None:
-    """Refuses other data before all are gone through, where it is known how many there are."""
+    """Refuse other data before all are gone through, where it is known how many there are."""
     ended = store.header or {}
     before = ended.get("total")
     if before and data.total and before != data.total and ended["unit"] == data.unit:
@@ -248,7 +248,7 @@ def _evaluation(run: _Run, store: Store | None, resumed: Resumed, progress: bool
 
 
 def _added(run: _Run, resumed: Resumed, writer: PartWriter, progress: bool) -> Totals | None:
-    """Adds the data that are not done, and writes them part by part."""
+    """Add the data that are not done, and write them part by part."""
     data, totals, before = run.data, resumed.totals, resumed.data
     with shown_progress(data.total, progress, before) as bar:
         loop = Loop(run.step, run.task.params, run.task.placed, _group_size(run.task), run.is_stored, bar.advance)
@@ -268,7 +268,7 @@ def _added(run: _Run, resumed: Resumed, writer: PartWriter, progress: bool) -> T
 
 
 def _group_size(task: Task) -> int:
-    """Returns how many batches make a group: on the device, entries are counted in 32 bits."""
+    """Return how many batches make a group: on the device, entries are counted in 32 bits."""
     entries = max(math.prod(p.shape[len(p.axes) :]) for p in task.felt)
     if task.statistic is not None and task.rows * entries > COUNTED:
         raise ArgumentError(
@@ -279,7 +279,7 @@ def _group_size(task: Task) -> int:
 
 
 def _tell(error: BaseException, run: _Run, totals: Totals | None, writer: PartWriter) -> None:
-    """Adds to an error what was done before it, once that is on disk."""
+    """Add to an error what was done before it, once that is on disk."""
     try:
         writer.wait()
     except StoreError as unwritten:

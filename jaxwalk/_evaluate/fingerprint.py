@@ -28,19 +28,19 @@ class Fingerprint(NamedTuple):
     checksum: int = 0
 
     def update(self, batch: Batch, is_read: bool = True) -> Fingerprint:
-        """Returns that of these batches and one more."""
+        """Return that of these batches and one more."""
         is_known = is_read and self.checksum != UNREAD and all(map(_is_on_host, batch.leaves))
         checksum = _checksum(batch.leaves, self.checksum) if is_known else UNREAD
         return Fingerprint(self.batches + 1, self.rows + int((batch.counts == COUNTS).sum()), checksum)
 
     def matches(self, other: Fingerprint) -> bool:
-        """Says whether both may be of the same batches."""
+        """Say whether both may be of the same batches."""
         unread = UNREAD in (self.checksum, other.checksum)
         return self[:2] == other[:2] and (unread or self.checksum == other.checksum)
 
 
 def skip_done(batches: Iterator[Batch], done: Sequence[Fingerprint]) -> None:
-    """Goes through the batches that are done already.
+    """Go through the batches that are done already.
 
     Arguments:
         batches: all of them.
@@ -63,7 +63,7 @@ def skip_done(batches: Iterator[Batch], done: Sequence[Fingerprint]) -> None:
 
 
 def too_many(done: Sequence[Fingerprint]) -> DataError:
-    """Returns the error about batches that come after those of an evaluation that is finished."""
+    """Return the error about batches that come after those of an evaluation that is finished."""
     ended = f"the {_all_batches(done)} with which the evaluation in `{argument('out')}` came to its end"
     return DataError(f"`{argument('batches')}` goes on after {ended}; {SAME}.")
 

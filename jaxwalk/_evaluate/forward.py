@@ -27,7 +27,7 @@ from .placement import placement
 def kinks_over(
     fun: Callable, params: Any, batches: Iterable[Any], by: str | None, mesh: Any = None, progress: bool = False
 ) -> dict[str | None, int]:
-    """Counts the entries over the data, per point, that are kinks of `fun(params, x, y)`; None: at no point.
+    """Count the entries over the data, per point, that are kinks of `fun(params, x, y)`; None: at no point.
 
     Compiles once. Arguments as of `evaluate`.
     """
@@ -57,7 +57,7 @@ def outputs_over(
     mesh: Any = None,
     progress: bool = False,
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Computes a statistic of the outputs alone, by point; at a point in a loop with a leading axis for the steps.
+    """Compute a statistic of the outputs alone, by point; at a point in a loop with a leading axis for the steps.
 
     Arguments as of `evaluate`; `statistic` is one of the output.
     """
@@ -90,7 +90,7 @@ def _at_each_step(statistic: Statistic, axes: int) -> Callable[[Any, Any], Parti
 def _totals(
     data: Batches, params: list[Any], step: Callable, add: Callable, mesh: Any, progress: bool, what: str
 ) -> Any:
-    """Adds up what `step(params, leaves, counts)` finds in all batches, on the host in 64 bits."""
+    """Add up what `step(params, leaves, counts)` finds in all batches, on the host in 64 bits."""
     placed = placement(mesh, data.size)
     with placed.context(), shown_progress(data.total, progress, what=what) as bar:
         compiled, arrays = jax.jit(step, out_shardings=placed.whole), placed.params(params)

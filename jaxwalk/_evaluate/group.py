@@ -73,13 +73,13 @@ class GroupState(NamedTuple):
 
 
 def init(rows: Rows, states: list[Partial], batches: int) -> GroupState:
-    """Returns a group without data, with room for so many batches; `rows`, `states`: those of a batch, or shapes."""
+    """Return a group without data, with room for so many batches; `rows`, `states`: those of a batch, or shapes."""
     room = jax.tree.map(lambda leaf: jnp.zeros((batches, *leaf.shape), leaf.dtype), rows)
     return GroupState(jnp.zeros((), COUNT), room, _zeros(states))
 
 
 def update(statistic: Statistic | None, group: GroupState, rows: Rows, states: list[Partial]) -> GroupState:
-    """Adds a batch."""
+    """Add a batch."""
     put = lambda room, leaf: lax.dynamic_update_index_in_dim(room, leaf, group.batches, 0)
     pairs = zip(group.states, states, strict=True)
     merged = [] if statistic is None else [either(statistic.merge, a, b) for a, b in pairs]
@@ -87,7 +87,7 @@ def update(statistic: Statistic | None, group: GroupState, rows: Rows, states: l
 
 
 def finish(group: GroupState, top: int) -> tuple[Totals, Rows]:
-    """Returns the totals of the group, and the rows of all its batches along one axis."""
+    """Return the totals of the group, and the rows of all its batches along one axis."""
     rows = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), group.rows)
     counts = rows.counts == COUNTS
     bad = ~(jnp.isfinite(rows.loss) & jnp.all(jnp.isfinite(rows.norms), 1))
@@ -104,7 +104,7 @@ def finish(group: GroupState, top: int) -> tuple[Totals, Rows]:
 
 
 def no_totals(rows: Rows, states: list[Partial], top: int) -> Totals:
-    """Returns the totals of no data; `rows`, `states` as of `init`."""
+    """Return the totals of no data; `rows`, `states` as of `init`."""
     none = jnp.zeros((), COUNT)
     mean = Partial({"count": none, "mean": jnp.zeros((), rows.loss.dtype)}, none)
     return Totals(none, none, mean, _zeros(states), _no_data(rows, top))
@@ -116,7 +116,7 @@ def _mean(loss: jax.Array, counts: jax.Array) -> Partial:
 
 
 def _top_k(a: TopK, b: TopK) -> TopK:
-    """Returns as many of the largest of both as `a` has."""
+    """Return as many of the largest of both as `a` has."""
     both = jax.tree.map(lambda x, y: jnp.concatenate([x, y]), a, b)
     key, among = lax.top_k(both.key, len(a.key))
     return TopK(key, *jax.tree.map(lambda leaf: leaf[among], both[1:]))

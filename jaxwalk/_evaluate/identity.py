@@ -33,7 +33,7 @@ def identity(
     first: Any,
     **others: object,
 ) -> dict[str, str]:
-    """Returns texts, by what each is about, that differ between evaluations that are not the same.
+    """Return texts, by what each is about, that differ between evaluations that are not the same.
 
     A program is what was traced, with the arrays that it closes over; where it stands in the source does not matter,
     nor on which devices it runs, unless it says so itself, as by `jax.shard_map`. What a callback does on the host is
@@ -62,7 +62,7 @@ def identity(
 
 
 def _statistic_text(statistic: Statistic, points: Points) -> str:
-    """Returns its name, which another may have too, and a digest of how its states come about and merge.
+    """Return its name, which another may have too, and a digest of how its states come about and merge.
 
     `finish` may change.
     """
@@ -86,7 +86,7 @@ def _parts(statistic: Statistic, shape: tuple[int, ...], dtype: Any) -> Iterator
 
 
 def program(closed: Closed) -> str:
-    """Returns a digest of a traced program: of every equation, and of every array that it, or a function in it, closes
+    """Return a digest of a traced program: of every equation, and of every array that it, or a function in it, closes
     over.
 
     It is read by its structure and not as JAX prints it: arrays that a jit within closes over are not in the print.
@@ -132,7 +132,7 @@ def _literal(variable: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """Returns a parameter of an equation as text; `_equations` looks at the programs among them."""
+    """Return a parameter of an equation as text; `_equations` looks at the programs among them."""
     if hasattr(value, "eqns"):
         return "program"
     if isinstance(value, (tuple, list)):
@@ -143,7 +143,7 @@ def _text(value: Any) -> str:
 
 
 def _ordered(found: re.Match[str]) -> str:
-    """Orders what a set holds, which its `repr` shows in any order."""
+    """Order what a set holds, which its `repr` shows in any order."""
     return ", ".join(sorted(found[0].strip("{}").split(", ")))
 
 
@@ -159,7 +159,7 @@ def _digest(parts: Iterable[Any]) -> str:
 
 
 def contents(arrays: Iterable[Any]) -> Iterator[Any]:
-    """Gives arrays as buffers of bytes: the dtype, the shape and the numbers of each; of an array that is divided among
+    """Give arrays as buffers of bytes: the dtype, the shape and the numbers of each; of an array that is divided among
     processes, those that are here."""
     for array in arrays:
         if isinstance(array, jax.Array) and jnp.issubdtype(array.dtype, jax.dtypes.prng_key):

@@ -50,7 +50,7 @@ class Loop(NamedTuple):
     advance: Callable[[int], None]
 
     def groups(self, data: Batches, done: Sequence[Fingerprint]) -> Iterator[Group]:
-        """Sends the batches after those that are done through the step. What they raise comes at the end.
+        """Send the batches after those that are done through the step. What they raise comes at the end.
 
         A group is given as soon as its last batch is in flight; to look at its numbers is to wait for them.
         """
@@ -84,7 +84,7 @@ class Loop(NamedTuple):
 
 
 def check_finished(data: Batches, done: Sequence[Fingerprint], processes: int) -> None:
-    """Raises a DataError if the batches are not those of an evaluation that is finished."""
+    """Raise a DataError if the batches are not those of an evaluation that is finished."""
     if next(_Feed(data, done, processes > 1).remaining(), None) is not None:
         raise too_many(done)
 
@@ -126,7 +126,7 @@ class _Feed:
             yield self._data.empty(0 if self.error is None else FAILED)
 
     def remaining(self) -> Iterator[Batch]:
-        """Returns the batches that are not done, of several processes without the empty ones."""
+        """Return the batches that are not done, of several processes without the empty ones."""
         batches = iter(self._data)
         if self._together:
             batches = (batch for batch in batches if batch.counts.any())
@@ -148,7 +148,7 @@ class _InFlight:
         self.failed = self.is_over = False
 
     def add(self, rows: Rows, counts: np.ndarray) -> None:
-        """Adds a step; `counts` are those of the batch that this process sent."""
+        """Add a step; `counts` are those of the batch that this process sent."""
         self._steps.append((rows, counts))
         while len(self._steps) > AHEAD:
             self._finish_one()
@@ -169,7 +169,7 @@ class _InFlight:
 
 
 def one_late(items: Iterator[Any]) -> Iterator[Any]:
-    """Gives each item only once the next is there, or an error is: by then its numbers are computed."""
+    """Give each item only once the next is there, or an error is: by then its numbers are computed."""
     late = None
     try:
         for item in items:

@@ -33,11 +33,11 @@ class Placement(NamedTuple):
     home: tuple[frozenset[Any], str] | None = None
 
     def context(self) -> contextlib.AbstractContextManager:
-        """Returns a context in which the mesh is the one that JAX goes by, whatever was set around it."""
+        """Return a context in which the mesh is the one that JAX goes by, whatever was set around it."""
         return contextlib.nullcontext() if self.mesh is None else jax.set_mesh(self.mesh)
 
     def batch(self, leaves: Sequence[Any]) -> list[Any]:
-        """Puts a batch's arrays on their devices; the copy goes on while this process does other things."""
+        """Put a batch's arrays on their devices; the copy goes on while this process does other things."""
         if self.mesh is None:
             for leaf in leaves:
                 _check_home(leaf, "a batch of `batches`", self.home)
@@ -46,14 +46,14 @@ class Placement(NamedTuple):
         return [jax.make_array_from_process_local_data(self.divided, np.asarray(leaf)) for leaf in leaves]
 
     def params(self, leaves: Sequence[Any]) -> list[Any]:
-        """Puts parameters on all the devices; those that are divided among them already stay as they are."""
+        """Put parameters on all the devices; those that are divided among them already stay as they are."""
         if self.mesh is None or self.whole is None:
             return list(leaves)
         return [_on_mesh(leaf, self.mesh, self.whole) for leaf in leaves]
 
 
 def placement(mesh: Any, size: int, params: Any = None, first: Any = None) -> Placement:
-    """Decides where batches of `size` data, in each process, are placed, the first of them `first`.
+    """Decide where batches of `size` data, in each process, are placed, the first of them `first`.
 
     Batches are divided along the first axis of the mesh. With several processes and no mesh, that is all devices.
 
@@ -104,7 +104,7 @@ def _check_home(leaf: Any, what: str, home: tuple[frozenset[Any], str] | None) -
 
 
 def _is_put(leaf: Any) -> bool:
-    """Says whether JAX leaves it where it is."""
+    """Say whether JAX leaves it where it is."""
     return isinstance(leaf, jax.Array) and leaf.committed
 
 

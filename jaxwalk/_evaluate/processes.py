@@ -46,7 +46,7 @@ def is_first() -> bool:
 
 
 def broadcast(resumed: Resumed, refusal: StoreError | None, like: Callable[[], Totals]) -> Resumed:
-    """Returns what the first process resumes, in all of them. All must call it.
+    """Return what the first process resumes, in all of them. All must call it.
 
     Raises:
         StoreError: in all of them, if the first was refused.
@@ -61,7 +61,7 @@ def broadcast(resumed: Resumed, refusal: StoreError | None, like: Callable[[], T
 
 
 def gather(fingerprint: Fingerprint) -> list[Fingerprint]:
-    """Returns that of each process, in all of them. All must call it."""
+    """Return that of each process, in all of them. All must call it."""
     if jax.process_count() == 1:
         return [fingerprint]
     gathered = multihost_utils.process_allgather(np.array(fingerprint, np.int32))
@@ -69,7 +69,7 @@ def gather(fingerprint: Fingerprint) -> list[Fingerprint]:
 
 
 def _broadcast_bytes(value: bytes) -> bytes:
-    """Returns the first process's value; the others may give anything."""
+    """Return the first process's value; the others may give anything."""
     length = int(multihost_utils.broadcast_one_to_all(np.int32(len(value))))
     buffer = np.zeros(length, np.uint8)
     if is_first():

@@ -78,7 +78,7 @@ class CompiledStep(NamedTuple):
 
 
 def step_of(task: Task) -> CompiledStep:
-    """Returns the step. Nothing is compiled before it is called."""
+    """Return the step. Nothing is compiled before it is called."""
     statistic, (of_group, of_rows), whole = task.statistic, _shardings(task.placed), task.placed.whole
     leaves = [jax.ShapeDtypeStruct((task.rows, *row.shape), row.dtype) for row in task.datum]
     example = task.params, leaves, jax.ShapeDtypeStruct((task.rows,), jnp.int8)
@@ -112,7 +112,7 @@ def step_of(task: Task) -> CompiledStep:
 
 
 def _shardings(placed: Placement) -> tuple[Any, Any]:
-    """Returns those of a group and of a batch's rows, which stay where their data are; each of several processes reads
+    """Return those of a group and of a batch's rows, which stay where their data are; each of several processes reads
     all rows."""
     if placed.mesh is None or placed.whole is None:
         return None, None
@@ -130,13 +130,13 @@ class _Each(NamedTuple):
 
 
 def _stacked(states: dict[str, Partial], alike: list[list[str]], axis: int) -> list[Partial]:
-    """Returns the states of alike points as one, with an axis of points."""
+    """Return the states of alike points as one, with an axis of points."""
     stack = lambda *leaves: jnp.stack(leaves, axis)
     return [jax.tree.map(stack, *(states[name] for name in names)) for names in alike]
 
 
 def _alike(states: dict[str, Partial]) -> list[list[str]]:
-    """Groups the names of points by the form of their states: for each form, merging is compiled once."""
+    """Group the names of points by the form of their states: for each form, merging is compiled once."""
     forms: dict[Any, list[str]] = {}
     for name, partial in states.items():
         leaves, tree = jax.tree.flatten(partial)
@@ -163,7 +163,7 @@ def _each_datum(task: Task) -> Callable[..., _Each]:
 
 
 def _datum(task: Task, keep: Callable, params: list[Any], leaves: Sequence[Any], counts: jax.Array):
-    """Returns (loss, norms by point, states by point that are of this datum, states by point of the whole batch).
+    """Return (loss, norms by point, states by point that are of this datum, states by point of the whole batch).
 
     A point in a branch has its states apart, to be merged afterwards: where each datum goes its own way, `jax.vmap`
     runs both branches, and only the datum itself knows which one counts. So have points whose states are small:
@@ -180,7 +180,7 @@ def _datum(task: Task, keep: Callable, params: list[Any], leaves: Sequence[Any],
 
 
 def _keep_of(task: Task) -> Callable[[jax.Array, jax.Array, jax.Array], dict[str, Any]]:
-    """Returns (whether a datum counts, output, δ) -> its norm and its states.
+    """Return (whether a datum counts, output, δ) -> its norm and its states.
 
     It does not know at which point it is. So it gives the states of all kinds of points there are: those that are not
     looked at are not computed.
@@ -225,5 +225,5 @@ _norm = quick_or(_scaled_norm, _plain_norm)
 
 
 def _over_steps(norms: jax.Array) -> jax.Array:
-    """Returns the norm over all the steps of loops, from that at each."""
+    """Return the norm over all the steps of loops, from that at each."""
     return _norm(norms) if norms.ndim else norms

@@ -20,13 +20,13 @@ from .step import CompiledStep
 
 
 def totals_on_host(totals: Totals, before: int) -> Totals:
-    """Returns a group's totals as NumPy arrays of 64 bits; `before`: how many data came before the group."""
+    """Return a group's totals as NumPy arrays of 64 bits; `before`: how many data came before the group."""
     wide: Any = on_host(totals)
     return wide._replace(largest=wide.largest._replace(index=wide.largest.index + before))
 
 
 def merge_totals(statistic: Statistic | None, a: Totals | None, b: Totals) -> Totals:
-    """Returns the totals of the data of both; `b` came after `a`."""
+    """Return the totals of the data of both; `b` came after `a`."""
     if a is None:
         return b
     pairs = zip(a.states, b.states, strict=True)
@@ -42,7 +42,7 @@ def _merge_top_k(a: TopK, b: TopK) -> TopK:
 
 
 def evaluation_of(totals: Totals, statistic: Statistic | None, points: Points, step: CompiledStep) -> Evaluation:
-    """Returns what the totals come to, under all the names of each point."""
+    """Return what the totals come to, under all the names of each point."""
     loss = float(totals.loss.state["mean"]) if totals.loss.seen else float("nan")
     states = dict(_by_name(totals.states, step.alike))
     kept = {} if statistic is None else {name: finished(statistic.finish, states[name]) for name in states}
@@ -69,18 +69,18 @@ def _data(largest: TopK, points: Points, names: Sequence[str]) -> list[Datum]:
 
 
 def to_arrays(totals: Totals) -> dict[str, np.ndarray]:
-    """Returns the arrays of totals, by name."""
+    """Return the arrays of totals, by name."""
     return {f"leaf {i}": leaf for i, leaf in enumerate(jax.tree.leaves(totals))}
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray], like: Callable[[], Totals]) -> Totals:
-    """Returns the totals that these arrays are of; `like` gives others of the same structure."""
+    """Return the totals that these arrays are of; `like` gives others of the same structure."""
     leaves = [arrays[f"leaf {i}"] for i in range(len(arrays))]
     return jax.tree.unflatten(jax.tree.structure(jax.eval_shape(like)), leaves)
 
 
 def columns(rows: Rows, names: Sequence[str], before: int) -> dict[str, np.ndarray]:
-    """Returns the rows of a group as columns: index, loss, and the norms by point."""
+    """Return the rows of a group as columns: index, loss, and the norms by point."""
     found = jax.device_get(rows)
     losses, norms = (values[found.counts == COUNTS] for values in (found.loss, found.norms))
     index = np.arange(before, before + len(losses), dtype=np.int64)

@@ -209,7 +209,7 @@ class Points(Mapping[str, Point]):
 
 
 def by_point(values: Mapping[str, Any], points: Points, why: str | None = None) -> Named:
-    """Returns `values` in forward order, under all the names of each point; `why`: why points have none."""
+    """Return `values` in forward order, under all the names of each point; `why`: why points have none."""
     same = {name: first for name, first in points.same().items() if first in values}
     found = {name: values[same.get(name, name)] for name in points if same.get(name, name) in values}
     absent = {p.name: why or p.why_no_delta() for p in points.values() if p.name not in found}

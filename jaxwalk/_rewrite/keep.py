@@ -147,7 +147,7 @@ def _evaluate(closed: Closed, consts: Sequence[Any], *sides: Any) -> list[Any]:
 
 
 def _jitted_if_staged(function: Callable) -> Callable:
-    """Returns the same; where it is staged out, JAX then transforms it once, and not at every point."""
+    """Return the same; where it is staged out, JAX then transforms it once, and not at every point."""
     return jax.jit(function, inline=True) if jaxprs.is_staging() else function
 
 

@@ -27,7 +27,7 @@ from .result import Walk
 
 
 def points(fun: Callable, *args: Any, by: str | None = None, source: Source = None, **kwargs: Any) -> Points:
-    """What can be walked in `fun` at these arguments. Traces abstractly; computes nothing.
+    """Return what can be walked in `fun` at these arguments. Traces abstractly; computes nothing.
 
     Arguments:
         fun: any function of arrays.
@@ -58,7 +58,7 @@ def walk(
     has_aux: bool = False,
     keep: Callable[[Any, Any], Any] | None = None,
 ) -> Callable[..., Walk]:
-    """Runs `fun` forward and backward, and gives the output and δ = ∂loss/∂value of each of its points.
+    """Run `fun` forward and backward, and return the output and δ = ∂loss/∂value of each of its points.
 
     One backward pass, at the price of one `jax.grad`. The value and the gradients are those of `fun`. Arrays are
     traced, as by `jax.jit`, so that `fun` cannot use Python's `if` on their values; nothing is compiled, for which
@@ -124,7 +124,7 @@ def walk(
 
 
 def walk_staged(staged: Staged, chosen: Points, keep: Callable[[Any, Any], Any] | None, has_aux: bool = False) -> Walk:
-    """Walks a function that is traced already, at the values in `staged.args`; arguments else as of `walk`."""
+    """Walk a function that is traced already, at the values in `staged.args`; arguments else as of `walk`."""
     taps = _taps(chosen, keep)
     met = [p for p in _values(chosen) if p.name in taps or keep is None]
     planned, visitor = plan(staged.closed, met), _tapping(taps)
@@ -150,7 +150,7 @@ def walk_staged(staged: Staged, chosen: Points, keep: Callable[[Any, Any], Any] 
 def outputs(
     fun: Callable, at: At = None, *, by: str | None = None, source: Source = None
 ) -> Callable[..., tuple[Any, Named]]:
-    """Runs `fun` forward, and gives its result and the output of each of its points.
+    """Run `fun` forward, and return its result and the output of each of its points.
 
     Arguments:
         fun: any function of arrays; its result may be anything.
@@ -228,7 +228,7 @@ def vjp(
 
 
 def _values(points: Points) -> list[Point]:
-    """The points to visit: those that are not opaque, and of the names of one value one."""
+    """Return the points to visit: those that are not opaque, and of the names of one value one."""
     same = points.same()
     return [p for p in points.values() if p.opaque is None and p.name not in same]
 
@@ -242,7 +242,7 @@ def _taps(points: Points, keep: Callable | None) -> dict[str, Tap]:
 
 
 def _tapping(taps: Mapping[str, Tap]) -> Visitor:
-    """What sends the values at the points through their taps; those that have no δ pass as they are."""
+    """Return what sends the values at the points through their taps; those that have no δ pass as they are."""
     return Visitor(
         lambda name, x, slots: taps[name].through(x, slots) if name in taps else (x, None),
         lambda name, value: (taps[name].noted or value) if name in taps else value,
@@ -262,7 +262,7 @@ def _nothing(reason: str) -> Named:
 
 
 def loss_only(staged: Staged, has_aux: bool) -> list[bool]:
-    """Of the results (loss, aux...), the first, if it is a loss."""
+    """Return which of the results (loss, aux...) is walked: the first, if it is a loss."""
     _check_loss(staged.shapes, has_aux)
     return [i == 0 for i in range(len(jax.tree.leaves(staged.shapes)))]
 

@@ -19,7 +19,7 @@ UNNAMED = "kept"
 
 
 def averaged(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statistic:
-    """Returns the statistic that is the mean over data of what a plain `keep` returns.
+    """Return the statistic that is the mean over data of what a plain `keep` returns.
 
     Arguments:
         keep: a function (output, delta) -> pytree of arrays, of one datum. Integers and booleans are averaged too: of
@@ -55,7 +55,7 @@ def averaged(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statis
 
 
 def summed(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statistic:
-    """Returns the statistic that is the sum over data of what a plain `keep` returns; as `averaged`.
+    """Return the statistic that is the sum over data of what a plain `keep` returns; as `averaged`.
 
     Integers and booleans are summed as int32.
     """
@@ -70,7 +70,7 @@ def summed(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statisti
 
 
 def largest(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statistic:
-    """Returns the statistic that is the largest over data of what a plain `keep` returns; as `averaged`.
+    """Return the statistic that is the largest over data of what a plain `keep` returns; as `averaged`.
 
     Where no entry is finite, it is -inf.
     """
@@ -91,7 +91,7 @@ def largest(keep: Callable[[Any, Any], Any], name: str | None = None) -> Statist
 def _of_each(
     keep: Callable, name: str | None, state: Callable, merge: Callable, finish: Callable, merge_all: Callable
 ) -> Statistic:
-    """Returns a statistic whose state is a dict of states, one of each array that `keep` returns."""
+    """Return a statistic whose state is a dict of states, one of each array that `keep` returns."""
     if isinstance(keep, Statistic):
         raise ArgumentError(f"`keep` is {keep}, which merges over data by itself; use it as it is.")
     check_keep(keep)
@@ -103,7 +103,7 @@ def _of_each(
 
 
 def _arrays(kept: Any, given: str) -> dict[str, jax.Array]:
-    """Returns the arrays that a plain function returned, by their paths; one array alone has the given name."""
+    """Return the arrays that a plain function returned, by their paths; one array alone has the given name."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(kept)
     if not leaves:
         raise ArgumentError(f"{_said(given)} returned no array; return what to keep of (output, delta).")
@@ -115,7 +115,7 @@ def _arrays(kept: Any, given: str) -> dict[str, jax.Array]:
 
 
 def _said(given: str) -> str:
-    """Names the argument, and which one of several that are combined."""
+    """Name the argument, and which one of several that are combined."""
     return "`keep`" if given == UNNAMED else f"`keep` of `{given}`"
 
 

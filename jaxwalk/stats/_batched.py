@@ -16,7 +16,7 @@ Kept = Callable[[Any, Any, Any], Partial]
 
 
 def of_datum(statistic: Statistic) -> Kept:
-    """Returns (output, δ, whether this datum counts) -> its `Partial`."""
+    """Return (output, δ, whether this datum counts) -> its `Partial`."""
 
     @jax.jit
     def partial(output: Any, delta: Any, counts: Any) -> Partial:
@@ -27,7 +27,7 @@ def of_datum(statistic: Statistic) -> Kept:
 
 
 def of_batch(statistic: Statistic, groups: int = 1) -> Kept:
-    """Returns `of_datum`, which under `jax.vmap` gives the `Partial` of the whole batch, unbatched.
+    """Return `of_datum`, which under `jax.vmap` gives the `Partial` of the whole batch, unbatched.
 
     So what is kept of each datum is merged where it arises, at every step of a scan, and the states of a whole batch
     are never stacked. The parts of a union are each on their own: one that looks at the output alone is then seen not
@@ -67,7 +67,7 @@ def _of_one(statistic: Statistic, groups: int) -> Kept:
 
 
 def over_data(statistic: Statistic, partial: Partial, groups: int = 1) -> Partial:
-    """Merges over the leading axis, at each of the other positions of `Partial.seen`.
+    """Merge over the leading axis, at each of the other positions of `Partial.seen`.
 
     `groups` divide the leading axis into as many runs, merged side by side first: where the axis is divided among
     devices, each merges its own.

@@ -87,7 +87,7 @@ MAGNITUDES = (0.0, *(2.0**exponent for exponent in range(-149, 128)), np.inf)
 
 
 def _bin(x: jax.Array) -> jax.Array:
-    """Computes the bin of each entry from its bits: without a logarithm, and subnormal numbers are not flushed."""
+    """Compute the bin of each entry from its bits: without a logarithm, and subnormal numbers are not flushed."""
     info = jnp.finfo(x.dtype)
     bits = (bits_of(x) << 1) >> 1
     exponent = (bits >> info.nmant).astype(jnp.int32)

@@ -26,7 +26,7 @@ class Partial(NamedTuple):
 
 
 def either(merge: Merge, a: Partial, b: Partial) -> Partial:
-    """Merges the states of two sets of data; where one of them is empty, the other is the result."""
+    """Merge the states of two sets of data; where one of them is empty, the other is the result."""
     each = merge
     for _ in range(jnp.ndim(a.seen)):
         each = jax.vmap(each)
@@ -35,7 +35,7 @@ def either(merge: Merge, a: Partial, b: Partial) -> Partial:
 
 
 def fold(merge: Merge, partial: Partial) -> Partial:
-    """Merges over the leading axis, by a balanced tree.
+    """Merge over the leading axis, by a balanced tree.
 
     Over a tree the error of a sum grows with its depth alone (N. J. Higham, Accuracy and Stability of Numerical
     Algorithms, 2nd ed., §4.2).
@@ -49,7 +49,7 @@ def fold(merge: Merge, partial: Partial) -> Partial:
 
 
 def where(condition: Any, a: State, b: State) -> State:
-    """Chooses leaf by leaf; the axes of `condition` lead."""
+    """Choose leaf by leaf; the axes of `condition` lead."""
     lead = jnp.ndim(condition)
     wide = lambda leaf: jnp.reshape(condition, jnp.shape(condition) + (1,) * (jnp.ndim(leaf) - lead))
     return jax.tree.map(lambda x, y: jnp.where(wide(x), x, y), a, b)
@@ -59,7 +59,7 @@ def where(condition: Any, a: State, b: State) -> State:
 
 
 def on_host(tree: Any) -> Any:
-    """Returns the arrays as NumPy's, wide enough to add up any number of data: float64, int64, complex128."""
+    """Return the arrays as NumPy's, wide enough to add up any number of data: float64, int64, complex128."""
     return jax.tree.map(_wide, jax.device_get(tree))
 
 
@@ -73,7 +73,7 @@ def _wide(leaf: np.ndarray) -> np.ndarray:
 
 
 def either_on_host(merge: Merge, a: Partial, b: Partial) -> Partial:
-    """Merges as `either` does, NumPy arrays, which stay NumPy's."""
+    """Merge as `either` does, NumPy arrays, which stay NumPy's."""
     results = [_one(merge, a, b, index) for index in np.ndindex(np.shape(a.seen))]
     stacked = lambda like, *values: np.array([np.asarray(v, like.dtype) for v in values], like.dtype).reshape(
         like.shape
@@ -89,7 +89,7 @@ def _one(merge: Merge, a: Partial, b: Partial, index: tuple[int, ...]) -> State:
 
 
 def finished(finish: Callable[[State], dict[str, Any]], partial: Partial) -> dict[str, np.ndarray]:
-    """Finishes the state of each step of the loops around a point; results are stacked along their axes."""
+    """Finish the state of each step of the loops around a point; results are stacked along their axes."""
     lead = np.shape(partial.seen)
     at = lambda index: jax.tree.map(lambda leaf: leaf[index], partial.state)
     each = [finish(at(index)) for index in np.ndindex(lead)]

@@ -32,7 +32,7 @@ class Measure(NamedTuple):
 
 
 def joined(**measures: Measure) -> Measure:
-    """Joins measures to one, quick if all of them are. The state is a dict of theirs, by name."""
+    """Join measures to one, quick if all of them are. The state is a dict of theirs, by name."""
 
     def quick(x: jax.Array) -> tuple[State, jax.Array]:
         found = {name: measure.quick(x) for name, measure in measures.items() if measure.quick}
@@ -49,7 +49,7 @@ def joined(**measures: Measure) -> Measure:
 
 
 def two_sided(name: str, measure: Measure, doc: str) -> Statistic:
-    """Makes the statistic of a measure of the output and of δ; the side precedes the names of results."""
+    """Make the statistic of a measure of the output and of δ; the side precedes the names of results."""
     of = quick_or(measure.of, measure.quick) if measure.quick else measure.of
 
     def on(side: str, chosen: Callable) -> Statistic:

@@ -65,7 +65,7 @@ def _plain_norms(x: jax.Array) -> tuple[State, jax.Array]:
 
 
 def _plain_scale(largest: jax.Array) -> jax.Array:
-    """Returns 1, or for nothing but zeros the smallest scale, so that zeros do not raise a common scale."""
+    """Return 1, or for nothing but zeros the smallest scale, so that zeros do not raise a common scale."""
     return jnp.where(largest > 0, 1, scale_of(jnp.zeros_like(largest)))
 
 
@@ -118,7 +118,7 @@ def _scaled_moments(x: jax.Array, axes: Sequence[int] | None) -> State:
 
 
 def _plain_moments(x: jax.Array) -> tuple[State, jax.Array]:
-    """Computes Σ(x - mean)² as Σx² - mean·Σx, right to rounding if the second is at most half of the first."""
+    """Compute Σ(x - mean)² as Σx² - mean·Σx, right to rounding if the second is at most half of the first."""
     x = real(x)
     largest, squares, total = jnp.max(jnp.abs(x), initial=0), plain_squares(x), jnp.sum(x)
     mean = total / max(x.size, 1)
@@ -132,7 +132,7 @@ def _plain_moments(x: jax.Array) -> tuple[State, jax.Array]:
 
 
 def _merge_moments(a: State, b: State) -> State:
-    """Merges as in Chan, Golub, LeVeque: Updating formulae and a pairwise algorithm for computing sample variances
+    """Merge as in Chan, Golub, LeVeque: Updating formulae and a pairwise algorithm for computing sample variances
     (1979)."""
     scale, of_a, of_b = common_scale(a, b)
     count = a["count"] + b["count"]
@@ -149,7 +149,7 @@ def _merge_moments(a: State, b: State) -> State:
 
 
 def _merge_all_moments(states: State, which: jax.Array) -> State:
-    """Merges as `_merge_moments` does, about the mean of all, and takes the rounding error of that mean out again."""
+    """Merge as `_merge_moments` does, about the mean of all, and take the rounding error of that mean out again."""
     scale, factor = common_scale_of_all(states)
     count = jnp.sum(states["count"], 0, dtype=jnp.int32)
     weights = states["count"].astype(scale.dtype)

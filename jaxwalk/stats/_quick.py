@@ -18,7 +18,7 @@ Quick = Callable[[jax.Array], tuple[Any, jax.Array]]
 
 
 def quick_or(careful: Way, quick: Quick) -> Way:
-    """Returns `careful`, done the quick way if that is right; under `jax.vmap`, if it is right for every row.
+    """Return `careful`, done the quick way if that is right; under `jax.vmap`, if it is right for every row.
 
     `lax.cond` alone would do both under `jax.vmap`, and choose. Only on CPUs: there every pass over an array is paid
     for, while a GPU would wait, at every point, until its host has seen which way to go.
@@ -60,7 +60,7 @@ _divided: contextvars.ContextVar[tuple[NamedSharding, int] | None] = contextvars
 
 @contextlib.contextmanager
 def divided(sharding: NamedSharding | None, size: int) -> Iterator[None]:
-    """Declares, while a function is traced, that `size` rows are divided along their first axis as `sharding` says.
+    """Declare, while a function is traced, that `size` rows are divided along their first axis as `sharding` says.
 
     Each device then goes its own way. Else they would have to agree, and wait for one another at every point.
     """

@@ -61,7 +61,7 @@ class Statistic:
             object.__setattr__(self, "__doc__", self.doc)
 
     def __call__(self, output: Any, delta: Any) -> dict[str, Any]:
-        """Returns the results for one value: what `jw.walk(fun, keep=statistic)` keeps."""
+        """Return the results for one value: what `jw.walk(fun, keep=statistic)` keeps."""
         return self.finish(self.of(output, delta))
 
     def __repr__(self) -> str:
@@ -69,7 +69,7 @@ class Statistic:
 
 
 def numpy_of(state: Any) -> Any:
-    """Returns the namespace for the arrays of `state`: `numpy` if all are NumPy's, else `jax.numpy`."""
+    """Return the namespace for the arrays of `state`: `numpy` if all are NumPy's, else `jax.numpy`."""
     return np if all(isinstance(x, np.ndarray | np.generic) for x in jax.tree.leaves(state)) else jnp
 
 
@@ -77,7 +77,7 @@ def numpy_of(state: Any) -> Any:
 
 
 def combine(*statistics: Statistic, name: str | None = None) -> Statistic:
-    """Returns the union of some statistics: all their results, in one state.
+    """Return the union of some statistics: all their results, in one state.
 
     Arguments:
         *statistics: at least one. No two have the same name, and no two a result of the same name.
@@ -113,7 +113,7 @@ def _check(statistic: Any, said: str = "`statistic` is") -> None:
 
 
 def union(name: str, parts: Sequence[Statistic]) -> Statistic:
-    """Returns the union of statistics, no two of one name."""
+    """Return the union of statistics, no two of one name."""
 
     def of(output: Any, delta: Any) -> State:
         state = {part.name: part.of(output, delta) for part in parts}
@@ -135,7 +135,7 @@ def union(name: str, parts: Sequence[Statistic]) -> Statistic:
 
 
 def merged(statistic: Statistic, states: State, which: Any) -> State:
-    """Merges the states, along a leading axis, of the data for which `which` is true; of none, the state is zeros."""
+    """Merge the states, along a leading axis, of the data for which `which` is true; of none, the state is zeros."""
     if statistic.merge_all is not None:
         return statistic.merge_all(states, which)
     return fold(statistic.merge, Partial(states, jnp.int32(which))).state
@@ -157,12 +157,12 @@ def _repeated(names: Iterable[str]) -> list[str]:
 
 
 def of_output(statistic: Statistic) -> Statistic:
-    """Returns the part of a statistic that looks at the output alone; as `of_delta`."""
+    """Return the part of a statistic that looks at the output alone; as `of_delta`."""
     return _side(statistic, "output")
 
 
 def of_delta(statistic: Statistic) -> Statistic:
-    """Returns the part of a statistic that looks at δ alone.
+    """Return the part of a statistic that looks at δ alone.
 
     In a walk it costs no memory in the forward pass: no output is saved for it.
 
@@ -202,7 +202,7 @@ def _parts_of(statistic: Statistic, side: str) -> list[Statistic]:
 
 
 def with_units(statistic: Statistic, axis: int | Sequence[int] | None = None) -> Statistic:
-    """Returns the same statistic with other units than the positions on the last axis.
+    """Return the same statistic with other units than the positions on the last axis.
 
     Arguments:
         statistic: one with results per unit, as `moments`, `dead`, `blocked`.
@@ -242,7 +242,7 @@ def _numbers(axis: Any) -> tuple[int, ...] | None:
 
 
 def _units_last(x: Any, chosen: tuple[int, ...] | None) -> jax.Array:
-    """Returns `x` with the axes of the units as one, behind the others."""
+    """Return `x` with the axes of the units as one, behind the others."""
     x = jnp.asarray(x)
     axes = tuple(range(x.ndim)) if chosen is None else chosen
     if not all(-x.ndim <= i < x.ndim for i in axes) or len({i % x.ndim for i in axes}) < len(axes):

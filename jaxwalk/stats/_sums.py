@@ -1,4 +1,4 @@
-"""Entries of any dtype as real numbers; counts of them, and sums that neither under- nor overflow."""
+"""Entries of any dtype as real numbers; count of them, and sums that neither under- nor overflow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ._statistic import State, numpy_of
 
 
 def real(x: Any) -> jax.Array:
-    """Returns `x` as real numbers of at least float32; integers as the default float."""
+    """Return `x` as real numbers of at least float32; integers as the default float."""
     x = jnp.asarray(x)
     x = jnp.abs(x) if jnp.issubdtype(x.dtype, jnp.complexfloating) else x
     return x.astype(widened(x.dtype) if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.result_type(float))
@@ -26,7 +26,7 @@ def bits_of(x: jax.Array) -> jax.Array:
 
 
 def is_zero(x: jax.Array) -> jax.Array:
-    """Compares bits: where numbers are compared, a processor that flushes subnormal numbers takes them for zeros."""
+    """Compare bits: where numbers are compared, a processor that flushes subnormal numbers takes them for zeros."""
     return (bits_of(x) << 1) == 0
 
 
@@ -40,20 +40,20 @@ def by_unit(x: Any) -> jax.Array:
 
 
 def counted(mask: jax.Array, axes: Sequence[int] | None = None, keepdims: bool = False) -> jax.Array:
-    """Counts the entries of `mask` that are true: as floats, which a processor adds faster, where they are exact."""
+    """Count the entries of `mask` that are true: as floats, which a processor adds faster, where they are exact."""
     dtype = jnp.float32 if mask.size <= 2**24 else jnp.int32
     ones = jnp.where(mask, jnp.ones((), dtype), jnp.zeros((), dtype))
     return jnp.sum(ones, axis=axes, dtype=dtype, keepdims=keepdims).astype(jnp.int32)
 
 
 def share(part: Any, whole: Any) -> Any:
-    """Divides one count by another; NaN where that is 0."""
+    """Divide one count by another; NaN where that is 0."""
     dtype = np.float64 if numpy_of((part, whole)) is np else jnp.result_type(float)
     return over(part.astype(dtype), whole)
 
 
 def over(total: Any, count: Any) -> Any:
-    """Divides by a count; NaN where that is 0."""
+    """Divide by a count; NaN where that is 0."""
     xp = numpy_of((total, count))
     return xp.where(count > 0, total / xp.maximum(count, 1).astype(total.dtype), xp.nan)
 
@@ -63,12 +63,12 @@ def sums(a: State, b: State) -> State:
 
 
 def all_sums(states: State, which: Any) -> State:
-    """Adds up states along a leading axis; those that are not of `which` are zeros already."""
+    """Add up states along a leading axis; those that are not of `which` are zeros already."""
     return {key: jnp.sum(value, 0, dtype=value.dtype) for key, value in states.items()}
 
 
 def merge_means(a: State, b: State) -> State:
-    """Merges means of `count` data, which the other keys are (T. F. Chan, G. H. Golub, R. J. LeVeque, 1983).
+    """Merge means of `count` data, which the other keys are (T. F. Chan, G. H. Golub, R. J. LeVeque, 1983).
 
     The step between two means is taken by halves: from -max to max, their dtype cannot hold it.
     """
@@ -84,7 +84,7 @@ def merge_means(a: State, b: State) -> State:
 
 
 def all_means(states: State, which: Any) -> State:
-    """Merges means along a leading axis; those of no data are zeros.
+    """Merge means along a leading axis; those of no data are zeros.
 
     Counts are divided by a power of two above their sum: as exact as Σ count·mean / Σ count, which can overflow.
     """
@@ -105,19 +105,19 @@ def all_means(states: State, which: Any) -> State:
 
 
 def plain_squares(x: jax.Array) -> jax.Array:
-    """Computes Σ x² without a scale; `is_safe` says whether it is right."""
+    """Compute Σ x² without a scale; `is_safe` says whether it is right."""
     return jnp.sum(x * x)
 
 
 def is_safe(squares: jax.Array) -> jax.Array:
-    """Says whether a sum of squares is right: none was too large for float32, so that all entries are finite, and those
+    """Say whether a sum of squares is right: none was too large for float32, so that all entries are finite, and those
     too small do not matter beside the sum. A million such sums can be added. A sum of 0 is not safe: the entries may
     be numbers whose squares are too small."""
     return (squares > 1e-20) & (squares < 1e20)
 
 
 def scale_of(largest: jax.Array) -> jax.Array:
-    """Returns the power of two next below `largest`, among those whose inverse is a normal number: scaling is exact."""
+    """Return the power of two next below `largest`, among those whose inverse is a normal number: scaling is exact."""
     info = jnp.finfo(largest.dtype)
     bits = bits_of(largest)
     exponent = bits & np.array(-1 << info.nmant, np.int64).astype(bits.dtype)
@@ -126,12 +126,12 @@ def scale_of(largest: jax.Array) -> jax.Array:
 
 
 def common_scale(a: State, b: State) -> tuple[Any, Any, Any]:
-    """Returns the larger of two scales, and the factors that bring the sums of each to it."""
+    """Return the larger of two scales, and the factors that bring the sums of each to it."""
     scale = numpy_of((a, b)).maximum(a["scale"], b["scale"])
     return scale, a["scale"] / scale, b["scale"] / scale
 
 
 def common_scale_of_all(states: State) -> tuple[jax.Array, jax.Array]:
-    """Returns the largest of many scales, and the factors that bring the sums of each to it; for zeros, 0."""
+    """Return the largest of many scales, and the factors that bring the sums of each to it; for zeros, 0."""
     scale = jnp.max(states["scale"], 0)
     return scale, states["scale"] / jnp.where(scale > 0, scale, 1)[None]

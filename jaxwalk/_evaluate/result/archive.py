@@ -26,7 +26,7 @@ PLAIN = ("name", "number", "kind", "conditional", "unused", "stuck", "opaque", "
 
 
 def save(fields: dict[str, Any], path: str | os.PathLike[str]) -> None:
-    """Writes the fields of an `Evaluation`, whole or not at all.
+    """Write the fields of an `Evaluation`, whole or not at all.
 
     Raises:
         StoreError: the file cannot be written.
@@ -47,7 +47,7 @@ def save(fields: dict[str, Any], path: str | os.PathLike[str]) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads what `save` wrote.
+    """Read what `save` wrote.
 
     Raises:
         DataError: the file is not there, or is none of these.
@@ -80,7 +80,7 @@ def _restored(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str
 
 
 def _described(points: Points) -> list[dict[str, Any]]:
-    """Returns the points as JSON. Of their sites it says only which are the same."""
+    """Return the points as JSON. Of their sites it says only which are the same."""
     sites = list(dict.fromkeys(point.site for point in points.values()))
     return [
         {name: getattr(point, name) for name in PLAIN}
@@ -96,5 +96,5 @@ def _point(described: dict[str, Any]) -> Point:
 
 
 def _dtype(name: str) -> Any:
-    """Returns the dtype; for random keys, that of keys of any kind."""
+    """Return the dtype; for random keys, that of keys of any kind."""
     return jax.dtypes.prng_key if name.startswith("key<") else jnp.dtype(name)

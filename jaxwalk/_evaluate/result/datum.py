@@ -43,7 +43,7 @@ class Data(tuple[Datum, ...]):
     __module__ = "jaxwalk"
 
     def to_pandas(self) -> Any:
-        """Returns a `pandas.DataFrame`: index, loss, and a column of norms for each point.
+        """Return a `pandas.DataFrame`: index, loss, and a column of norms for each point.
 
         Raises:
             ImportError: pandas is not installed; it comes with the extra `store`.
@@ -76,7 +76,7 @@ def _first(datum: Datum) -> tuple[str, str]:
 
 
 def largest_norms(datum: Datum) -> str:
-    """Returns the three points of largest norm, and the norms."""
+    """Return the three points of largest norm, and the norms."""
     norms = {name: float(datum.norms[name]) for name in datum.norms.once()}
     largest = sorted(norms, key=lambda name: -np.nan_to_num(norms[name], nan=np.inf))[:3]
     return ", ".join(f"{name} {number(norms[name])}" for name in largest)

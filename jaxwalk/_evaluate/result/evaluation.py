@@ -51,11 +51,11 @@ class Evaluation:
     culprits: Data
 
     def tables(self) -> tuple[Table, Table]:
-        """Returns two tables: the points, a row each (at a point in a loop, a row for each step); and the culprits."""
+        """Return two tables: the points, a row each (at a point in a loop, a row for each step); and the culprits."""
         return self._table(), self.culprits._table()
 
     def to_pandas(self) -> Any:
-        """Returns a `pandas.DataFrame` with a row per point, and per step of the loops around it: shape and dtype, what
+        """Return a `pandas.DataFrame` with a row per point, and per step of the loops around it: shape and dtype, what
         was kept, and, if a point is in a branch, of how many data. If nothing was kept, a row per point.
 
         Raises:
@@ -73,7 +73,7 @@ class Evaluation:
         return pandas().DataFrame(rows)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes it to a file, an npz: whole or not at all.
+        """Write it to a file, an npz: whole or not at all.
 
         Raises:
             StoreError: the file cannot be written.
@@ -82,7 +82,7 @@ class Evaluation:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Evaluation:
-        """Reads what `save` wrote. Where its points are in the traced function is not in the file.
+        """Read what `save` wrote. Where its points are in the traced function is not in the file.
 
         Raises:
             DataError: the file is not there, or is no saved evaluation.
@@ -90,7 +90,7 @@ class Evaluation:
         return cls(**archive.load(path))
 
     def _shown(self) -> list[Point]:
-        """Returns the points at which something was kept; all, if nothing was kept anywhere."""
+        """Return the points at which something was kept; all, if nothing was kept anywhere."""
         return [point for name, point in self.points.items() if name in self.kept or not self.kept]
 
     def _table(self) -> Table:
@@ -104,7 +104,7 @@ class Evaluation:
         return any(point.conditional for point in self._shown())
 
     def _columns(self) -> tuple[list[str], list[str]]:
-        """Returns the results that have a column, and the others."""
+        """Return the results that have a column, and the others."""
         keys = list(dict.fromkeys(key for name in self.kept for key in self.kept[name]))
         if len(keys) <= COLUMNS:
             return keys, []

@@ -28,7 +28,7 @@ BEFORE_THE_MANIFEST = {".lock", ".probe", ".manifest.json.tmp", *PLACES}
 
 
 def make(directory: Path) -> None:
-    """Makes the directory if it is not there.
+    """Make the directory if it is not there.
 
     Raises:
         StoreError: it is a file, cannot be made, or holds something else than a whole evaluation.
@@ -59,7 +59,7 @@ def _foreign(directory: Path) -> list[str]:
 
 
 def lock(directory: Path) -> int:
-    """Takes a lock on the directory, for `disk.unlock`.
+    """Take a lock on the directory, for `disk.unlock`.
 
     Raises:
         StoreError: another has it; the directory cannot be written.
@@ -74,7 +74,7 @@ def lock(directory: Path) -> int:
 
 
 def prepare(directory: Path, identity: Mapping[str, str]) -> None:
-    """Makes the places for parts, writes to each for a trial, and puts the manifest there.
+    """Make the places for parts, write to each for a trial, and put the manifest there.
 
     Raises:
         StoreError: that does not succeed.
@@ -90,13 +90,13 @@ def prepare(directory: Path, identity: Mapping[str, str]) -> None:
 
 
 def write_manifest(directory: Path, identity: Mapping[str, str], finished: Mapping[str, Any] | None) -> None:
-    """Says that the directory holds an evaluation, and what it ended with."""
+    """Say that the directory holds an evaluation, and what it ended with."""
     manifest = {KEY: FORMAT, "identity": dict(identity), "finished": finished}
     disk.write(_manifest(directory), json.dumps(manifest, indent=1).encode())
 
 
 def read_manifest(directory: Path) -> dict[str, Any] | None:
-    """Returns the `identity` and `finished` of the evaluation in the directory, or None where there is none.
+    """Return the `identity` and `finished` of the evaluation in the directory, or None where there is none.
 
     Raises:
         StoreError: the manifest is damaged, or of a newer jaxwalk.
@@ -125,7 +125,7 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
 
 
 def check_identity(directory: Path, known: Mapping[str, str], given: Mapping[str, str]) -> None:
-    """Raises a StoreError that says what of the identity has changed, if anything has."""
+    """Raise a StoreError that says what of the identity has changed, if anything has."""
     changed = [name for name in {**known, **given} if known.get(name) != given.get(name)]
     if changes := [_change(name, known, given) for name in changed if not _is_explained(name, changed, known, given)]:
         holds = f"holds an evaluation that cannot be resumed, since {', '.join(changes)}"
@@ -133,7 +133,7 @@ def check_identity(directory: Path, known: Mapping[str, str], given: Mapping[str
 
 
 def _is_explained(name: str, changed: Sequence[str], known: Mapping[str, str], given: Mapping[str, str]) -> bool:
-    """Says whether another change is why this differs, so that it need not be said: not where its title differs too."""
+    """Say whether another change is why this differs, so that it need not be said: not where its title differs too."""
     title = lambda identity: identity.get(name, "").partition(" (")[0] if name == "statistics" else ""
     return title(known) == title(given) and any(other in changed for other in BECAUSE.get(name, ()))
 
@@ -145,18 +145,18 @@ def _change(name: str, known: Mapping[str, str], given: Mapping[str, str]) -> st
 
 
 def reject(directory: Path, holds: str, fix: str) -> NoReturn:
-    """Raises the StoreError about `out`."""
+    """Raise the StoreError about `out`."""
     raise StoreError(f"`{argument('out')}` is `{directory}`, which {holds}; {fix}.")
 
 
 def unwritable(directory: Path, error: OSError) -> NoReturn:
-    """Raises the StoreError about a directory that cannot be written."""
+    """Raise the StoreError about a directory that cannot be written."""
     reason, remedy = cause(error)
     fix = f"{remedy}, or give another directory"
     raise StoreError(f"`{argument('out')}` is `{directory}`, which cannot be written: {reason}; {fix}.") from error
 
 
 def cause(error: OSError) -> tuple[str, str]:
-    """Returns why the system did not write, and what to do."""
+    """Return why the system did not write, and what to do."""
     is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     return disk.reason(error), "free space there" if is_full else "mend that"

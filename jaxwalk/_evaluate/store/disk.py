@@ -15,12 +15,12 @@ _held: set[int] = set()
 
 
 def temporary(path: Path) -> Path:
-    """Returns where a file is until it is whole. Readers of Parquet pass over names that begin with a dot."""
+    """Return where a file is until it is whole. Readers of Parquet pass over names that begin with a dot."""
     return path.with_name(f".{path.name}.tmp")
 
 
 def write(path: Path, data: bytes | memoryview) -> None:
-    """Puts `data` at `path`. At any moment, and after a power cut, all of the old file is there or all of the new."""
+    """Put `data` at `path`. At any moment, and after a power cut, all of the old file is there or all of the new."""
     try:
         _write_through(temporary(path), data)
         os.replace(temporary(path), path)
@@ -31,14 +31,14 @@ def write(path: Path, data: bytes | memoryview) -> None:
 
 
 def reason(error: Exception) -> str:
-    """Returns what the system says, or the first line of what a library says."""
+    """Return what the system says, or the first line of what a library says."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error).strip().split("\n")[0] or type(error).__name__
 
 
 def checksum(path: Path) -> int:
-    """Returns the CRC-32 of a file, read piece by piece."""
+    """Return the CRC-32 of a file, read piece by piece."""
     total = 0
     with open(path, "rb") as file:
         while piece := file.read(1 << 20):
@@ -47,13 +47,13 @@ def checksum(path: Path) -> int:
 
 
 def remove(path: Path) -> None:
-    """Removes a file if it is there and can be removed."""
+    """Remove a file if it is there and can be removed."""
     with contextlib.suppress(OSError):
         os.unlink(path)
 
 
 def probe(directory: Path) -> None:
-    """Raises the OSError that a file written to `directory` would meet."""
+    """Raise the OSError that a file written to `directory` would meet."""
     path = directory / ".probe"
     try:
         _write_through(path, b"\0" * 4096)
@@ -62,7 +62,7 @@ def probe(directory: Path) -> None:
 
 
 def lock(path: Path) -> int:
-    """Takes a lock that no other holds, and returns its descriptor.
+    """Take a lock that no other holds, and return its descriptor.
 
     The kernel lets go of it when the process ends, however it ends.
 
@@ -80,7 +80,7 @@ def lock(path: Path) -> int:
 
 
 def unlock(descriptor: int) -> None:
-    """Lets go of a lock, once."""
+    """Let go of a lock, once."""
     if descriptor in _held:
         _held.remove(descriptor)
         os.close(descriptor)
@@ -106,7 +106,7 @@ def _write_through(path: Path, data: bytes | memoryview) -> None:
 
 
 def _sync_directory(directory: Path) -> None:
-    """Writes the directory: a rename lasts once that is done, too."""
+    """Write the directory: a rename lasts once that is done, too."""
     if os.name == "nt":
         return
     descriptor = os.open(directory, os.O_RDONLY)

@@ -14,7 +14,7 @@ from ..._errors import StoreError
 
 
 def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Returns the bytes of a file. The arrays' names are in its text: names in an npz file may not be any.
+    """Return the bytes of a file. The arrays' names are in its text: names in an npz file may not be any.
 
     Raises:
         StoreError: an array is not of numbers that NumPy has by itself, which a file would not give back.
@@ -33,7 +33,7 @@ def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
 def unpack(
     file: str | os.PathLike[str] | BinaryIO, with_arrays: bool = True
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Returns what `pack` was given; without the arrays, they are not read. Raises whatever NumPy and zipfile do."""
+    """Return what `pack` was given; without the arrays, they are not read. Raises whatever NumPy and zipfile do."""
     with np.load(file, allow_pickle=False) as found:
         if "said" in found:  # as `Evaluation.save` wrote it before there was `pack`: arrays under their own names
             return json.loads(found["said"].tobytes()), {name: found[name] for name in found.files if name != "said"}

@@ -17,7 +17,7 @@ FIX = "restore it, or begin in another directory"
 
 
 def rows_to_parquet(rows: Mapping[str, np.ndarray]) -> memoryview:
-    """Returns the bytes of a Parquet file with these columns."""
+    """Return the bytes of a Parquet file with these columns."""
     import pyarrow
 
     sink = pyarrow.BufferOutputStream()
@@ -27,7 +27,7 @@ def rows_to_parquet(rows: Mapping[str, np.ndarray]) -> memoryview:
 
 
 def _column(column: np.ndarray) -> Any:
-    """Wraps a column without a copy, and not by `pyarrow.array`, which imports pandas where there is one: a second."""
+    """Wrap a column without a copy, and not by `pyarrow.array`, which imports pandas where there is one: a second."""
     import pyarrow
 
     native = np.ascontiguousarray(column, column.dtype.name)
@@ -36,7 +36,7 @@ def _column(column: np.ndarray) -> Any:
 
 
 def columns(rows: Mapping[str, np.ndarray]) -> list[list[str]]:
-    """Returns name and dtype of each column.
+    """Return name and dtype of each column.
 
     Raises:
         StoreError: there is no `index` of int64; columns differ in length, or have more axes than one, or a dtype that
@@ -52,7 +52,7 @@ def columns(rows: Mapping[str, np.ndarray]) -> list[list[str]]:
 
 
 def read_state(path: Path, with_arrays: bool = True) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Returns the header and the arrays of a part; without the arrays, they are not read.
+    """Return the header and the arrays of a part; without the arrays, they are not read.
 
     Raises:
         StoreError: the file cannot be read, or is not whole.
@@ -65,7 +65,7 @@ def read_state(path: Path, with_arrays: bool = True) -> tuple[dict[str, Any], di
 
 
 def checksum_rows(path: Path) -> int:
-    """Returns the checksum of a part's Parquet file.
+    """Return the checksum of a part's Parquet file.
 
     Raises:
         StoreError: the file cannot be read.

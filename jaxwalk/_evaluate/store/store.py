@@ -43,7 +43,7 @@ class Store:
 
     @classmethod
     def open(cls, directory: str | os.PathLike[str], identity: Mapping[str, str], resume: bool = False) -> Store:
-        """Makes the directory, or goes on with the evaluation in it, and holds it until the end of the `with` block.
+        """Make the directory, or go on with the evaluation in it, and hold it until the end of the `with` block.
 
         Arguments:
             directory: made if it is not there. Two processes that write there at once are kept apart, except on
@@ -77,16 +77,16 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Lets others write to the directory."""
+        """Let others write to the directory."""
         disk.unlock(self._lock)
 
     @property
     def finished(self) -> bool:
-        """Says whether the evaluation came to its end."""
+        """Say whether the evaluation came to its end."""
         return self.header is not None
 
     def read(self, part: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Returns the header and the arrays of a finished part.
+        """Return the header and the arrays of a finished part.
 
         Raises:
             StoreError: its file is damaged.
@@ -97,7 +97,7 @@ class Store:
     def write(
         self, part: int, rows: Mapping[str, np.ndarray], header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
     ) -> None:
-        """Adds a part: when this returns it lasts, and if this is cut short it is not there.
+        """Add a part: when this returns it lasts, and if this is cut short it is not there.
 
         Arguments:
             part: the number of the next part, `parts`.
@@ -126,7 +126,7 @@ class Store:
         self.parts += 1
 
     def finish(self, header: Mapping[str, Any]) -> None:
-        """Marks the evaluation as complete.
+        """Mark the evaluation as complete.
 
         Raises:
             StoreError: the manifest cannot be written (the parts are whole).
@@ -201,7 +201,7 @@ class Store:
 
 
 def _numbers(place: Path) -> set[int]:
-    """Returns the parts that have a file here. Removes what a process left that ended while it wrote one."""
+    """Return the parts that have a file here. Remove what a process left that ended while it wrote one."""
     names = os.listdir(place)
     for name in names:
         if re.fullmatch(r"\.part-\d+\.(parquet|npz)\.tmp", name):

@@ -30,14 +30,14 @@ class PartWriter:
     def write(
         self, rows: Mapping[str, np.ndarray], header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
     ) -> None:
-        """Begins to write the next part, once the one before is there; arguments as of `Store.write`."""
+        """Begin to write the next part, once the one before is there; arguments as of `Store.write`."""
         self.wait()
         if self._store is not None:
             future = self._pool.submit(self._store.write, self._store.parts, rows, header, arrays)
             self._pending = future, len(rows["index"])
 
     def wait(self) -> None:
-        """Waits until what was given is on disk.
+        """Wait until what was given is on disk.
 
         Raises:
             StoreError: it cannot be written.
@@ -48,7 +48,7 @@ class PartWriter:
             self.data += pending[1]
 
     def finish(self, header: Mapping[str, Any]) -> None:
-        """Marks the evaluation as complete, once all is there."""
+        """Mark the evaluation as complete, once all is there."""
         self.wait()
         if self._store is not None:
             self._store.finish(header)

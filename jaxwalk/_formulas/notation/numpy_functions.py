@@ -24,7 +24,7 @@ def conv(
     input_dilation: Sequence[int] = (),
     groups: tuple[int, str] | None = None,
 ) -> np.ndarray:
-    """Slides y over x along the letters that x, y and the result share; `groups` cut an axis of x and one of y.
+    """Slide y over x along the letters that x, y and the result share; `groups` cut an axis of x and one of y.
 
     In the products, capitals are the places in a window, and G the group.
     """
