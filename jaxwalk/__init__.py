@@ -43,10 +43,10 @@ from ._points.point import Point as Point
 from ._points.point import Points as Points
 from ._walk.culprits import Culprit as Culprit
 from ._walk.culprits import Culprits as Culprits
-from ._walk.culprits import Nonfinite as Nonfinite
 from ._walk.intervene import intervene as intervene
 from ._walk.listing import Listing as Listing
 from ._walk.listing import listing as listing
+from ._walk.nonfinite import Nonfinite
 from ._walk.result import Walk as Walk
 from ._walk.walk import outputs as outputs
 from ._walk.walk import points as points

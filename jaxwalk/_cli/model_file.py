@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from .._errors import DataError, first_line
 from .._jax.origin import file_and_line
-from .._source.files import is_users
+from .._source.user_files import is_users
 
 
 class Model(NamedTuple):

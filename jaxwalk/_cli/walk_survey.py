@@ -14,8 +14,8 @@ from .._evaluate.evaluate import evaluate
 from .._evaluate.forward import kinks_over, outputs_over
 from .._evaluate.result.datum import Datum
 from .._evaluate.result.evaluation import Evaluation
-from .._points.at import choose
 from .._points.find import find
+from .._points.name_patterns import choose
 from .._points.point import Point, Points
 from .._walk.result import Nonfinite
 from .._walk.walk import loss_only, walk

@@ -14,22 +14,22 @@ from .._errors import ArgumentError, DataError, PointError, StoreError, argument
 from .._jax.jaxprs import Closed, trace
 from .._jax.leaves import opened_leaves
 from .._jax.stage import Staged
-from .._points.at import At, choose
 from .._points.find import check_by, find
+from .._points.name_patterns import At, choose
 from .._points.point import Points
 from .._show.progress import progress as shown_progress
-from .._source.files import Source
+from .._source.user_files import Source
 from .._walk.walk import loss_only, walk_staged
 from ..stats import Statistic, summary
 from .arguments import check_takes, check_untraced, statistic_of
+from .batch_checksums import SAME, Fingerprint
 from .batches import Batches, open_batches
-from .fingerprint import SAME, Fingerprint
 from .group import Totals
-from .identity import identity
 from .loop import Loop, check_finished, one_late
 from .placement import placement
 from .processes import Resumed, broadcast, gather, is_first
 from .result.evaluation import Evaluation
+from .run_identity import identity
 from .step import CompiledStep, Task, step_of
 from .store.store import Store
 from .store.writer import PartWriter

@@ -11,10 +11,11 @@ import jax
 import numpy as np
 
 from .._errors import DataError
+from .batch_checksums import Fingerprint, too_many
 from .batches import COUNTS, FAILED, Batch, Batches
-from .fingerprint import Fingerprint, skip_done, too_many
 from .group import Rows, Totals
 from .placement import Placement
+from .processes import Feed
 from .step import CompiledStep
 
 AHEAD = 2  # batches that may be in flight at once: one is computed while the next is brought
@@ -56,11 +57,11 @@ class Loop(NamedTuple):
         """
         together = self.placed.processes > 1
         feed, in_flight, on_devices = (
-            _Feed(data, done, together),
+            Feed(data, done, together),
             _InFlight(self.advance, together),
             _Counts(self.placed),
         )
-        batches = feed.batches(in_flight)
+        batches = feed.batches(lambda: in_flight.is_over)
         while (group := self._group(batches, in_flight, on_devices)).steps:
             yield group
             if group.steps < self.size:
@@ -85,7 +86,7 @@ class Loop(NamedTuple):
 
 def check_finished(data: Batches, done: Sequence[Fingerprint], processes: int) -> None:
     """Raise a DataError if the batches are not those of an evaluation that is finished."""
-    if next(_Feed(data, done, processes > 1).remaining(), None) is not None:
+    if next(Feed(data, done, processes > 1).remaining(), None) is not None:
         raise too_many(done)
 
 
@@ -100,38 +101,6 @@ class _Counts:
         if not np.array_equal(counts, self._host):
             self._host, (self._there,) = counts, self._placed.batch([counts])
         return self._there
-
-
-class _Feed:
-    """The batches to send, and the error with which they ended, if they did.
-
-    Several processes (`together`) take every step together, and so must end at the same one. A process that has no
-    more batches sends empty ones; one that failed sends batches that say so. Each goes on until it learns of a step in
-    which a process had failed or none had data. All learn of it `AHEAD` steps later.
-    """
-
-    def __init__(self, data: Batches, done: Sequence[Fingerprint], together: bool):
-        self._data, self._done, self._together = data, done, together
-        self.error: Exception | None = None
-
-    def batches(self, in_flight: _InFlight) -> Iterator[Batch]:
-        try:
-            for batch in self.remaining():
-                if self._together and in_flight.is_over:
-                    return
-                yield batch
-        except Exception as error:
-            self.error = error
-        while self._together and not in_flight.is_over:
-            yield self._data.empty(0 if self.error is None else FAILED)
-
-    def remaining(self) -> Iterator[Batch]:
-        """Return the batches that are not done, of several processes without the empty ones."""
-        batches = iter(self._data)
-        if self._together:
-            batches = (batch for batch in batches if batch.counts.any())
-        skip_done(batches, self._done)
-        return batches
 
 
 class _InFlight:

@@ -1,9 +1,9 @@
-"""What several processes tell each other: what the first found on disk, and the fingerprints of their batches."""
+"""What several processes tell each other, and when they end: all of them at the same step."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
@@ -11,7 +11,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from .._errors import StoreError
-from .fingerprint import Fingerprint
+from .batch_checksums import Fingerprint, skip_done
+from .batches import FAILED, Batch, Batches
 from .group import Totals
 from .store import npz
 from .totals import from_arrays, to_arrays
@@ -66,6 +67,39 @@ def gather(fingerprint: Fingerprint) -> list[Fingerprint]:
         return [fingerprint]
     gathered = multihost_utils.process_allgather(np.array(fingerprint, np.int32))
     return [Fingerprint(*numbers) for numbers in gathered.tolist()]
+
+
+class Feed:
+    """The batches to send, and the error with which they ended, if they did.
+
+    Several processes (`together`) take every step together, and so must end at the same one. A process that has no
+    more batches sends empty ones; one that failed sends batches that say so. Each goes on until it learns of a step in
+    which a process had failed or none had data. All learn of it a few steps later (`loop.AHEAD`).
+    """
+
+    def __init__(self, data: Batches, done: Sequence[Fingerprint], together: bool):
+        self._data, self._done, self._together = data, done, together
+        self.error: Exception | None = None
+
+    def batches(self, is_over: Callable[[], bool]) -> Iterator[Batch]:
+        """Yield the batches to send, until `is_over` says that all processes end."""
+        try:
+            for batch in self.remaining():
+                if self._together and is_over():
+                    return
+                yield batch
+        except Exception as error:
+            self.error = error
+        while self._together and not is_over():
+            yield self._data.empty(0 if self.error is None else FAILED)
+
+    def remaining(self) -> Iterator[Batch]:
+        """Return the batches that are not done, of several processes without the empty ones."""
+        batches = iter(self._data)
+        if self._together:
+            batches = (batch for batch in batches if batch.counts.any())
+        skip_done(batches, self._done)
+        return batches
 
 
 def _broadcast_bytes(value: bytes) -> bytes:

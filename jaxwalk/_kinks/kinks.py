@@ -13,7 +13,7 @@ from jax.core import Tracer
 from .._errors import ArgumentError, counted, shown
 from .._points.find import check_by, find
 from .._points.point import Points
-from .._source.files import Source
+from .._source.user_files import Source
 from .decision_rules import Margin
 from .decisions import Decision, Key
 from .flatten import flatten

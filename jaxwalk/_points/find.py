@@ -7,7 +7,7 @@ from typing import Any
 
 from .._errors import ArgumentError, shown
 from .._jax.stage import Staged, stage
-from .._source.files import Source, is_users
+from .._source.user_files import Source, is_users
 from .lines import LinePaths
 from .point import Points
 from .read import read

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from .._jax import origin
 from .._jax.jaxprs import Closed
 from .._jax.origin import Frames
-from .._source.files import Source
+from .._source.code_positions import UserCode
 from .._source.passes import Pass, Passes
 from .._source.statements import Statement
-from .._source.user_code import UserCode
+from .._source.user_files import Source
 from .._source.watch import Observer, seen_at
 from .paths import Entries, Entry, Path
 

@@ -16,6 +16,7 @@ from .._jax.jaxprs import Closed
 from .._jax.leaves import is_value
 from .._jax.reach import Reach
 from .._points.point import Point
+from .integer_cotangents import as_floats, as_integers
 from .tap import Tap, loops
 
 _SCALAR = jax.ShapeDtypeStruct((), jnp.float32)
@@ -68,14 +69,16 @@ def _tap_of(first: Point, keep: Callable[[Any, Any], Any]) -> Callable[[Point], 
     if not leaves:
         raise ArgumentError(f"`keep` returned no array at `{first.name}`; return what to keep of (output, delta).")
     split = _split(closed)
-    carried, _ = jaxprs.trace(lambda *sides: list(map(_carry, jaxprs.evaluate(split.late, sides))), *[first.type] * 2)
+    carried, _ = jaxprs.trace(
+        lambda *sides: list(map(as_floats, jaxprs.evaluate(split.late, sides))), *[first.type] * 2
+    )
     through = _keeping(split._replace(late=carried))
     consts = list(split.early.consts), list(carried.consts)
     shape = lambda closed: [types.struct(v.aval) for v in closed.jaxpr.outvars]
     slots, noted = [_SCALAR, *shape(carried)], Noted(_SCALAR, shape(split.early))
 
     late = [leaf.dtype for leaf, is_early in zip(leaves, split.is_early, strict=True) if not is_early]
-    uncarried = _jitted_if_staged(lambda cotangents: list(map(_uncarry, cotangents, late)))
+    uncarried = _jitted_if_staged(lambda cotangents: list(map(as_integers, cotangents, late)))
 
     def collect(cotangents: Any, noted: Noted) -> Any:
         found = {True: iter(noted.early), False: iter(uncarried(cotangents[1:]))}
@@ -149,22 +152,3 @@ def _evaluate(closed: Closed, consts: Sequence[Any], *sides: Any) -> list[Any]:
 def _jitted_if_staged(function: Callable) -> Callable:
     """Return the same; where it is staged out, JAX then transforms it once, and not at every point."""
     return jax.jit(function, inline=True) if jaxprs.is_staging() else function
-
-
-def _carry(value: jax.Array) -> jax.Array:
-    """Return a floating array that holds `value` exactly: itself, or an integer's halves along a new last axis."""
-    if jnp.issubdtype(value.dtype, jnp.inexact):
-        return value
-    if value.dtype == jnp.bool_ or jnp.iinfo(value.dtype).bits <= 16:
-        return value.astype(jnp.float32)
-    half = jnp.iinfo(value.dtype).bits // 2
-    float_dtype = jnp.float32 if half == 16 else jnp.float64
-    low = value & ((1 << half) - 1)
-    return jnp.stack([(value >> half).astype(float_dtype), low.astype(float_dtype)], -1)
-
-
-def _uncarry(carried: jax.Array, dtype: Any) -> jax.Array:
-    if jnp.issubdtype(dtype, jnp.inexact) or dtype == jnp.bool_ or jnp.iinfo(dtype).bits <= 16:
-        return carried.astype(dtype)
-    half = jnp.iinfo(dtype).bits // 2
-    return (carried[..., 0].astype(dtype) << half) | carried[..., 1].astype(dtype)

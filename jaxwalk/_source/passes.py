@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from .._jax.origin import Frames
+from .code_positions import UserCode
 from .control_flow import Loop
-from .user_code import UserCode
 
 
 class Pass(NamedTuple):

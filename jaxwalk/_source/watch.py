@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .._jax import jaxprs, origin
 from .._jax.jaxprs import Closed
 from .._jax.origin import Frames
+from .code_positions import UserCode
 from .passes import Pass
-from .user_code import UserCode
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr, JaxprEqn

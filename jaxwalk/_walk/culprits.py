@@ -1,20 +1,15 @@
-"""What is found in a walk: the culprits, and where a NaN or an Inf is first met."""
+"""The entries of a walk that are most to blame."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
 from .._errors import ArgumentError, counted
 from .._jax.types import widened
-from .._points.named import Named
-from .._points.point import Point, Points
 from .._show.table import Table, number, tabular
 
 
@@ -43,24 +38,9 @@ class Culprits(list[Culprit]):
         return Table(counted(len(self), "culprit"), ("point", "index", "value", "δ"), rows, right=("value", "δ"))
 
 
-@dataclasses.dataclass(frozen=True)
-class Nonfinite:
-    """Where a NaN or an Inf is first met.
-
-    `point` is its name; None in the loss and in the gradients. `array` is "output", "loss", "delta" or "grads". `index`
-    counts from 0; the axes of `vmap`, then of scans, come first.
-    """
-
-    __module__ = "jaxwalk"
-    point: str | None
-    array: str
-    index: tuple[int, ...]
-    value: Any
-
-
 def largest(name: str, delta: Any, output: Any, k: int) -> list[tuple[float, Culprit]]:
     """Return the k entries of largest |δ| at a point, with that size; of equal ones, the first."""
-    delta, output = _concrete(delta, "culprits"), _concrete(output, "culprits")
+    delta, output = concrete(delta, "culprits"), concrete(output, "culprits")
     size = sizes_of(delta).ravel()
     size = np.where(np.isnan(size), np.inf, size)
     edge = np.partition(size, -k)[-k] if size.size > k else -np.inf
@@ -72,44 +52,7 @@ def largest(name: str, delta: Any, output: Any, k: int) -> list[tuple[float, Cul
     return found
 
 
-def first_nonfinite(arrays: Named, points: Points, array: str, lead: int, extreme: Callable) -> Nonfinite | None:
-    """Return the bad entry whose time is extreme: `min` for the first of a forward pass, `max` of a backward pass.
-
-    `lead` axes are before those of the loops.
-    """
-    found = []
-    for name, values in arrays.items():
-        if jnp.issubdtype(values.dtype, jnp.inexact):
-            values = _concrete(values, "first_nonfinite")
-            if (bad := ~np.isfinite(sizes_of(values))).any():
-                steps, index = _extreme_step(bad, points[name], lead, extreme)
-                found.append((points[name].time(steps), Nonfinite(name, array, index, values[index])))
-    return extreme(found, key=lambda f: f[0])[1] if found else None
-
-
-def _extreme_step(bad: np.ndarray, point: Point, lead: int, extreme: Callable) -> tuple[tuple, tuple]:
-    """Return, of the steps of the loops around a point with a bad entry, the extreme one; and its first bad entry."""
-    others = tuple(i for i in range(bad.ndim) if not lead <= i < lead + len(point.axes))
-    steps = extreme((tuple(map(int, s)) for s in np.argwhere(bad.any(others))), key=point.time)
-    first = _first_of(bad[(slice(None),) * lead + steps])
-    return steps, (*first[:lead], *steps, *first[lead:])
-
-
-def _first_of(bad: np.ndarray) -> tuple[int, ...]:
-    return tuple(map(int, np.argwhere(bad)[0]))
-
-
-def anywhere(tree: Any, array: str) -> Nonfinite | None:
-    """Return the first bad entry of the loss or the gradients, which are at no point."""
-    for values in jax.tree.leaves(tree):
-        values = _concrete(values, "first_nonfinite")
-        if (bad := ~np.isfinite(sizes_of(values))).any():
-            index = _first_of(bad)
-            return Nonfinite(None, array, index, values[index])
-    return None
-
-
-def _concrete(values: Any, method: str) -> np.ndarray:
+def concrete(values: Any, method: str) -> np.ndarray:
     if isinstance(values, Tracer):
         raise ArgumentError(f"`Walk.{method}` needs numbers, and the walk is being traced; return it from `jit` first.")
     return np.asarray(values)

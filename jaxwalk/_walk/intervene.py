@@ -11,11 +11,11 @@ import jax.numpy as jnp
 from .._errors import ArgumentError, shown
 from .._jax.leaves import is_value, renamed_after
 from .._jax.types import holds
-from .._points.at import point_named
 from .._points.find import check_by, find
+from .._points.name_patterns import point_named
 from .._points.point import Point, Points
 from .._rewrite.rewire import Visitor, plan, run
-from .._source.files import Source
+from .._source.user_files import Source
 
 
 def intervene(fun: Callable, edits: Mapping[str, Any], *, by: str | None = None, source: Source = None) -> Callable:

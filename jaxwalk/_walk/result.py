@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,7 +18,8 @@ from .._kinks.kink import Kinks
 from .._points.named import Named
 from .._points.point import Point, Points
 from .._show.table import Table, is_readable, number, summary, tabular
-from .culprits import Culprits, Nonfinite, anywhere, first_nonfinite, largest, mean_of, sizes_of
+from .culprits import Culprits, largest, mean_of, sizes_of
+from .nonfinite import Nonfinite, first_nonfinite
 
 SIZES = ("|output| mean", "|output| max", "|δ| mean", "|δ| max")
 COLUMNS = ("point", "shape", "dtype", *SIZES, "kept", "kinks", "note")
@@ -124,7 +124,7 @@ class Walk:
         found = [c for name in deltas.once() for c in largest(name, deltas[name], outputs[name], int(k))]
         return Culprits([culprit for _, culprit in sorted(found, key=lambda c: -c[0])][:k])
 
-    def first_nonfinite(self) -> Nonfinite | None:
+    def first_at_points(self) -> Nonfinite | None:
         """Return the first NaN or Inf met: outputs in the order of the run, the loss, deltas from the loss backward,
         the gradients; or None. Inside a scan, the order is that of its steps. Of many walks, it is the first in any.
 
@@ -134,13 +134,7 @@ class Walk:
         """
         if not self.outputs:
             raise PointError(f"The walk holds no outputs. {self.outputs.why_empty()}")
-        first = functools.partial(first_nonfinite, points=self.points, lead=jnp.ndim(self.value))
-        return (
-            first(self.outputs, array="output", extreme=min)
-            or anywhere(self.value, "loss")
-            or first(self.deltas, array="delta", extreme=max)
-            or anywhere(self.grads, "grads")
-        )
+        return first_nonfinite(self.outputs, self.value, self.deltas, self.grads, self.points)
 
     def with_kinks(self, kinks: Kinks) -> Walk:
         """Return the same walk, whose table, and whose `jw.listing`, has a column `kinks`.

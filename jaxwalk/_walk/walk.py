@@ -13,15 +13,15 @@ from .._callables import check_keep
 from .._errors import ArgumentError, PointError, listed
 from .._jax.leaves import as_arrays, renamed_after
 from .._jax.stage import Staged
-from .._points.at import At, choose
 from .._points.find import check_by, find
+from .._points.name_patterns import At, choose
 from .._points.named import Named
 from .._points.point import Point, Points, by_point
 from .._rewrite.keep import keep_taps
 from .._rewrite.rewire import Visitor, plan, run
 from .._rewrite.rules import Records
 from .._rewrite.tap import Tap, delta_tap
-from .._source.files import Source
+from .._source.user_files import Source
 from .memory import warn_if_large
 from .result import Walk
 

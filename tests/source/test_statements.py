@@ -4,9 +4,9 @@ import os
 import pytest
 
 import jaxwalk as jw
-from jaxwalk._source.files import is_users
+from jaxwalk._source.code_positions import UserCode
 from jaxwalk._source.statements import function_at, lines_of, text_of
-from jaxwalk._source.user_code import UserCode
+from jaxwalk._source.user_files import is_users
 
 
 def test_whose_a_file_is():

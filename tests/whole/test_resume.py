@@ -345,7 +345,7 @@ def test_one_number_of_what_is_done_has_changed(finished, changed, wrap):
 
 @pytest.mark.parametrize("is_read_again", [True, False])
 def test_numbers_on_an_accelerator_are_not_compared_but_rows_are(tmp_path, monkeypatch, is_read_again):
-    monkeypatch.setattr("jaxwalk._evaluate.fingerprint._is_on_host", lambda leaf: False)
+    monkeypatch.setattr("jaxwalk._evaluate.batch_checksums._is_on_host", lambda leaf: False)
     with pytest.raises(RuntimeError):
         evaluate(tmp_path, failed([*batches()[:2], (X[10:13], Y[10:13])], RuntimeError()))
     if is_read_again:

@@ -10,7 +10,8 @@ from sympy.core.relational import Relational
 
 from ..._errors import FormulaError
 from ..entries.arithmetic import EntryOperations
-from .cases import branches_of, cases, check_length, rebuilt, replaced
+from .cases import branches_of, cases, rebuilt, replaced
+from .length_limit import check_length
 from .sympy_arithmetic import symbolic
 
 

@@ -14,7 +14,8 @@ import sympy
 from ..._errors import FormulaError
 from ..entries.arithmetic import Arithmetic, Entries, Unsupported
 from ..entries.fractions import is_short, shortest_decimal, simplest
-from .cases import check_length, comparison, extreme_of, select
+from .cases import comparison, extreme_of, select
+from .length_limit import check_length
 
 LIMIT = 2_000  # symbols
 STEPS = 200_000  # operations on entries

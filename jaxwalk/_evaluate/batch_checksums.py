@@ -11,7 +11,7 @@ import jax
 
 from .._errors import DataError, argument, counted
 from .batches import COUNTS, Batch
-from .identity import contents
+from .run_identity import contents
 
 UNREAD = -1  # a checksum that is not known
 SAME = "give the same data, or another directory"

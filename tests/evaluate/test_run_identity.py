@@ -13,7 +13,7 @@ import pytest
 from jax import lax
 
 import jaxwalk as jw
-from jaxwalk._evaluate.identity import _statistic_text, program
+from jaxwalk._evaluate.run_identity import _statistic_text, program
 from jaxwalk._jax import jaxprs
 
 ARRAY, OTHER = np.arange(3, dtype=np.float32), np.array([0, 1, 2.0000002], np.float32)
@@ -109,13 +109,13 @@ def test_it_is_the_same_in_another_process():
     script = """
 import jax, jax.numpy as jnp, numpy as np
 from jaxwalk._jax import jaxprs
-from jaxwalk._evaluate import identity
+from jaxwalk._evaluate import run_identity
 mesh = jax.make_mesh((1, 1, 1), ("alpha", "beta", "gamma"), axis_types=(jax.sharding.AxisType.Auto,) * 3)
 spec = jax.sharding.PartitionSpec()
 fun = jax.shard_map(lambda x: jax.nn.silu(x), mesh=mesh, in_specs=spec, out_specs=spec)
 policy = jax.checkpoint_policies.save_only_these_names("a", "b", "c")
 loss = jax.grad(lambda x: jnp.sum(jax.checkpoint(fun, policy=policy)(x)))
-print(identity.program(jaxprs.trace(loss, np.ones(3, np.float32))[0]))
+print(run_identity.program(jaxprs.trace(loss, np.ones(3, np.float32))[0]))
 """
 
     def run(seed):

@@ -6,8 +6,8 @@ import functools
 from types import CodeType
 
 from .control_flow import ControlFlow, Loop
-from .files import Source, is_users
 from .statements import Statement, statement_at
+from .user_files import Source, is_users
 
 
 class _Code:
