@@ -124,7 +124,7 @@ class Walk:
         found = [c for name in deltas.once() for c in largest(name, deltas[name], outputs[name], int(k))]
         return Culprits([culprit for _, culprit in sorted(found, key=lambda c: -c[0])][:k])
 
-    def first_at_points(self) -> Nonfinite | None:
+    def first_nonfinite(self) -> Nonfinite | None:
         """Return the first NaN or Inf met: outputs in the order of the run, the loss, deltas from the loss backward,
         the gradients; or None. Inside a scan, the order is that of its steps. Of many walks, it is the first in any.
 
