@@ -9,15 +9,18 @@ _MARK = "\0"  # before and after the name of an argument, until the error is mad
 
 
 class JaxwalkError(Exception):
-    """Anything jaxwalk refuses. Its text names the argument, the cause and the fix."""
+    """Anything jaxwalk refuses. Its text names the argument, the cause and the fix.
+
+    Attributes:
+        argument: the name of the argument that the text is about, as "batches"; None if it marks none.
+    """
+
+    argument: str | None
 
     def __init__(self, text: str = ""):
         self._pieces = text.split(_MARK)  # every second one is the name of an argument
+        self.argument = next(iter(self._pieces[1::2]), None)
         super().__init__("".join(self._pieces))
-
-    def with_options(self, options: Mapping[str, str]) -> str:
-        """Return the text with the command line's options in place of the arguments that `argument` has marked."""
-        return "".join(options.get(piece, piece) if i % 2 else piece for i, piece in enumerate(self._pieces))
 
 
 class PointError(JaxwalkError, LookupError):
@@ -51,6 +54,11 @@ for _public in (JaxwalkError, PointError, ArgumentError, DataError, StoreError, 
 def argument(name: str) -> str:
     """Mark an argument in the text of an error, so that the command line can name its option instead."""
     return f"{_MARK}{name}{_MARK}"
+
+
+def with_options(error: JaxwalkError, options: Mapping[str, str]) -> str:
+    """Return an error's text with the command line's options in place of the arguments that `argument` has marked."""
+    return "".join(options.get(piece, piece) if i % 2 else piece for i, piece in enumerate(error._pieces))
 
 
 def listed(names: Iterable[str], limit: int = 12) -> str:

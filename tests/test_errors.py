@@ -4,7 +4,7 @@ import pickle
 import pytest
 
 import jaxwalk as jw
-from jaxwalk._errors import argument, counted, first_line
+from jaxwalk._errors import argument, counted, first_line, with_options
 
 pytestmark = pytest.mark.once
 
@@ -16,8 +16,10 @@ def test_options_are_named_for_arguments_and_for_nothing_else():
     for same in (error, copy.copy(error), pickle.loads(pickle.dumps(error))):
         assert type(same) is jw.StoreError
         assert str(same) == same.args[0] == "`out` is `out`; give `resume=True`, not `resume=True`."
-        assert same.with_options(OPTIONS) == "`--out` is `out`; give `--resume`, not `resume=True`."
-        assert same.with_options({}) == str(same)
+        assert with_options(same, OPTIONS) == "`--out` is `out`; give `--resume`, not `resume=True`."
+        assert with_options(same, {}) == str(same)
+        assert same.argument == "out"
+    assert jw.PointError("`x` is not there.").argument is None
 
 
 def test_errors_show_the_place_where_users_find_them():

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._errors import DataError, JaxwalkError, counted
+from .._errors import DataError, JaxwalkError, counted, with_options
 from .._show.table import terminal_width
 from .._show.terminal import as_json, check_rich, show
 from .data.dataset import DataBatches, Dataset
@@ -138,7 +138,7 @@ def _blaming(file: Path, when: str, data: Dataset) -> Iterator[None]:
         yield
     except Exception as error:
         if isinstance(error, JaxwalkError) and not place(error):
-            raise type(error)(error.with_options(OPTIONS)) from error
+            raise type(error)(with_options(error, OPTIONS)) from error
         about = "".join(f" {note}" for note in data.notes if data.joined)
         raise DataError(f"`objective` of `{file}` fails {when}: {describe(error)}.{about}") from error
 
