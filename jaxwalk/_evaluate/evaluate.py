@@ -25,7 +25,7 @@ from .arguments import check_takes, check_untraced, statistic_of
 from .batch_checksums import SAME, Fingerprint
 from .batches import Batches, open_batches
 from .group import Totals
-from .loop import Loop, check_finished, one_late
+from .loop import Loop, check_finished, one_behind
 from .placement import placement
 from .processes import Resumed, broadcast, gather, is_first
 from .result.evaluation import Evaluation
@@ -175,7 +175,7 @@ def _derivatives(task: Task) -> Closed:
 
     def deltas(*inputs: Any) -> list[Any]:
         staged = task.staged._replace(args=list(inputs))
-        return list(walk_staged(staged, Points(task.felt), lambda output, delta: delta).kept.values())
+        return list(walk_staged(staged, Points(task.with_delta), lambda output, delta: delta).kept.values())
 
     return trace(deltas, *task.params, *task.datum)[0]
 
@@ -253,7 +253,7 @@ def _added(run: _Run, resumed: Resumed, writer: PartWriter, progress: bool) -> T
     with shown_progress(data.total, progress, before) as bar:
         loop = Loop(run.step, run.task.params, run.task.placed, _group_size(run.task), run.is_stored, bar.advance)
         try:
-            for group in one_late(loop.groups(data, resumed.mine)):
+            for group in one_behind(loop.groups(data, resumed.mine)):
                 part = totals_on_host(group.totals, before)
                 totals = merge_totals(run.task.statistic, totals, part)
                 fingerprints = gather(group.fingerprint)
@@ -269,7 +269,7 @@ def _added(run: _Run, resumed: Resumed, writer: PartWriter, progress: bool) -> T
 
 def _group_size(task: Task) -> int:
     """Return how many batches make a group: on the device, entries are counted in 32 bits."""
-    entries = max(math.prod(p.shape[len(p.axes) :]) for p in task.felt)
+    entries = max(math.prod(p.shape[len(p.axes) :]) for p in task.with_delta)
     if task.statistic is not None and task.rows * entries > COUNTED:
         raise ArgumentError(
             f"`batches` have {task.rows} rows, and a point has {entries} entries for each, which is more together than"

@@ -20,7 +20,7 @@ from ..stats import Statistic
 from ..stats._batched import of_datum, over_data
 from ..stats._fold import Partial, either_on_host, finished, on_host
 from .batches import COUNTS, Batches, open_batches
-from .loop import one_late
+from .loop import one_behind
 from .placement import placement
 
 
@@ -101,7 +101,7 @@ def _totals(
                 yield compiled(arrays, leaves, counts), int((batch.counts == COUNTS).sum())
 
         total = None
-        for found, count in one_late(sent()):
+        for found, count in one_behind(sent()):
             found = on_host(found)
             total = found if total is None else add(total, found)
             bar.advance(count)

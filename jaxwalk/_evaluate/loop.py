@@ -137,7 +137,7 @@ class _InFlight:
         self._advance(data)
 
 
-def one_late(items: Iterator[Any]) -> Iterator[Any]:
+def one_behind(items: Iterator[Any]) -> Iterator[Any]:
     """Give each item only once the next is there, or an error is: by then its numbers are computed."""
     late = None
     try:

@@ -51,7 +51,7 @@ class Task(NamedTuple):
     placed: Placement
 
     @property
-    def felt(self) -> list[Point]:
+    def with_delta(self) -> list[Point]:
         """The points that have a δ, of several names of one value one."""
         same = self.points.same()
         return [p for p in self.points.values() if p.has_delta and p.name not in same]
@@ -106,7 +106,7 @@ def step_of(task: Task) -> CompiledStep:
         jax.jit(update, donate_argnums=1, out_shardings=(of_group, of_rows)),
         jax.jit(lambda state: group.finish(state, task.top), out_shardings=whole),
         jax.jit(lambda: group.no_totals(*shapes(), task.top), out_shardings=whole),
-        [p.name for p in task.felt],
+        [p.name for p in task.with_delta],
         [*apart_alike, *merged_alike],
     )
 
@@ -149,7 +149,7 @@ def _alike(states: dict[str, Partial]) -> list[list[str]]:
 
 def _each_datum(task: Task) -> Callable[..., _Each]:
     keep = _keep_of(task)
-    names = [p.name for p in task.felt]
+    names = [p.name for p in task.with_delta]
     one = functools.partial(_datum, task, keep)
 
     @jax.jit
@@ -170,11 +170,11 @@ def _datum(task: Task, keep: Callable, params: list[Any], leaves: Sequence[Any],
     those of many such points are merged at once.
     """
     staged = task.staged._replace(args=[*params, *leaves])
-    walked = walk_staged(staged, Points(task.felt), functools.partial(keep, counts))
+    walked = walk_staged(staged, Points(task.with_delta), functools.partial(keep, counts))
     loss = walked.value.astype(widened(walked.value.dtype))
-    kept = {p.name: walked.kept[p.name] for p in task.felt}
+    kept = {p.name: walked.kept[p.name] for p in task.with_delta}
     norms = {name: _over_steps(found["norm"]).astype(loss.dtype) for name, found in kept.items()}
-    apart = {p.name for p in task.felt if p.conditional or "merged" not in kept[p.name]}
+    apart = {p.name for p in task.with_delta if p.conditional or "merged" not in kept[p.name]}
     pick = lambda kind, names: {name: kept[name][kind] for name in kept if name in names and kind in kept[name]}
     return loss, norms, pick("apart", apart), pick("merged", kept.keys() - apart)
 
@@ -188,7 +188,7 @@ def _keep_of(task: Task) -> Callable[[jax.Array, jax.Array, jax.Array], dict[str
     statistic = task.statistic
     if statistic is None:
         return lambda counts, output, delta: {"norm": _norm(delta)}
-    conditional = {p.conditional for p in task.felt}
+    conditional = {p.conditional for p in task.with_delta}
     apart, merged = of_datum(statistic), of_batch(statistic, task.placed.groups)
 
     def keep(counts: jax.Array, output: jax.Array, delta: jax.Array) -> dict[str, Any]:
