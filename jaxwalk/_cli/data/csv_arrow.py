@@ -62,8 +62,7 @@ def read(
     with path.open("rb"), _opened(path, {header[name]: kind for name, kind in kinds.items()}) as reader:
         for batch in reader:
             if start < batch.num_rows:
-                columns = zip(kinds, batch.slice(start).columns)
-                yield {name: column.to_numpy(zero_copy_only=False) for name, column in columns}
+                yield {name: _array(column) for name, column in zip(kinds, batch.slice(start).columns)}
             start = max(0, start - batch.num_rows)
 
 
@@ -91,12 +90,25 @@ def _all_match(kinds: dict[str, type], cells: Mapping[str, Any]) -> bool:
     return True
 
 
-def _match_each(kind: type, columns: Sequence[Any]) -> Sequence[bool]:
+def _match_each(kind: type, columns: Sequence[Any]) -> list[bool]:
     """Returns for each column whether all its cells match; together, since each call of Arrow's costs some time."""
     if not columns:
         return []
     found = pyarrow("compute").match_substring_regex(pyarrow("lib").concat_arrays(columns), SPELLINGS[kind])
-    return found.to_numpy(zero_copy_only=False).reshape(len(columns), -1).all(axis=1)
+    return [bool(cells.all()) for cells in _array(found).reshape(len(columns), -1)]
+
+
+def _array(column: Any) -> np.ndarray:
+    """Returns a column as an array, with NaN for what is empty; `to_numpy` and `fill_null` would import pandas."""
+    if column.null_count:
+        _, numbers = column.buffers()
+        dense = column.from_buffers(column.type, len(column), [None, numbers], offset=column.offset)
+        array = _array(dense).copy()
+        array[_array(column.is_null())] = np.nan
+        return array
+    if column.type == pyarrow("lib").bool_():
+        return np.from_dlpack(column.cast("uint8")).view(bool)
+    return np.from_dlpack(column)
 
 
 def _longest(columns: Sequence[Any]) -> int:

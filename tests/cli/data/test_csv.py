@@ -3,6 +3,7 @@
 import itertools
 import random
 import re
+import subprocess
 import sys
 
 import jax
@@ -189,3 +190,12 @@ def test_csv_that_is_taken_away(tmp_path, reader):
     data.path.unlink()
     with pytest.raises(jw.DataError, match="cannot be read as csv: No such file or directory; make it anew"):
         next(data.batches(1))
+
+
+def test_pandas_is_not_imported(tmp_path):
+    """Importing it takes longer than reading most files."""
+    path = csv(tmp_path, "a,b,y\n1,True,2\n,False,3\n")
+    code = "import pathlib, sys; from jaxwalk._cli.data.open import open_data"
+    code += "; next(open_data(pathlib.Path(sys.argv[1])).batches(2))"
+    code += "; assert 'pyarrow' in sys.modules and 'pandas' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
