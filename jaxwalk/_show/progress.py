@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -36,7 +35,7 @@ class Progress:
 def progress(total: int | None, enabled: bool = True, done: int = 0, what: str = "walk") -> Iterator[Progress]:
     """Shows a bar on standard error: count, data per second, time left; when all is done, the time it took.
 
-    It is silent where nobody would see it: `enabled` is False, standard error is no terminal and this no notebook, or
+    Shows nothing where nobody would see it: `enabled` is False, standard error is no terminal and this no notebook, or
     rich is not installed.
 
     Arguments:
@@ -56,11 +55,13 @@ def progress(total: int | None, enabled: bool = True, done: int = 0, what: str =
     bar = rich("progress").Progress(
         *_columns(console, total, what), console=console, auto_refresh=False, redirect_stdout=sys.stdout.isatty()
     )
-    task = bar.add_task("", total=total, completed=done)
-    redraw = _in_notebook(bar) if console.is_jupyter else _in_terminal(bar)
+    task = bar.add_task("", total=total, completed=done, speed="", time="left")
+    redraw = _redraw(console, bar)
 
     def draw(count: int) -> None:
         bar.update(task, completed=count)
+        speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
+        bar.update(task, speed=f"{speed:,.0f} data/s" if speed else "", time="" if bar.finished else "left")
         redraw()
 
     counter = Progress(draw, done)
@@ -75,47 +76,28 @@ def _console() -> Any:
     """Returns where to draw, or None."""
     try:
         console = rich("console").Console(stderr=True)
-    except JaxwalkError:
+    except JaxwalkError:  # rich is not installed
         return None
     return console if console.is_jupyter or (console.is_terminal and not console.is_dumb_terminal) else None
 
 
 def _columns(console: Any, total: int | None, what: str) -> list[Any]:
-    widgets = rich("progress")
-
-    class State(widgets.ProgressColumn):
-        def render(self, task: Any) -> Any:
-            return rich("text").Text(_state(task))
-
-    bar = []
-    if total is not None and console.width >= NUMBERS + 8:
-        bar = [widgets.BarColumn(min(40, console.width - NUMBERS), complete_style="cyan", finished_style="cyan")]
-    return [widgets.TextColumn(f" {what}"), *bar, State()]
-
-
-def _state(task: Any) -> str:
-    """Returns "18,816 of 60,000 data   30,491 data/s   0:00:02 left"."""
-    count = f"{int(task.completed):,}"
-    speed = task.finished_speed or task.speed
-    left = None if task.finished or task.total is None else task.time_remaining
-    parts = [
-        f"{count} data" if task.total is None else f"{count:>{len(f'{task.total:,}')}} of {task.total:,} data",
-        f"{speed:,.0f} data/s" if speed else "",
-        f"{_clock(left)} left" if left is not None else _clock(task.finished_time or task.elapsed or 0),
-    ]
-    return "  ".join(filter(None, parts))
+    """Returns what is shown: "walk ━━━━ 18,816 of 60,000 data 30,491 data/s 0:00:02 left"."""
+    columns = rich("progress")
+    text, speed = columns.TextColumn, columns.TextColumn("{task.fields[speed]}")
+    if total is None:
+        return [text(f" {what} {{task.completed:,}} data"), speed, columns.TimeElapsedColumn()]
+    bar = columns.BarColumn(min(40, console.width - NUMBERS), complete_style="cyan", finished_style="cyan")
+    count = text(f"{{task.completed:>{len(f'{total:,}')},}} of {total:,} data")
+    time_left = columns.TimeRemainingColumn(elapsed_when_finished=True), text("{task.fields[time]}")
+    return [text(f" {what}"), *[bar] * (console.width >= NUMBERS + 8), count, speed, *time_left]
 
 
-def _clock(seconds: float) -> str:
-    return str(datetime.timedelta(seconds=round(seconds)))
-
-
-def _in_terminal(bar: Any) -> Callable[[], None]:
-    bar.start()
-    return bar.refresh
-
-
-def _in_notebook(bar: Any) -> Callable[[], None]:
+def _redraw(console: Any, bar: Any) -> Callable[[], None]:
+    """Shows the bar, and returns what draws it again."""
+    if not console.is_jupyter:
+        bar.start()
+        return bar.refresh
     from IPython.display import display  # there, wherever a notebook is; rich's own display would need ipywidgets
 
     shown: Any = display(bar, display_id=True)

@@ -17,15 +17,12 @@ from .dataset import Dataset, check_dtype, reading
 LOCAL_HEADER = struct.Struct("<26x2H")  # of a zip's member; at its end the lengths of the name and of the extra field
 
 
-Blocks = Callable[[int, int], Iterator[np.ndarray]]
-
-
 class Array(NamedTuple):
     """An array on disk, and `blocks(start, size)`, which reads it from row `start` on, `size` rows at a time."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
-    blocks: Blocks
+    blocks: Callable[[int, int], Iterator[np.ndarray]]
 
 
 class Header(NamedTuple):
@@ -100,12 +97,12 @@ def _member(path: Path, members: dict[str, zipfile.ZipInfo], name: str) -> Array
     if info.file_size != header.end:
         raise DataError(f"`{path}` cannot be read as npz: `{name}` is not as long as it says; make it with `np.savez`.")
     if info.compress_type != zipfile.ZIP_STORED:
-        return Array(header.shape, header.dtype, _unpacked(path, info, header))
+        return _unpacked(path, info, header)
     with path.open("rb") as plain:
         plain.seek(info.header_offset)
         name_length, extra_length = LOCAL_HEADER.unpack(plain.read(LOCAL_HEADER.size))
     member = info.header_offset + LOCAL_HEADER.size + name_length + extra_length
-    return Array(header.shape, header.dtype, _mapped(path, header._replace(offset=member + header.offset)))
+    return _mapped(path, header._replace(offset=member + header.offset))
 
 
 def _npy(path: Path, file: Path) -> Array:
@@ -113,7 +110,7 @@ def _npy(path: Path, file: Path) -> Array:
         header = _header(path, file.stem, opened)
         if opened.seek(0, 2) < header.end:
             raise DataError(f"`{file}` cannot be read as npy: it ends early; make it anew.")
-    return Array(header.shape, header.dtype, _mapped(file, header))
+    return _mapped(file, header)
 
 
 def _header(path: Path, name: str, file: IO[bytes]) -> Header:
@@ -131,7 +128,7 @@ def _header(path: Path, name: str, file: IO[bytes]) -> Header:
     return Header(shape, fortran, dtype, file.tell())
 
 
-def _mapped(path: Path, header: Header) -> Blocks:
+def _mapped(path: Path, header: Header) -> Array:
     shape, dtype = header.shape, header.dtype
 
     def blocks(start: int, size: int) -> Iterator[np.ndarray]:
@@ -145,10 +142,10 @@ def _mapped(path: Path, header: Header) -> Blocks:
                 yield whole[row : row + size]
                 del whole
 
-    return blocks
+    return Array(header.shape, header.dtype, blocks)
 
 
-def _unpacked(path: Path, info: zipfile.ZipInfo, header: Header) -> Blocks:
+def _unpacked(path: Path, info: zipfile.ZipInfo, header: Header) -> Array:
     rows, *row_shape = header.shape
 
     def blocks(start: int, size: int) -> Iterator[np.ndarray]:
@@ -163,7 +160,7 @@ def _unpacked(path: Path, info: zipfile.ZipInfo, header: Header) -> Blocks:
                 yield np.frombuffer(file.read(count * header.row_bytes), header.dtype).reshape(count, *row_shape)
             file.read()  # to the end, where the checksum is compared
 
-    return blocks
+    return Array(header.shape, header.dtype, blocks)
 
 
 def _check_as_many(path: Path, arrays: Sequence[Array], names: Sequence[str]) -> None:
@@ -187,9 +184,9 @@ def _shards(path: Path, name: str) -> dict[int, Path]:
             if (number := int(match[1])) in shards:
                 raise DataError(f"`{path}` holds both `{shards[number].name}` and `{file.name}`; take one away.")
             shards[number] = file
-    if whole.exists() and shards:
-        raise DataError(f"`{path}` holds both `{whole.name}` and `{min(shards.values()).name}`; take one away.")
     if whole.exists():
+        if shards:
+            raise DataError(f"`{path}` holds both `{whole.name}` and `{min(shards.values()).name}`; take one away.")
         return {-1: whole}
     if not shards:
         there = listed(sorted(file.name for file in path.glob("*.npy"))) or "no npy"

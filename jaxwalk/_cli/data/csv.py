@@ -1,15 +1,16 @@
-"""Reads tables in csv."""
+"""Reads tables in csv: with the standard library, or with pyarrow where that reads the same."""
 
 from __future__ import annotations
 
 import csv
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..._errors import DataError, counted
+from . import csv_arrow
 from .columns import choose
 from .dataset import Dataset, Pair, reading
 
@@ -27,31 +28,33 @@ def open_csv(path: Path, x: Sequence[str] | None, y: Sequence[str] | None) -> Da
     """
     with reading(path):
         header = _header(path)
-        first = next(_chunks(path, len(header), 0, 1), None)
+        first = next(_chunks(path, len(header), 1), None)
         if first is None:
             raise DataError(f"`{path}` has a header and no rows; give at least one.")
         cells = dict(zip(header, first[0][1]))
         columns = choose(path, {name: _is_number(cell) for name, cell in cells.items()}, x, y)
         kinds = {name: bool if _reads_as(bool, cells[name]) else int for name in columns.names}
-        rows = sum(_checked(path, chunk, header, kinds) for chunk in _chunks(path, len(header), 0, CHUNK))
+        by_arrow = csv_arrow.scan(path, header, kinds)
+        read = csv_arrow.read if by_arrow else _read
+        rows, kinds = by_arrow or _scan(path, header, kinds)
 
     def blocks(start: int, size: int) -> Iterator[Pair]:
-        for chunk in _chunks(path, len(header), start, size):
-            cells = dict(zip(header, zip(*(row for _, row in chunk))))
-            yield columns.pair({name: _parsed(cells[name], kind) for name, kind in kinds.items()})
+        return map(columns.pair, read(path, header, kinds, start))
 
     return Dataset(path, rows, columns.unused, blocks, columns.joined)
 
 
-def _header(path: Path) -> list[str]:
-    names = [name.strip() for _, row in itertools.islice(lines(path), 1) for name in row]
+def _header(path: Path) -> dict[str, str]:
+    """Returns the names of the columns, and how each is written, which may be with spaces around it."""
+    written = [name for _, row in itertools.islice(lines(path), 1) for name in row]
+    names = [name.strip() for name in written]
     if not names:
         raise DataError(f"`{path}` is empty; its first line must name the columns.")
     if len(names) == 1 and ";" in names[0]:
         raise DataError(f"`{path}` has a single column {names[0]!r}; its cells should be divided by `,`, not by `;`.")
     if twice := [name for name in names if names.count(name) > 1]:
         raise DataError(f"`{path}` names the column `{twice[0]}` twice; give each a name of its own.")
-    return names
+    return dict(zip(names, written))
 
 
 def lines(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -72,27 +75,39 @@ def check_lengths(path: Path, rows: Lines, width: int) -> None:
             raise DataError(f"`{path}`, line {number}: the row has {cells}; give one per column.")
 
 
-def _chunks(path: Path, width: int, start: int, size: int) -> Iterator[Lines]:
+def _chunks(path: Path, width: int, size: int, start: int = 0) -> Iterator[Lines]:
     rows = itertools.islice(lines(path), 1 + start, None)
     while chunk := list(itertools.islice(rows, size)):
         check_lengths(path, chunk, width)
         yield chunk
 
 
-def _checked(path: Path, chunk: Lines, header: Sequence[str], kinds: dict[str, type]) -> int:
-    """Counts rows, all of which must hold numbers; a column in which not all are integers becomes one of floats."""
-    cells = dict(zip(header, zip(*(row for _, row in chunk))))
-    for name, kind in kinds.items():
-        if kind is int and not _reads_as(int, *cells[name]):
-            kinds[name] = float
-        if not _reads_as(kinds[name], *cells[name]):
-            line, cell = next((n, c) for (n, _), c in zip(chunk, cells[name]) if not _reads_as(kinds[name], c))
-            what = "neither True nor False, as those before it are" if kind is bool else "not a number"
-            raise DataError(
-                f"`{path}`, line {line}: `{name}` is {cell!r}, which is {what}; mend it, or choose other columns"
-                " by `--x` and `--y`."
-            )
-    return len(chunk)
+def _scan(path: Path, header: Mapping[str, str], kinds: Mapping[str, type]) -> tuple[int, dict[str, type]]:
+    """Counts the rows and checks their cells; `csv_arrow.scan` does the same."""
+    rows, found = 0, dict(kinds)
+    for chunk in _chunks(path, len(header), CHUNK):
+        cells = dict(zip(header, zip(*(row for _, row in chunk))))
+        for name, kind in found.items():
+            if kind is int and not _reads_as(int, *cells[name]):
+                found[name] = float
+            if not _reads_as(found[name], *cells[name]):
+                line, cell = next((n, c) for (n, _), c in zip(chunk, cells[name]) if not _reads_as(found[name], c))
+                what = "neither True nor False, as those before it are" if kind is bool else "not a number"
+                raise DataError(
+                    f"`{path}`, line {line}: `{name}` is {cell!r}, which is {what}; mend it, or choose other columns"
+                    " by `--x` and `--y`."
+                )
+        rows += len(chunk)
+    return rows, found
+
+
+def _read(
+    path: Path, header: Mapping[str, str], kinds: Mapping[str, type], start: int
+) -> Iterator[dict[str, np.ndarray]]:
+    """Yields the columns that are wanted, by name, from row `start` on; `csv_arrow.read` does the same."""
+    for chunk in _chunks(path, len(header), CHUNK, start):
+        cells = dict(zip(header, zip(*(row for _, row in chunk))))
+        yield {name: _parsed(cells[name], kind) for name, kind in kinds.items()}
 
 
 def _is_number(cell: str) -> bool:

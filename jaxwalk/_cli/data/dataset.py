@@ -26,8 +26,8 @@ class Dataset:
         rows: how many data there are.
         unused: names of arrays or columns that are neither x nor y.
         joined: names of the columns that are x because they hold numbers, and no others were asked for.
-        blocks: `blocks(start, size)` gives x and y as they are stored, from row `start` on, in blocks of at most
-            `size` rows. `batches` is what to call.
+        blocks: `blocks(start, size)` gives x and y as they are stored, from row `start` on, in blocks of any length;
+            `size` is how many rows are wanted at a time. `batches` is what to call.
     """
 
     path: Path
@@ -65,14 +65,11 @@ class Dataset:
         return x[0], y[0]
 
     def _batches(self, size: int, start: int) -> Iterator[Pair]:
-        with reading(self.path):
-            yield from _exactly(self._held(size, start), size)
-
-    def _held(self, size: int, start: int) -> Iterator[Pair]:
         row = start
-        for x, y in self.blocks(start, size):
-            yield _held(self.path, "x", x, row), _held(self.path, "y", y, row)
-            row += len(x)
+        with reading(self.path):
+            for x, y in _exactly(self.blocks(start, size), size):
+                yield _held(self.path, "x", x, row), _held(self.path, "y", y, row)
+                row += len(x)
 
 
 def _columns(names: Sequence[str]) -> str:

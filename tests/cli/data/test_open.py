@@ -308,17 +308,6 @@ def test_a_column_x_is_all_of_x(tmp_path):
         assert (x.tolist(), y.tolist(), unused) == ([1], [2], ["a"])
 
 
-def test_an_integer_of_more_than_64_bits_is_a_float(tmp_path):
-    x, _, _ = whole(csv(tmp_path, f"a,y\n{10**20},1\n2,3\n"))
-    np.testing.assert_array_equal(x, np.float32([[1e20], [2]]))
-
-
-def test_cells_of_csv(tmp_path):
-    x, y, _ = whole(csv(tmp_path, 'a,b,y\n"1", 2e0 ,3\n,nan,-4\n0.1,inf,5\n'))
-    np.testing.assert_array_equal(x, np.float32([[1, 2], [np.nan, np.nan], [0.1, np.inf]]))
-    assert (y.tolist(), y.dtype) == ([3, -4, 5], np.int32)
-
-
 TRUTHS = {"a": [1.5, 2.5], "b": [True, False], "y": [False, True]}
 
 
@@ -340,39 +329,6 @@ def test_which_columns_were_put_together(tmp_path):
     assert open_data(path, x=["a"]).notes == ["Not used of `--data`: ``, `y2`, `price`."]
     assert open_data(csv(tmp_path, "a,y\n1,2\n")).notes == ["x is the column `a`; choose others by `--x`."]
     assert open_data(csv(tmp_path, "x,y\n1,2\n")).notes == []
-
-
-def test_integers_of_csv_are_told_over_all_rows(tmp_path):
-    path = csv(tmp_path, "a,y\n" + "1,1\n" * 5000 + "1,1.5\n")
-    assert {y.dtype for _, y in open_data(path).batches(100)} == {np.dtype(np.float32)}
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "is empty; its first line must name the columns"),
-        ("a,y\n", "has a header and no rows"),
-        ("a,y,a\n1,2,3\n", "names the column `a` twice; give each a name of its own"),
-        ("a;y\n1;2\n", "has a single column 'a;y'; its cells should be divided by `,`, not by `;`"),
-        ("a,y\n1,2\n3\n", "line 3: the row has 1 cell where the header has 2"),
-        ("a,y\n1,2,3\n", "line 2: the row has 3 cells"),
-        ("a,y\n1,2\n\n1,two\n", "line 4: `y` is 'two', which is not a number"),
-        ("a,y\n1,p\n", "line 2: `y` is 'p', which is not a number"),
-        ("a,y\nTrue,2\n\n0,2\n", "line 4: `a` is '0', which is neither True nor False, as those before it are"),
-        ("a,y\n1_000,2\n", "has no columns of numbers for x beside `y`"),
-        ("a,y\n1,1_000\n", "line 2: `y` is '1_000', which is not a number"),
-        ('a,y\n"' + "1" * 200_000 + '",2', "cannot be read as csv: field larger than field limit"),
-    ],
-)
-def test_csv_that_does_not_fit(tmp_path, text, message):
-    with pytest.raises(jw.DataError, match=re.escape(message)):
-        open_data(csv(tmp_path, text))
-
-
-def test_csv_that_cannot_be_read(tmp_path):
-    (tmp_path / "latin.csv").write_bytes("a,bä\n1,2".encode("latin-1"))
-    with pytest.raises(jw.DataError, match=r"latin\.csv` cannot be read as csv"):
-        open_data(tmp_path / "latin.csv")
 
 
 def test_what_is_not_there_says_so(tmp_path):
