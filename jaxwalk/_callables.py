@@ -6,10 +6,26 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from ._errors import ArgumentError, shown
+from ._errors import ArgumentError, counted, shown
 
 
-def needed_arguments(name: str, layer: Callable) -> int:
+def takes_weights(name: str, layer: Any) -> bool:
+    """Tell whether a layer is f(weights, x) and not f(x): by the number of arguments it cannot do without."""
+    if not callable(layer):
+        raise ArgumentError(f"Layer `{name}` is {shown(layer)}, which cannot be called; give f(x) or f(weights, x).")
+    needed = _needed_arguments(name, layer)
+    if needed == 0:
+        fix = "a layer is f(x) or f(weights, x): wrap it in a lambda that takes these"
+        raise ArgumentError(f"Layer `{name}` can be called without arguments; {fix}.")
+    if needed > 2:
+        raise ArgumentError(
+            f"Layer `{name}` needs {counted(needed, 'argument')}; a layer is f(x) or f(weights, x):"
+            " wrap it in a lambda that fixes the others."
+        )
+    return needed == 2
+
+
+def _needed_arguments(name: str, layer: Callable) -> int:
     """Return how many arguments a layer cannot do without.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Reads the command line, runs the command it names, and ends with an exit status."""
+"""Reads the command line, runs the command it names, and end with an exit status."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 
 from .. import __version__
 from .._errors import JaxwalkError
-from .._show.terminal import as_json, show
+from .._show.json_text import as_json
+from .._show.terminal import show
 from . import walk_command
 from .example import COLUMNS, PATIENTS, Cohort, walk_through
 from .example_exact import exact_data, exact_tables, formula_tables

@@ -14,8 +14,9 @@ import jax
 import numpy as np
 
 from .._errors import DataError, JaxwalkError, counted, with_options
+from .._show.json_text import as_json
 from .._show.table import terminal_width
-from .._show.terminal import as_json, check_rich, show
+from .._show.terminal import check_rich, show
 from .data.dataset import DataBatches, Dataset
 from .data.open import open_data
 from .model_file import describe, place, read_model

@@ -20,8 +20,8 @@ from .._points.point import Point, Points
 from .._walk.result import Nonfinite
 from .._walk.walk import loss_only, walk
 from ..stats import of_output
-from ..stats._sizes import sizes
 from .data.dataset import DataBatches, Dataset
+from .point_sizes import sizes
 
 Kept = Mapping[str, np.ndarray]
 

@@ -24,7 +24,8 @@ from ..stats import Statistic, summary
 from .arguments import check_takes, check_untraced, statistic_of
 from .batch_checksums import SAME, Fingerprint
 from .batches import Batches, open_batches
-from .group import Totals
+from .device_totals import Totals
+from .host_totals import columns, evaluation_of, from_arrays, merge_totals, to_arrays, totals_on_host
 from .loop import Loop, check_finished, one_behind
 from .placement import placement
 from .processes import Resumed, broadcast, gather, is_first
@@ -33,7 +34,6 @@ from .run_identity import identity
 from .step import CompiledStep, Task, step_of
 from .store.store import Store
 from .store.writer import PartWriter
-from .totals import columns, evaluation_of, from_arrays, merge_totals, to_arrays, totals_on_host
 
 COUNTED = 2**31 - 1  # entries, at most, that are counted on the device
 GROUP = 8192  # data, about, whose statistics are merged on the device before they go to the host and on disk

@@ -13,9 +13,10 @@ import numpy as np
 from .._errors import DataError
 from .batch_checksums import Fingerprint, too_many
 from .batches import COUNTS, FAILED, Batch, Batches
-from .group import Rows, Totals
+from .device_totals import Totals
 from .placement import Placement
 from .processes import Feed
+from .result.ranking import Rows
 from .step import CompiledStep
 
 AHEAD = 2  # batches that may be in flight at once: one is computed while the next is brought

@@ -13,9 +13,9 @@ from jax.experimental import multihost_utils
 from .._errors import StoreError
 from .batch_checksums import Fingerprint, skip_done
 from .batches import FAILED, Batch, Batches
-from .group import Totals
+from .device_totals import Totals
+from .host_totals import from_arrays, to_arrays
 from .store import npz
-from .totals import from_arrays, to_arrays
 
 
 class Resumed(NamedTuple):

@@ -19,10 +19,11 @@ from ..stats._batched import of_batch, of_datum, over_data
 from ..stats._fold import Partial
 from ..stats._quick import divided, quick_or
 from ..stats._sums import is_safe, plain_squares, real
-from . import group
+from . import device_totals
 from .batches import COUNTS
-from .group import GroupState, Rows, Totals
+from .device_totals import GroupState, Totals
 from .placement import Placement
+from .result.ranking import Rows
 
 SMALL = 64  # numbers in a state: fewer are merged after the backward pass, more inside it
 
@@ -95,17 +96,17 @@ def step_of(task: Task) -> CompiledStep:
 
     def update(params: list[Any], state: GroupState, leaves: Sequence[Any], counts: jax.Array):
         rows, states = batch(params, leaves, counts)
-        return group.update(statistic, state, rows, states), rows
+        return device_totals.update(statistic, state, rows, states), rows
 
     @functools.cache
     def shapes() -> tuple[Rows, list[Partial]]:
         return jax.eval_shape(batch, *example)
 
     return CompiledStep(
-        jax.jit(lambda batches: group.init(*shapes(), batches), static_argnums=0, out_shardings=of_group),
+        jax.jit(lambda batches: device_totals.init(*shapes(), batches), static_argnums=0, out_shardings=of_group),
         jax.jit(update, donate_argnums=1, out_shardings=(of_group, of_rows)),
-        jax.jit(lambda state: group.finish(state, task.top), out_shardings=whole),
-        jax.jit(lambda: group.no_totals(*shapes(), task.top), out_shardings=whole),
+        jax.jit(lambda state: device_totals.finish(state, task.top), out_shardings=whole),
+        jax.jit(lambda: device_totals.no_totals(*shapes(), task.top), out_shardings=whole),
         [p.name for p in task.with_delta],
         [*apart_alike, *merged_alike],
     )

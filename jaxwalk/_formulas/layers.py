@@ -13,7 +13,7 @@ from .._errors import ArgumentError, shown
 from .._jax import jaxprs
 from .._jax.leaves import is_value
 from .._model.chain import Chain
-from .notation.names import Name
+from .notation.names import Name, names_of, weight_names
 
 
 class Layer(NamedTuple):
@@ -45,14 +45,14 @@ def layers_of(model: Any, loss: Callable, params: Any, x: Any, y: Any) -> Iterat
     layers = list(_layers(model, params, ""))
     for k, (name, fun, weights) in enumerate(layers, 1):
         result = jax.tree.map(struct, jax.eval_shape(fun, weights, x))
-        names = _weight_names(weights, k), _names("X", k, x), _names("X", k + 1, result)
+        names = weight_names(weights, k), names_of("X", k, x), names_of("X", k + 1, result)
         yield Layer(name, fun, weights, x, result, *names)
         x = result
     value = jax.eval_shape(loss, x, y)
     is_number = isinstance(value, jax.ShapeDtypeStruct) and jnp.issubdtype(value.dtype, jnp.floating)
     if not is_number or value.shape != ():
         raise ArgumentError(f"The loss must be a real scalar, but it is {shown(value)}; sum or mean it.")
-    names = _names("Y", None, y), _names("X", len(layers) + 1, x), [Name("Loss")]
+    names = names_of("Y", None, y), names_of("X", len(layers) + 1, x), [Name("Loss")]
     yield Layer("loss", lambda y, x: loss(x, y), y, x, value, *names, is_loss=True)
 
 
@@ -70,23 +70,6 @@ def _layers(model: Any, params: Any, prefix: str) -> Iterator[tuple[str, Callabl
             yield prefix + name, layer, weights
         else:
             yield prefix + name, lambda w, x, layer=layer: layer(x), {}
-
-
-def _paths(tree: Any) -> list[list[str]]:
-    paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
-    return [[jax.tree_util.keystr((entry,), simple=True) for entry in path] for path in paths]
-
-
-def _names(base: str, number: int | None, tree: Any) -> list[Name]:
-    return [Name(base, number, path="".join(f".{key}" for key in path)) for path in _paths(tree)]
-
-
-def _weight_names(tree: Any, number: int) -> list[Name]:
-    """Return W², or the weights' own names with the layer's number: w², b²."""
-    own = [".".join(path) for path in _paths(tree)]
-    if any(not name or not name[0].isalpha() or name[-1].isdigit() or name in ("X", "Loss", "Y") for name in own):
-        return _names("W", number, tree)
-    return [Name(name, number) for name in own]
 
 
 def _delta(name: Name) -> Name:

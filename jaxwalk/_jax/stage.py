@@ -7,13 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from .._errors import ArgumentError, counted, shown
+from .._errors import ArgumentError, shown
 from . import jaxprs
+from .argnums import leaves_of, positions_of
 from .jaxprs import Closed
-from .leaves import as_input, is_array, is_value, other_leaves, replaced
+from .leaves import as_input, is_array, other_leaves, replaced
 
 
 class Staged(NamedTuple):
@@ -43,8 +42,8 @@ def stage(fun: Callable, args: tuple, kwargs: dict[str, Any], argnums: int | Seq
     if not callable(fun):
         raise ArgumentError(f"`fun` is {shown(fun)}, which cannot be called; give a function of arrays.")
     leaves, tree = jax.tree.flatten((args, kwargs))
-    positions = _positions(args, argnums)
-    named = _leaves_of(args, positions)
+    positions = positions_of(args, argnums)
+    named = leaves_of(args, positions)
     traced = [i for i, leaf in enumerate(leaves) if i in named or is_array(leaf)]
 
     @functools.wraps(fun, (), ())  # JAX's errors name it, its line and its arguments
@@ -78,34 +77,3 @@ def _checked(results: Any) -> Any:
         fix = "return arrays, numbers, and pytrees of them"
         raise ArgumentError(f"`fun` returns {shown(leaf)} at `result{place}`, which is not an array; {fix}.")
     return results
-
-
-def _positions(args: tuple, argnums: int | Sequence[int] | None) -> list[int]:
-    if argnums is not None and not isinstance(argnums, (int, Sequence)):
-        raise ArgumentError(f"`argnums` is {shown(argnums)}; it must be an integer or several, as of `jax.grad`.")
-    numbers = [] if argnums is None else [argnums] if isinstance(argnums, int) else list(argnums)
-    for number in numbers:
-        if not isinstance(number, int) or not -len(args) <= number < len(args):
-            raise ArgumentError(
-                f"`argnums` names argument {number!r}, but the function was called with"
-                f" {counted(len(args), 'positional argument')}; name one of these, from 0."
-            )
-    return [number % len(args) for number in numbers]
-
-
-def _leaves_of(args: tuple, positions: Sequence[int]) -> list[int]:
-    """Return the numbers of the leaves of the arguments at `positions`, each of which must be differentiable."""
-    starts = np.cumsum([0, *(len(jax.tree.leaves(arg)) for arg in args)])
-    found = []
-    for position in positions:
-        for offset, (path, leaf) in enumerate(jax.tree_util.tree_leaves_with_path(args[position])):
-            _check_differentiable(leaf, f"`args[{position}]{jax.tree_util.keystr(path)}`")
-            found.append(int(starts[position]) + offset)
-    return found
-
-
-def _check_differentiable(leaf: Any, where: str) -> None:
-    dtype = jnp.result_type(leaf) if is_value(leaf) else None
-    if dtype is None or not jnp.issubdtype(dtype, jnp.inexact):
-        what = f"of dtype {dtype}" if dtype is not None else f"a {type(leaf).__name__}"
-        raise ArgumentError(f"`argnums` asks for the gradient of {where}, which is {what}; make it a float array.")

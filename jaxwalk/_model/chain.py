@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from .._callables import needed_arguments
-from .._errors import ArgumentError, counted, listed, near, shown
+from .._callables import takes_weights
+from .._errors import ArgumentError, listed, near, shown
 from .tag import tag
 
 
@@ -24,7 +24,9 @@ class Chain:
         if not layers:
             raise ArgumentError("`chain` was given no layers; give at least one function f(x) or f(weights, x).")
         self._layers = dict(layers)
-        self._weighted = {name: _takes_weights(name, layer) for name, layer in self.layers.items()}
+        self._weighted = {
+            n: l.takes_weights if isinstance(l, Chain) else takes_weights(n, l) for n, l in layers.items()
+        }
 
     def __call__(self, params: Mapping[str, Any], x: Any) -> Any:
         """Compute the output of the last layer.
@@ -128,21 +130,3 @@ def objective(model: Callable[[Any, Any], Any], loss: Callable[[Any, Any], Any])
         return loss(model(params, x), y)
 
     return fun
-
-
-def _takes_weights(name: str, layer: Any) -> bool:
-    """Tell whether a layer is f(weights, x) and not f(x): by the number of arguments it cannot do without."""
-    if isinstance(layer, Chain):
-        return layer.takes_weights
-    if not callable(layer):
-        raise ArgumentError(f"Layer `{name}` is {shown(layer)}, which cannot be called; give f(x) or f(weights, x).")
-    needed = needed_arguments(name, layer)
-    if needed == 0:
-        fix = "a layer is f(x) or f(weights, x): wrap it in a lambda that takes these"
-        raise ArgumentError(f"Layer `{name}` can be called without arguments; {fix}.")
-    if needed > 2:
-        raise ArgumentError(
-            f"Layer `{name}` needs {counted(needed, 'argument')}; a layer is f(x) or f(weights, x):"
-            " wrap it in a lambda that fixes the others."
-        )
-    return needed == 2

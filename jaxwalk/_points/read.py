@@ -16,9 +16,10 @@ from .._jax.jaxprs import Closed
 from .._jax.reach import STUCK, Mask, Reach, Return
 from .exits import Exit, exits
 from .lines import LinePaths
-from .paths import Entries, Entry, Names, Path, Paths
+from .paths import Entries, Entry, Path, Paths
 from .point import Axis, Point, Points, ScanStep, Site
 from .scopes import ScopePaths
+from .unique_names import Names
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr, JaxprEqn

@@ -16,7 +16,7 @@ from .._jax import jaxprs, kinds, origin, types
 from .._jax.jaxprs import Closed, is_literal
 from .._points.point import Point, Site
 from .rules import Body, Payload, Records, Result, carry_through
-from .versions import Key, Span, Versions
+from .value_versions import Key, Span, Versions
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var

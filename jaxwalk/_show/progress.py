@@ -24,7 +24,7 @@ class Progress:
         self._next = 0.0
 
     def advance(self, data: int) -> None:
-        """Counts `data` more as done."""
+        """Count `data` more as done."""
         self.count += data
         if (now := time.monotonic()) >= self._next:
             self._draw(self.count)
@@ -33,7 +33,7 @@ class Progress:
 
 @contextmanager
 def progress(total: int | None, enabled: bool = True, done: int = 0, what: str = "walk") -> Iterator[Progress]:
-    """Shows a bar on standard error: count, data per second, time left; when all is done, the time it took.
+    """Show a bar on standard error: count, data per second, time left; when all is done, the time it took.
 
     Shows nothing where nobody would see it: `enabled` is False, standard error is no terminal and this no notebook, or
     rich is not installed.
@@ -73,7 +73,7 @@ def progress(total: int | None, enabled: bool = True, done: int = 0, what: str =
 
 
 def _console() -> Any:
-    """Returns where to draw, or None."""
+    """Return where to draw, or None."""
     try:
         console = rich("console").Console(stderr=True)
     except JaxwalkError:  # rich is not installed
@@ -82,7 +82,7 @@ def _console() -> Any:
 
 
 def _columns(console: Any, total: int | None, what: str) -> list[Any]:
-    """Returns what is shown: "walk ━━━━ 18,816 of 60,000 data 30,491 data/s 0:00:02 left"."""
+    """Return what is shown: "walk ━━━━ 18,816 of 60,000 data 30,491 data/s 0:00:02 left"."""
     columns = rich("progress")
     text, speed = columns.TextColumn, columns.TextColumn("{task.fields[speed]}")
     if total is None:
@@ -94,7 +94,7 @@ def _columns(console: Any, total: int | None, what: str) -> list[Any]:
 
 
 def _redraw(console: Any, bar: Any) -> Callable[[], None]:
-    """Shows the bar, and returns what draws it again."""
+    """Show the bar, and return what draws it again."""
     if not console.is_jupyter:
         bar.start()
         return bar.refresh

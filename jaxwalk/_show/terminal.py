@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import textwrap
 from collections.abc import Iterable, Iterator
@@ -99,16 +97,3 @@ def _pieces(word: str, width: int) -> list[str]:
     """Cut a word that is longer than `width` after its slashes, and what is still too long anywhere."""
     pieces = [word] if len(word) <= width else re.split("(?<=/)", word)
     return [piece[i : i + width] for piece in pieces for i in range(0, len(piece), width)]
-
-
-def as_json(data: Any) -> str:
-    """Return data as JSON. A NaN or an Inf, which JSON does not have, is "nan", "inf" or "-inf"."""
-    return json.dumps(_writable(data), indent=2, ensure_ascii=False, allow_nan=False)
-
-
-def _writable(data: Any) -> Any:
-    if isinstance(data, dict):
-        return {key: _writable(value) for key, value in data.items()}
-    if isinstance(data, list):
-        return [_writable(value) for value in data]
-    return str(data) if isinstance(data, float) and not math.isfinite(data) else data

@@ -51,8 +51,9 @@ Array([[False,  True],
 from __future__ import annotations
 
 from ._averaged import averaged, largest, summed
-from ._counts import HISTOGRAM, MAGNITUDES, NONFINITE, ZEROS, blocked_of, dead_of, finish_blocked, finish_dead
+from ._counts import NONFINITE, ZEROS, blocked_of, dead_of, finish_blocked, finish_dead
 from ._directions import COSINE, delta_output_of, finish_delta_output, merge_all_delta_output, merge_delta_output
+from ._magnitudes import HISTOGRAM, MAGNITUDES
 from ._measure import joined, two_sided
 from ._moments import ENTRY_MOMENTS, NORMS, UNIT_MOMENTS
 from ._statistic import State, Statistic, combine, numpy_of, of_delta, of_output, with_units

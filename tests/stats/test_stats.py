@@ -12,7 +12,7 @@ from jax import lax
 
 import jaxwalk as jw
 from jaxwalk import stats
-from jaxwalk.stats._sizes import sizes
+from jaxwalk._cli.point_sizes import sizes
 
 pytestmark = pytest.mark.once
 

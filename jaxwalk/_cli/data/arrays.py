@@ -39,12 +39,12 @@ class Header(NamedTuple):
 
     @property
     def end(self) -> int:
-        """Returns the byte after the last of the numbers."""
+        """Return the byte after the last of the numbers."""
         return self.offset + self.shape[0] * self.row_bytes
 
 
 def open_npz(path: Path, x: str, y: str) -> Dataset:
-    """Opens the arrays `x` and `y` of an npz file. Saved by `np.savez`, they are memory-mapped.
+    """Open the arrays `x` and `y` of an npz file. Saved by `np.savez`, they are memory-mapped.
 
     Of `np.savez_compressed`, they are decompressed as they are read; only an array in Fortran order is then held
     whole.
@@ -60,7 +60,7 @@ def open_npz(path: Path, x: str, y: str) -> Dataset:
 
 
 def open_folder(path: Path, x: str, y: str) -> Dataset:
-    """Opens `x.npy` and `y.npy` of a folder, or shards of them, `x-000.npy`, `x-001.npy`; memory-mapped."""
+    """Open `x.npy` and `y.npy` of a folder, or shards of them, `x-000.npy`, `x-001.npy`; memory-mapped."""
     shards = {name: _shards(path, name) for name in (x, y)}
     if shards[x].keys() != shards[y].keys():
         number = min(shards[x].keys() ^ shards[y].keys())
@@ -176,7 +176,7 @@ def _dataset(path: Path, arrays: Sequence[Array], unused: list[str]) -> Dataset:
 
 
 def _shards(path: Path, name: str) -> dict[int, Path]:
-    """Returns the files of an array by number; a single one has the number -1."""
+    """Return the files of an array by number; a single one has the number -1."""
     whole = path / f"{name}.npy"
     shards: dict[int, Path] = {}
     for file in sorted(path.glob("*.npy")):

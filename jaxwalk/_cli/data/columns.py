@@ -1,4 +1,4 @@
-"""Chooses which columns of a table are x and which are y, and puts them side by side."""
+"""Chooses which columns of a table are x and which are y, and put them side by side."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class Columns(NamedTuple):
 
     @property
     def names(self) -> list[str]:
-        """Returns all that are read, each once."""
+        """Return all that are read, each once."""
         return list(dict.fromkeys((*self.x, *self.y)))
 
     def pair(self, arrays: Mapping[str, np.ndarray]) -> Pair:
-        """Returns x and y, each (rows, columns), or (rows,) of a single column."""
+        """Return x and y, each (rows, columns), or (rows,) of a single column."""
         stacked = lambda names, is_one: arrays[names[0]] if is_one else np.stack([arrays[name] for name in names], 1)
         return stacked(self.x, self.x_is_one), stacked(self.y, self.y_is_one)
 
 
 def choose(path: Path, numeric: Mapping[str, bool], x: Sequence[str] | None, y: Sequence[str] | None) -> Columns:
-    """Returns the columns `y` and `x`, or those named; without a column `x`, all other columns of scalar numbers.
+    """Return the columns `y` and `x`, or those named; without a column `x`, all other columns of scalar numbers.
 
     `numeric` says of every column of the table whether it holds a number per row.
     """

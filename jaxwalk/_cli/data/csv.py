@@ -21,7 +21,7 @@ Lines = list[tuple[int, list[str]]]
 
 
 def open_csv(path: Path, x: Sequence[str] | None, y: Sequence[str] | None) -> Dataset:
-    """Opens a csv: reads it to the end once to count and to check, and then again as batches are taken.
+    """Open a csv: reads it to the end once to count and to check, and then again as batches are taken.
 
     A column is of numbers if its first cell is one or is empty; then all cells must. It is of integers if all are.
     An empty cell is NaN. A column of True and False (or TRUE, true) is one of booleans: 1 and 0 beside numbers.
@@ -45,7 +45,7 @@ def open_csv(path: Path, x: Sequence[str] | None, y: Sequence[str] | None) -> Da
 
 
 def _header(path: Path) -> dict[str, str]:
-    """Returns the names of the columns, and how each is written, which may be with spaces around it."""
+    """Return the names of the columns, and how each is written, which may be with spaces around it."""
     written = [name for _, row in itertools.islice(lines(path), 1) for name in row]
     names = [name.strip() for name in written]
     if not names:
@@ -58,7 +58,7 @@ def _header(path: Path) -> dict[str, str]:
 
 
 def lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yields number and cells of every line that is not blank."""
+    """Yield number and cells of every line that is not blank."""
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file)
         try:
@@ -68,7 +68,7 @@ def lines(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def check_lengths(path: Path, rows: Lines, width: int) -> None:
-    """Raises a DataError where a row has more or fewer cells than the header."""
+    """Raise a DataError where a row has more or fewer cells than the header."""
     for number, row in rows:
         if len(row) != width:
             cells = f"{counted(len(row), 'cell')} where the header has {width}"
@@ -83,7 +83,7 @@ def _chunks(path: Path, width: int, size: int, start: int = 0) -> Iterator[Lines
 
 
 def _scan(path: Path, header: Mapping[str, str], kinds: Mapping[str, type]) -> tuple[int, dict[str, type]]:
-    """Counts the rows and checks their cells; `csv_arrow.scan` does the same."""
+    """Count the rows and checks their cells; `csv_arrow.scan` does the same."""
     rows, found = 0, dict(kinds)
     for chunk in _chunks(path, len(header), CHUNK):
         cells = dict(zip(header, zip(*(row for _, row in chunk))))
@@ -104,7 +104,7 @@ def _scan(path: Path, header: Mapping[str, str], kinds: Mapping[str, type]) -> t
 def _read(
     path: Path, header: Mapping[str, str], kinds: Mapping[str, type], start: int
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Yields the columns that are wanted, by name, from row `start` on; `csv_arrow.read` does the same."""
+    """Yield the columns that are wanted, by name, from row `start` on; `csv_arrow.read` does the same."""
     for chunk in _chunks(path, len(header), CHUNK, start):
         cells = dict(zip(header, zip(*(row for _, row in chunk))))
         yield {name: _parsed(cells[name], kind) for name, kind in kinds.items()}

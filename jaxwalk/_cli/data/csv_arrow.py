@@ -27,7 +27,7 @@ TYPES = {bool: "bool_", int: "int64", float: "float64", str: "string"}
 
 
 def scan(path: Path, header: Mapping[str, str], kinds: Mapping[str, type]) -> tuple[int, dict[str, type]] | None:
-    """Counts the rows, and returns `kinds` with float in place of int for the columns in which not all are integers.
+    """Count the rows, and return `kinds` with float in place of int for the columns in which not all are integers.
 
     Returns None where the standard library has to read the file: pyarrow is not installed, a cell matches none of
     `SPELLINGS`, or something is wrong with the file.
@@ -58,7 +58,7 @@ def scan(path: Path, header: Mapping[str, str], kinds: Mapping[str, type]) -> tu
 def read(
     path: Path, header: Mapping[str, str], kinds: Mapping[str, type], start: int
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Yields the columns that are wanted, by name, from row `start` on, as many rows at a time as Arrow reads."""
+    """Yield the columns that are wanted, by name, from row `start` on, as many rows at a time as Arrow reads."""
     with path.open("rb"), _opened(path, {header[name]: kind for name, kind in kinds.items()}) as reader:
         for batch in reader:
             if start < batch.num_rows:
@@ -80,7 +80,7 @@ def _opened(path: Path, kinds: Mapping[str, type]) -> Any:
 
 
 def _all_match(kinds: dict[str, type], cells: Mapping[str, Any]) -> bool:
-    """Returns whether all cells match the spelling of their column's kind, which turns from int to float if need be."""
+    """Return whether all cells match the spelling of their column's kind, which turns from int to float if need be."""
     for kind in (bool, int, float):
         names = [name for name in kinds if kinds[name] is kind]
         odd = [name for name, matches in zip(names, _match_each(kind, [cells[name] for name in names])) if not matches]
@@ -91,7 +91,7 @@ def _all_match(kinds: dict[str, type], cells: Mapping[str, Any]) -> bool:
 
 
 def _match_each(kind: type, columns: Sequence[Any]) -> list[bool]:
-    """Returns for each column whether all its cells match; together, since each call of Arrow's costs some time."""
+    """Return for each column whether all its cells match; together, since each call of Arrow's costs some time."""
     if not columns:
         return []
     found = pyarrow("compute").match_substring_regex(pyarrow("lib").concat_arrays(columns), SPELLINGS[kind])
@@ -99,7 +99,7 @@ def _match_each(kind: type, columns: Sequence[Any]) -> list[bool]:
 
 
 def _array(column: Any) -> np.ndarray:
-    """Returns a column as an array, with NaN for what is empty; `to_numpy` and `fill_null` would import pandas."""
+    """Return a column as an array, with NaN for what is empty; `to_numpy` and `fill_null` would import pandas."""
     if column.null_count:
         _, numbers = column.buffers()
         dense = column.from_buffers(column.type, len(column), [None, numbers], offset=column.offset)
@@ -112,6 +112,6 @@ def _array(column: Any) -> np.ndarray:
 
 
 def _longest(columns: Sequence[Any]) -> int:
-    """Returns the bytes of the longest cell, which has as many characters or fewer."""
+    """Return the bytes of the longest cell, which has as many characters or fewer."""
     compute = pyarrow("compute")
     return compute.max(compute.binary_length(pyarrow("lib").concat_arrays(columns))).as_py() or 0

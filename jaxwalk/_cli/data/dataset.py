@@ -38,13 +38,13 @@ class Dataset:
 
     @property
     def notes(self) -> list[str]:
-        """Returns sentences: which columns were taken, where nobody chose them, and what was left."""
+        """Return sentences: which columns were taken, where nobody chose them, and what was left."""
         taken = [f"x is {_columns(self.joined)}; choose others by `--x`."] * bool(self.joined)
         why = "Not numbers, and not used" if self.joined else "Not used"
         return taken + [f"{why} of `--data`: {listed(self.unused)}."] * bool(self.unused)
 
     def batches(self, size: int, start: int = 0) -> Iterator[Pair]:
-        """Yields x (size, ...) and y (size, ...), from row `start` on, in the dtypes that JAX has for them.
+        """Yield x (size, ...) and y (size, ...), from row `start` on, in the dtypes that JAX has for them.
 
         The last may be short. Each call reads anew. NaN and Inf pass.
 
@@ -60,7 +60,7 @@ class Dataset:
 
     @property
     def first(self) -> Pair:
-        """Returns the x and y of the first datum, without a leading axis."""
+        """Return the x and y of the first datum, without a leading axis."""
         x, y = next(self.batches(1))
         return x[0], y[0]
 
@@ -85,7 +85,7 @@ class DataBatches:
 
     @property
     def rows(self) -> int:
-        """Returns how many data there are, for `evaluate`'s bar."""
+        """Return how many data there are, for `evaluate`'s bar."""
         return self.data.rows
 
     def __iter__(self) -> Iterator[Pair]:
@@ -94,7 +94,7 @@ class DataBatches:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turns what goes wrong while `path` is read into a sentence."""
+    """Turn what goes wrong while `path` is read into a sentence."""
     try:
         yield
     except DataError:
@@ -105,12 +105,12 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def why_unread(error: Exception) -> str:
-    """Returns what the system, or the library that reads a file, says of it."""
+    """Return what the system, or the library that reads a file, says of it."""
     return first_line((isinstance(error, OSError) and error.strerror) or error) or "it ends early"
 
 
 def check_dtype(path: Path, name: str, dtype: np.dtype) -> None:
-    """Refuses what JAX has no dtype for."""
+    """Refuse what JAX has no dtype for."""
     if dtype.hasobject:
         why = "is a pickle, which could run code when read, and is refused"
         raise DataError(f"`{path}`: `{name}` {why}; save it as an array of numbers.")
@@ -119,7 +119,7 @@ def check_dtype(path: Path, name: str, dtype: np.dtype) -> None:
 
 
 def _exactly(blocks: Iterator[Pair], size: int) -> Iterator[Pair]:
-    """Turns blocks of any length into batches of `size`."""
+    """Turn blocks of any length into batches of `size`."""
     waiting: list[Pair] = []
     missing = size
     for x, y in blocks:
@@ -141,7 +141,7 @@ def _together(pairs: list[Pair]) -> Pair:
 
 
 def _held(path: Path, name: str, array: np.ndarray, row: int) -> np.ndarray:
-    """Copies an array into memory, in the dtype that JAX has for it."""
+    """Copy an array into memory, in the dtype that JAX has for it."""
     native = array.dtype.newbyteorder("=")
     with np.errstate(over="ignore"):
         held = np.array(array, jax.dtypes.canonicalize_dtype(native), order="C")

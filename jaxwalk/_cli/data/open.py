@@ -13,7 +13,7 @@ from .parquet import open_parquet
 
 
 def open_data(path: Path, x: Sequence[str] | None = None, y: Sequence[str] | None = None) -> Dataset:
-    """Opens data on disk, to be read batch by batch; what is held in memory does not grow with the number of rows.
+    """Open data on disk, to be read batch by batch; what is held in memory does not grow with the number of rows.
 
     Arguments:
         path: an npz file; a folder of `x.npy` and `y.npy`, or of shards `x-000.npy`, `x-001.npy` ... of both; a csv;

@@ -19,7 +19,7 @@ BUFFER = 2**18  # bytes of each column that are read together
 
 
 def open_parquet(path: Path, x: Sequence[str] | None, y: Sequence[str] | None) -> Dataset:
-    """Opens a Parquet file, or a folder of them in the order of their names.
+    """Open a Parquet file, or a folder of them in the order of their names.
 
     A list in a row is an axis of that row's datum; all must be as long. Of floats, what is missing is NaN.
     """
@@ -60,7 +60,7 @@ def _columns(
 
 
 def _batches(files: Sequence[Path], names: Sequence[str], start: int, size: int) -> Iterator[Any]:
-    """Yields record batches of at most `size` rows, from row `start` on."""
+    """Yield record batches of at most `size` rows, from row `start` on."""
     for file in files:
         with _opened(file) as opened:
             for group in range(opened.num_row_groups):
@@ -110,7 +110,7 @@ def _check_alike(file: Path, schema: Any, name: str, kind: Any) -> None:
 
 
 def _shape(path: Path, name: str, array: Any) -> tuple[int, ...]:
-    """Returns the shape of one datum, as the first row has it."""
+    """Return the shape of one datum, as the first row has it."""
     _check_present(path, name, array, 0, 1)
     if _is_tensor(array.type):
         return array.to_numpy_ndarray().shape[1:]
@@ -121,7 +121,7 @@ def _shape(path: Path, name: str, array: Any) -> tuple[int, ...]:
 
 
 def _dense(path: Path, name: str, array: Any, shape: Sequence[int], row: int, per_row: int = 1) -> np.ndarray:
-    """Returns a column as an array (rows, *shape). `per_row`: how many of `array` belong to one row of the table."""
+    """Return a column as an array (rows, *shape). `per_row`: how many of `array` belong to one row of the table."""
     _check_present(path, name, array, row, per_row)
     if _is_tensor(array.type):
         return array.to_numpy_ndarray()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import jax
 
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -58,3 +60,20 @@ def constant_name(number: int) -> str:
 
 def escaped(text: str) -> str:
     return re.sub(r"([_&%#$])", r"\\\1", text)
+
+
+def _paths(tree: Any) -> list[list[str]]:
+    paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
+    return [[jax.tree_util.keystr((entry,), simple=True) for entry in path] for path in paths]
+
+
+def names_of(base: str, number: int | None, tree: Any) -> list[Name]:
+    return [Name(base, number, path="".join(f".{key}" for key in path)) for path in _paths(tree)]
+
+
+def weight_names(tree: Any, number: int) -> list[Name]:
+    """Return W², or the weights' own names with the layer's number: w², b²."""
+    own = [".".join(path) for path in _paths(tree)]
+    if any(not name or not name[0].isalpha() or name[-1].isdigit() or name in ("X", "Loss", "Y") for name in own):
+        return names_of("W", number, tree)
+    return [Name(name, number) for name in own]

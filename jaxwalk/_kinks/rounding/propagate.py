@@ -18,9 +18,9 @@ import jax.numpy as jnp
 from ..._jax.jaxprs import function_of
 from ..._jax.types import is_float
 from .bounds import Application, Error, bound, size, unit
-from .functions import SMOOTH, TRANSCENDENTAL, add, div, first_order, integer_pow, largest, mul, same, smooth
-from .moves import carried, converted, largest_along, of_largest, of_window, shortened
-from .sums import convolved, multiplied, summed
+from .data_movement import carried, converted, largest_along, of_largest, of_window, shortened
+from .elementwise import SMOOTH, TRANSCENDENTAL, add, div, first_order, integer_pow, largest, mul, same, smooth
+from .sums_of_products import convolved, multiplied, summed
 
 
 def propagate(name: str | None, op: Application) -> tuple[list[Error], bool]:

@@ -13,9 +13,10 @@ from ..stats import Statistic
 from ..stats._fold import Partial, either_on_host, finished, on_host
 from ..stats._sums import merge_means
 from .batches import COUNTS
-from .group import Rows, TopK, Totals
+from .device_totals import Totals
 from .result.datum import Data, Datum
 from .result.evaluation import Evaluation
+from .result.ranking import Rows, TopK
 from .step import CompiledStep
 
 

@@ -12,30 +12,7 @@ from ..stats import Statistic
 from ..stats._fold import Partial, either
 from ..stats._sums import all_means
 from .batches import COUNTS
-
-COUNT = jnp.int32  # of the data of one group: totals go to the host after each group, and are added up there in 64 bits
-
-
-class Rows(NamedTuple):
-    """What is found of each datum of a batch: loss, (data,); ℓ2 norms of δ, (data, points); `Batch.counts`, (data,)."""
-
-    loss: jax.Array
-    norms: jax.Array
-    counts: jax.Array
-
-
-class TopK(NamedTuple):
-    """The data of largest loss, largest first.
-
-    Attributes:
-        key: what they are ordered by; -inf where there are no more data.
-        index: which of the data each is.
-        rows: what was found of them.
-    """
-
-    key: Any
-    index: Any
-    rows: Rows
+from .result.ranking import COUNT, Rows, TopK, is_bad, most_to_blame, no_data
 
 
 class Totals(NamedTuple):
@@ -90,15 +67,13 @@ def finish(group: GroupState, top: int) -> tuple[Totals, Rows]:
     """Return the totals of the group, and the rows of all its batches along one axis."""
     rows = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), group.rows)
     counts = rows.counts == COUNTS
-    bad = ~(jnp.isfinite(rows.loss) & jnp.all(jnp.isfinite(rows.norms), 1))
-    index = jnp.cumsum(counts, dtype=COUNT) - 1
-    key = jnp.where(counts, jnp.where(bad, jnp.inf, rows.loss), -jnp.inf)
+    bad = is_bad(rows)
     totals = Totals(
         jnp.sum(counts, dtype=COUNT),
         jnp.sum(bad & counts, dtype=COUNT),
         _mean(rows.loss, counts & jnp.isfinite(rows.loss)),
         group.states,
-        _top_k(_no_data(rows, top), TopK(key, index, rows)),
+        most_to_blame(rows, counts, top),
     )
     return totals, rows
 
@@ -107,24 +82,12 @@ def no_totals(rows: Rows, states: list[Partial], top: int) -> Totals:
     """Return the totals of no data; `rows`, `states` as of `init`."""
     none = jnp.zeros((), COUNT)
     mean = Partial({"count": none, "mean": jnp.zeros((), rows.loss.dtype)}, none)
-    return Totals(none, none, mean, _zeros(states), _no_data(rows, top))
+    return Totals(none, none, mean, _zeros(states), no_data(rows, top))
 
 
 def _mean(loss: jax.Array, counts: jax.Array) -> Partial:
     each = {"count": counts.astype(COUNT), "mean": jnp.where(counts, loss, 0)}
     return Partial(all_means(each, counts), jnp.sum(counts, dtype=COUNT))
-
-
-def _top_k(a: TopK, b: TopK) -> TopK:
-    """Return as many of the largest of both as `a` has."""
-    both = jax.tree.map(lambda x, y: jnp.concatenate([x, y]), a, b)
-    key, among = lax.top_k(both.key, len(a.key))
-    return TopK(key, *jax.tree.map(lambda leaf: leaf[among], both[1:]))
-
-
-def _no_data(rows: Rows, top: int) -> TopK:
-    none = jax.tree.map(lambda leaf: jnp.zeros((top, *leaf.shape[1:]), leaf.dtype), rows)
-    return TopK(jnp.full(top, -jnp.inf, rows.loss.dtype), jnp.zeros(top, COUNT), none)
 
 
 def _zeros(tree: Any) -> Any:

@@ -6,9 +6,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from ._measure import Measure, two_sided
-from ._statistic import State, numpy_of
-from ._sums import all_means, counted, is_zero, merge_means, real
+from ..stats._measure import Measure, two_sided
+from ..stats._statistic import State, numpy_of
+from ..stats._sums import all_means, counted, is_zero, merge_means, real
 
 
 def _of(x: Any) -> State:
