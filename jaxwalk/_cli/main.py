@@ -1,4 +1,4 @@
-"""Reads the command line, runs the command it names, and end with an exit status."""
+"""Reads the command line, runs the command it names, and ends with an exit status."""
 
 from __future__ import annotations
 

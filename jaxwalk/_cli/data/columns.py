@@ -1,4 +1,4 @@
-"""Chooses which columns of a table are x and which are y, and put them side by side."""
+"""Chooses which columns of a table are x and which are y, and puts them side by side."""
 
 from __future__ import annotations
 
