@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 BLOCKED = """
 import sys
 
@@ -36,6 +38,7 @@ def test_import_and_transforms_need_no_rich():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.once
 def test_printing_tables_says_that_it_needs_rich():
     done = run("from jaxwalk.__main__ import main\nsys.exit(main([]))")
     assert done.returncode == 2
@@ -43,6 +46,7 @@ def test_printing_tables_says_that_it_needs_rich():
     assert run("from jaxwalk.__main__ import main\nsys.exit(main(['--json']))").returncode == 0
 
 
+@pytest.mark.once
 def test_nothing_of_jax_is_imported_but_its_public_api():
     import ast
     import pathlib
@@ -56,6 +60,7 @@ def test_nothing_of_jax_is_imported_but_its_public_api():
             assert not any(name.startswith("jax._src") for name in names), path
 
 
+@pytest.mark.once
 def test_without_sympy_the_main_job_says_what_to_install():
     blocked = BLOCKED.replace('"rich", ', "")
     done = subprocess.run(
@@ -68,6 +73,7 @@ def test_without_sympy_the_main_job_says_what_to_install():
     assert "The data: patients, per year" in done.stdout
 
 
+@pytest.mark.once
 def test_what_needs_no_sympy():
     code = """
 import jax, jax.numpy as jnp, jaxwalk as jw
@@ -85,6 +91,7 @@ else:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.once
 def test_contributing_shows_the_house():
     """Every folder, with the sentence that its `__init__` begins with."""
     import ast

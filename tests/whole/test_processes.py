@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
+import pytest
 from two_processes import HALVES, SIZE, fun, problem, said
 
 import jaxwalk as jw
@@ -60,6 +61,7 @@ def test_two_processes_find_what_one_does():
         assert_same(found, alone(order()))
 
 
+@pytest.mark.once
 def test_one_fails_and_both_end_and_the_rest_is_done_later(tmp_path):
     first, second = run(f"fails={tmp_path / 'out'}")
     assert second["error"] == "RuntimeError: this half is gone"
@@ -76,6 +78,7 @@ def test_one_fails_and_both_end_and_the_rest_is_done_later(tmp_path):
     np.testing.assert_allclose(losses, np.sort([row[1] for row in alone(order())["culprits"]]), rtol=1e-5)
 
 
+@pytest.mark.once
 def test_what_the_first_is_refused_is_refused_in_all(tmp_path):
     (tmp_path / "foreign").write_text("something else")
     first, second = run(f"whole={tmp_path}")
