@@ -3,13 +3,13 @@
 Where to begin reading:
 
 - `_walk/walk.py`: the transforms `walk`, `outputs`, `vjp`: taps at the points, and one `jax.vjp` over them.
-- `_points/read.py`: which points a traced function has, and what is known of each.
+- `_points/walkable_values.py`: which points a traced function has, and what is known of each.
 - `_rewrite/rewire.py`: the function evaluated again, with something done at chosen points.
 - `_rewrite/tap.py`: the identity through which δ leaves the backward pass.
 - `_kinks/kinks.py`: where a derivative jumps, and what rounding decides.
 - `_formulas/formulas.py`: the formula of each step, as a textbook has it.
 - `_evaluate/evaluate.py`: a walk through a whole dataset, in constant memory.
-- `_jax/kinds.py`, `_jax/jaxprs.py`: what is known of JAX, and nowhere else.
+- `_jax/jaxprs.py`, `_jax/kinds.py`, `_jax/call_parameters.py`: what is known of JAX, and nowhere else.
 """
 
 from . import stats as stats

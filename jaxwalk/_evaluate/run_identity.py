@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._jax import jaxprs, kinds
+from .._jax import call_parameters, jaxprs
 from .._jax.jaxprs import Closed
 from .._points.point import Points
 from ..stats._statistic import Statistic
@@ -117,10 +117,10 @@ def _equations(jaxpr: Jaxpr, known: dict[Any, tuple[Closed, str]]) -> Iterator[b
 
     yield f"{written(jaxpr.constvars)}; {written(jaxpr.invars)}".encode()
     for eqn in jaxpr.eqns:
-        if kinds.is_reshard(eqn):
+        if call_parameters.is_reshard(eqn):
             names[eqn.outvars[0]] = name(eqn.invars[0])
             continue
-        params = _text(kinds.params_but_devices(eqn))
+        params = _text(call_parameters.params_but_devices(eqn))
         within = [_program(inner, known) for inner in jaxprs.jaxprs_of(eqn)]
         yield f"{written(eqn.outvars)} = {eqn.primitive}[{params}] {within} {written(eqn.invars)}".encode()
     yield written(jaxpr.outvars).encode()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import jax.numpy as jnp
 
-from . import jaxprs, kinds
+from . import call_parameters, jaxprs, kinds
 from .jaxprs import Closed, is_literal
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Reach:
         """Return the jaxprs that a jit, checkpoint, scan or cond runs, each with which of its results are used."""
         bodies = jaxprs.jaxprs_of(eqn)
         if self.kind(eqn) == "scan":
-            parts = kinds.scan_parts(eqn)
+            parts = call_parameters.scan_parts(eqn)
             used = self._at_any_step(bodies[0].jaxpr, used[: parts.carry], used[parts.carry :], parts.consts)
         return [(closed, used) for closed in bodies]
 
@@ -84,7 +84,7 @@ class Reach:
             carry = grown
 
     def _while(self, eqn: JaxprEqn, used: Mask) -> Sequence[int]:
-        test, body, test_consts, body_consts = kinds.while_parts(eqn)
+        test, body, test_consts, body_consts = call_parameters.while_parts(eqn)
         tested = self.into(test.jaxpr, (1,))[0]  # what decides when the loop ends is always needed
         carry = self._at_any_step(body.jaxpr, tuple(map(max, used, tested[test_consts:])), (), body_consts)
         needed = self.into(body.jaxpr, carry)[0]
@@ -115,7 +115,7 @@ class Return(Reach):
         if barrier == "stop_gradient" or not (any(used) or self.is_needed(eqn)):
             return [0] * count
         if self.kind(eqn) == "while":
-            tested = kinds.while_parts(eqn).test_consts
+            tested = call_parameters.while_parts(eqn).test_consts
             return [0] * tested + [STUCK] * (count - tested)
         return super().operands(eqn, used)
 

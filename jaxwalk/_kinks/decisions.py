@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .._jax import kinds
+from .._jax import call_parameters
 from .._jax.types import is_float
 from .._points.point import Axis
-from .decision_rules import DecisionRule, decision_rule
 from .liveness import live_values
+from .margins import DecisionRule, decision_rule
 from .program import Flow, Operation, Program
 from .selections import Selection, selections
 
@@ -69,7 +69,7 @@ def _decisions(program: Program, live: set[int], around: _Around) -> Iterator[De
 
 def _enter(op: Operation, number: int, around: _Around) -> _Around:
     if op.kind == "scan":
-        return around._replace(axes=(*around.axes, Axis("scan", kinds.scan_parts(op.eqn).length)))
+        return around._replace(axes=(*around.axes, Axis("scan", call_parameters.scan_parts(op.eqn).length)))
     return around._replace(path=(*around.path, number), conditional=around.conditional or op.kind == "cond")
 
 

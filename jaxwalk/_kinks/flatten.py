@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from .._jax import jaxprs, kinds, primitives
+from .._jax import call_parameters, jaxprs, kinds, primitives
 from .._jax.jaxprs import Closed, is_literal
 from .._jax.origin import library_function, source_of
 from .._jax.types import is_float, struct
@@ -134,12 +134,12 @@ class _Flattener:
         return out
 
     def scan(self, eqn: JaxprEqn, flows: list[Flow], origin: Origin) -> _Inner:
-        parts = kinds.scan_parts(eqn)
+        parts = call_parameters.scan_parts(eqn)
         inner = self.loop_body(jaxprs.jaxprs_of(eqn)[0], flows, parts.consts, parts.carry, origin)
         return (inner,), inner.flows_of(inner.outs)
 
     def while_loop(self, eqn: JaxprEqn, flows: list[Flow], origin: Origin) -> _Inner:
-        parts = kinds.while_parts(eqn)
+        parts = call_parameters.while_parts(eqn)
         consts, flows = flows[: parts.test_consts], flows[parts.test_consts :]
         body = self.loop_body(parts.body, flows, parts.body_consts, len(flows) - parts.body_consts, origin)
         carried = body.flows_of(body.outs)

@@ -10,13 +10,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from .._jax import jaxprs, kinds
+from .._jax import call_parameters, jaxprs
 from .._jax.types import is_float
-from .decision_rules import Margin
 from .decisions import Decision, Key, Path, decisions
+from .margins import Margin
 from .one_sided_derivatives import selection_margin
 from .program import Operation, Program
-from .rounding.bounds import Application, Rounded, bound, constant
+from .rounding.bounds import Application, Rounded, bound
+from .rounding.inputs import constant
 from .rounding.propagate import propagate
 
 Margins = dict[Key, Margin]
@@ -74,7 +75,7 @@ class Analysis:
         return [Rounded(z, e) for z, e in zip(values, errors, strict=True)], {}
 
     def _scan(self, op: Operation, xs: Sequence[Rounded], path: Path) -> tuple[Sequence[Rounded], Margins]:
-        parts = kinds.scan_parts(op.eqn)
+        parts = call_parameters.scan_parts(op.eqn)
         start = parts.consts + parts.carry
 
         def step(carry: list[Rounded], rows: list[Rounded]) -> tuple[list[Rounded], tuple[list[Rounded], Margins]]:
@@ -100,7 +101,7 @@ class Analysis:
 
     def _while(self, op: Operation, xs: Sequence[Rounded], path: Path) -> tuple[Sequence[Rounded], Margins]:
         """Keep the closest decision over all steps: how many there are is not known."""
-        parts, (test, body) = kinds.while_parts(op.eqn), op.bodies
+        parts, (test, body) = call_parameters.while_parts(op.eqn), op.bodies
         start = parts.test_consts + parts.body_consts
         test_consts, body_consts = xs[: parts.test_consts], xs[parts.test_consts : start]
 

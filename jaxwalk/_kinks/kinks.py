@@ -14,12 +14,13 @@ from .._errors import ArgumentError, counted, shown
 from .._points.find import check_by, find
 from .._points.point import Points
 from .._source.user_files import Source
-from .decision_rules import Margin
 from .decisions import Decision, Key
 from .flatten import flatten
 from .interpreter import Analysis, Margins
 from .kink import Kink, Kinks
-from .rounding.bounds import Rounded, rounded_input
+from .margins import Margin
+from .rounding.bounds import Rounded
+from .rounding.inputs import rounded_input
 
 
 def kinks(fun: Callable, *args: Any, inputs: str = "rounded", by: str | None = None, source: Source = None) -> Kinks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from .._jax import kinds
+from .._jax import call_parameters
 from .._jax.primitives import COMPARISONS
 from .._jax.types import is_float
 from .program import STOPS, Operation, Program, until_stable
@@ -44,10 +44,10 @@ class _Liveness:
         """Return which operands the `used` results of an operation depend on."""
         match op.kind:
             case "scan":
-                parts = kinds.scan_parts(op.eqn)
+                parts = call_parameters.scan_parts(op.eqn)
                 return self.loop_inputs(op.bodies[0], used, parts.consts, parts.carry)
             case "while":
-                parts = kinds.while_parts(op.eqn)
+                parts = call_parameters.while_parts(op.eqn)
                 tested = self.inputs(op.bodies[0], [True])
                 consts, carry = tested[: parts.test_consts], tested[parts.test_consts :]
                 used = [u or t for u, t in zip(used, carry, strict=True)]

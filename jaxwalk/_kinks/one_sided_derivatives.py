@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from .._jax import jaxprs
-from .decision_rules import Margin
+from .margins import Margin
 from .program import Operation, Program
 from .rounding.bounds import Rounded, bound
 from .selections import Selection

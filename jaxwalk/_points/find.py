@@ -10,7 +10,7 @@ from .._jax.stage import Staged, stage
 from .._source.user_files import Source, is_users
 from .lines import LinePaths
 from .point import Points
-from .read import read
+from .walkable_values import read
 
 
 def find(

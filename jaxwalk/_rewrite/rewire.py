@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import jax
 
-from .._jax import jaxprs, kinds, origin, types
+from .._jax import call_parameters, jaxprs, kinds, origin, types
 from .._jax.jaxprs import Closed, is_literal
 from .._points.point import Point, Site
 from .rules import Body, Payload, Records, Result, carry_through
@@ -99,7 +99,7 @@ class Plan(NamedTuple):
         """Yield what is inside of its equations, with the length of the scan around, if it is one."""
         for core in (step.core for step in self.steps):
             if isinstance(core, _Entered):
-                lead = (kinds.scan_parts(core.eqn).length,) if core.kind == "scan" else ()
+                lead = (call_parameters.scan_parts(core.eqn).length,) if core.kind == "scan" else ()
                 yield from ((lead, plan) for plan in core.plans)
 
     def names(self) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 from jax import lax
 
-from .._jax import kinds, types
+from .._jax import call_parameters, types
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn
@@ -46,15 +46,15 @@ def carry_through(kind: str, eqn: JaxprEqn, bodies: Sequence[Body], args: Sequen
         return body.run(payload, args)
 
     if kind == "checkpoint":
-        again = kinds.checkpoint_again(eqn, inner)
+        again = call_parameters.checkpoint_again(eqn, inner)
     else:
         records = dict.fromkeys(body.records)
-        again = kinds.jit_again(eqn, inner, 1, lambda shardings: (shardings, records))
+        again = call_parameters.jit_again(eqn, inner, 1, lambda shardings: (shardings, records))
     return again(body.own(payload), *args)
 
 
 def _scan(eqn: JaxprEqn, body: Body, args: Sequence[Any], payload: Payload) -> Result:
-    parts = kinds.scan_parts(eqn)
+    parts = call_parameters.scan_parts(eqn)
     consts, carry, xs = _split(args, parts.consts, parts.carry)
 
     def step(carry, inputs):

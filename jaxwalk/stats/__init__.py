@@ -56,8 +56,9 @@ from ._directions import COSINE, delta_output_of, finish_delta_output, merge_all
 from ._magnitudes import HISTOGRAM, MAGNITUDES
 from ._measure import joined, two_sided
 from ._moments import ENTRY_MOMENTS, NORMS, UNIT_MOMENTS
-from ._statistic import State, Statistic, combine, numpy_of, of_delta, of_output, with_units
+from ._statistic import State, Statistic, combine, numpy_of, of_delta, of_output
 from ._sums import all_sums, sums
+from ._unit_axes import with_units
 
 __all__ = [
     "MAGNITUDES",

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 import jaxwalk as jw
 from helpers import examples
 from jaxwalk._jax import jaxprs
-from jaxwalk._points.read import read
+from jaxwalk._points.walkable_values import read
 from jaxwalk._rewrite.rewire import plan
 from programs import programs, scoped, slots, tagged, with_epsilons
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._errors import FormulaError
-from ..._jax import jaxprs, kinds, primitives
+from ..._jax import call_parameters, jaxprs, kinds, primitives
 from ..._jax.jaxprs import Closed, is_literal
 from ..._jax.types import type_of
 from .arithmetic import Arithmetic, EntryOperations, Unsupported, Value, holds_entries
@@ -97,7 +97,7 @@ class _Interpreter:
         return self.run(bodies[0], operands, used)
 
     def scan(self, eqn: JaxprEqn, operands: list[Value], used: list[bool]) -> list[Any]:
-        (body,), parts = jaxprs.jaxprs_of(eqn), kinds.scan_parts(eqn)
+        (body,), parts = jaxprs.jaxprs_of(eqn), call_parameters.scan_parts(eqn)
         consts, rest = operands[: parts.consts], operands[parts.consts :]
         carry, xs = rest[: parts.carry], rest[parts.carry :]
         rows: list[Any] = [None] * parts.length
@@ -129,7 +129,7 @@ class _Interpreter:
         return [r if r is None else ops.settled(r, type_of(v)) for r, v in zip(joined, eqn.outvars, strict=True)]
 
     def loop(self, eqn: JaxprEqn, operands: list[Value], used: list[bool]) -> list[Any]:
-        test, body, test_consts, body_consts = kinds.while_parts(eqn)
+        test, body, test_consts, body_consts = call_parameters.while_parts(eqn)
         tested, rest = operands[:test_consts], operands[test_consts:]
         consts, carry = rest[:body_consts], rest[body_consts:]
         while True:

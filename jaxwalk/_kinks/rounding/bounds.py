@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 
-from ..._jax.types import is_float, widened
+from ..._jax.types import widened
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn
@@ -50,21 +47,6 @@ def wide(dtype: Any) -> Any:
 def size(value: Any) -> jax.Array:
     """Return |value|, in the dtype of its error."""
     return jnp.abs(value).astype(wide(jnp.result_type(value)))
-
-
-def rounded_input(value: Any) -> Rounded:
-    """Return an input that stands for a real number: off by half an ulp, unless it is an integer."""
-    return Rounded(value, Relative(unit(value.dtype), True) if is_float(value) else None)
-
-
-def constant(value: Any) -> Rounded:
-    """Return a constant: exact if it is a number of few digits, as 0.5 is; 0.1 is not."""
-    value = value if hasattr(value, "dtype") else np.asarray(value, jnp.result_type(value))
-    if not is_float(value) or np.ndim(value) > 0 or isinstance(value, Tracer):
-        return rounded_input(value)
-    number = complex(value)
-    few = all(abs(math.frexp(p)[0]) * 2**10 % 1 == 0 for p in (number.real, number.imag) if math.isfinite(p))
-    return Rounded(jnp.asarray(value), None if few else Relative(unit(jnp.result_type(value))))
 
 
 def bound(x: Rounded) -> jax.Array:

@@ -13,7 +13,8 @@ from helpers import examples
 from jaxwalk._jax import jaxprs
 from jaxwalk._kinks.flatten import flatten
 from jaxwalk._kinks.interpreter import Analysis
-from jaxwalk._kinks.rounding.bounds import Rounded, bound, rounded_input
+from jaxwalk._kinks.rounding.bounds import Rounded, bound
+from jaxwalk._kinks.rounding.inputs import rounded_input
 from programs import programs, tagged
 
 R = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._jax import jaxprs, kinds, origin, types
+from .._jax import call_parameters, jaxprs, kinds, origin, types
 from .._jax.jaxprs import Closed
 from .._jax.reach import STUCK, Mask, Reach, Return
 from .exits import Exit, exits
@@ -138,7 +138,7 @@ class _PointReader:
             return
         inside = around._replace(clock=(*around.clock, 2 * index), conditional=around.conditional or kind == "cond")
         if kind == "scan":
-            parts = kinds.scan_parts(eqn)
+            parts = call_parameters.scan_parts(eqn)
             step = ScanStep(parts.length, parts.options["reverse"])
             inside = inside._replace(axes=(*around.axes, Axis("scan", parts.length)), clock=(*inside.clock, step))
         bodies, backs = self.reach.inner(eqn, level.used[index]), self.back.inner(eqn, level.back[index])
