@@ -13,7 +13,7 @@ import jax
 from .._errors import ArgumentError, DataError, PointError, StoreError, argument, shown
 from .._jax.jaxprs import Closed, trace
 from .._jax.leaves import opened_leaves
-from .._jax.stage import Staged
+from .._jax.tracing import Staged
 from .._points.find import check_by, find
 from .._points.name_patterns import At, choose
 from .._points.point import Points

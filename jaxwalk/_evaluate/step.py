@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
-from .._jax.stage import Staged
+from .._jax.tracing import Staged
 from .._jax.types import widened
 from .._points.point import Point, Points
 from .._walk.walk import walk_staged

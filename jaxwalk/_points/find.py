@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .._errors import ArgumentError, shown
-from .._jax.stage import Staged, stage
+from .._jax.tracing import Staged, stage
 from .._source.user_files import Source, is_users
 from .lines import LinePaths
 from .point import Points

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from .._callables import check_keep
 from .._errors import ArgumentError, PointError, listed
 from .._jax.leaves import as_arrays, renamed_after
-from .._jax.stage import Staged
+from .._jax.tracing import Staged
 from .._points.find import check_by, find
 from .._points.name_patterns import At, choose
 from .._points.named import Named

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..._errors import DataError, listed
-from .arrays import open_folder, open_npz
 from .csv import open_csv
 from .dataset import Dataset
+from .npy import open_folder, open_npz
 from .parquet import open_parquet
 
 

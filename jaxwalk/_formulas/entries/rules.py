@@ -16,7 +16,7 @@ import numpy as np
 from ..._jax import jaxprs
 from ..._jax.types import type_of
 from .arithmetic import Entries, EntryOperations, Unsupported, Value, holds_entries
-from .rearrange import MOVES, convolved, moved, multiplied, places_in_windows, scatter_added
+from .index_maps import MOVES, convolved, moved, multiplied, places_in_windows, scatter_added
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn

@@ -14,8 +14,8 @@ from jax import lax
 import jaxwalk as jw
 from helpers import evaluated
 from jaxwalk._formulas.entries.exact import _OPERATIONS
+from jaxwalk._formulas.entries.index_maps import MOVES
 from jaxwalk._formulas.entries.interpreter import CALLS
-from jaxwalk._formulas.entries.rearrange import MOVES
 from jaxwalk._formulas.entries.rules import RULES
 from jaxwalk._formulas.symbols.sympy_arithmetic import symbolic
 from jaxwalk._jax import kinds, primitives
