@@ -37,17 +37,17 @@ from ._model.chain import chain as chain
 from ._model.chain import objective as objective
 from ._model.scoped import scoped as scoped
 from ._model.tag import tag
-from ._points.named import Named as Named
+from ._points.ordered_mapping import Named as Named
 from ._points.point import Axis as Axis
 from ._points.point import Point as Point
 from ._points.point import Points as Points
 from ._walk.culprits import Culprit as Culprit
 from ._walk.culprits import Culprits as Culprits
 from ._walk.intervene import intervene as intervene
-from ._walk.listing import Listing as Listing
-from ._walk.listing import listing as listing
 from ._walk.nonfinite import Nonfinite
 from ._walk.result import Walk as Walk
+from ._walk.source_listing import Listing as Listing
+from ._walk.source_listing import listing as listing
 from ._walk.walk import outputs as outputs
 from ._walk.walk import points as points
 from ._walk.walk import vjp as vjp

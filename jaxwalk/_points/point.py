@@ -14,7 +14,7 @@ from .._jax.origin import file_and_line
 from .._show.outline import Row, tree
 from .._show.table import Table, size, tabular
 from .._source.statements import text_of
-from .named import MissingName, Named
+from .ordered_mapping import MissingName, Named
 
 
 class Site(NamedTuple):

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._points.named import Named
+from .._points.ordered_mapping import Named
 from .._points.point import Point, Points
 from .culprits import concrete, sizes_of
 

@@ -15,7 +15,7 @@ from .._errors import ArgumentError, PointError, counted, listed, shown
 from .._jax.leaves import is_value
 from .._jax.types import widened
 from .._kinks.kink import Kinks
-from .._points.named import Named
+from .._points.ordered_mapping import Named
 from .._points.point import Point, Points
 from .._show.table import Table, is_readable, number, summary, tabular
 from .culprits import Culprits, largest, mean_of, sizes_of

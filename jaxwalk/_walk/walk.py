@@ -15,7 +15,7 @@ from .._jax.leaves import as_arrays, renamed_after
 from .._jax.tracing import Staged
 from .._points.find import check_by, find
 from .._points.name_patterns import At, choose
-from .._points.named import Named
+from .._points.ordered_mapping import Named
 from .._points.point import Point, Points, by_point
 from .._rewrite.keep import keep_taps
 from .._rewrite.rewire import Visitor, plan, run

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..._optional import pandas
-from ..._points.named import Named
+from ..._points.ordered_mapping import Named
 from ..._show.table import Table, fitted, html, number, text
 
 NORMS = 6  # points whose norms have columns of their own

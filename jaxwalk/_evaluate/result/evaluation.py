@@ -11,7 +11,7 @@ import numpy as np
 
 from ..._errors import counted, listed
 from ..._optional import pandas
-from ..._points.named import Named
+from ..._points.ordered_mapping import Named
 from ..._points.point import Point, Points
 from ..._rewrite.tap import loops
 from ..._show.table import Table, fitted, html, number, numbers, text
