@@ -12,6 +12,8 @@ Where to begin reading:
 - `_jax/jaxprs.py`, `_jax/kinds.py`, `_jax/call_parameters.py`: what is known of JAX, and nowhere else.
 """
 
+from typing import get_type_hints as _get_type_hints
+
 from . import stats as stats
 from ._errors import ArgumentError as ArgumentError
 from ._errors import DataError as DataError
@@ -44,7 +46,7 @@ from ._points.point import Points as Points
 from ._walk.culprits import Culprit as Culprit
 from ._walk.culprits import Culprits as Culprits
 from ._walk.intervene import intervene as intervene
-from ._walk.nonfinite import Nonfinite
+from ._walk.nonfinite import Nonfinite as Nonfinite
 from ._walk.result import Walk as Walk
 from ._walk.source_listing import Listing as Listing
 from ._walk.source_listing import listing as listing
@@ -97,3 +99,12 @@ __all__ = [
     "vjp",
     "walk",
 ]
+
+# Public types are of the module in which users find them; their annotations are resolved where they are written.
+for _module in (globals(), vars(stats)):
+    for _type in (_module[_name] for _name in _module["__all__"]):
+        if isinstance(_type, type):
+            _hints = _get_type_hints(_type)
+            _type.__annotations__ = {_name: _hints[_name] for _name in vars(_type).get("__annotations__", ())}
+            _type.__module__ = _module["__name__"]
+del _module, _type, _hints

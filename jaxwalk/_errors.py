@@ -47,10 +47,6 @@ class MemoryWarning(UserWarning):
     """A walk would hold a large part of the device's memory."""
 
 
-for _public in (JaxwalkError, PointError, ArgumentError, DataError, StoreError, FormulaError, MemoryWarning):
-    _public.__module__ = "jaxwalk"
-
-
 def argument(name: str) -> str:
     """Mark an argument in the text of an error, so that the command line can name its option instead."""
     return f"{_MARK}{name}{_MARK}"

@@ -129,5 +129,4 @@ def _notes(equations: Iterable[Equation], constants: Sequence[Any]) -> Iterator[
         yield f"{constant_name(i)} is a constant of the function: {c.dtype} of shape {tuple(c.shape)}."
 
 
-Equation.__module__ = Formulas.__module__ = "jaxwalk"
 __test__ = {"Formulas.evaluate": Formulas.evaluate}  # doctest takes only classes whose __module__ is this one

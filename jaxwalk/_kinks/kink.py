@@ -49,7 +49,6 @@ class Kink:
     axes: tuple[Axis, ...]
     size: int
     note: str
-    __module__ = "jaxwalk"
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -67,7 +66,6 @@ class Kinks(tuple[Kink, ...]):
     decisions: int
     notes: tuple[str, ...]
     points: Points
-    __module__ = "jaxwalk"
 
     def __new__(
         cls, kinks: Iterable[Kink] = (), decisions: int = 0, notes: Sequence[str] = (), points: Points | None = None

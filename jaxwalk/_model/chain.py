@@ -18,8 +18,6 @@ class Chain:
     Chain, also the outputs of its layers, as "name/L1". Made by `chain`.
     """
 
-    __module__ = "jaxwalk"
-
     def __init__(self, layers: Mapping[str, Callable]):
         if not layers:
             raise ArgumentError("`chain` was given no layers; give at least one function f(x) or f(weights, x).")

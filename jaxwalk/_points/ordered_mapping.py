@@ -42,7 +42,6 @@ class Named(Mapping[str, Any]):
       a     float32[]  5
     """
 
-    __module__ = "jaxwalk"
     __slots__ = ("_absent", "_same", "_values")
 
     def __init__(

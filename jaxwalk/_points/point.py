@@ -40,7 +40,6 @@ class ScanStep(NamedTuple):
 class Axis(NamedTuple):
     """A leading axis that a loop gave to the values at a point."""
 
-    __module__ = "jaxwalk"
     kind: str
     length: int
 
@@ -70,7 +69,6 @@ class Point:
         type: of the value at one step, as JAX has it: with its sharding, where that is part of the type.
     """
 
-    __module__ = "jaxwalk"
     name: str
     number: int
     kind: str
@@ -145,7 +143,6 @@ class Points(Mapping[str, Point]):
     The column X of its table is the i of Xⁱ, and of δⁱ.
     """
 
-    __module__ = "jaxwalk"
     __slots__ = ("_points",)
 
     def __init__(self, points: Iterable[Point] = ()):

@@ -20,7 +20,6 @@ class Culprit:
     `index` counts from 0; the axes of `vmap`, then of scans, come first.
     """
 
-    __module__ = "jaxwalk"
     point: str
     index: tuple[int, ...]
     delta: Any
@@ -30,8 +29,6 @@ class Culprit:
 @tabular
 class Culprits(list[Culprit]):
     """A list of `Culprit`, largest |δ| first, that shows itself as a table."""
-
-    __module__ = "jaxwalk"
 
     def _table(self) -> Table:
         rows = [(c.point, str(list(c.index)) if c.index else "", number(c.value), number(c.delta)) for c in self]

@@ -24,7 +24,6 @@ class Nonfinite:
     counts from 0; the axes of `vmap`, then of scans, come first.
     """
 
-    __module__ = "jaxwalk"
     point: str | None
     array: str
     index: tuple[int, ...]

@@ -43,7 +43,6 @@ class Walk:
             `jit`, `vmap`, `jax.tree.map` ... is another, and has None.
     """
 
-    __module__ = "jaxwalk"
     value: Any
     aux: Any
     grads: Any

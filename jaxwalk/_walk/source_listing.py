@@ -21,8 +21,6 @@ class Listing:
     Shown as text in a terminal and as HTML in a notebook.
     """
 
-    __module__ = "jaxwalk"
-
     def __init__(self, tables: Sequence[Table], notes: Sequence[str] = ()):
         self._tables, self._notes = tuple(tables), tuple(notes)
 

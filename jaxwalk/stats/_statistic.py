@@ -44,8 +44,6 @@ class Statistic:
         doc: what `help` says of it, if not this.
     """
 
-    __module__ = "jaxwalk.stats"
-
     name: str
     of: Callable[[Any, Any], State]
     merge: Callable[[State, State], State]

@@ -4,6 +4,7 @@ After a change that is meant: `PYTHONPATH=. python tests/whole/test_api.py > tes
 """
 
 import inspect
+import typing
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,14 @@ def signature(value):
 @pytest.mark.once
 def test_it_is_as_it_was():
     assert list(listed()) == LISTED.read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize("module", [jw, jw.stats])
+def test_public_types_are_of_the_public_module_and_their_annotations_can_be_resolved(module):
+    for value in (getattr(module, name) for name in module.__all__):
+        if inspect.isclass(value) and value.__module__ != "types":
+            assert value.__module__ == module.__name__
+            typing.get_type_hints(value)
 
 
 if __name__ == "__main__":

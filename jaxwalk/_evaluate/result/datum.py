@@ -25,8 +25,6 @@ class Datum:
         norms: the ℓ2 norm of its δ, by point, in forward order.
     """
 
-    __module__ = "jaxwalk"
-
     index: int
     loss: float
     norms: Named
@@ -39,8 +37,6 @@ class Datum:
 
 class Data(tuple[Datum, ...]):
     """Data of largest loss, largest first, those with a NaN or Inf before all; shows itself as a table."""
-
-    __module__ = "jaxwalk"
 
     def to_pandas(self) -> Any:
         """Return a `pandas.DataFrame`: index, loss, and a column of norms for each point.

@@ -40,8 +40,6 @@ class Evaluation:
         culprits: the data of largest loss, as `Data`.
     """
 
-    __module__ = "jaxwalk"
-
     count: int
     loss: float
     nonfinite: int
