@@ -48,14 +48,14 @@ def text(**options):
 def test_every_line_of_every_function_walked():
     lines = text()
     start = net.__code__.co_firstlineno
-    assert lines[0] == "net, test_listing.py"
+    assert lines[0] == "net, test_source_listing.py"
     assert lines[2] == f"{start} def net(x):"
     assert lines[3] == f"{start + 1} a = x * 2 net/a (2,) float32 3 4 54 60"
     assert f"{start + 5} b = square(a) net/b (2,) float32 738 900 1 1" in lines
     assert lines[-1].startswith(
         f"{square.__code__.co_firstlineno + 1} return x * x net/b/square/return (2,) float32 738"
     )
-    assert "square, test_listing.py" in lines
+    assert "square, test_source_listing.py" in lines
 
 
 def test_passes_in_the_middle_are_folded():
