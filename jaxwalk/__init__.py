@@ -100,11 +100,15 @@ __all__ = [
     "walk",
 ]
 
-# Public types are of the module in which users find them; their annotations are resolved where they are written.
-for _module in (globals(), vars(stats)):
-    for _type in (_module[_name] for _name in _module["__all__"]):
-        if isinstance(_type, type):
-            _hints = _get_type_hints(_type)
-            _type.__annotations__ = {_name: _hints[_name] for _name in vars(_type).get("__annotations__", ())}
-            _type.__module__ = _module["__name__"]
-del _module, _type, _hints
+
+def _say_where_types_are_public(module: dict) -> None:
+    """Set `__module__` of a module's public types, whose annotations are first resolved where they are written."""
+    for value in (module[name] for name in module["__all__"]):
+        if isinstance(value, type):
+            hints = _get_type_hints(value)
+            value.__annotations__ = {name: hints[name] for name in vars(value).get("__annotations__", ())}
+            value.__module__ = module["__name__"]
+
+
+_say_where_types_are_public(globals())
+_say_where_types_are_public(vars(stats))
