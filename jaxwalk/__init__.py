@@ -12,6 +12,7 @@ Where to begin reading:
 - `_jax/jaxprs.py`, `_jax/kinds.py`, `_jax/call_parameters.py`: what is known of JAX, and nowhere else.
 """
 
+from collections.abc import Mapping as _Mapping
 from typing import get_type_hints as _get_type_hints
 
 from . import stats as stats
@@ -101,7 +102,7 @@ __all__ = [
 ]
 
 
-def _say_where_types_are_public(module: dict) -> None:
+def _say_where_types_are_public(module: _Mapping) -> None:
     """Set `__module__` of a module's public types, whose annotations are first resolved where they are written."""
     for value in (module[name] for name in module["__all__"]):
         if isinstance(value, type):
