@@ -73,7 +73,7 @@ def finish(group: GroupState, top: int) -> tuple[Totals, Rows]:
         jnp.sum(bad & counts, dtype=COUNT),
         _mean(rows.loss, counts & jnp.isfinite(rows.loss)),
         group.states,
-        most_to_blame(rows, counts, top),
+        most_to_blame(rows, counts, bad, top),
     )
     return totals, rows
 

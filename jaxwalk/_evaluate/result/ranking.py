@@ -38,10 +38,10 @@ def is_bad(rows: Rows) -> jax.Array:
     return ~(jnp.isfinite(rows.loss) & jnp.all(jnp.isfinite(rows.norms), 1))
 
 
-def most_to_blame(rows: Rows, counts: jax.Array, top: int) -> TopK:
-    """Return the `top` data of largest loss, of those that count; those that are bad count as largest."""
+def most_to_blame(rows: Rows, counts: jax.Array, bad: jax.Array, top: int) -> TopK:
+    """Return the `top` data of largest loss, of those that count; those that are `bad` count as largest."""
     index = jnp.cumsum(counts, dtype=COUNT) - 1
-    key = jnp.where(counts, jnp.where(is_bad(rows), jnp.inf, rows.loss), -jnp.inf)
+    key = jnp.where(counts, jnp.where(bad, jnp.inf, rows.loss), -jnp.inf)
     return merge_top_k(no_data(rows, top), TopK(key, index, rows))
 
 
