@@ -45,7 +45,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import jaxwalk as jw
 from jaxwalk import stats
-from jaxwalk._evaluate.evaluate import GROUP
+from jaxwalk._evaluate.programs import GROUP
 
 BAR, MEMORY_BAR = 0.95, 1.05
 SETTLED = 3  # batches of a block, at its start, that are not timed

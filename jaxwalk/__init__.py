@@ -24,6 +24,7 @@ from ._errors import MemoryWarning as MemoryWarning
 from ._errors import PointError as PointError
 from ._errors import StoreError as StoreError
 from ._evaluate.evaluate import evaluate as evaluate
+from ._evaluate.evaluate import evaluator as evaluator
 from ._evaluate.result.datum import Data as Data
 from ._evaluate.result.datum import Datum as Datum
 from ._evaluate.result.evaluation import Evaluation as Evaluation
@@ -85,6 +86,7 @@ __all__ = [
     "Walk",
     "chain",
     "evaluate",
+    "evaluator",
     "exact",
     "formula",
     "formulas",

@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
 import os
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
 import jax
 
-from .._errors import ArgumentError, DataError, PointError, StoreError, argument, shown
-from .._jax.jaxprs import Closed, trace
-from .._jax.leaves import opened_leaves
-from .._jax.tracing import Staged
-from .._points.find import check_by, find
-from .._points.name_patterns import At, choose
-from .._points.point import Points
-from .._show.progress import progress as shown_progress
+from .._points.name_patterns import At
 from .._source.user_files import Source
-from .._walk.walk import loss_only, walk_staged
 from ..stats import Statistic, summary
-from .arguments import check_takes, check_untraced, statistic_of
-from .batch_checksums import SAME, Fingerprint
-from .batches import Batches, open_batches
-from .device_totals import Totals
-from .host_totals import columns, evaluation_of, from_arrays, merge_totals, to_arrays, totals_on_host
-from .loop import Loop, check_finished, one_behind
-from .placement import placement
-from .processes import Resumed, broadcast, gather, is_first
+from .programs import Asked, Programs, kept_for
 from .result.evaluation import Evaluation
-from .run_identity import identity
-from .step import CompiledStep, Task, step_of
-from .store.store import Store
-from .store.writer import PartWriter
-
-COUNTED = 2**31 - 1  # entries, at most, that are counted on the device
-GROUP = 8192  # data, about, whose statistics are merged on the device before they go to the host and on disk
+from .run import Output, run
 
 
 def evaluate(
@@ -114,178 +91,71 @@ def evaluate(
       datum  loss  ‖δ‖ unit
           2   121        22
     """
-    check_by(by, source)
-    statistic = statistic_of(keep)
-    check_untraced(params)
-    if not isinstance(top, int) or isinstance(top, bool) or top < 1:
-        raise ArgumentError(f"`top` is {shown(top)}; it must be an integer of at least 1.")
-    if resume and out is None:
-        raise ArgumentError("`resume=True` goes on with what is in `out`, but no `out` is given; name the directory.")
-    data = open_batches(batches)
-    check_untraced(data.first)
-    check_takes(fun, data)
-    placed = placement(mesh, data.size, params, data.first)
-    with placed.context(), contextlib.ExitStack() as stack:
-        given, closed = opened_leaves(params)
-        arrays = placed.params(given)
-        staged, points = find(fun, (closed(arrays), *data.datum), {}, by, source, None, _loss_of_datum)
-        chosen = _with_delta(choose(points, at, by))
-        rows = data.size * placed.processes
-        task = Task(staged, arrays, data.form.rows, chosen, statistic, top, rows, placed)
-        run = _Run(task, step_of(task), data, given, is_stored=out is not None)
-        store, resumed = (None, Resumed()) if out is None else _opened(stack, run, out, resume)
-        return _evaluation(run, store, resumed, progress)
+    asked = Asked.checked(fun, at, by, source, keep, top, mesh)
+    return run(kept_for(asked), params, batches, Output.checked(out, resume), progress)
 
 
-class _Run(NamedTuple):
-    """One call of `evaluate`.
+class Evaluator(Protocol):
+    """What `evaluator` returns; arguments as of `evaluate`."""
 
-    Attributes:
-        params: the arrays among the parameters, where they lay before.
-        is_stored: whether what is found is written to disk.
+    def __call__(
+        self,
+        params: Any,
+        batches: Iterable[Any],
+        *,
+        out: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+        progress: bool = True,
+    ) -> Evaluation: ...
+
+
+def evaluator(
+    fun: Callable,
+    *,
+    at: At = None,
+    by: str | None = None,
+    source: Source = None,
+    keep: Statistic | Callable[[Any, Any], Any] | None = summary,
+    top: int = 20,
+    mesh: jax.sharding.Mesh | None = None,
+) -> Evaluator:
+    """Return `evaluate` for one function, with its compiled programs in hand: (params, batches) -> Evaluation.
+
+    For a training loop, where a function is evaluated once an epoch. `evaluate` itself reuses what it has compiled, as
+    long as it can see that nothing has changed that the function reads; an evaluator takes that for granted, as
+    `jax.jit` does: what `fun` and `keep` close over is read once for each form of the arguments. Programs are kept for
+    each form of `params` and batches, and are gone with the evaluator.
+
+    Arguments:
+        fun, at, by, source, keep, top, mesh: as of `evaluate`.
+
+    Returns:
+        A function (params, batches, *, out=None, resume=False, progress=True), all as of `evaluate`.
+
+    Raises:
+        ArgumentError: an argument does not fit; (when called) as of `evaluate`.
+
+    >>> import jax.numpy as jnp, numpy as np, jaxwalk as jw
+    >>> def fun(weights, x):
+    ...     return jnp.sum(jw.tag(x @ weights, "unit") ** 2)
+    >>> data = [np.ones((4, 2), np.float32)]
+    >>> run = jw.evaluator(fun, keep=jw.stats.norms)
+    >>> for epoch in range(3):
+    ...     print(run(jnp.full(2, 1.0 + epoch), data).loss)
+    4.0
+    16.0
+    36.0
     """
+    programs = Programs(Asked.checked(fun, at, by, source, keep, top, mesh), is_pure=True)
 
-    task: Task
-    step: CompiledStep
-    data: Batches
-    params: list[Any]
-    is_stored: bool
+    def evaluated(
+        params: Any,
+        batches: Iterable[Any],
+        *,
+        out: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+        progress: bool = True,
+    ) -> Evaluation:
+        return run(programs, params, batches, Output.checked(out, resume), progress)
 
-    def identity(self) -> dict[str, str]:
-        """Return what must be the same for a run to resume another."""
-        task, data = self.task, self.data
-        others = {"batch_size": data.size, "top": task.top, "processes": task.placed.processes}
-        function, derivatives = task.staged.closed, _derivatives(task)
-        return identity(function, derivatives, self.params, task.points, task.statistic, data.first, **others)
-
-    def evaluation(self, totals: Totals) -> Evaluation:
-        return evaluation_of(totals, self.task.statistic, self.task.points, self.step)
-
-
-def _with_delta(points: Points) -> Points:
-    """Return the same, if any of them has a δ."""
-    if not any(point.has_delta for point in points.values()):
-        name, point = next(iter(points.items()))
-        raise PointError(f"No point has a δ to evaluate, as `{name}`: {point.why_no_delta()} Choose others by `at`.")
-    return points
-
-
-def _derivatives(task: Task) -> Closed:
-    """Return the program of δ at the points, of one datum."""
-
-    def deltas(*inputs: Any) -> list[Any]:
-        staged = task.staged._replace(args=list(inputs))
-        return list(walk_staged(staged, Points(task.with_delta), lambda output, delta: delta).kept.values())
-
-    return trace(deltas, *task.params, *task.datum)[0]
-
-
-def _loss_of_datum(staged: Staged) -> list[bool]:
-    try:
-        return loss_only(staged, has_aux=False)
-    except ArgumentError as error:
-        said = str(error).partition(";")[0].replace("The loss", "The loss of one datum", 1)
-        fix = "`evaluate` gives `fun` one datum at a time, without the axis of the batch: return one float for it"
-        raise ArgumentError(f"{said}; {fix}.") from None
-
-
-# What is on disk -----------------------------------------------------------------------------------------
-
-
-def _opened(
-    stack: contextlib.ExitStack, run: _Run, out: str | os.PathLike[str], resume: bool
-) -> tuple[Store | None, Resumed]:
-    """Open the store, which `stack` closes, and read what is done. Of several processes, the first has the store."""
-    if run.task.placed.processes == 1:
-        store = stack.enter_context(Store.open(out, run.identity(), resume))
-        _check_as_many(store, run.data)
-        return store, _resumed(run, store)
-    store, resumed, refusal = None, Resumed(), None
-    try:
-        if is_first():
-            store = stack.enter_context(Store.open(out, run.identity(), resume))
-            resumed = _resumed(run, store)
-    except StoreError as error:
-        refusal = error
-    return store, broadcast(resumed, refusal, run.step.no_totals)
-
-
-def _check_as_many(store: Store, data: Batches) -> None:
-    """Refuse other data before all are gone through, where it is known how many there are."""
-    ended = store.header or {}
-    before = ended.get("total")
-    if before and data.total and before != data.total and ended["unit"] == data.unit:
-        of_one, many = (1, "rows") if data.unit == "row" else (data.size, "batches")
-        now, then = data.total // of_one, before // of_one
-        when = f"when the evaluation in `{argument('out')}` came to its end"
-        raise DataError(f"`{argument('batches')}` has {now} {many}, and had {then} {when}; {SAME}.")
-
-
-def _resumed(run: _Run, store: Store) -> Resumed:
-    done, totals = [], None
-    for part in range(store.parts):
-        header, arrays = store.read(part)
-        done.append([Fingerprint(*fed) for fed in header["fed"]])
-        totals = merge_totals(run.task.statistic, totals, from_arrays(arrays, run.step.no_totals))
-    return Resumed(done, totals, store.finished)
-
-
-# Through the data ----------------------------------------------------------------------------------------
-
-
-def _evaluation(run: _Run, store: Store | None, resumed: Resumed, progress: bool) -> Evaluation:
-    totals: Any = resumed.totals
-    if resumed.is_finished:
-        try:
-            check_finished(run.data, resumed.mine, run.task.placed.processes)
-        except Exception as error:
-            error.evaluation = run.evaluation(totals)  # type: ignore[attr-defined]
-            raise
-    else:
-        with PartWriter(store, resumed.data) as writer:
-            totals = _added(run, resumed, writer, progress)
-    return run.evaluation(totals)
-
-
-def _added(run: _Run, resumed: Resumed, writer: PartWriter, progress: bool) -> Totals | None:
-    """Add the data that are not done, and write them part by part."""
-    data, totals, before = run.data, resumed.totals, resumed.data
-    with shown_progress(data.total, progress, before) as bar:
-        loop = Loop(run.step, run.task.params, run.task.placed, _group_size(run.task), run.is_stored, bar.advance)
-        try:
-            for group in one_behind(loop.groups(data, resumed.mine)):
-                part = totals_on_host(group.totals, before)
-                totals = merge_totals(run.task.statistic, totals, part)
-                fingerprints = gather(group.fingerprint)
-                if writer.is_open:
-                    writer.write(columns(group.rows, run.step.names, before), {"fed": fingerprints}, to_arrays(part))
-                before = int(totals.data)
-            writer.finish({"data": before, "total": data.total, "unit": data.unit})
-        except BaseException as error:
-            _tell(error, run, totals, writer)
-            raise
-    return totals
-
-
-def _group_size(task: Task) -> int:
-    """Return how many batches make a group: on the device, entries are counted in 32 bits."""
-    entries = max(math.prod(p.shape[len(p.axes) :]) for p in task.with_delta)
-    if task.statistic is not None and task.rows * entries > COUNTED:
-        raise ArgumentError(
-            f"`batches` have {task.rows} rows, and a point has {entries} entries for each, which is more together than"
-            f" the {COUNTED} that can be counted; give smaller batches, or `keep=None`."
-        )
-    return max(1, min(GROUP // task.rows, COUNTED // (task.rows * max(entries, 1))))
-
-
-def _tell(error: BaseException, run: _Run, totals: Totals | None, writer: PartWriter) -> None:
-    """Add to an error what was done before it, once that is on disk."""
-    try:
-        writer.wait()
-    except StoreError as unwritten:
-        error.add_note(str(unwritten))
-    if totals is not None:
-        error.evaluation = run.evaluation(totals)  # type: ignore[attr-defined]
-        stored = f"; {writer.data} of them are in `out`: with `resume=True` the same call goes on from there"
-        more = stored if writer.is_open else ""
-        error.add_note(f"`evaluate` had done {int(totals.data)} data: see `evaluation` of this error{more}.")
+    return evaluated

@@ -28,6 +28,13 @@ class Staged(NamedTuple):
         """Return the inputs, with those of `chosen` replaced."""
         return replaced(self.args, self.chosen, values)
 
+    def with_constants_as_inputs(self) -> Staged:
+        """Return the same function with the arrays that it closes over as its first inputs."""
+        jaxpr, consts = self.closed
+        closed = Closed(jaxpr.replace(constvars=[], invars=[*jaxpr.constvars, *jaxpr.invars]), ())
+        chosen = [len(consts) + place for place in self.chosen]
+        return self._replace(closed=closed, args=[*consts, *self.args], chosen=chosen)
+
     def results(self, leaves: Sequence[Any]) -> Any:
         """Return the results as the function does."""
         return jax.tree.unflatten(jax.tree.structure(self.shapes), leaves)
@@ -58,6 +65,17 @@ def stage(fun: Callable, args: tuple, kwargs: dict[str, Any], argnums: int | Seq
     structure = jax.tree.structure(chosen[0] if isinstance(argnums, int) else tuple(chosen))
     rebuild = lambda leaves: None if argnums is None else jax.tree.unflatten(structure, leaves)
     return Staged(closed, values, shapes, [traced.index(i) for i in named], rebuild)
+
+
+@jax.jit
+def _nothing() -> int:
+    return 0
+
+
+def trace_context() -> Any:
+    """Return an object that is the same, `is`, as long as the settings are by which JAX traces: its configuration, the
+    mesh that is set."""
+    return _nothing.trace().jaxpr
 
 
 def _without_others(tree: Any, leaves: list[Any], values: list[Any]) -> tuple[Any, dict[str, Any]]:

@@ -1,0 +1,220 @@
+"""The compiled programs of an evaluation, reused where nothing has changed that they depend on."""
+
+from __future__ import annotations
+
+import functools
+import math
+import types
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from .._errors import ArgumentError, PointError, shown
+from .._jax.jaxprs import Closed, trace
+from .._jax.leaves import is_array, opened_leaves
+from .._jax.tracing import Staged, trace_context
+from .._points.find import check_by, find
+from .._points.name_patterns import At, choose
+from .._points.point import Points
+from .._source.captures import CannotTell, Captures
+from .._source.user_files import Source
+from .._walk.walk import loss_only, walk_staged
+from ..stats import Statistic
+from .arguments import check_takes, statistic_of
+from .batches import Batches
+from .placement import Placement
+from .step import CompiledStep, Task, step_of
+
+COUNTED = 2**31 - 1  # entries, at most, that are counted on the device
+GROUP = 8192  # data, about, whose statistics are merged on the device before they go to the host and on disk
+KEPT = 8  # programs of one function: those used last
+
+
+class Asked(NamedTuple):
+    """What is asked of an evaluation: the arguments of `evaluate` but for params and data."""
+
+    fun: Callable
+    at: At
+    by: str | None
+    source: Source
+    statistic: Statistic | None
+    top: int
+    mesh: Any
+
+    @classmethod
+    def checked(cls, fun: Callable, at: At, by: str | None, source: Source, keep: Any, top: int, mesh: Any) -> Asked:
+        check_by(by, source)
+        statistic = statistic_of(keep)
+        if not isinstance(top, int) or isinstance(top, bool) or top < 1:
+            raise ArgumentError(f"`top` is {shown(top)}; it must be an integer of at least 1.")
+        return cls(fun, at, by, source, statistic, top, mesh)
+
+
+class Program(NamedTuple):
+    """What is compiled for params and batches of one form.
+
+    Attributes:
+        task: of shapes alone; the first of its params are what the function closes over.
+        constants: that, each as a function that gives it, or None if it is gone.
+    """
+
+    task: Task
+    step: CompiledStep
+    constants: list[Callable[[], Any]]
+
+    @property
+    def group_size(self) -> int:
+        """How many batches make a group: on the device, entries are counted in 32 bits."""
+        entries = max(math.prod(p.shape[len(p.axes) :]) for p in self.task.with_delta)
+        return max(1, min(GROUP // self.task.rows, COUNTED // (self.task.rows * max(entries, 1))))
+
+    def derivatives(self) -> Closed:
+        """Return the program of δ at the points, of one datum."""
+        task = self.task
+
+        def deltas(*inputs: Any) -> list[Any]:
+            staged = task.staged._replace(args=list(inputs))
+            return list(walk_staged(staged, Points(task.with_delta), lambda output, delta: delta).kept.values())
+
+        return trace(deltas, *task.params, *task.datum)[0]
+
+
+class Programs:
+    """The programs of one function and one set of options, by the form of params and batches.
+
+    Arguments:
+        asked: the function and the options.
+        is_pure: whether the function is known to compute the same whenever it is called; else a program is used again
+            only where nothing has changed that the function can reach.
+    """
+
+    def __init__(self, asked: Asked, is_pure: bool = False, kept: list[tuple[Any, Program]] | None = None):
+        self.asked, self._is_pure = asked, is_pure
+        self._kept = [] if kept is None else kept
+
+    def program(self, params: Any, data: Batches, placed: Placement) -> tuple[Program, list[Any]]:
+        """Return the program, and the arrays that it takes before the batches'."""
+        given, closed = opened_leaves(params)
+        key, arrays = self._key(params, given, data), set()
+        if key is not None:
+            arrays = key.captures.arrays
+            for i, (known, program) in enumerate(self._kept):
+                constants = [constant() for constant in program.constants]
+                if known == key and all(constant is not None for constant in constants):
+                    self._kept.append(self._kept.pop(i))
+                    return program, placed.params([*constants, *given])
+        program, constants = self._built(closed, placed.params(given), data, placed, arrays)
+        if key is not None:
+            self._kept[:] = [*self._kept, (key, program)][-KEPT:]
+        return program, placed.params([*constants, *given])
+
+    def _key(self, params: Any, given: Sequence[Any], data: Batches) -> _Key | None:
+        asked = self.asked
+        form = data.form.tree, [(row.shape, row.dtype) for row in data.form.rows], data.size, jax.process_count()
+        try:
+            what = () if self._is_pure else (asked.fun, asked.at, asked.source, asked.statistic)
+            leaves = {id(leaf) for leaf in jax.tree.leaves(params) if is_array(leaf)}
+            of_params = Captures(params, by_type=leaves)
+            return _Key(Captures(*what), of_params, (asked.by, asked.top, asked.mesh, form), trace_context())
+        except CannotTell:
+            return None
+
+    def _built(
+        self, closed: Callable, params: list[Any], data: Batches, placed: Placement, arrays: set[int]
+    ) -> tuple[Program, list[Any]]:
+        asked = self.asked
+        check_takes(asked.fun, data)
+        staged, points = find(
+            asked.fun, (closed(params), *data.datum), {}, asked.by, asked.source, None, _loss_of_datum
+        )
+        chosen = _with_delta(choose(points, asked.at, asked.by))
+        constants = list(staged.closed.consts)
+        staged = staged.with_constants_as_inputs()
+        shapes = [_shape(value) for value in (*constants, *params)]
+        rows = data.size * placed.processes
+        staged = staged._replace(args=[*shapes, *data.form.rows])
+        task = Task(
+            staged, shapes, data.form.rows, chosen, asked.statistic, asked.top, rows, placed._replace(home=None)
+        )
+        _check_countable(task)
+        return Program(task, step_of(task), [_kept_weakly(c, arrays) for c in constants]), constants
+
+
+class _Key(NamedTuple):
+    """What a program depends on."""
+
+    captures: Captures
+    params: Captures
+    options: Any
+    context: Any
+
+    def __eq__(self, other: Any) -> bool:
+        return self.context is other.context and tuple(self[:3]) == tuple(other[:3])
+
+
+# Kept from one call of `evaluate` to the next -----------------------------------------------------------
+
+_KEPT: dict[int, tuple[weakref.ref, list[tuple[Any, Program]]]] = {}
+
+
+def kept_for(asked: Asked) -> Programs:
+    """Return the programs of a function, which live as long as its code, or as the object that it is a method of."""
+    owner = _owner(asked.fun)
+    forget = functools.partial(_KEPT.pop, id(owner), None)
+    try:
+        _, kept = _KEPT.setdefault(id(owner), (weakref.ref(owner, lambda _: forget()), []))
+    except TypeError:  # it cannot be referred to weakly
+        return Programs(asked)
+    return Programs(asked, kept=kept)
+
+
+def _owner(fun: Any) -> Any:
+    while isinstance(fun, functools.partial):
+        fun = fun.func
+    if isinstance(fun, types.MethodType):
+        return fun.__self__
+    return fun.__code__ if isinstance(fun, types.FunctionType) else fun
+
+
+def _kept_weakly(constant: Any, arrays: set[int]) -> Callable[[], Any]:
+    """Return what gives a constant: one that the function holds is kept alive by the function alone."""
+    if id(constant) in arrays:
+        return weakref.ref(constant)
+    mine = np.array(constant) if isinstance(constant, np.ndarray) else constant  # the user may write to it
+    return lambda: mine
+
+
+# What is asked of points and loss ------------------------------------------------------------------------
+
+
+def _shape(value: Any) -> Any:
+    return jax.ShapeDtypeStruct(value.shape, value.dtype, weak_type=getattr(value, "weak_type", False))
+
+
+def _with_delta(points: Points) -> Points:
+    """Return the same, if any of them has a δ."""
+    if not any(point.has_delta for point in points.values()):
+        name, point = next(iter(points.items()))
+        raise PointError(f"No point has a δ to evaluate, as `{name}`: {point.why_no_delta()} Choose others by `at`.")
+    return points
+
+
+def _loss_of_datum(staged: Staged) -> list[bool]:
+    try:
+        return loss_only(staged, has_aux=False)
+    except ArgumentError as error:
+        said = str(error).partition(";")[0].replace("The loss", "The loss of one datum", 1)
+        fix = "`evaluate` gives `fun` one datum at a time, without the axis of the batch: return one float for it"
+        raise ArgumentError(f"{said}; {fix}.") from None
+
+
+def _check_countable(task: Task) -> None:
+    entries = max(math.prod(p.shape[len(p.axes) :]) for p in task.with_delta)
+    if task.statistic is not None and task.rows * entries > COUNTED:
+        raise ArgumentError(
+            f"`batches` have {task.rows} rows, and a point has {entries} entries for each, which is more together than"
+            f" the {COUNTED} that can be counted; give smaller batches, or `keep=None`."
+        )
