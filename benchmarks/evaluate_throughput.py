@@ -1,4 +1,4 @@
-"""What `jw.evaluate` costs, beside a bare loop of `jit` and `vmap` written by hand: data per second, and memory.
+"""What `jw.evaluate` costs, beside a bare loop of `jit` and `vmap` written by hand: data per second, calls, memory.
 
     python benchmarks/evaluate_throughput.py [--quick] [--model NAME ...] [--keep NAME ...] [--rounds N]
         [--devices 1,2,4] [--rows 10000,100000,1000000] [--json FILE]
@@ -14,6 +14,9 @@ Throughput is in the steady state: both take blocks of batches in turns, within 
 a block is from the request for its fourth batch to that for the one after its last. So neither compiling nor the end of
 the run counts. Before each block whatever was under way is waited for. Of the ratios within the rounds, the quartiles
 are shown. In --devices, each number is that of virtual devices of the CPU, in a process of its own.
+
+Calls are whole: the first, with tracing and compiling, and later ones over the same epoch of data, as a training loop
+makes them, in turns with the loop by hand, whose program is compiled once. The bar is 1.05 of its time.
 
 Memory is the most that was resident in a process of its own, which does nothing else; `out` is `evaluate` that writes
 its rows to a directory. There the seconds are those of the whole call, with tracing and compiling.
@@ -47,7 +50,7 @@ import jaxwalk as jw
 from jaxwalk import stats
 from jaxwalk._evaluate.programs import GROUP
 
-BAR, MEMORY_BAR = 0.95, 1.05
+BAR, MEMORY_BAR, CALL_BAR = 0.95, 1.05, 1.05
 SETTLED = 3  # batches of a block, at its start, that are not timed
 POOL = 64  # batches of random numbers, which come again and again
 SECONDS = 0.15  # of one block, about
@@ -350,6 +353,32 @@ def check(model: Model, keep: str, mesh: Mesh | None, hand: Loop) -> None:
             walk_cost.agree(f"evaluate, {side} of {name}", of, want)
 
 
+# Calls ---------------------------------------------------------------------------------------------------
+
+
+def calls(model: Model, keep: str, rounds: int, block: int | None) -> dict[str, Any]:
+    """The seconds of processor time of the first call, and those of later ones, by hand and by `evaluate`."""
+    start = time.process_time()
+    hand = by_hand(model, "norms" if keep == "summary" else keep, None)
+    hand(itertools.islice(rows(model), 1))
+    between = time.process_time()
+    mine = evaluated(model, keep, None)
+    mine(itertools.islice(rows(model), 1))
+    first = {"hand": between - start, "evaluate": time.process_time() - between}
+    epoch = list(itertools.islice(rows(model), block or 6 * _block(model, hand)))
+    later: dict[str, list[float]] = {"hand": [], "evaluate": []}
+    with _compilations() as compiled:
+        for turn in range(2 * rounds):
+            name, loop = [("hand", hand), ("evaluate", mine)][turn % 2]
+            began = time.perf_counter()
+            loop(epoch)
+            later[name].append(time.perf_counter() - began)
+    ratios = np.divide(later["evaluate"], later["hand"])
+    return {"first_s": first, "later_s": later, "ratio": np.quantile(ratios, [0.25, 0.5, 0.75]).tolist()} | {
+        "compiled_later": len(compiled)
+    }
+
+
 # Memory --------------------------------------------------------------------------------------------------
 
 
@@ -399,6 +428,8 @@ def task_of(task: dict[str, Any]) -> Any:
     model = (QUICK if task["quick"] else MODELS)[task["model"]]()
     if "rows" in task:
         return memory(model, task["way"], task["keep"], task["rows"])
+    if task.get("calls"):
+        return calls(model, task["keep"], task["rounds"], 8 if task["quick"] else None)
     mesh = None if task["devices"] == 1 else Mesh(np.array(jax.devices()), ("data",))
     return throughput(model, task["keep"], mesh, task["rounds"], 8 if task["quick"] else None)
 
@@ -414,6 +445,18 @@ def show_throughput(model: str, keep: str, devices: int, found: Mapping[str, Any
     print(
         f"{model:12}{keep:9}{devices:8}{found['data_per_s']:12,.0f}{hand:10.3f}{mine:10.3f}"
         f"{median:8.3f}{f'{lower:.3f}-{upper:.3f}':>14}{found['cpu_ratio']:8.3f}{compiled}{late}",
+        flush=True,
+    )
+
+
+def show_calls(model: str, keep: str, found: Mapping[str, Any]) -> None:
+    lower, median, upper = found["ratio"]
+    hand, mine = found["first_s"]["hand"], found["first_s"]["evaluate"]
+    again = 1e3 * float(np.median(found["later_s"]["hand"]))
+    over = "  over" if median > CALL_BAR and keep in ("none", "norms") else ""
+    print(
+        f"{model:12}{keep:9}{hand:11.1f}{mine:11.1f}{mine / hand:8.2f}{again:14.1f}"
+        f"{median:8.3f}{f'{lower:.3f}-{upper:.3f}':>14}{found['compiled_later']:10}{over}",
         flush=True,
     )
 
@@ -439,7 +482,7 @@ def options_of() -> argparse.Namespace:
     parser.add_argument("--rounds", type=walk_cost.positive, help="of two blocks (default 60; with --quick 3)")
     parser.add_argument("--devices", type=numbers, default=[1, 2, 4], help="virtual ones of the CPU")
     parser.add_argument("--rows", type=numbers, help="for memory (default 10000,100000,1000000; with --quick 100,1000)")
-    parser.add_argument("--only", choices=["throughput", "memory"])
+    parser.add_argument("--only", choices=["throughput", "calls", "memory"])
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it works")
     parser.add_argument("--json", metavar="FILE", help="write every figure there")
     parser.add_argument("--task", type=json.loads, help=argparse.SUPPRESS)
@@ -455,6 +498,18 @@ def all_throughput(options: argparse.Namespace) -> list[dict[str, Any]]:
         task = {"model": model, "keep": keep, "devices": devices, "rounds": rounds, "quick": options.quick}
         found.append(task | apart(task))
         show_throughput(model, keep, devices, found[-1])
+    return found
+
+
+def all_calls(options: argparse.Namespace) -> list[dict[str, Any]]:
+    print(f"\n{'':21}{'first: hand':>11}{'evaluate':>11}{'ratio':>8}{'again: hand ms':>14}{'ratio':>8}", end="")
+    print(f"{'quartiles':>14}{'compiled':>10}")
+    found = []
+    for model, keep in itertools.product(options.model, [keep for keep in options.keep if keep != "again"]):
+        rounds = options.rounds or (2 if options.quick else 12)
+        task = {"model": model, "keep": keep, "devices": 1, "rounds": rounds, "quick": options.quick, "calls": True}
+        found.append(task | apart(task))
+        show_calls(model, keep, found[-1])
     return found
 
 
@@ -479,10 +534,9 @@ def main() -> None:
     about = walk_cost.machine()
     print(", ".join(f"{key} {value}" for key, value in about.items()))
     report: dict[str, Any] = dict(about)
-    if options.only != "memory":
-        report["throughput"] = all_throughput(options)
-    if options.only != "throughput":
-        report["memory"] = all_memory(options)
+    for what, measured in (("throughput", all_throughput), ("calls", all_calls), ("memory", all_memory)):
+        if options.only in (None, what):
+            report[what] = measured(options)
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(report, indent=1))
 

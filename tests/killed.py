@@ -21,7 +21,7 @@ def evaluated(directory):
 
     import jaxwalk as jw
 
-    jw._evaluate.evaluate.GROUP = PART
+    jw._evaluate.programs.GROUP = PART
     numbers = np.random.default_rng(0)
     weights = numbers.normal(size=(3, 8, 8)).astype(np.float32)
     x, y = numbers.normal(size=(ROWS, 8)).astype(np.float32), numbers.normal(size=ROWS).astype(np.float32)

@@ -13,6 +13,8 @@ import optax
 from data import digits
 from network import initial, network, objective, save
 
+import jaxwalk as jw
+
 BATCH = 64
 OPTIMIZER = optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(1e-2))  # AdamW, without its rate
 
@@ -70,10 +72,14 @@ def train(x, y, epochs, seed=0):
 
 def main(path, epochs=60):
     learned, held_out = digits(held_out=False), digits(held_out=True)
+    walk = jw.evaluator(objective, at="relu*", keep=jw.stats.norms, top=1)  # compiled once, for all epochs
     for number, (params, loss) in enumerate(train(*learned, epochs), 1):
         if number % 10 == 0 or number == epochs:
             right = accuracy(params, *held_out)
             print(f"epoch {number:2}: mean loss {loss:.4f}; of the digits held out, {right:.1%} are read right")
+            found = walk(params, [held_out])
+            sizes = ", ".join(f"{name} {kept['delta_l2']:.2g}" for name, kept in found.kept.items())
+            print(f"          on those, ‖δ‖ at {sizes}; most to blame is digit {found.culprits[0].index}")
     save(path, params)
     print(f"weights: {path}")
 

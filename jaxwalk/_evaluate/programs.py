@@ -144,15 +144,13 @@ class Programs:
 
 
 class _Key(NamedTuple):
-    """What a program depends on."""
+    """What a program depends on: what is captured by the function and the options, and by params; other options; JAX's
+    settings."""
 
     captures: Captures
     params: Captures
     options: Any
-    context: Any
-
-    def __eq__(self, other: Any) -> bool:
-        return self.context is other.context and tuple(self[:3]) == tuple(other[:3])
+    context: tuple[Any, ...]
 
 
 # Kept from one call of `evaluate` to the next -----------------------------------------------------------

@@ -72,10 +72,9 @@ def _nothing() -> int:
     return 0
 
 
-def trace_context() -> Any:
-    """Return an object that is the same, `is`, as long as the settings are by which JAX traces: its configuration, the
-    mesh that is set."""
-    return _nothing.trace().jaxpr
+def trace_context() -> tuple[Any, ...]:
+    """Return what is equal as long as the settings are by which JAX traces: its configuration, the mesh that is set."""
+    return _nothing.trace().jaxpr, *jax.config.values.items()  # the first is the same object in the same context
 
 
 def _without_others(tree: Any, leaves: list[Any], values: list[Any]) -> tuple[Any, dict[str, Any]]:

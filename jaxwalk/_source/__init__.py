@@ -1,1 +1,1 @@
-"""The user's source: files, statements, control flow, and what ran while a function was traced."""
+"""The user's source: files, statements, control flow, what ran while a function was traced, and what it captures."""

@@ -113,7 +113,8 @@ def _of_object(value: Any) -> tuple[Any, list[Any]]:
     slots = [getattr(value, name, None) for base in kind.__mro__ for name in _slots(base)]
     state = getattr(value, "__dict__", None)
     if held is None and state is None and not slots:
-        if callable(value) or hasattr(kind, "__get__"):  # a function or method written in C
+        # A sentinel, or a function or method written in C.
+        if kind is object or callable(value) or hasattr(kind, "__get__"):
             return _Same(value), []
         if kind.__eq__ is object.__eq__ or kind.__hash__ is None:
             raise CannotTell

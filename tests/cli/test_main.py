@@ -344,7 +344,7 @@ def test_rows_are_kept_and_gone_on_with(capsys, files, tmp_path, monkeypatch):
     pq = pytest.importorskip("pyarrow.parquet")
     out = str(tmp_path / "out")
     arguments = ["walk", *files, *QUICK, "--out", out, "--batch-size", "1", "--json"]
-    monkeypatch.setattr("jaxwalk._evaluate.evaluate.GROUP", 1)
+    monkeypatch.setattr("jaxwalk._evaluate.programs.GROUP", 1)
     batches, fail = DataBatches.__iter__, [KeyboardInterrupt]
 
     def cut_short(self):

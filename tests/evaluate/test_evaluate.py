@@ -62,9 +62,9 @@ def test_the_size_of_a_batch_does_not_matter(size):
 @pytest.mark.once
 def test_more_data_than_a_group_holds(monkeypatch):
     whole = evaluate(top=7)
-    monkeypatch.setattr("jaxwalk._evaluate.evaluate.GROUP", 10)
+    monkeypatch.setattr("jaxwalk._evaluate.programs.GROUP", 10)
     assert_same(evaluate(top=7), whole)
-    monkeypatch.setattr("jaxwalk._evaluate.evaluate.GROUP", 1)
+    monkeypatch.setattr("jaxwalk._evaluate.programs.GROUP", 1)
     assert_same(evaluate(top=7), whole)
 
 
@@ -359,7 +359,7 @@ def test_nothing_is_held_on_to():
 def test_no_more_entries_to_a_group_than_can_be_counted(monkeypatch):
     whole = evaluate(keep=jw.stats.zeros)
     monkeypatch.setattr(
-        "jaxwalk._evaluate.evaluate.COUNTED", 40
+        "jaxwalk._evaluate.programs.COUNTED", 40
     )  # batches of 5 data, a point of 4 entries: two batches
     assert_same(evaluate(keep=jw.stats.zeros), whole)
     with pytest.raises(jw.ArgumentError, match="`batches` have 23 rows, and a point has 4 entries for each"):

@@ -30,7 +30,7 @@ SIZE, PART = 5, 10  # data in a batch, in a part
 @pytest.fixture(autouse=True, scope="module")
 def _small_parts():
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("jaxwalk._evaluate.evaluate.GROUP", PART)
+        patched.setattr("jaxwalk._evaluate.programs.GROUP", PART)
         patched.setattr(os, "fsync", lambda descriptor: None)  # only a power cut needs what is synced
         yield
 
