@@ -78,6 +78,13 @@ def checkpoint_again(eqn: JaxprEqn, fun: Callable) -> Callable:
     return jax.checkpoint(fun, prevent_cse=eqn.params["prevent_cse"], policy=eqn.params["policy"])
 
 
+def scatter_again(eqn: JaxprEqn, scatter: Callable, operand: jax.Array, indices: Any, updates: jax.Array) -> jax.Array:
+    """Return what `scatter`, as `lax.scatter_add`, makes of other operands, of any dtype, with an equation's options."""
+    params = eqn.params
+    options = {name: params[name] for name in ("indices_are_sorted", "unique_indices", "mode")}
+    return scatter(operand, indices, updates, params["dimension_numbers"], **options)
+
+
 # Devices ------------------------------------------------------------------------------------------------
 
 

@@ -17,10 +17,23 @@ import jax.numpy as jnp
 
 from ..._jax.jaxprs import function_of
 from ..._jax.types import is_float
-from .bounds import Application, Error, bound, size, unit
-from .data_movement import carried, converted, largest_along, of_largest, of_window, shortened
-from .elementwise import SMOOTH, TRANSCENDENTAL, add, div, first_order, integer_pow, largest, mul, same, smooth
-from .sums_of_products import convolved, multiplied, summed
+from .bounds import Application, Error, Relative, bound, size, unit
+from .data_movement import carried, component, converted, largest_along, of_largest, of_window, scattered, shortened
+from .elementwise import (
+    SMOOTH,
+    TRANSCENDENTAL,
+    absolute,
+    add,
+    div,
+    first_order,
+    integer_pow,
+    largest,
+    mul,
+    same,
+    sign,
+    smooth,
+)
+from .sums_of_products import convolved, multiplied, scatter_added, summed
 
 
 def propagate(name: str | None, op: Application) -> tuple[list[Error], bool]:
@@ -34,7 +47,12 @@ def propagate(name: str | None, op: Application) -> tuple[list[Error], bool]:
         floats = [i for i, x in enumerate(op.xs) if is_float(x.value)]
         return (_estimate(op, floats), True) if floats else ([None] * len(op.zs), False)
     errors = rule(op)
-    return (errors if isinstance(errors, list) else [errors]), False
+    return [_or_unbounded(e) for e in (errors if isinstance(errors, list) else [errors])], False
+
+
+def _or_unbounded(error: Error) -> Error:
+    """Return a bound; infinity where it is 0·∞ or ∞ - ∞, and so none."""
+    return error if error is None or isinstance(error, Relative) else jnp.where(jnp.isnan(error), jnp.inf, error)
 
 
 def _estimate(op: Application, floats: Sequence[int]) -> list[Error]:
@@ -52,9 +70,9 @@ def _estimate(op: Application, floats: Sequence[int]) -> list[Error]:
 
 _MOVERS = (
     "broadcast_in_dim", "reshape", "transpose", "squeeze", "slice", "dynamic_slice", "dynamic_update_slice", "gather",
-    "scatter", "concatenate", "pad", "rev", "copy", "select_n", "split", "real", "imag",
+    "concatenate", "pad", "rev", "copy", "select_n", "split", "stack", "unstack", "tile", "device_put",
 )  # fmt: skip
-_EXACT = ("sign", "floor", "ceil", "round", "iota", "bitcast")
+_EXACT = ("floor", "ceil", "round", "iota", "bitcast")
 _FIRST_ORDER = (
     "pow", "tan", "cbrt", "erf_inv", "rem", "asin", "acos", "atan", "atan2", "sinh", "cosh", "asinh",
     "acosh", "atanh", "bessel_i0e", "bessel_i1e",
@@ -66,15 +84,14 @@ def _rules() -> dict[str, Callable[[Application], Any]]:
     reduced = lambda op: jnp.size(op.xs[0].value) // max(jnp.size(op.zs[0]), 1)
     along = lambda op: jnp.shape(op.xs[0].value)[op.eqn.params["axis"]]
     window = lambda op: math.prod(op.eqn.params["window_dimensions"])
-    updates = lambda op: 1 + math.prod(jnp.shape(op.xs[1].value)[:-1])
     near_zeros = lambda op: first_order(op) + 2 * TRANSCENDENTAL * op.u  # these lose digits where they cross zero
     return {
         "add": add, "sub": add, "add_any": add, "mul": mul, "div": div, "integer_pow": integer_pow,
-        "square": integer_pow, "max": largest, "min": largest, "clamp": largest, "neg": same, "abs": same,
-        "conj": same, "stop_gradient": same, "complex": add, "optimization_barrier": same,
+        "square": integer_pow, "max": largest, "min": largest, "clamp": largest, "neg": same,
+        "abs": absolute, "sign": sign, "real": component, "imag": component, "conj": component, "stop_gradient": same, "complex": add, "optimization_barrier": same,
         "convert": converted, "reduce_precision": shortened,
         "reduce_sum": summed(reduced), "cumsum": summed(along), "reduce_window_sum": summed(window),
-        "scatter_add": summed(updates), "dot_general": multiplied, "conv": convolved,
+        "scatter": scattered, "scatter_add": scatter_added, "dot_general": multiplied, "conv": convolved,
         "reduce_max": of_largest, "reduce_min": of_largest, "cummax": largest_along("axis"),
         "cummin": largest_along("axis"), "sort": largest_along("dimension"), "top_k": largest_along("axis"),
         "reduce_window_max": of_window, "reduce_window_min": of_window,
