@@ -79,7 +79,7 @@ def checkpoint_again(eqn: JaxprEqn, fun: Callable) -> Callable:
 
 
 def scatter_again(eqn: JaxprEqn, scatter: Callable, operand: jax.Array, indices: Any, updates: jax.Array) -> jax.Array:
-    """Return what `scatter`, as `lax.scatter_add`, makes of other operands, of any dtype, with an equation's options."""
+    """Return what `scatter` (`lax.scatter_add` ...) makes of other operands, of any dtype, as an equation has it."""
     params = eqn.params
     options = {name: params[name] for name in ("indices_are_sorted", "unique_indices", "mode")}
     return scatter(operand, indices, updates, params["dimension_numbers"], **options)

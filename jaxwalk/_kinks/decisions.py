@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from .._jax import call_parameters
 from .._jax.types import is_float
 from .._points.point import Axis
-from .liveness import live_values
-from .margins import DecisionRule, decision_rule
-from .program import Flow, Operation, Program
+from .decision_rules import DecisionRule, decision_rule
+from .liveness import Use, uses
+from .program import Operation, Program
 from .selections import Selection, selections
 
 Path = tuple[int, ...]  # the place of an operation: in its program, after those of the operations around it
@@ -38,7 +38,7 @@ class Decision(NamedTuple):
 
 def decisions(program: Program) -> dict[Path, Decision]:
     """Return the decisions that a derivative of the results depends on, in forward order."""
-    return {decision.path: decision for decision in _decisions(program, live_values(program), _Around())}
+    return {decision.path: decision for decision in _decisions(program, uses(program), _Around())}
 
 
 class _Around(NamedTuple):
@@ -49,17 +49,17 @@ class _Around(NamedTuple):
     after: str | None = None
 
 
-def _decisions(program: Program, live: set[int], around: _Around) -> Iterator[Decision]:
+def _decisions(program: Program, used: Mapping[int, Use], around: _Around) -> Iterator[Decision]:
     before, after = _names_before(program, around.before), _names_after(program, around.after)
-    selected = selections(program)
+    selected = selections(program, used)
     for index, op in enumerate(program.ops):
         path = (*around.path, index)
         ahead = next((after[out] for out in op.outs if out in after), None)
         if op.bodies:
             inner = _Around(path, around.axes, around.conditional, before[index], ahead)
             for number, body in enumerate(op.bodies):
-                yield from _decisions(body, live, _enter(op, number, inner))
-        elif (rule := decision_rule(program, op)) is not None and _counts(program, op, rule, live):
+                yield from _decisions(body, used, _enter(op, number, inner))
+        elif (rule := decision_rule(program, op, used)) is not None and _counts(program, op, rule, used):
             found = selected.get(op.outs[0], [])
             if found is not None:  # of comparisons that are alike, the first stands for all
                 name = op.origin.function or _name(program, op, rule)
@@ -73,13 +73,13 @@ def _enter(op: Operation, number: int, around: _Around) -> _Around:
     return around._replace(path=(*around.path, number), conditional=around.conditional or op.kind == "cond")
 
 
-def _counts(program: Program, op: Operation, rule: DecisionRule, live: set[int]) -> bool:
-    """Return whether a derivative of the results depends on how an operation decides, and an input on that."""
-    if op.origin.primal or live.isdisjoint(op.outs):
-        return False
-    flow = Flow.DATA if rule.jumps else Flow.DERIVATIVE
+def _counts(program: Program, op: Operation, rule: DecisionRule, used: Mapping[int, Use]) -> bool:
+    """Return whether a derivative of the results, or one of them, jumps where an operation decides otherwise."""
     asks_for_nan = len(op.ins) > 1 and op.ins[0] == op.ins[1]  # x != x
-    return not asks_for_nan and any(flow & f for f in program.flows_of(op.ins))
+    if op.origin.primal or asks_for_nan:
+        return False
+    bends = any(map(program.has_derivative, op.ins)) and any(Use.RESULT & used.get(out, Use.NONE) for out in op.outs)
+    return bends or any(out in used for out in op.outs[rule.jumping])
 
 
 def _name(program: Program, op: Operation, rule: DecisionRule) -> str:

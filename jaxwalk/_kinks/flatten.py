@@ -10,22 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
+from .._errors import ArgumentError
 from .._jax import call_parameters, jaxprs, kinds, primitives
 from .._jax.jaxprs import Closed, is_literal
 from .._jax.origin import library_function, source_of
 from .._jax.types import is_float, struct
 from .._points.point import Points
-from .program import STOPS, Flow, Operation, Origin, Program, until_stable
+from .program import STEPS, Flow, Operation, Origin, Program, until_stable
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn, Literal, Var
 
+_PASSED = {"stop_gradient": ~Flow.DERIVATIVE, **dict.fromkeys(STEPS, Flow.DATA)}
 _Inner = tuple[Sequence[Program], Sequence[Flow]]  # the programs inside an operation, what flows into its results
 
 
 def flatten(closed: Closed, points: Points) -> Program:
     """Return a traced function as a flat program, differentiated by its float inputs."""
-    flows = [Flow.DATA | Flow.DERIVATIVE if is_float(v.aval) else Flow.NONE for v in closed.jaxpr.invars]
+    flows = [~Flow.NONE if is_float(v.aval) else Flow.NONE for v in closed.jaxpr.invars]
     return _Flattener(points).program(closed, flows, Origin())
 
 
@@ -79,6 +81,11 @@ class _Flattener:
     def equation(
         self, program: Program, eqn: JaxprEqn, index: int, ins: tuple[int, ...], origin: Origin
     ) -> Sequence[int]:
+        if jaxprs.touches_ref(eqn):
+            raise ArgumentError(
+                "`kinks` cannot follow a mutable array (`jax.new_ref`), which `fun` writes to; make a new array"
+                " instead, as `x.at[i].set(y)` does."
+            )
         kind, name = self.kind(eqn), None
         inner = self.inner(eqn, index, kind, origin)
         match kind:
@@ -95,7 +102,7 @@ class _Flattener:
             case _:
                 bodies, kind, name = (), kind or "op", None if kind else self.primitive_name(eqn)
                 flow = functools.reduce(operator.or_, program.flows_of(ins), Flow.NONE)
-                flows = [flow & Flow.DATA if name in STOPS else flow] * len(eqn.outvars)
+                flows = [flow & _PASSED.get(name or "", ~Flow.NONE)] * len(eqn.outvars)
         outs = tuple(self.value(program, v.aval, flow) for v, flow in zip(eqn.outvars, flows, strict=True))
         program.ops.append(Operation(kind, name, ins, outs, origin, eqn, tuple(bodies)))
         return outs
@@ -115,8 +122,10 @@ class _Flattener:
         """Inlines a function with a derivative rule of its own: its body, for the value; its rule, for what decides."""
         moving = [i for i, flow in enumerate(program.flows_of(ins)) if flow & Flow.DERIVATIVE]
         body = jaxprs.jaxprs_of(eqn)[0]
-        outs = self.inline(program, body, ins, origin._replace(primal=origin.primal or bool(moving)))
-        if moving and not origin.primal:
+        primal = origin.primal or (bool(moving) and not origin.in_rule)
+        outs = self.inline(program, body, ins, origin._replace(primal=primal))
+        if moving and not origin.primal and not origin.in_rule:
+            origin = origin._replace(in_rule=True)
             tangents, rule = _derivative_rule(kind, eqn, moving)
             cuts = [self.cut(program, eqn, number, origin) for number in ins]
             ones = [self.value(program, aval, Flow.DERIVATIVE) for aval in tangents]
@@ -129,7 +138,7 @@ class _Flattener:
     def cut(self, program: Program, eqn: JaxprEqn, number: int, origin: Origin) -> int:
         if number in program.literals:
             return number
-        out = self.value(program, program.avals[number], program.flows[number] & Flow.DATA)
+        out = self.value(program, program.avals[number], program.flows[number] & ~Flow.DERIVATIVE)
         program.ops.append(Operation("cut", None, (number,), (out,), origin, eqn))
         return out
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,14 +12,15 @@ import jax.numpy as jnp
 from jax import lax
 
 from .._jax import call_parameters, jaxprs
+from .._jax.structure import Unknown
 from .._jax.types import is_float
 from .decisions import Decision, Key, Path, decisions
 from .margins import Margin
 from .one_sided_derivatives import selection_margin
-from .program import Operation, Program
+from .program import Operation, Program, constants, structure_of
 from .rounding.bounds import Application, Rounded, bound
 from .rounding.inputs import constant
-from .rounding.propagate import propagate
+from .rounding.propagate import has_bound, propagate
 
 Margins = dict[Key, Margin]
 
@@ -28,12 +30,32 @@ class Analysis:
 
     Attributes:
         decisions: every decision that a derivative of the results depends on, by path, in forward order.
-        estimated: the operations whose rounding error is estimated and not bounded (after `run` is traced).
+        constants: the values of its constants, by their number: `with_constants` puts others in their place.
     """
 
     def __init__(self, program: Program) -> None:
-        self.program, self.decisions = program, decisions(program)
-        self.estimated: dict[str, None] = {}
+        self.program, self.decisions, self.constants = program, decisions(program), constants(program)
+
+    def with_constants(self, values: Sequence[Any]) -> Analysis:
+        """Return the same analysis at other values of its constants, in their order."""
+        changed = copy.copy(self)
+        changed.constants = dict(zip(self.constants, values, strict=True))
+        return changed
+
+    def structure(self) -> tuple | None:
+        """Return all that `run` computes, but for the values of the inputs and the constants, as plain data.
+
+        None if that cannot be told.
+        """
+        try:
+            return structure_of(self.program)
+        except Unknown:
+            return None
+
+    @property
+    def estimated(self) -> dict[str, None]:
+        """Return the operations whose rounding error is estimated and not bounded."""
+        return dict.fromkeys(_estimated(self.program))
 
     def run(self, args: Sequence[Rounded]) -> tuple[list[Rounded], Margins]:
         """Return the results, and every `Margin`. Under `jit`, what is not asked for is not computed."""
@@ -41,7 +63,8 @@ class Analysis:
 
     def _run(self, program: Program, args: Sequence[Rounded], around: Path) -> tuple[list[Rounded], Margins]:
         values: dict[int, Rounded] = dict(zip(program.ins, args, strict=True))
-        values |= {number: constant(value) for number, value in program.consts.items()}
+        consts = {number: self.constants.get(number, value) for number, value in program.consts.items()}
+        values |= {number: constant(value) for number, value in consts.items()}
         values |= {number: constant(jaxprs.literal_array(v)) for number, v in program.literals.items()}
         for number in program.ones:
             values[number] = Rounded(jnp.ones(program.avals[number].shape, program.avals[number].dtype))
@@ -68,10 +91,7 @@ class Analysis:
             case "cut" | "name":
                 return [xs[0]], {}
         values = [jaxprs.as_array(z) for z in jaxprs.apply(op.eqn, [x.value for x in xs])]
-        errors, is_estimate = propagate(op.name, Application(op.eqn, xs, values))
-        if is_estimate:
-            where = f" at {op.source}" if op.source else ""
-            self.estimated[f"`{op.eqn.primitive}`{where}"] = None
+        errors = propagate(op.name, Application(op.eqn, xs, values))
         return [Rounded(z, e) for z, e in zip(values, errors, strict=True)], {}
 
     def _scan(self, op: Operation, xs: Sequence[Rounded], path: Path) -> tuple[Sequence[Rounded], Margins]:
@@ -120,6 +140,16 @@ class Analysis:
         nothing = _undecided(jax.eval_shape(lambda carry: step((carry, {}))[1], carry))
         carry, closest = lax.while_loop(lambda state: jnp.any(ask(state[0])[0]), step, (carry, nothing))
         return carry, closest | _closer(closest, ask(carry)[1])
+
+
+def _estimated(program: Program) -> Iterator[str]:
+    """Yield the operations without a bound, each with the line that it is at."""
+    for op in program.ops:
+        floats = [any(is_float(program.avals[number]) for number in numbers) for numbers in (op.ins, op.outs)]
+        if op.kind == "op" and all(floats) and not has_bound(op.name):
+            yield f"`{op.eqn.primitive}`" + (f" at {op.source}" if op.source else "")
+        for body in op.bodies:
+            yield from _estimated(body)
 
 
 def _margins(program: Program, decision: Decision, values: Mapping[int, Rounded]) -> Margins:

@@ -11,6 +11,7 @@ import numpy as np
 from jax.core import Tracer
 
 from .._errors import ArgumentError, counted, shown
+from .._jax.compiled import compiled
 from .._points.find import check_by, find
 from .._points.point import Points
 from .._source.user_files import Source
@@ -41,7 +42,8 @@ def kinks(fun: Callable, *args: Any, inputs: str = "rounded", by: str | None = N
 
     Arguments:
         fun: any JAX function; batched by `jax.vmap`, jitted or not. Its results may have any shape.
-        args: its arguments. The whole analysis is compiled, once per call.
+        args: its arguments. The whole analysis is compiled; a later call of what is traced to the same program, at
+            arguments of the same shapes, compiles nothing, whatever the numbers are.
         inputs: "rounded": floats among the arguments stand for real numbers and are off by half an ulp, except
             integers; "exact": they are what they are.
         by, source: as of `walk`: after which points the choices are named.
@@ -69,7 +71,10 @@ def kinks(fun: Callable, *args: Any, inputs: str = "rounded", by: str | None = N
         raise ArgumentError(
             "`kinks` needs numbers, and its arguments are being traced; call it outside `jit` and `vmap`."
         )
-    margins, flags = jax.jit(lambda values: measure_margins(analysis, values, inputs))(values)
+    structure, consts = analysis.structure(), list(analysis.constants.values())
+    measure = lambda values, consts: measure_margins(analysis.with_constants(consts), values, inputs)
+    measure = compiled(structure and (structure, inputs), measure, values, consts)
+    margins, flags = measure(values, consts)
     # `jit` gives dicts back in the order of their keys, which is forward order.
     return _records(analysis, points, margins, jax.device_get(flags))
 

@@ -43,7 +43,7 @@ def _factor(op: Application, of_complex: int) -> int:
 
 
 def _is_exact(a: Any, b: Any) -> Any:
-    """Return where a product needs no rounding, by the digits of its factors: one is a power of 2, or both are short."""
+    """Return where a product needs no rounding, by the digits of its factors: one is a power of 2, or both short."""
     if jnp.iscomplexobj(a):
         return False
     info = jnp.finfo(a.dtype)

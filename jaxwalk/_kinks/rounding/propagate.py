@@ -36,18 +36,20 @@ from .elementwise import (
 from .sums_of_products import convolved, multiplied, scatter_added, summed
 
 
-def propagate(name: str | None, op: Application) -> tuple[list[Error], bool]:
-    """Bound the errors of an operation's results, and say whether they are only estimates.
+def has_bound(name: str | None) -> bool:
+    """Tell whether the errors of a primitive, by its name in `_jax/primitives.py`, are bounded and not estimated."""
+    return name in _RULES
 
-    `name` is that of its primitive in `_jax/primitives.py`.
-    """
+
+def propagate(name: str | None, op: Application) -> list[Error]:
+    """Bound the errors of an operation's results; if its primitive has no bound, estimate them."""
     if not any(map(is_float, op.zs)):
-        return [None] * len(op.zs), False
+        return [None] * len(op.zs)
     if (rule := _RULES.get(name or "")) is None:
         floats = [i for i, x in enumerate(op.xs) if is_float(x.value)]
-        return (_estimate(op, floats), True) if floats else ([None] * len(op.zs), False)
+        return _estimate(op, floats) if floats else [None] * len(op.zs)
     errors = rule(op)
-    return [_or_unbounded(e) for e in (errors if isinstance(errors, list) else [errors])], False
+    return [_or_unbounded(e) for e in (errors if isinstance(errors, list) else [errors])]
 
 
 def _or_unbounded(error: Error) -> Error:
@@ -61,7 +63,7 @@ def _estimate(op: Application, floats: Sequence[int]) -> list[Error]:
     moves = tuple(bound(op.xs[i]).astype(op.xs[i].value.dtype) for i in floats)
     try:
         moved = iter(jax.jvp(function_of(op.eqn, [x.value for x in op.xs], floats), values, moves)[1])
-    except (NotImplementedError, TypeError, ValueError):  # no derivative in forward mode
+    except Exception:  # whatever a primitive raises that has no derivative in forward mode
         moved = iter([jnp.zeros_like(z) for z in op.zs if is_float(z)])
     length = max((d for x in op.xs for d in jnp.shape(x.value)), default=1)
     own = lambda z: length * TRANSCENDENTAL * unit(z.dtype) * jnp.max(size(z), initial=0)
@@ -87,8 +89,9 @@ def _rules() -> dict[str, Callable[[Application], Any]]:
     near_zeros = lambda op: first_order(op) + 2 * TRANSCENDENTAL * op.u  # these lose digits where they cross zero
     return {
         "add": add, "sub": add, "add_any": add, "mul": mul, "div": div, "integer_pow": integer_pow,
-        "square": integer_pow, "max": largest, "min": largest, "clamp": largest, "neg": same,
-        "abs": absolute, "sign": sign, "real": component, "imag": component, "conj": component, "stop_gradient": same, "complex": add, "optimization_barrier": same,
+        "square": integer_pow, "max": largest, "min": largest, "clamp": largest, "neg": same, "abs": absolute,
+        "sign": sign, "real": component, "imag": component, "conj": component, "stop_gradient": same, "complex": add,
+        "optimization_barrier": same,
         "convert": converted, "reduce_precision": shortened,
         "reduce_sum": summed(reduced), "cumsum": summed(along), "reduce_window_sum": summed(window),
         "scatter": scattered, "scatter_add": scatter_added, "dot_general": multiplied, "conv": convolved,
