@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .jaxprs import close, is_literal
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
+
+
+_PLAIN = (bool, int, str, bytes, enum.Enum, np.dtype)
+_PLACES = (
+    jax.sharding.Sharding,
+    jax.sharding.PartitionSpec,
+    jax.sharding.Mesh,
+    jax.sharding.AbstractMesh,
+)
 
 
 class Unknown(Exception):
@@ -30,7 +41,7 @@ def of_eqn(eqn: JaxprEqn) -> tuple:
 
 def of_type(aval: Any) -> tuple:
     """Return the structure of a type: shape, dtype, and where they are part of it how it lies on devices."""
-    return str(aval), str(getattr(aval, "dtype", "")), _of(getattr(aval, "sharding", None))
+    return str(aval), getattr(aval, "weak_type", False), _of(getattr(aval, "sharding", None))
 
 
 def of_value(value: Any) -> tuple:
@@ -50,7 +61,7 @@ def of_arguments(arrays: Sequence[Any]) -> tuple:
 
 
 def _of(value: Any) -> Any:
-    if value is None or isinstance(value, (bool, int, str, bytes, enum.Enum, np.dtype, jax.sharding.Sharding)):
+    if value is None or isinstance(value, (*_PLAIN, *_PLACES)) or _is_jax_function(value):
         return type(value), value
     if isinstance(value, (float, complex)):
         return type(value), repr(value)  # nan is itself, and 0.0 not -0.0
@@ -65,9 +76,19 @@ def _of(value: Any) -> Any:
         if consts:
             raise Unknown
         return _of_jaxpr(jaxpr)
-    if callable(value) or not type(value).__module__.startswith("jax"):
-        raise Unknown
-    return type(value), hash(value) and value
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return of_type(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return type(value), tuple(_of(getattr(value, field.name)) for field in dataclasses.fields(value))
+    if jnp.issubdtype(getattr(value, "type", type(None)), jax.dtypes.extended):  # the dtype of random keys
+        return type(value), value
+    raise Unknown
+
+
+def _is_jax_function(value: Any) -> bool:
+    """Tell whether a value is a function of a module of JAX: it stays, and holds nothing of a user's."""
+    module, name = getattr(value, "__module__", None) or "", getattr(value, "__qualname__", "<locals>")
+    return callable(value) and module.startswith("jax.") and "<locals>" not in name
 
 
 def _of_jaxpr(jaxpr: Jaxpr) -> tuple:
