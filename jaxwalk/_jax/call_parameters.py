@@ -93,6 +93,17 @@ def is_reshard(eqn: JaxprEqn) -> bool:
     return str(eqn.primitive) == "reshard"
 
 
+def only_places(eqn: JaxprEqn) -> bool:
+    """Tell whether an equation does nothing but say, or constrain, on which devices a value lies."""
+    return str(eqn.primitive) in ("reshard", "mesh_cast", "sharding_constraint")
+
+
+def without_places(eqn: JaxprEqn) -> JaxprEqn:
+    """Return an equation that does not say where its results lie on a mesh with explicit axes."""
+    said = {name: None for name in ("sharding", "out_sharding") if eqn.params.get(name) is not None}
+    return eqn.replace(params=eqn.params | said) if said else eqn
+
+
 def params_but_devices(eqn: JaxprEqn) -> list[tuple[str, Any]]:
     """Return the parameters of an equation, sorted, less those that say on which devices its values lie."""
     names = re.compile(r"\w*sharding|\w*shardings|ctx_mesh|context_mesh")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax.numpy as jnp
 
-from .._jax.primitives import COMPARISONS
+from .._jax.jaxprs import jaxprs_of
+from .._jax.kinds import barrier_of
+from .._jax.primitives import COMPARISONS, names
 from .._jax.types import is_float
 from .liveness import Use
 from .margins import (
@@ -18,6 +20,7 @@ from .margins import (
     clamp,
     comparison,
     extreme,
+    if_it_moves,
     lowest_bit,
     remainder,
     steps,
@@ -27,6 +30,9 @@ from .margins import (
 from .orders import largest, largest_few, order, pooling, running
 from .program import Operation, Program
 from .rounding.bounds import Rounded
+
+if TYPE_CHECKING:
+    from jax.extend.core import JaxprEqn
 
 _ALL = slice(None)
 
@@ -46,10 +52,11 @@ def decision_rule(program: Program, op: Operation, uses: Mapping[int, Use]) -> D
         return None
     if op.name == "convert":
         dtype = program.avals[op.outs[0]].dtype
-        return _TRUTH if dtype == jnp.bool_ else _TRUNCATION if jnp.issubdtype(dtype, jnp.integer) else None
+        discrete = "truth" if dtype == jnp.bool_ else "truncation" if jnp.issubdtype(dtype, jnp.integer) else ""
+        return _RULES.get(discrete)
     if op.name == "bitcast":
         lowest = 0 if is_float(program.avals[op.outs[0]]) else lowest_bit(program, op, uses)
-        return DecisionRule("bits", partial(bits, lowest), _ALL) if lowest else None
+        return DecisionRule("bits", partial(if_it_moves, partial(bits, lowest)), _ALL) if lowest else None
     if op.name == "sort":
         keys = op.eqn.params["num_keys"]
         moves = any(map(program.is_continuous, op.ins[:keys]))
@@ -57,19 +64,41 @@ def decision_rule(program: Program, op: Operation, uses: Mapping[int, Use]) -> D
     return _RULES.get(op.name)
 
 
+def may_decide(program: Program, op: Operation, uses: Mapping[int, Use]) -> bool:
+    """Tell whether an operation may decide something by what moves, of which it is not known how.
+
+    It makes integers of floats, as a pivoting does, runs a program that decides, or calls back to Python.
+    """
+    if op.kind != "op" or not any(map(program.is_continuous, op.ins)) or op.name not in (None, "bitcast"):
+        return False
+    if op.name == "bitcast":
+        return not is_float(program.avals[op.outs[0]]) and decision_rule(program, op, uses) is None
+    counts = any(out in uses and not is_float(program.avals[out]) for out in op.outs)
+    return counts or barrier_of(op.eqn) == "callback" or _decides(op.eqn)
+
+
+def _decides(eqn: JaxprEqn) -> bool:
+    name_of = names()
+    inner = [inner for closed in jaxprs_of(eqn) for inner in closed.jaxpr.eqns]
+    return any(name_of(inner) in _RULES or _decides(inner) for inner in inner)
+
+
 def _rules() -> dict[str, DecisionRule]:
+    jump = lambda name, measure: DecisionRule(name, partial(if_it_moves, measure), _ALL)
     places = "entry i: the places i and i + 1 in the order"
     rules = {
         "abs": DecisionRule("abs", partial(at_zero, -1.0, 1.0)),
-        "sign": DecisionRule("sign", partial(at_zero, 0.0, 0.0), _ALL),
+        "sign": jump("sign", partial(at_zero, 0.0, 0.0)),
         "clamp": DecisionRule("clip", clamp),
-        "floor": DecisionRule("floor", partial(steps, 0.0), _ALL),
-        "ceil": DecisionRule("ceil", partial(steps, 0.0), _ALL),
-        "round": DecisionRule("round", partial(steps, 0.5), _ALL),
-        "rem": DecisionRule("remainder", remainder, _ALL),
+        "floor": jump("floor", partial(steps, 0.0)),
+        "ceil": jump("ceil", partial(steps, 0.0)),
+        "round": jump("round", partial(steps, 0.5)),
+        "rem": jump("remainder", remainder),
         "sort": DecisionRule("sort", order, note=places),
         "top_k": DecisionRule("top_k", largest_few, slice(1, None), places),
         "approx_top_k": DecisionRule("top_k", largest_few, slice(1, None), places),
+        "truncation": jump("truncation", truncation),
+        "truth": jump("not 0", truth),
     } | {name: DecisionRule("where", comparison, _ALL) for name in COMPARISONS}
     for end, sign, word in (("max", 1, "largest"), ("min", -1, "smallest")):
         taken = f"entries of what the {word} is taken of"
@@ -84,5 +113,3 @@ def _rules() -> dict[str, DecisionRule]:
 
 
 _RULES = _rules()
-_TRUNCATION = DecisionRule("truncation", truncation, _ALL)
-_TRUTH = DecisionRule("not 0", truth, _ALL)

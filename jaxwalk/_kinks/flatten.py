@@ -13,10 +13,10 @@ import jax
 from .._errors import ArgumentError
 from .._jax import call_parameters, jaxprs, kinds, primitives
 from .._jax.jaxprs import Closed, is_literal
-from .._jax.origin import library_function, source_of
+from .._jax.origin import library_function, name_stack, source_of
 from .._jax.types import is_float, struct
-from .._points.point import Points
-from .program import STEPS, Flow, Operation, Origin, Program, until_stable
+from .._points.point import Point, Points
+from .program import STEPS, Flow, Name, Operation, Origin, Program, until_stable
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn, Literal, Var
@@ -33,10 +33,10 @@ def flatten(closed: Closed, points: Points) -> Program:
 
 class _Flattener:
     def __init__(self, points: Points) -> None:
-        self.names: dict[tuple[Any, int, int | None], list[str]] = {}
-        for name, point in points.items():
+        self.names: dict[tuple[Any, int, int | None], list[Point]] = {}
+        for point in points.values():
             if point.opaque is None:
-                self.names.setdefault(point.site[:3], []).append(name)
+                self.names.setdefault(point.site[:3], []).append(point)
         self.kind, self.primitive_name = kinds.kinds(), primitives.names()
         self.number = itertools.count()
 
@@ -67,16 +67,26 @@ class _Flattener:
             return number
 
         for index, eqn in enumerate(jaxpr.eqns):
-            outs = self.equation(program, eqn, index, tuple(map(read, eqn.invars)), origin)
-            self.give_names(program, origin.site, index, outs)
+            here = origin._replace(scopes=origin.scopes + tuple(element.identity for element in name_stack(eqn)))
+            outs = self.equation(program, eqn, index, tuple(map(read, eqn.invars)), here)
+            self.give_names(program, here, len(origin.scopes), index, outs)
             numbers.update(zip(eqn.outvars, outs, strict=True))
         return [read(v) for v in jaxpr.outvars]
 
-    def give_names(self, program: Program, site: Any, index: int, outs: Sequence[int]) -> None:
-        """Write down the names of an equation's results; a tag's is that of the equation."""
+    def give_names(self, program: Program, origin: Origin, around: int, index: int, outs: Sequence[int]) -> None:
+        """Write down the names of an equation's results; a tag's is that of the equation.
+
+        `around`: how many of the scopes of `origin` are around the jaxpr that the equation is in.
+        """
+
+        def named(point: Point) -> Name:
+            stack = point.site.stack
+            left = None if point.kind != "scope" or stack is None else origin.scopes[: around + stack]
+            return Name(point.name, left, point.kind == "line")
+
         for number, result in ((outs[0], None), *zip(outs, itertools.count())) if outs else ():
-            if number not in program.literals and (names := self.names.get((site, index, result))):
-                program.names.setdefault(number, []).extend(names)
+            if number not in program.literals and (points := self.names.get((origin.site, index, result))):
+                program.names.setdefault(number, []).extend(map(named, points))
 
     def equation(
         self, program: Program, eqn: JaxprEqn, index: int, ins: tuple[int, ...], origin: Origin
@@ -100,7 +110,9 @@ class _Flattener:
             case "cond":
                 bodies, flows = self.cond(eqn, program.flows_of(ins), inner)
             case _:
+                kind = "name" if call_parameters.only_places(eqn) else kind
                 bodies, kind, name = (), kind or "op", None if kind else self.primitive_name(eqn)
+                eqn = call_parameters.without_places(eqn)
                 flow = functools.reduce(operator.or_, program.flows_of(ins), Flow.NONE)
                 flows = [flow & _PASSED.get(name or "", ~Flow.NONE)] * len(eqn.outvars)
         outs = tuple(self.value(program, v.aval, flow) for v, flow in zip(eqn.outvars, flows, strict=True))

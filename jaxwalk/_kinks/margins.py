@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +14,7 @@ from .._jax.jaxprs import function_of
 from .liveness import Use
 from .program import Operation, Program
 from .rounding.bounds import Rounded, bound, size, wide
+from .rounding.movement import any_of
 
 
 class Margin(NamedTuple):
@@ -102,6 +103,17 @@ def truncation(program: Program, op: Operation, xs: Sequence[Rounded]) -> Parts:
     value = real(xs[0])
     nearest = jnp.round(value)
     return {"": Margin(jnp.where(nearest == 0, jnp.inf, value - nearest), bound(xs[0]))}
+
+
+def if_it_moves(measure: Callable[..., Parts], program: Program, op: Operation, xs: Sequence[Rounded]) -> Parts:
+    """Measure what decides by a jump, entry by entry."""
+    return {part: where_it_moves(margin, xs) for part, margin in measure(program, op, xs).items()}
+
+
+def where_it_moves(margin: Margin, xs: Sequence[Rounded]) -> Margin:
+    """Return the margin of a jump: where no operand moves, it is not met."""
+    moves = any_of(*(x.moves for x in xs))
+    return margin if moves is None else margin._replace(distance=jnp.where(moves, margin.distance, jnp.inf))
 
 
 def bits(lowest: int, program: Program, op: Operation, xs: Sequence[Rounded]) -> Parts:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from .._jax import jaxprs
 from .._jax.types import is_float
-from .margins import Margin
+from .margins import Margin, where_it_moves
 from .program import Operation, Program
 from .rounding.bounds import Rounded, bound
 from .selections import Selection
@@ -25,8 +25,11 @@ def selection_margin(
 ) -> Margin:
     """Return the margin of a comparison with the derivatives of what it selects.
 
-    Where both sides agree, in their derivative and to rounding in their value, nothing is decided.
+    Where both sides agree, in their derivative and to rounding in their value, nothing is decided; nor where what is
+    compared does not move, unless it is that by which the derivative is taken.
     """
+    if not selection.in_rule and not selection.follows:
+        margin = where_it_moves(margin, list(map(read, comparison.ins)))
     distance = -margin.distance if selection.is_second else margin.distance
     no, yes = (_case(program, selection, read, taken) for taken in (False, True))
     if no is None or yes is None:

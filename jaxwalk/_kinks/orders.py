@@ -26,6 +26,9 @@ def largest(sign: int, shares: bool, program: Program, op: Operation, xs: Sequen
     behind = jnp.where(first, jnp.where((count > 1) & jnp.isfinite(most), 0, jnp.inf), value - most)
     distance = jnp.where(jnp.isnan(most) & ~jnp.isnan(value), jnp.inf, behind).astype(error.dtype)
     if not shares:
+        if (moves := xs[0].moves) is not None:
+            moves = moves | jnp.any(moves & first, axis=axes, keepdims=True)
+            distance = jnp.where(moves, distance, jnp.inf)
         return {"": Margin(distance, error + error_of_most)}
     used = jnp.where(first, 1 / jnp.maximum(count, 1), 0).astype(error.dtype)
     return {"": Margin(sign * distance, error + error_of_most, *SLOPES[sign], used)}
@@ -38,9 +41,9 @@ def order(program: Program, op: Operation, xs: Sequence[Rounded]) -> Parts:
     keys = [real(x) if is_float(x.value) else x.value for x in xs[:count]]
     moving = list(map(program.is_continuous, op.ins[:count]))
     which = moving.index(True)
-    *found, error = lax.sort((*keys, bound(xs[which])), dimension=axis, num_keys=count)
+    *found, error, moves = lax.sort((*keys, bound(xs[which]), _moves(xs[which])), dimension=axis, num_keys=count)
     lower, upper = _neighbours(axis, 0)
-    apart = [upper(key) != lower(key) for key in found[:which]]
+    apart = [upper(key) != lower(key) for key in found[:which]] + [~(lower(moves) | upper(moves))] * (count < len(xs))
     distance = gap(upper(found[which]), lower(found[which]))
     distance = functools.reduce(lambda d, differ: jnp.where(differ, jnp.inf, d), apart, distance)
     return {"": Margin(distance, lower(error) + upper(error))}
@@ -51,9 +54,14 @@ def largest_few(program: Program, op: Operation, xs: Sequence[Rounded]) -> Parts
     p = op.eqn.params
     axis = (p["axis"] if "axis" in p else p["reduction_dimension"]) % xs[0].value.ndim
     sign = 1 if p.get("is_max_k", True) else -1
-    value, error = lax.sort((sign * real(xs[0]), bound(xs[0])), dimension=axis, num_keys=1)
+    keys = sign * real(xs[0]), bound(xs[0])
+    value, error = lax.sort(keys, dimension=axis, num_keys=1)
     lower, upper = _neighbours(axis, max(value.shape[axis] - p["k"] - 1, 0))
     return {"": Margin(gap(upper(value), lower(value)), lower(error) + upper(error))}
+
+
+def _moves(x: Rounded) -> jax.Array:
+    return jnp.broadcast_to(True if x.moves is None else x.moves, jnp.shape(x.value))
 
 
 def _neighbours(axis: int, start: int) -> tuple[Callable[[jax.Array], jax.Array], ...]:

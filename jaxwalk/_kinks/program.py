@@ -33,10 +33,19 @@ class Flow(enum.IntFlag):
     DERIVATIVE = 4
 
 
+class Name(NamedTuple):
+    """The name of a value, which is a point."""
+
+    name: str
+    scopes: tuple[int, ...] | None  # the openings of scopes down to the one that it leaves; None: of a tag or a line
+    is_line: bool = False
+
+
 class Origin(NamedTuple):
     """Where an operation comes from."""
 
     site: tuple[tuple[int, int], ...] | None = ()  # the calls around it, as of a `Point`; None where no point can be
+    scopes: tuple[int, ...] = ()  # the openings of the scopes around it, the outermost first
     function: str | None = None  # JAX's own function that it belongs to ("relu")
     source: str | None = None  # the line that called that function
     primal: bool = False  # in the body of a function with a derivative rule: the derivative sees the rule, not this
@@ -76,7 +85,7 @@ class Program:
         self.ones: set[int] = set()  # the tangents of derivative rules: values that stand for ones
         self.avals: dict[int, Any] = {}
         self.flows: dict[int, Flow] = {}
-        self.names: dict[int, list[str]] = {}  # of the values that points are, innermost first
+        self.names: dict[int, list[Name]] = {}  # of the values that points are, innermost first
 
     def flows_of(self, numbers: Sequence[int]) -> list[Flow]:
         return [self.flows[number] for number in numbers]

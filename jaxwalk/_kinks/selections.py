@@ -32,6 +32,7 @@ class Selection(NamedTuple):
     in_rule: bool  # whether it selects among tangents, in a derivative rule: these stand for ones, the cases for slopes
     numbers: tuple[float | None, float | None]  # of each case, the one number that all its entries are, if known
     bends: bool  # whether the derivative of what is selected counts, not its value alone
+    follows: bool  # whether a case may depend on `compared`
 
 
 def selections(program: Program, uses: Mapping[int, Use]) -> dict[int, list[Selection] | None]:
@@ -115,9 +116,9 @@ class _Finder:
         compared = second if is_second else first
         in_rule = not self.tangents.isdisjoint(select.ins[1:])
         no, yes = map(self.uniform, select.ins[1:])
-        between = self.between(compared, select, alike)
+        between, follows = self.between(compared, select, alike)
         bends = bool(self.uses.get(select.outs[0], Use.NONE) & Use.RESULT)
-        return Selection(select, compared, is_second, alike, between, in_rule, (no, yes), bends)
+        return Selection(select, compared, is_second, alike, between, in_rule, (no, yes), bends, follows)
 
     def uniform(self, number: int) -> float | None:
         """Return the one number that all entries of a constant are, seen without running it."""
@@ -128,12 +129,17 @@ class _Finder:
         op = self.maker.get(number)
         return self.uniform(op.ins[0]) if op is not None and op.name in _SPREADS else None
 
-    def between(self, start: int, select: Operation, alike: tuple[int, ...]) -> tuple[Operation, ...] | None:
-        """Return the operations from `start` to the cases of `select`; None if they are many or mix entries."""
+    def between(
+        self, start: int, select: Operation, alike: tuple[int, ...]
+    ) -> tuple[tuple[Operation, ...] | None, bool]:
+        """Return the operations from `start` to the cases of `select`, and whether a case may depend on it.
+
+        None if the operations are many or mix entries.
+        """
         avals = self.program.avals
         shape = avals[select.outs[0]].shape
-        if start in self.program.literals or avals[start].shape != shape:
-            return None
+        if start in self.program.literals:
+            return None, True
         depends: dict[int, bool] = {start: True}
 
         def visit(number: int) -> bool:
@@ -146,11 +152,12 @@ class _Finder:
                 depends[number] = any(visited)
             return depends[number]
 
-        for case in select.ins[1:]:
-            visit(case)
+        visited = [visit(case) for case in select.ins[1:]]
+        follows = any(visited) or len(depends) > 4 * REACH
         path = [op for op in self.program.ops if any(depends.get(out) and out != start for out in op.outs)]
         plain = all(op.name in _ELEMENTWISE and avals[op.outs[0]].shape == shape for op in path)
-        return tuple(path) if plain and len(depends) <= 4 * REACH else None
+        is_known = plain and avals[start].shape == shape and len(depends) <= 4 * REACH
+        return tuple(path) if is_known else None, follows
 
 
 def _selects(op: Operation, predicate: int) -> bool:

@@ -28,11 +28,15 @@ class Relative:
 Error: TypeAlias = Any  # None: exact; a Relative; or an array of the value's shape, in the dtype of `wide`
 
 
+Moves: TypeAlias = Any  # whether a small change of the inputs moves an entry: by entry; False: none; None: maybe all
+
+
 class Rounded(NamedTuple):
-    """A value as computed, and a bound on its distance from the value in exact arithmetic."""
+    """A value as computed, a bound on its distance from the value in exact arithmetic, and what of it moves."""
 
     value: Any
     error: Error = None
+    moves: Moves = None
 
 
 def unit(dtype: Any) -> float:

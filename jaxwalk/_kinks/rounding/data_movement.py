@@ -57,10 +57,14 @@ def shortened(op: Application) -> Error:
 
 
 def of_largest(op: Application) -> Error:
-    """Bound a maximum or minimum over some entries by the largest error among them."""
+    """Bound a maximum or minimum over some entries by the largest error among those that it may be."""
     if op.share() == 0:
         return None
-    return jnp.max(bound(op.xs[0]), axis=tuple(op.eqn.params["axes"]))
+    (x,), axes, e = op.xs, tuple(op.eqn.params["axes"]), bound(op.xs[0])
+    behind = jnp.abs(x.value - jnp.expand_dims(op.zs[0], axes)).astype(e.dtype)
+    error_of_first = jnp.max(jnp.where(behind == 0, e, 0), axis=axes, keepdims=True, initial=0)
+    may_be = ~(behind > 2 * (e + error_of_first))  # twice, as this is rounded too
+    return jnp.max(jnp.where(may_be, e, 0), axis=axes, initial=0)
 
 
 def largest_along(axis: str) -> Callable[[Application], Error]:

@@ -65,10 +65,19 @@ def div(op: Application) -> Error:
 
 
 def largest(op: Application) -> Error:
-    """Bound a max, min or clamp, which moves by no more than the operand that moves most."""
+    """Bound a max or min by the error of the operand that it is; if both may be, by the larger."""
     if op.share() == 0:
         return None
-    return functools.reduce(jnp.maximum, [bound(x) for x in op.xs])
+    a, b = op.xs
+    one, other = bound(a), bound(b)
+    apart = jnp.abs(a.value - b.value).astype(one.dtype) > 2 * (one + other)  # twice, as this is rounded too
+    taken = jnp.where(op.zs[0] == a.value, one, other)
+    return jnp.where(apart, taken, jnp.maximum(one, other))
+
+
+def clamped(op: Application) -> Error:
+    """Bound a clamp, which moves by no more than the operand that moves most."""
+    return None if op.share() == 0 else functools.reduce(jnp.maximum, [bound(x) for x in op.xs])
 
 
 def same(op: Application) -> list[Error]:

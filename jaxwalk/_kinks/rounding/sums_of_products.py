@@ -36,8 +36,7 @@ def scatter_added(op: Application) -> Error:
 def multiplied(op: Application) -> Error:
     (contract, _), _ = op.eqn.params["dimension_numbers"]
     n = math.prod(jnp.shape(op.xs[0].value)[i] for i in contract)
-    options = {"out_sharding": out} if (out := op.eqn.params.get("out_sharding")) is not None else {}
-    product = lambda a, b: lax.dot_general(a, b, op.eqn.params["dimension_numbers"], **options)
+    product = lambda a, b: lax.dot_general(a, b, op.eqn.params["dimension_numbers"])
     return _bilinear(op, n, product)
 
 
