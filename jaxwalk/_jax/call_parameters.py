@@ -78,12 +78,30 @@ def checkpoint_again(eqn: JaxprEqn, fun: Callable) -> Callable:
     return jax.checkpoint(fun, prevent_cse=eqn.params["prevent_cse"], policy=eqn.params["policy"])
 
 
+def scatter_again(eqn: JaxprEqn, scatter: Callable, operand: jax.Array, indices: Any, updates: jax.Array) -> jax.Array:
+    """Return what `scatter` (`lax.scatter_add` ...) makes of other operands, of any dtype, as an equation has it."""
+    params = eqn.params
+    options = {name: params[name] for name in ("indices_are_sorted", "unique_indices", "mode")}
+    return scatter(operand, indices, updates, params["dimension_numbers"], **options)
+
+
 # Devices ------------------------------------------------------------------------------------------------
 
 
 def is_reshard(eqn: JaxprEqn) -> bool:
     """Tell whether an equation does nothing but say on which devices a value lies."""
     return str(eqn.primitive) == "reshard"
+
+
+def only_places(eqn: JaxprEqn) -> bool:
+    """Tell whether an equation does nothing but say, or constrain, on which devices a value lies."""
+    return str(eqn.primitive) in ("reshard", "mesh_cast", "sharding_constraint")
+
+
+def without_places(eqn: JaxprEqn) -> JaxprEqn:
+    """Return an equation that does not say where its results lie on a mesh with explicit axes."""
+    said = {name: None for name in ("sharding", "out_sharding") if eqn.params.get(name) is not None}
+    return eqn.replace(params=eqn.params | said) if said else eqn
 
 
 def params_but_devices(eqn: JaxprEqn) -> list[tuple[str, Any]]:

@@ -33,7 +33,7 @@ BINARY = _words(
 )
 LOGICAL = _words("bitwise_not bitwise_and bitwise_or bitwise_xor shift_left shift_right_logical shift_right_arithmetic")
 REDUCTIONS = _words("sum prod max min")
-COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
+COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge", "lt_to", "le_to")  # the last two in a total order, with nan
 CUMULATIVE = _words("cumsum cumprod cummax cummin cumlogsumexp")
 
 _V, _INTS, _COMPLEX = (jax.ShapeDtypeStruct((4,), dtype) for dtype in (np.float32, np.int32, np.complex64))
@@ -54,6 +54,9 @@ _OF_A_VECTOR: dict[str, Callable | None] = {
     "argmin": lambda x: lax.argmin(x, 0, jnp.int32),
     "sort": lambda x: lax.sort(x),
     "top_k": lambda x: lax.top_k(x, 2)[0],
+    "approx_top_k": lambda x: lax.approx_max_k(x, 2)[0],
+    "lt_to": lambda x: lax.lt_to_p.bind(x, x),
+    "le_to": lambda x: lax.le_to_p.bind(x, x),
     "integer_pow": lambda x: lax.integer_pow(x, 3),
     "round": lambda x: lax.round(x),
     "clamp": lambda x: lax.clamp(x, x, x),

@@ -10,31 +10,33 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
+from .._errors import ArgumentError
 from .._jax import call_parameters, jaxprs, kinds, primitives
 from .._jax.jaxprs import Closed, is_literal
-from .._jax.origin import library_function, source_of
+from .._jax.origin import library_function, name_stack, source_of
 from .._jax.types import is_float, struct
-from .._points.point import Points
-from .program import STOPS, Flow, Operation, Origin, Program, until_stable
+from .._points.point import Point, Points
+from .program import STEPS, Flow, Name, Operation, Origin, Program, until_stable
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn, Literal, Var
 
+_PASSED = {"stop_gradient": ~Flow.DERIVATIVE, **dict.fromkeys(STEPS, Flow.DATA)}
 _Inner = tuple[Sequence[Program], Sequence[Flow]]  # the programs inside an operation, what flows into its results
 
 
 def flatten(closed: Closed, points: Points) -> Program:
     """Return a traced function as a flat program, differentiated by its float inputs."""
-    flows = [Flow.DATA | Flow.DERIVATIVE if is_float(v.aval) else Flow.NONE for v in closed.jaxpr.invars]
+    flows = [~Flow.NONE if is_float(v.aval) else Flow.NONE for v in closed.jaxpr.invars]
     return _Flattener(points).program(closed, flows, Origin())
 
 
 class _Flattener:
     def __init__(self, points: Points) -> None:
-        self.names: dict[tuple[Any, int, int | None], list[str]] = {}
-        for name, point in points.items():
+        self.names: dict[tuple[Any, int, int | None], list[Point]] = {}
+        for point in points.values():
             if point.opaque is None:
-                self.names.setdefault(point.site[:3], []).append(name)
+                self.names.setdefault(point.site[:3], []).append(point)
         self.kind, self.primitive_name = kinds.kinds(), primitives.names()
         self.number = itertools.count()
 
@@ -65,20 +67,35 @@ class _Flattener:
             return number
 
         for index, eqn in enumerate(jaxpr.eqns):
-            outs = self.equation(program, eqn, index, tuple(map(read, eqn.invars)), origin)
-            self.give_names(program, origin.site, index, outs)
+            here = origin._replace(scopes=origin.scopes + tuple(element.identity for element in name_stack(eqn)))
+            outs = self.equation(program, eqn, index, tuple(map(read, eqn.invars)), here)
+            self.give_names(program, here, len(origin.scopes), index, outs)
             numbers.update(zip(eqn.outvars, outs, strict=True))
         return [read(v) for v in jaxpr.outvars]
 
-    def give_names(self, program: Program, site: Any, index: int, outs: Sequence[int]) -> None:
-        """Write down the names of an equation's results; a tag's is that of the equation."""
+    def give_names(self, program: Program, origin: Origin, around: int, index: int, outs: Sequence[int]) -> None:
+        """Write down the names of an equation's results; a tag's is that of the equation.
+
+        `around`: how many of the scopes of `origin` are around the jaxpr that the equation is in.
+        """
+
+        def named(point: Point) -> Name:
+            stack = point.site.stack
+            left = None if point.kind != "scope" or stack is None else origin.scopes[: around + stack]
+            return Name(point.name, left, point.kind == "line")
+
         for number, result in ((outs[0], None), *zip(outs, itertools.count())) if outs else ():
-            if number not in program.literals and (names := self.names.get((site, index, result))):
-                program.names.setdefault(number, []).extend(names)
+            if number not in program.literals and (points := self.names.get((origin.site, index, result))):
+                program.names.setdefault(number, []).extend(map(named, points))
 
     def equation(
         self, program: Program, eqn: JaxprEqn, index: int, ins: tuple[int, ...], origin: Origin
     ) -> Sequence[int]:
+        if jaxprs.touches_ref(eqn):
+            raise ArgumentError(
+                "`kinks` cannot follow a mutable array (`jax.new_ref`), which `fun` writes to; make a new array"
+                " instead, as `x.at[i].set(y)` does."
+            )
         kind, name = self.kind(eqn), None
         inner = self.inner(eqn, index, kind, origin)
         match kind:
@@ -93,9 +110,11 @@ class _Flattener:
             case "cond":
                 bodies, flows = self.cond(eqn, program.flows_of(ins), inner)
             case _:
+                kind = "name" if call_parameters.only_places(eqn) else kind
                 bodies, kind, name = (), kind or "op", None if kind else self.primitive_name(eqn)
+                eqn = call_parameters.without_places(eqn)
                 flow = functools.reduce(operator.or_, program.flows_of(ins), Flow.NONE)
-                flows = [flow & Flow.DATA if name in STOPS else flow] * len(eqn.outvars)
+                flows = [flow & _PASSED.get(name or "", ~Flow.NONE)] * len(eqn.outvars)
         outs = tuple(self.value(program, v.aval, flow) for v, flow in zip(eqn.outvars, flows, strict=True))
         program.ops.append(Operation(kind, name, ins, outs, origin, eqn, tuple(bodies)))
         return outs
@@ -115,8 +134,10 @@ class _Flattener:
         """Inlines a function with a derivative rule of its own: its body, for the value; its rule, for what decides."""
         moving = [i for i, flow in enumerate(program.flows_of(ins)) if flow & Flow.DERIVATIVE]
         body = jaxprs.jaxprs_of(eqn)[0]
-        outs = self.inline(program, body, ins, origin._replace(primal=origin.primal or bool(moving)))
-        if moving and not origin.primal:
+        primal = origin.primal or (bool(moving) and not origin.in_rule)
+        outs = self.inline(program, body, ins, origin._replace(primal=primal))
+        if moving and not origin.primal and not origin.in_rule:
+            origin = origin._replace(in_rule=True)
             tangents, rule = _derivative_rule(kind, eqn, moving)
             cuts = [self.cut(program, eqn, number, origin) for number in ins]
             ones = [self.value(program, aval, Flow.DERIVATIVE) for aval in tangents]
@@ -129,7 +150,7 @@ class _Flattener:
     def cut(self, program: Program, eqn: JaxprEqn, number: int, origin: Origin) -> int:
         if number in program.literals:
             return number
-        out = self.value(program, program.avals[number], program.flows[number] & Flow.DATA)
+        out = self.value(program, program.avals[number], program.flows[number] & ~Flow.DERIVATIVE)
         program.ops.append(Operation("cut", None, (number,), (out,), origin, eqn))
         return out
 

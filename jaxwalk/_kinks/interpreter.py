@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,14 +12,18 @@ import jax.numpy as jnp
 from jax import lax
 
 from .._jax import call_parameters, jaxprs
+from .._jax.primitives import COMPARISONS
+from .._jax.structure import Unknown
 from .._jax.types import is_float
-from .decisions import Decision, Key, Path, decisions
-from .margins import Margin
+from .decisions import Decision, Key, Path, decisions, unseen
+from .liveness import uses
+from .margins import Margin, where_it_moves
 from .one_sided_derivatives import selection_margin
-from .program import Operation, Program
+from .program import Operation, Program, constants, structure_of
 from .rounding.bounds import Application, Rounded, bound
 from .rounding.inputs import constant
-from .rounding.propagate import propagate
+from .rounding.movement import moved
+from .rounding.propagate import has_bound, propagate
 
 Margins = dict[Key, Margin]
 
@@ -28,12 +33,35 @@ class Analysis:
 
     Attributes:
         decisions: every decision that a derivative of the results depends on, by path, in forward order.
-        estimated: the operations whose rounding error is estimated and not bounded (after `run` is traced).
+        unseen: the operations that may decide something, of which it is not known how.
+        constants: the values of its constants, by their number: `with_constants` puts others in their place.
     """
 
     def __init__(self, program: Program) -> None:
-        self.program, self.decisions = program, decisions(program)
-        self.estimated: dict[str, None] = {}
+        used = uses(program)
+        self.program, self.decisions, self.constants = program, decisions(program, used), constants(program)
+        self.unseen = list(dict.fromkeys(map(_described, unseen(program, used))))
+
+    def with_constants(self, values: Sequence[Any]) -> Analysis:
+        """Return the same analysis at other values of its constants, in their order."""
+        changed = copy.copy(self)
+        changed.constants = dict(zip(self.constants, values, strict=True))
+        return changed
+
+    def structure(self) -> tuple | None:
+        """Return all that `run` computes, but for the values of the inputs and the constants, as plain data.
+
+        None if that cannot be told.
+        """
+        try:
+            return structure_of(self.program)
+        except Unknown:
+            return None
+
+    @property
+    def estimated(self) -> dict[str, None]:
+        """Return the operations whose rounding error is estimated and not bounded."""
+        return dict.fromkeys(map(_described, _estimated(self.program)))
 
     def run(self, args: Sequence[Rounded]) -> tuple[list[Rounded], Margins]:
         """Return the results, and every `Margin`. Under `jit`, what is not asked for is not computed."""
@@ -41,7 +69,8 @@ class Analysis:
 
     def _run(self, program: Program, args: Sequence[Rounded], around: Path) -> tuple[list[Rounded], Margins]:
         values: dict[int, Rounded] = dict(zip(program.ins, args, strict=True))
-        values |= {number: constant(value) for number, value in program.consts.items()}
+        consts = {number: self.constants.get(number, value) for number, value in program.consts.items()}
+        values |= {number: constant(value) for number, value in consts.items()}
         values |= {number: constant(jaxprs.literal_array(v)) for number, v in program.literals.items()}
         for number in program.ones:
             values[number] = Rounded(jnp.ones(program.avals[number].shape, program.avals[number].dtype))
@@ -68,11 +97,9 @@ class Analysis:
             case "cut" | "name":
                 return [xs[0]], {}
         values = [jaxprs.as_array(z) for z in jaxprs.apply(op.eqn, [x.value for x in xs])]
-        errors, is_estimate = propagate(op.name, Application(op.eqn, xs, values))
-        if is_estimate:
-            where = f" at {op.source}" if op.source else ""
-            self.estimated[f"`{op.eqn.primitive}`{where}"] = None
-        return [Rounded(z, e) for z, e in zip(values, errors, strict=True)], {}
+        application = Application(op.eqn, xs, values)
+        errors, moves = propagate(op.name, application), moved(op.name, application)
+        return [Rounded(*result) for result in zip(values, errors, moves, strict=True)], {}
 
     def _scan(self, op: Operation, xs: Sequence[Rounded], path: Path) -> tuple[Sequence[Rounded], Margins]:
         parts = call_parameters.scan_parts(op.eqn)
@@ -80,11 +107,11 @@ class Analysis:
 
         def step(carry: list[Rounded], rows: list[Rounded]) -> tuple[list[Rounded], tuple[list[Rounded], Margins]]:
             outs, margins = self._run(op.bodies[0], [*xs[: parts.consts], *carry, *rows], path)
-            return _as_carry(outs[: parts.carry]), (outs[parts.carry :], margins)
+            return _as_carry(outs[: parts.carry]), (_as_rows(outs[parts.carry :]), margins)
 
         options = {name: value for name, value in parts.options.items() if name in ("reverse", "unroll")}
         carry = _as_carry(xs[parts.consts : start])
-        carry, (rows, margins) = lax.scan(step, carry, list(xs[start:]), length=parts.length, **options)
+        carry, (rows, margins) = lax.scan(step, carry, _as_rows(xs[start:]), length=parts.length, **options)
         return [*carry, *rows], margins
 
     def _cond(self, op: Operation, xs: Sequence[Rounded], path: Path) -> tuple[Sequence[Rounded], Margins]:
@@ -122,13 +149,30 @@ class Analysis:
         return carry, closest | _closer(closest, ask(carry)[1])
 
 
+def _described(op: Operation) -> str:
+    """Return what an operation is called, with the line that it is at."""
+    return f"the `{op.eqn.primitive}`" + (f" at {op.source}" if op.source else "")
+
+
+def _estimated(program: Program) -> Iterator[Operation]:
+    """Yield the operations without a bound."""
+    for op in program.ops:
+        floats = [any(is_float(program.avals[number]) for number in numbers) for numbers in (op.ins, op.outs)]
+        if op.kind == "op" and all(floats) and not has_bound(op.name):
+            yield op
+        for body in op.bodies:
+            yield from _estimated(body)
+
+
 def _margins(program: Program, decision: Decision, values: Mapping[int, Rounded]) -> Margins:
-    found = decision.rule.margins(program, decision.op, [values[number] for number in decision.op.ins])
-    parts = {part: _in_one_dtype(margin) for part, margin in found.items()}
+    operands = [values[number] for number in decision.op.ins]
+    parts = decision.rule.margins(program, decision.op, operands)
     if decision.selections:
         sided = functools.partial(selection_margin, program, decision.op, values.__getitem__, parts[""])
-        parts = {str(i): _in_one_dtype(sided(selection)) for i, selection in enumerate(decision.selections)}
-    return {Key(decision.path, part): margin for part, margin in parts.items()}
+        parts = {str(i): sided(selection) for i, selection in enumerate(decision.selections)}
+    elif decision.op.name in COMPARISONS:
+        parts = {"": where_it_moves(parts[""], operands)}
+    return {Key(decision.path, part): _in_one_dtype(margin) for part, margin in parts.items()}
 
 
 def _in_one_dtype(margin: Margin) -> Margin:
@@ -139,6 +183,11 @@ def _in_one_dtype(margin: Margin) -> Margin:
 def _as_carry(xs: Sequence[Rounded]) -> list[Rounded]:
     """Write out the bounds as arrays, so that branches and steps agree."""
     return [Rounded(jnp.asarray(x.value), bound(x) if is_float(x.value) else None) for x in xs]
+
+
+def _as_rows(xs: Sequence[Rounded]) -> list[Rounded]:
+    """Return what goes along with the steps of a scan: of what it is in one step, nothing is known in another."""
+    return [x._replace(moves=None) for x in xs]
 
 
 def _undecided(shapes: Mapping[Key, Margin]) -> Margins:

@@ -115,7 +115,7 @@ class Kinks(tuple[Kink, ...]):
         if self:
             return counted(len(self), "kink")
         if not self.decisions:
-            return "No kinks: nothing here chooses."
+            return f"No kinks: nothing {'that was looked at' if self.notes else 'here'} chooses."
         return f"No kinks: {counted(self.decisions, 'choice')}, and rounding decides none of them."
 
     def _table(self) -> Table:

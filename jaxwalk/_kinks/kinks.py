@@ -11,6 +11,8 @@ import numpy as np
 from jax.core import Tracer
 
 from .._errors import ArgumentError, counted, shown
+from .._jax.automatic_mesh import automatic_mesh, explicit_mesh
+from .._jax.compiled import compiled
 from .._points.find import check_by, find
 from .._points.point import Points
 from .._source.user_files import Source
@@ -19,8 +21,7 @@ from .flatten import flatten
 from .interpreter import Analysis, Margins
 from .kink import Kink, Kinks
 from .margins import Margin
-from .rounding.bounds import Rounded
-from .rounding.inputs import rounded_input
+from .rounding.inputs import exact_input, rounded_input
 
 
 def kinks(fun: Callable, *args: Any, inputs: str = "rounded", by: str | None = None, source: Source = None) -> Kinks:
@@ -41,7 +42,8 @@ def kinks(fun: Callable, *args: Any, inputs: str = "rounded", by: str | None = N
 
     Arguments:
         fun: any JAX function; batched by `jax.vmap`, jitted or not. Its results may have any shape.
-        args: its arguments. The whole analysis is compiled, once per call.
+        args: its arguments. The whole analysis is compiled; a later call of what is traced to the same program, at
+            arguments of the same shapes, compiles nothing, whatever the numbers are.
         inputs: "rounded": floats among the arguments stand for real numbers and are off by half an ulp, except
             integers; "exact": they are what they are.
         by, source: as of `walk`: after which points the choices are named.
@@ -51,7 +53,8 @@ def kinks(fun: Callable, *args: Any, inputs: str = "rounded", by: str | None = N
             table of a walk.
 
     Raises:
-        ArgumentError: `inputs` is neither; `fun` cannot be called; the arguments are being traced (under `jit`).
+        ArgumentError: `inputs` is neither; `fun` cannot be called; the arguments are being traced (under `jit`); `fun`
+            writes to a mutable array, or needs a mesh with explicit axes.
 
     >>> import jax, jax.numpy as jnp, jaxwalk as jw
     >>> model = lambda x: jnp.sum(jw.tag(jnp.maximum(jw.tag(x - 0.1, "shift"), 0), "act"))
@@ -69,7 +72,7 @@ def kinks(fun: Callable, *args: Any, inputs: str = "rounded", by: str | None = N
         raise ArgumentError(
             "`kinks` needs numbers, and its arguments are being traced; call it outside `jit` and `vmap`."
         )
-    margins, flags = jax.jit(lambda values: measure_margins(analysis, values, inputs))(values)
+    margins, flags = _measured(analysis, values, inputs)
     # `jit` gives dicts back in the order of their keys, which is forward order.
     return _records(analysis, points, margins, jax.device_get(flags))
 
@@ -82,9 +85,29 @@ def analyse(
     return Analysis(flatten(staged.closed, points)), staged.args, points
 
 
+def _measured(analysis: Analysis, values: Sequence[Any], inputs: str) -> tuple[Margins, dict[Key, Any]]:
+    """Compute what `measure_margins` does, compiled."""
+    structure, count = analysis.structure(), len(values)
+
+    def measure(arrays: list[Any]) -> tuple[Margins, dict[Key, Any]]:
+        return measure_margins(analysis.with_constants(arrays[count:]), arrays[:count], inputs)
+
+    given = [*values, *analysis.constants.values()]
+    try:
+        with automatic_mesh(given) as arrays:
+            return compiled(structure and (structure, inputs), measure, arrays)(arrays)
+    except (TypeError, ValueError) as error:
+        if explicit_mesh(given) is None:
+            raise
+        raise ArgumentError(
+            "`kinks` cannot run what `fun` does on a mesh with explicit axes, such as a `shard_map`; give it arguments"
+            " that lie on one device, or on a mesh with automatic axes."
+        ) from error
+
+
 def measure_margins(analysis: Analysis, values: Sequence[Any], inputs: str) -> tuple[Margins, dict[Key, Any]]:
     """Compute every margin, and per margin whether one entry of it is a kink, and how many are NaN."""
-    read = rounded_input if inputs == "rounded" else Rounded
+    read = rounded_input if inputs == "rounded" else exact_input
     _, margins = analysis.run([read(value) for value in values])
     is_nan = lambda m: jnp.isnan(m.distance) | (jnp.isfinite(m.distance) & jnp.isnan(m.bound))
     return margins, {key: (jnp.any(_is_kink(m, jnp)), jnp.sum(is_nan(m))) for key, m in margins.items()}
@@ -110,6 +133,7 @@ def _records(analysis: Analysis, points: Points, margins: Margins, flags: dict[K
             entries = counted(int(nans), "entry", "entries")
             where = f" at {decision.op.source}" if decision.op.source else ""
             notes.append(f"{entries} of the `{decision.name}`{where} NaN: nothing is decided there.")
+    notes += [f"What {what} decides was not looked at." for what in analysis.unseen]
     notes += [f"The rounding error of {what} is estimated, not bounded." for what in analysis.estimated]
     return Kinks(found, len(analysis.decisions), notes, points)
 

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from .._jax import jaxprs
-from .margins import Margin
+from .._jax.types import is_float
+from .margins import Margin, where_it_moves
 from .program import Operation, Program
 from .rounding.bounds import Rounded, bound
 from .selections import Selection
@@ -24,20 +25,26 @@ def selection_margin(
 ) -> Margin:
     """Return the margin of a comparison with the derivatives of what it selects.
 
-    Where both sides agree, in their derivative and to rounding in their value, nothing is decided.
+    Where both sides agree, in their derivative and to rounding in their value, nothing is decided; nor where what is
+    compared does not move, unless it is that by which the derivative is taken.
     """
+    if not selection.in_rule and not selection.follows:
+        margin = where_it_moves(margin, list(map(read, comparison.ins)))
     distance = -margin.distance if selection.is_second else margin.distance
     no, yes = (_case(program, selection, read, taken) for taken in (False, True))
     if no is None or yes is None:
         return Margin(distance, margin.bound)
+    if not is_float(no.value) and not selection.in_rule:
+        return Margin(jnp.where(no.value == yes.value, jnp.inf, distance), margin.bound)
     if comparison.name in ("eq", "ne"):
         left = right = no if comparison.name == "eq" else yes
     else:
         left, right = (no, yes) if (comparison.name in ("gt", "ge")) != selection.is_second else (yes, no)
     same = no.slope == yes.slope if isinstance(no.slope, float) and isinstance(yes.slope, float) else None
     used = yes.slope if same else jnp.where(read(comparison.outs[0]).value, yes.slope, no.slope)
-    if not selection.in_rule and same is not False:
-        distance = jnp.where(_smooth(no, yes, margin.bound, distance.dtype), jnp.inf, distance)
+    if not selection.in_rule and not (selection.bends and same is False):
+        smooth = _smooth(no, yes, margin.bound, distance.dtype, selection.bends)
+        distance = jnp.where(smooth, jnp.inf, distance)
     return Margin(distance, margin.bound, left.slope, right.slope, used)
 
 
@@ -55,6 +62,8 @@ def _case(program: Program, selection: Selection, read: _Read, taken: bool) -> _
     if selection.between is None:
         return None
     x = read(number)
+    if not is_float(x.value):
+        return _Case(0.0, x.value, 0)
     if number == selection.compared or not program.has_derivative(number):
         return _Case(1.0 if number == selection.compared else 0.0, x.value, bound(x))
     if not any(number in op.outs for op in selection.between):
@@ -77,11 +86,11 @@ def _case_at(selection: Selection, read: _Read, taken: bool, compared: Any) -> A
     return local[selection.select.ins[1 + taken]]
 
 
-def _smooth(no: _Case, yes: _Case, error: Any, dtype: Any) -> jax.Array:
-    """Return where both cases have one derivative, and one value to rounding."""
+def _smooth(no: _Case, yes: _Case, error: Any, dtype: Any, bends: bool) -> jax.Array:
+    """Return where both cases have one value, to rounding, and, where it counts, one derivative."""
     one, other = (jnp.asarray(case.slope).astype(dtype) for case in (no, yes))
     level = jnp.maximum(jnp.abs(one), jnp.abs(other))
     tolerance = 4 * math.sqrt(float(jnp.finfo(no.value.dtype).eps))
-    alike = jnp.abs(one - other) <= tolerance * level
+    alike = (jnp.abs(one - other) <= tolerance * level) | (not bends)
     gap = jnp.abs(yes.value - no.value).astype(dtype)
     return alike & (gap <= yes.bound + no.bound + 2 * level * error)

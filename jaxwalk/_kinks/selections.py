@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .._jax.primitives import COMPARISONS
+from .liveness import Use
 from .program import Flow, Operation, Program
 
 REACH = 40  # operations looked at between a comparison and what it selects
@@ -30,32 +31,38 @@ class Selection(NamedTuple):
     between: tuple[Operation, ...] | None  # from `compared` to the two cases; None if these need more than it
     in_rule: bool  # whether it selects among tangents, in a derivative rule: these stand for ones, the cases for slopes
     numbers: tuple[float | None, float | None]  # of each case, the one number that all its entries are, if known
+    bends: bool  # whether the derivative of what is selected counts, not its value alone
+    follows: bool  # whether a case may depend on `compared`
 
 
-def selections(program: Program) -> dict[int, list[Selection] | None]:
+def selections(program: Program, uses: Mapping[int, Use]) -> dict[int, list[Selection] | None]:
     """Return, by the number of a comparison's result, its selections, less those that another covers.
 
     In `where(x > 0, x, f(where(x > 0, 0, x)))` the inner one is covered by the outer. Of comparisons that are alike,
-    the first has the selections of all, and the others None.
+    the first has the selections of all, and the others None. A comparison whose result is used otherwise too has none:
+    it decides more than what they select.
     """
-    finder = _Finder(program)
+    finder = _Finder(program, uses)
     groups: dict[Any, list[Operation]] = {}
     for op in program.ops:
         if op.name in COMPARISONS:
             groups.setdefault((op.name, *map(finder.identity, op.ins)), []).append(op)
     found: dict[int, list[Selection] | None] = {}
-    for first, *others in groups.values():
-        alike = tuple(op.outs[0] for op in (first, *others))
-        selects = [op for out in alike for op in finder.read_by.get(out, ()) if _selects(op, out)]
-        if outer := [op for op in selects if not finder.is_covered(op, selects)]:
+    for group in groups.values():
+        alike = tuple(op.outs[0] for op in group)
+        first, *others = [op for op in group if op.outs[0] in uses and not op.origin.primal] or group
+        readers = [(op, out) for out in alike for op in finder.used_by(out)]
+        selects = [op for op, out in readers if _selects(op, out)]
+        only_selects = len(selects) == len(readers) and not any(out in uses for out in alike if out in program.outs)
+        if only_selects and (outer := [op for op in selects if not finder.is_covered(op, selects)]):
             found[first.outs[0]] = [finder.selection(first, select, alike) for select in outer]
         found |= dict.fromkeys((op.outs[0] for op in others), None)
     return found
 
 
 class _Finder:
-    def __init__(self, program: Program) -> None:
-        self.program = program
+    def __init__(self, program: Program, uses: Mapping[int, Use]) -> None:
+        self.program, self.uses = program, uses
         self.maker = {out: op for op in program.ops for out in op.outs}
         self.read_by: dict[int, list[Operation]] = {}
         for op in program.ops:
@@ -65,6 +72,10 @@ class _Finder:
         for op in program.readers(self.tangents):
             if op.kind != "cut":
                 self.tangents.update(filter(program.has_derivative, op.outs))
+
+    def used_by(self, number: int) -> list[Operation]:
+        """Return what reads a value, and is used itself."""
+        return [op for op in self.read_by.get(number, ()) if any(out in self.uses for out in op.outs)]
 
     def original(self, number: int) -> int:
         """Return the value that this one is a copy of."""
@@ -105,8 +116,9 @@ class _Finder:
         compared = second if is_second else first
         in_rule = not self.tangents.isdisjoint(select.ins[1:])
         no, yes = map(self.uniform, select.ins[1:])
-        between = self.between(compared, select, alike)
-        return Selection(select, compared, is_second, alike, between, in_rule, (no, yes))
+        between, follows = self.between(compared, select, alike)
+        bends = bool(self.uses.get(select.outs[0], Use.NONE) & Use.RESULT)
+        return Selection(select, compared, is_second, alike, between, in_rule, (no, yes), bends, follows)
 
     def uniform(self, number: int) -> float | None:
         """Return the one number that all entries of a constant are, seen without running it."""
@@ -117,12 +129,17 @@ class _Finder:
         op = self.maker.get(number)
         return self.uniform(op.ins[0]) if op is not None and op.name in _SPREADS else None
 
-    def between(self, start: int, select: Operation, alike: tuple[int, ...]) -> tuple[Operation, ...] | None:
-        """Return the operations from `start` to the cases of `select`; None if they are many or mix entries."""
+    def between(
+        self, start: int, select: Operation, alike: tuple[int, ...]
+    ) -> tuple[tuple[Operation, ...] | None, bool]:
+        """Return the operations from `start` to the cases of `select`, and whether a case may depend on it.
+
+        None if the operations are many or mix entries.
+        """
         avals = self.program.avals
         shape = avals[select.outs[0]].shape
-        if start in self.program.literals or avals[start].shape != shape:
-            return None
+        if start in self.program.literals:
+            return None, True
         depends: dict[int, bool] = {start: True}
 
         def visit(number: int) -> bool:
@@ -135,11 +152,12 @@ class _Finder:
                 depends[number] = any(visited)
             return depends[number]
 
-        for case in select.ins[1:]:
-            visit(case)
+        visited = [visit(case) for case in select.ins[1:]]
+        follows = any(visited) or len(depends) > 4 * REACH
         path = [op for op in self.program.ops if any(depends.get(out) and out != start for out in op.outs)]
         plain = all(op.name in _ELEMENTWISE and avals[op.outs[0]].shape == shape for op in path)
-        return tuple(path) if plain and len(depends) <= 4 * REACH else None
+        is_known = plain and avals[start].shape == shape and len(depends) <= 4 * REACH
+        return tuple(path) if is_known else None, follows
 
 
 def _selects(op: Operation, predicate: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -27,16 +28,25 @@ class Relative:
 Error: TypeAlias = Any  # None: exact; a Relative; or an array of the value's shape, in the dtype of `wide`
 
 
+Moves: TypeAlias = Any  # whether a small change of the inputs moves an entry: by entry; False: none; None: maybe all
+
+
 class Rounded(NamedTuple):
-    """A value as computed, and a bound on its distance from the value in exact arithmetic."""
+    """A value as computed, a bound on its distance from the value in exact arithmetic, and what of it moves."""
 
     value: Any
     error: Error = None
+    moves: Moves = None
 
 
 def unit(dtype: Any) -> float:
     """Return the unit roundoff, the largest relative error of one rounding; a bit more, as bounds are rounded too."""
     return 1.02 * float(jnp.finfo(dtype).eps) / 2
+
+
+def gamma(n: int, u: float) -> float:
+    """Return the largest relative error of n roundings one after the other."""
+    return n * u / (1 - n * u) if n * u < 1 else math.inf
 
 
 def wide(dtype: Any) -> Any:
@@ -49,23 +59,29 @@ def size(value: Any) -> jax.Array:
     return jnp.abs(value).astype(wide(jnp.result_type(value)))
 
 
+def rounded_size(value: Any) -> jax.Array:
+    """Return |value|, to multiply by a share of it; 0 of infinities, which nothing rounds (overflow is not counted)."""
+    found = size(value)
+    return jnp.where(jnp.isinf(found), jnp.zeros_like(found), found)
+
+
 def bound(x: Rounded) -> jax.Array:
     """Return the bound as an array of the value's shape."""
     if x.error is None:
         return jnp.zeros(jnp.shape(x.value), wide(jnp.result_type(x.value)))
     if not isinstance(x.error, Relative):
         return x.error
-    error = x.error.share * size(x.value)
+    error = x.error.share * rounded_size(x.value)
     if not x.error.but_integers:
         return error
-    exact = (x.value == jnp.round(x.value)) & (size(x.value) * unit(x.value.dtype) < 0.5)
+    exact = (x.value == jnp.round(x.value)) & (error < 0.5)
     return jnp.where(exact, jnp.zeros_like(error), error)
 
 
 class Application(NamedTuple):
     """What a rule takes: an equation, its operands with their errors, and its results as computed.
 
-    `z` and `u` are the size of the first result and its unit roundoff.
+    `z` and `u` are the size of the first result, 0 where it is infinite, and its unit roundoff.
     """
 
     eqn: JaxprEqn
@@ -74,7 +90,7 @@ class Application(NamedTuple):
 
     @property
     def z(self) -> jax.Array:
-        return size(self.zs[0])
+        return rounded_size(self.zs[0])
 
     @property
     def u(self) -> float:

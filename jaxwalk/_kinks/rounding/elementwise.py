@@ -9,10 +9,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from ..._jax.jaxprs import function_of
 from ..._jax.types import is_float
-from .bounds import Application, Error, Relative, bound, shares_of, size
+from .bounds import Application, Error, Relative, bound, gamma, rounded_size, shares_of, size
 
 TRANSCENDENTAL = 16  # half ulps that an exp, a tanh, a sin of XLA may be off
 
@@ -23,50 +24,92 @@ def add(op: Application) -> Error:
 
 def mul(op: Application) -> Error:
     a, b = op.xs
-    factor = 4 if jnp.iscomplexobj(op.zs[0]) else 1
+    factor = _factor(op, 4)
     if a.error is None and b.error is None:
-        return Relative(factor * op.u, True)
+        return jnp.where(_is_exact(a.value, b.value), 0, factor * op.u * op.z)
     if (shares := shares_of(a, b)) is not None:
         return Relative((1 + shares[0]) * (1 + shares[1]) * (1 + factor * op.u) - 1)
     total = factor * op.u * op.z
     if b.error is not None:
-        total = total + size(a.value) * bound(b)
+        total = total + rounded_size(a.value) * bound(b)
     if a.error is not None:
-        total = total + bound(a) * (size(b.value) + bound(b))
+        total = total + bound(a) * (rounded_size(b.value) + bound(b))
     return total
+
+
+def _factor(op: Application, of_complex: int) -> int:
+    """Return how many roundings an operation on complex numbers is charged for one on real numbers."""
+    return of_complex if jnp.iscomplexobj(op.zs[0]) else 1
+
+
+def _is_exact(a: Any, b: Any) -> Any:
+    """Return where a product needs no rounding, by the digits of its factors: one is a power of 2, or both short."""
+    if jnp.iscomplexobj(a):
+        return False
+    info = jnp.finfo(a.dtype)
+    has = lambda v, digits: lax.reduce_precision(v, info.nexp, digits - 1) == v
+    half = (info.nmant + 1) // 2
+    return has(a, 1) | has(b, 1) | (has(a, half) & has(b, half))
 
 
 def div(op: Application) -> Error:
     a, b = op.xs
-    factor = 8 if jnp.iscomplexobj(op.zs[0]) else 2
+    factor = 2 * _factor(op, 4)
     if (shares := shares_of(a, b)) is not None:
         return Relative((1 + shares[0]) / (1 - shares[1]) * (1 + factor * op.u) - 1)
     left = size(b.value) - bound(b)
     moved = bound(a) + op.z * (1 + factor * op.u) * bound(b)
-    spread = jnp.where(left > 0, moved / jnp.where(left > 0, left, 1), jnp.where(moved > 0, jnp.inf, 0))
+    exact = (bound(a) == 0) & (bound(b) == 0)
+    spread = jnp.where(left > 0, moved / jnp.where(left > 0, left, 1), jnp.where(exact, 0, jnp.inf))
     return spread + factor * op.u * op.z
 
 
 def largest(op: Application) -> Error:
-    """Bound a max, min or clamp, which moves by no more than the operand that moves most."""
+    """Bound a max or min by the error of the operand that it is; if both may be, by the larger."""
     if op.share() == 0:
         return None
-    return functools.reduce(jnp.maximum, [bound(x) for x in op.xs])
+    a, b = op.xs
+    one, other = bound(a), bound(b)
+    apart = jnp.abs(a.value - b.value).astype(one.dtype) > 2 * (one + other)  # twice, as this is rounded too
+    taken = jnp.where(op.zs[0] == a.value, one, other)
+    return jnp.where(apart, taken, jnp.maximum(one, other))
+
+
+def clamped(op: Application) -> Error:
+    """Bound a clamp, which moves by no more than the operand that moves most."""
+    return None if op.share() == 0 else functools.reduce(jnp.maximum, [bound(x) for x in op.xs])
 
 
 def same(op: Application) -> list[Error]:
     return [x.error for x in op.xs]
 
 
+def absolute(op: Application) -> Error:
+    """Bound |x|, of complex numbers a root of a sum of squares."""
+    (x,) = op.xs
+    return bound(x) + TRANSCENDENTAL * op.u * op.z if jnp.iscomplexobj(x.value) else x.error
+
+
+def sign(op: Application) -> Error:
+    """Bound the sign of a real number by nothing; that of a complex number is x / |x|."""
+    (x,) = op.xs
+    if not jnp.iscomplexobj(x.value):
+        return None
+    e, v = bound(x), size(x.value)
+    return jnp.where(2 * e < v, 2 * e / jnp.where(2 * e < v, v, 1), jnp.where(e > 0, 2, 0)) + TRANSCENDENTAL * op.u
+
+
 def integer_pow(op: Application) -> Error:
+    """Bound xⁿ: however it is multiplied out, its error is no more than that of n - 1 products one after the other."""
     n = op.eqn.params.get("y", 2)
     (x,) = op.xs
-    charge = 2 * max(abs(n).bit_length(), 1) * op.u
+    charge = gamma(max(abs(n) - 1, 0) + 2 * (n < 0), _factor(op, 4) * op.u)
     if (shares := shares_of(x)) is not None:
-        return Relative((1 + shares[0]) ** abs(n) / (1 - abs(n) * shares[0]) * (1 + charge) - 1)
-    e, v = bound(x), size(x.value)
-    if n > 0:
-        return n * (v + e) ** (n - 1) * e + charge * op.z
+        moved = (1 + shares[0]) ** n if n >= 0 else (1 - shares[0]) ** n if shares[0] < 1 else math.inf
+        return Relative(moved * (1 + charge) - 1)
+    e, v = bound(x), rounded_size(x.value)
+    if n >= 0:
+        return n * (v + e) ** max(n - 1, 0) * e + charge * op.z
     left = v - e
     return jnp.where(left > 0, abs(n) * jnp.where(left > 0, left, 1) ** (n - 1) * e, jnp.inf) + charge * op.z
 
@@ -90,7 +133,7 @@ def _sqrt(x, z, e):
 
 def _rsqrt(x, z, e):
     r = e / x
-    return jnp.where(r < 1, z * r / (2 * jnp.where(r < 1, 1 - r, 1)), jnp.inf)
+    return jnp.where(r < 1, z * r / (2 * jnp.where(r < 1, 1 - r, 1)), jnp.where(e > 0, jnp.inf, 0))
 
 
 def _log(x, z, e):
@@ -99,9 +142,10 @@ def _log(x, z, e):
 
 
 SMOOTH = {
-    "exp": lambda x, z, e: z * jnp.expm1(e),
-    "exp2": lambda x, z, e: z * jnp.expm1(e * math.log(2)),
-    "expm1": lambda x, z, e: jnp.exp(x) * jnp.expm1(e),
+    # Where exp(x) is 0 it would be 0·∞ behind a mask of -1e38, which is off by more than expm1 can take.
+    "exp": lambda x, z, e: jnp.where(z > 0, z * jnp.expm1(e), jnp.exp(x + e)),
+    "exp2": lambda x, z, e: jnp.where(z > 0, z * jnp.expm1(e * math.log(2)), jnp.exp2(x + e)),
+    "expm1": lambda x, z, e: jnp.where(jnp.exp(x) > 0, jnp.exp(x) * jnp.expm1(e), jnp.exp(x + e)),
     "log": _log,
     "log1p": lambda x, z, e: _log(1 + x, z, e),
     "sqrt": _sqrt,

@@ -17,24 +17,45 @@ import jax.numpy as jnp
 
 from ..._jax.jaxprs import function_of
 from ..._jax.types import is_float
-from .bounds import Application, Error, bound, size, unit
-from .data_movement import carried, converted, largest_along, of_largest, of_window, shortened
-from .elementwise import SMOOTH, TRANSCENDENTAL, add, div, first_order, integer_pow, largest, mul, same, smooth
-from .sums_of_products import convolved, multiplied, summed
+from .bounds import Application, Error, Relative, bound, size, unit
+from .data_movement import carried, component, converted, largest_along, of_largest, of_window, scattered, shortened
+from .elementwise import (
+    SMOOTH,
+    TRANSCENDENTAL,
+    absolute,
+    add,
+    clamped,
+    div,
+    first_order,
+    integer_pow,
+    largest,
+    mul,
+    same,
+    sign,
+    smooth,
+)
+from .sums_of_products import convolved, multiplied, scatter_added, summed
 
 
-def propagate(name: str | None, op: Application) -> tuple[list[Error], bool]:
-    """Bound the errors of an operation's results, and say whether they are only estimates.
+def has_bound(name: str | None) -> bool:
+    """Tell whether the errors of a primitive, by its name in `_jax/primitives.py`, are bounded and not estimated."""
+    return name in _RULES
 
-    `name` is that of its primitive in `_jax/primitives.py`.
-    """
+
+def propagate(name: str | None, op: Application) -> list[Error]:
+    """Bound the errors of an operation's results; if its primitive has no bound, estimate them."""
     if not any(map(is_float, op.zs)):
-        return [None] * len(op.zs), False
+        return [None] * len(op.zs)
     if (rule := _RULES.get(name or "")) is None:
         floats = [i for i, x in enumerate(op.xs) if is_float(x.value)]
-        return (_estimate(op, floats), True) if floats else ([None] * len(op.zs), False)
+        return _estimate(op, floats) if floats else [None] * len(op.zs)
     errors = rule(op)
-    return (errors if isinstance(errors, list) else [errors]), False
+    return [_or_unbounded(e) for e in (errors if isinstance(errors, list) else [errors])]
+
+
+def _or_unbounded(error: Error) -> Error:
+    """Return a bound; infinity where it is 0·∞ or ∞ - ∞, and so none."""
+    return error if error is None or isinstance(error, Relative) else jnp.where(jnp.isnan(error), jnp.inf, error)
 
 
 def _estimate(op: Application, floats: Sequence[int]) -> list[Error]:
@@ -43,7 +64,7 @@ def _estimate(op: Application, floats: Sequence[int]) -> list[Error]:
     moves = tuple(bound(op.xs[i]).astype(op.xs[i].value.dtype) for i in floats)
     try:
         moved = iter(jax.jvp(function_of(op.eqn, [x.value for x in op.xs], floats), values, moves)[1])
-    except (NotImplementedError, TypeError, ValueError):  # no derivative in forward mode
+    except Exception:  # whatever a primitive raises that has no derivative in forward mode
         moved = iter([jnp.zeros_like(z) for z in op.zs if is_float(z)])
     length = max((d for x in op.xs for d in jnp.shape(x.value)), default=1)
     own = lambda z: length * TRANSCENDENTAL * unit(z.dtype) * jnp.max(size(z), initial=0)
@@ -52,9 +73,9 @@ def _estimate(op: Application, floats: Sequence[int]) -> list[Error]:
 
 _MOVERS = (
     "broadcast_in_dim", "reshape", "transpose", "squeeze", "slice", "dynamic_slice", "dynamic_update_slice", "gather",
-    "scatter", "concatenate", "pad", "rev", "copy", "select_n", "split", "real", "imag",
+    "concatenate", "pad", "rev", "copy", "select_n", "split", "stack", "unstack", "tile", "device_put",
 )  # fmt: skip
-_EXACT = ("sign", "floor", "ceil", "round", "iota", "bitcast")
+_EXACT = ("floor", "ceil", "round", "iota", "bitcast")
 _FIRST_ORDER = (
     "pow", "tan", "cbrt", "erf_inv", "rem", "asin", "acos", "atan", "atan2", "sinh", "cosh", "asinh",
     "acosh", "atanh", "bessel_i0e", "bessel_i1e",
@@ -66,15 +87,15 @@ def _rules() -> dict[str, Callable[[Application], Any]]:
     reduced = lambda op: jnp.size(op.xs[0].value) // max(jnp.size(op.zs[0]), 1)
     along = lambda op: jnp.shape(op.xs[0].value)[op.eqn.params["axis"]]
     window = lambda op: math.prod(op.eqn.params["window_dimensions"])
-    updates = lambda op: 1 + math.prod(jnp.shape(op.xs[1].value)[:-1])
     near_zeros = lambda op: first_order(op) + 2 * TRANSCENDENTAL * op.u  # these lose digits where they cross zero
     return {
         "add": add, "sub": add, "add_any": add, "mul": mul, "div": div, "integer_pow": integer_pow,
-        "square": integer_pow, "max": largest, "min": largest, "clamp": largest, "neg": same, "abs": same,
-        "conj": same, "stop_gradient": same, "complex": add, "optimization_barrier": same,
+        "square": integer_pow, "max": largest, "min": largest, "clamp": clamped, "neg": same, "abs": absolute,
+        "sign": sign, "real": component, "imag": component, "conj": component, "stop_gradient": same, "complex": add,
+        "optimization_barrier": same,
         "convert": converted, "reduce_precision": shortened,
         "reduce_sum": summed(reduced), "cumsum": summed(along), "reduce_window_sum": summed(window),
-        "scatter_add": summed(updates), "dot_general": multiplied, "conv": convolved,
+        "scatter": scattered, "scatter_add": scatter_added, "dot_general": multiplied, "conv": convolved,
         "reduce_max": of_largest, "reduce_min": of_largest, "cummax": largest_along("axis"),
         "cummin": largest_along("axis"), "sort": largest_along("dimension"), "top_k": largest_along("axis"),
         "reduce_window_max": of_window, "reduce_window_min": of_window,

@@ -10,24 +10,27 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ..._jax.call_parameters import scatter_again
 from ..._jax.jaxprs import apply
-from ..._jax.types import is_float
-from .bounds import Application, Error, bound, shares_of, size, unit, wide
-
-
-def _gamma(n: int, u: float) -> float:
-    return n * u / (1 - n * u) if n * u < 1 else math.inf
+from .bounds import Application, Error, bound, gamma, rounded_size, shares_of, unit, wide
 
 
 def summed(count: Callable[[Application], int]) -> Callable[[Application], Error]:
     """Make the rule of a sum of `count` terms: the sum of the errors, and γ of the magnitudes, in any order."""
 
     def rule(op: Application) -> Error:
-        gamma = _gamma(max(count(op) - 1, 0), op.u)
-        terms = [bound(x) + gamma * size(x.value) if is_float(x.value) else x.value for x in op.xs]
-        return apply(op.eqn, terms)[0]
+        (x,), share = op.xs, gamma(max(count(op) - 1, 0), op.u)
+        return apply(op.eqn, [bound(x) + share * rounded_size(x.value)])[0]
 
     return rule
+
+
+def scatter_added(op: Application) -> Error:
+    """Bound what updates are added to, as a sum of itself and all of them."""
+    operand, indices, updates = op.xs
+    share = gamma(math.prod(jnp.shape(indices.value)[:-1]), op.u)
+    terms = [bound(x) + share * rounded_size(x.value) for x in (operand, updates)]
+    return scatter_again(op.eqn, lax.scatter_add, terms[0], indices.value, terms[1])
 
 
 def multiplied(op: Application) -> Error:
@@ -52,13 +55,13 @@ def _bilinear(op: Application, n: int, product: Callable) -> Error:
     """Bound A B by |A| (e_B + (γ_n + share_A) |B|), and e_A (|B| + e_B) where the error of A is not a share of A."""
     a, b = op.xs
     kind = wide(op.zs[0].dtype)
-    size_a, size_b = size(a.value).astype(kind), size(b.value).astype(kind)
+    size_a, size_b = rounded_size(a.value).astype(kind), rounded_size(b.value).astype(kind)
     share_a, share_b = shares_of(a), shares_of(b)
     rounded = max(unit(kind), _product_unit(op.eqn.params.get("precision"), a.value.dtype))
-    own = _gamma(n, rounded) * (4 if jnp.iscomplexobj(op.zs[0]) else 1)
+    own = gamma(n, rounded) * (4 if jnp.iscomplexobj(op.zs[0]) else 1)
     narrow = op.u * op.z if unit(kind) < op.u else 0.0
     if a.value.dtype == jnp.float16:  # summed in half precision on some devices
-        own = own + _gamma(n, unit(jnp.float16))
+        own = own + gamma(n, unit(jnp.float16))
     if share_a is not None:
         known = own + share_a[0]
         if share_b is not None:
