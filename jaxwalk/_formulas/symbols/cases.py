@@ -8,6 +8,7 @@ from typing import Any
 import sympy
 from sympy.core.relational import Relational
 from sympy.functions.elementary.piecewise import ExprCondPair
+from sympy.logic.boolalg import Boolean
 
 
 def cases(*pairs: tuple[Any, Any]) -> sympy.Basic:
@@ -20,6 +21,11 @@ def branches_of(entry: sympy.Basic) -> Sequence[tuple[Any, Any]]:
     """Return the (value, condition) of each case; of what is no cases, nothing."""
     args: Any = entry.args if isinstance(entry, sympy.Piecewise) else ()
     return args
+
+
+def is_condition(entry: Any) -> bool:
+    """Tell whether an entry is a truth value; a symbol is a number."""
+    return isinstance(entry, Boolean) and not isinstance(entry, sympy.Symbol)
 
 
 def rebuilt(node: sympy.Basic, args: Sequence[Any]) -> Any:
@@ -83,6 +89,8 @@ def comparison(name: str) -> Callable:
         relation = {"eq": sympy.Eq, "ne": sympy.Ne, "lt": sympy.Lt, "le": sympy.Le, "gt": sympy.Gt, "ge": sympy.Ge}[
             name
         ]
+        if is_condition(a) and is_condition(b) and name in ("eq", "ne"):
+            return sympy.Xor(a, b) if name == "ne" else sympy.Not(sympy.Xor(a, b))
         if a == b:
             return sympy.true if name in ("eq", "le", "ge") else sympy.false
         if (a.is_Number or a.is_infinite) and (b.is_Number or b.is_infinite):
