@@ -131,6 +131,20 @@ def _attained(a: sympy.Basic, b: sympy.Basic) -> Any:
     return None
 
 
+def counts_the_largest(total: sympy.Add) -> bool:
+    """Tell whether a sum counts which of several are the largest, or the smallest: it is not 0."""
+    cases_of_1 = [branches_of(a) for a in total.args]
+    if not all(len(b) == 2 and (b[0][0], b[1][0]) == (1, 0) for b in cases_of_1):
+        return False
+    conditions = [b[0][1] for b in cases_of_1]
+    several = {e for c in conditions for r in c.atoms(Relational) for e in r.args}
+    for better in (comparison("ge"), comparison("le")):
+        wins = [sympy.And(*(better(one, other) for other in several if other != one)) for one in several]
+        if set(wins) <= set(conditions):
+            return True
+    return False
+
+
 def extreme_of(name: str) -> Callable:
     def extreme(*entries: Any) -> Any:
         kind = {"max": sympy.Max, "min": sympy.Min}[name]

@@ -17,6 +17,9 @@ from sympy.printing.str import StrPrinter
 from ..entries.arithmetic import Entries
 from ..notation.names import superscript
 from .cases import branches_of, is_condition
+from .exceptions import UNDEFINED
+
+_SIGNS = {sympy.nan: "NaN", sympy.oo: "∞", -sympy.oo: "-∞", sympy.zoo: "±∞"}
 
 
 def text_of(expression: Any, known: Mapping[str, Entries]) -> str:
@@ -29,7 +32,12 @@ def latex_of(expression: Any, symbols: Mapping[sympy.Basic, str], known: Mapping
     for array in known.values():
         if _flat(array) == _flat(expression):  # the name of its first entry, less the subscript
             return re.sub(r"_\{[\d,]*\}$", "", symbols[array.flat[0]])
-    return _of(expression, {}, _Latex({"symbol_names": dict(symbols)}).doprint, r"\left({}\right)")
+    return _of(
+        expression,
+        {},
+        _Latex({"symbol_names": {**symbols, UNDEFINED: r"\mathrm{undefined}"}}).doprint,
+        r"\left({}\right)",
+    )
 
 
 def _of(expression: Any, known: Mapping[str, Entries], write: Callable[[Any], str], brackets: str) -> str:
@@ -53,6 +61,9 @@ class _Printer(StrPrinter):
 
     Cases are in parentheses wherever they are a part of something: what stands to the left of an "if" belongs to it.
     """
+
+    def _print(self, expr: Any, **kwargs: Any) -> str:
+        return _SIGNS[expr] if expr in _SIGNS else super()._print(expr, **kwargs)
 
     def _print_Symbol(self, expr: sympy.Symbol) -> str:
         return str(pretty_symbol(expr.name))
