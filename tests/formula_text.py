@@ -11,10 +11,10 @@ import numpy as np
 
 OF_AXES = {"Σ": np.sum, "Π": np.prod, "max": np.max, "min": np.min}
 OF_ENTRIES = {
-    "sqrt": np.sqrt, "exp": np.exp, "log": np.log, "tanh": np.tanh, "sin": np.sin, "cos": np.cos, "sign": np.sign,
+    "sqrt": np.sqrt, "exp": np.exp, "log": np.log, "tanh": np.tanh, "sin": np.sin, "cos": np.cos, "sign": np.sign, "log1p": np.log1p, "xor": np.logical_xor,
     "abs_": np.abs, "floor": np.floor, "Max": np.maximum, "Min": np.minimum, "max": np.maximum, "min": np.minimum,
     "Mod": np.mod, "where_": np.where, "and_": np.logical_and, "or_": np.logical_or, "not_": np.logical_not,
-    "logistic": lambda x: 1 / (1 + np.exp(-x)), "float32": np.float32, "uint8": np.uint8, "int8": np.int8,
+    "logistic": lambda x: 1 / (1 + np.exp(-x)), "float32": np.float32, "pow": np.power, "uint8": np.uint8, "int8": np.int8,
 }  # fmt: skip
 SIGNS = {"−": "-", "⊙": "*", "·": "%", "⊗": "//", "≠": "!=", "≤": "<=", "≥": ">=", "∧": "&", "∨": "|", "¬": "~",
          "^": "**", "∞": "inf", "1[": "holds[", "ᵀ": ".T", "√": "sqrt", "σ": "logistic"}  # fmt: skip
@@ -113,7 +113,7 @@ def _digits(script):
 def as_python(text, names):
     """Return a printed formula as Python; `names` are those of its variables, as they are printed."""
     for i, name in enumerate(sorted(names, key=len, reverse=True)):
-        text = text.replace(name, f"v{i}_")
+        text = re.sub(rf"(?<![A-Za-z]){re.escape(name)}(?![A-Za-z])", f"v{i}_", text)
     text = re.sub(r"(Σ|Π|max|min)([₀-₉,]*)\(", lambda m: f"over({m[1]!r}, {_axes(m[2])})(", text)
     text = re.sub(r"\|([^|]*)\|", r"abs_(\1)", text)
     text = re.sub(r"(?<![<>≤≥≠=])=(?!=)", "==", text)
@@ -148,7 +148,7 @@ def read_back(text, values):
     order = sorted(values, key=len, reverse=True)
     tree = ast.fix_missing_locations(_Reader().visit(ast.parse(as_python(text, list(values)), mode="eval")))
     known = {name: _called(function) for name, function in OF_ENTRIES.items()}
-    known |= {"Value": Value, "holds": _Holds(), "over": _over, "inf": Value(np.inf), "nan": Value(np.nan)}
+    known |= {"Value": Value, "holds": _Holds(), "over": _over, "inf": Value(np.inf), "NaN": Value(np.nan)}
     known |= {"reshape": _called(np.reshape), "broadcast": _called(np.broadcast_to), "transpose": _called(np.transpose)}
     known |= {f"v{i}_": Value(values[name]) for i, name in enumerate(order)} | {"False": False, "True": True}
     with np.errstate(all="ignore"):

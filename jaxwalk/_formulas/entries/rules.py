@@ -74,11 +74,11 @@ def _convert(ops: EntryOperations, eqn: JaxprEqn, x: Value) -> list[Value]:
         raise Unsupported("it is of complex numbers")
     if not holds_entries(x) and not jnp.issubdtype(after, jnp.inexact):
         return _by_jax(eqn, [x])
-    x, zero, one = ops.entries(x), ops.integer(0), ops.integer(1)
+    x, zero = ops.entries(x), ops.integer(0)
     if after == jnp.bool_:
         return [x if before == jnp.bool_ else ops.map(lambda e: ops.operation("ne")(e, zero), x)]
     if before == jnp.bool_:
-        return [ops.map(lambda e: ops.arithmetic.select(e, (zero, one)), x)]
+        return [ops.select(x, np.array(0), np.array(1))]
     if jnp.issubdtype(before, jnp.inexact) and jnp.issubdtype(after, jnp.integer):
         return [ops.map(ops.operation("truncate"), x)]
     if jnp.issubdtype(after, jnp.inexact) and "rounded" in ops.arithmetic.operations:
@@ -101,7 +101,7 @@ def _select_n(ops: EntryOperations, eqn: JaxprEqn, which: Value, *cases: Value) 
         return [np.take_along_axis(np.stack(list(map(ops.entries, cases))), which[None], 0)[0, ...]]
     if type_of(eqn.invars[0]).dtype != jnp.bool_:
         raise Unsupported("which of its cases is taken depends on a symbol that is an integer; use conditions")
-    return [ops.map(lambda w, *c: ops.arithmetic.select(w, c), which, *cases)]
+    return [ops.select(which, *cases)]
 
 
 def _clamp(ops: EntryOperations, eqn: JaxprEqn, low: Value, x: Value, high: Value) -> list[Value]:

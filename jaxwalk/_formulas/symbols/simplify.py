@@ -11,8 +11,9 @@ from sympy.core.relational import Relational
 from ..._errors import FormulaError
 from ..entries.arithmetic import EntryOperations
 from .cases import branches_of, cases, rebuilt, replaced
-from .exceptions import expression_of, with_cases
+from .exceptions import expression_of
 from .length_limit import check_length
+from .shown import with_cases
 from .sympy_arithmetic import symbolic
 
 
