@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from .conversions import digits
 from .entries.arithmetic import Entries
 from .entries.interpreter import run_on_entries
 from .equations import Equation, Formulas
@@ -22,23 +23,27 @@ def by_entries(layers: Sequence[Layer], count: int) -> Formulas:
     """Return the formulas of layers that hold `count` numbers."""
     check_count(count)
     latex: dict[Any, str] = {}
+    precision: dict[Any, int] = {}
     forward, backward = [], []
     for layer in layers:
-        operands, above = _symbols(layer.operands, latex), _symbols(layer.deltas_above, latex)
-        results = run_on_entries(forward_of(layer), list(operands.values()), symbolic())
+        operands, above = (_symbols(v, latex, precision) for v in (layer.operands, layer.deltas_above))
+        results = run_on_entries(forward_of(layer), list(operands.values()), symbolic(precision))
         forward += _equations(layer, layer.result_names, results, operands, latex)
         closed, names = backward_of(layer)
-        results = run_on_entries(closed, [*operands.values(), *above.values()], symbolic())
+        results = run_on_entries(closed, [*operands.values(), *above.values()], symbolic(precision))
         backward.append(_equations(layer, names, results, operands | above, latex))
     return Formulas("entries", forward + [e for part in reversed(backward) for e in part])
 
 
-def _symbols(values: Sequence[tuple[Name, jax.ShapeDtypeStruct]], latex: dict[Any, str]) -> dict[str, Entries]:
-    """Return an array of symbols for each value, by name; how each symbol is set goes into `latex`."""
+def _symbols(
+    values: Sequence[tuple[Name, jax.ShapeDtypeStruct]], latex: dict[Any, str], precision: dict[Any, int]
+) -> dict[str, Entries]:
+    """Return an array of symbols for each value, by name; how each is set, and how many digits it has, is noted."""
     arrays = {}
     for name, leaf in values:
         array = arrays[name.text()] = symbols(name.symbol(), leaf.shape)
         for index in np.ndindex(array.shape):
+            precision[array[index]] = digits(leaf.dtype)
             below = ",".join(str(i + 1) for i in index)
             latex[array[index]] = name.latex() + (f"_{{{below}}}" if below else "")
     return arrays

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import jax
+
 from .equations import Equation, Formulas, all_text
 from .layers import Layer, backward_of, forward_of
 from .notation.common_subexpressions import written
@@ -29,13 +31,13 @@ def by_tensors(layers: Sequence[Layer], inputs: Sequence[Name]) -> Formulas:
     backward: list[list[tuple[Name, Equation]]] = []
     for layer in layers:
         terms = TermBuilder(constants)
-        operands = [terms.variable(name, leaf.shape) for name, leaf in layer.operands]
+        operands = [terms.variable(name, leaf) for name, leaf in layer.operands]
         results = read_terms(terms, forward_of(layer), operands)
         forward += _equations(layer, layer.result_names, results, styles, taken)
-        for name, result in zip(layer.result_names, results, strict=True):
+        for name, result, leaf in zip(layer.result_names, results, jax.tree.leaves(layer.result), strict=True):
             if result.args and not layer.is_loss and result.op != "spread":
-                terms.replaced[result] = terms.variable(name, result.shape)
-        above = [terms.variable(name, leaf.shape) for name, leaf in layer.deltas_above]
+                terms.replaced[result] = terms.variable(name, leaf)
+        above = [terms.variable(name, leaf) for name, leaf in layer.deltas_above]
         closed, names = backward_of(layer)
         results = read_terms(terms, closed, [*operands, *above])
         backward.append(_equations(layer, names, results, styles, taken))

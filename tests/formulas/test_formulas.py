@@ -186,7 +186,7 @@ def test_what_is_printed():
     text = repr(jw.formulas(*(MODELS["transformer"][i] for i in (0, 4, 1, 2, 3))))
     for line in (
         "softmax₁((X² q²) (X² k²)ᵀ / 2)",
-        "(d − Σ₁(d ⊙ a))",
+        "(d − Σ₁(d ⊙ a)[:, None])",
         "δo² = (a (X² v²))ᵀ δ³",
         "C₁ is a constant",
         "max₁",

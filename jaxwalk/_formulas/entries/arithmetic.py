@@ -129,6 +129,21 @@ class EntryOperations:
         self.count(arrays[0].size)
         return entrywise(lambda *entries: self.apply(function, entries), *arrays)
 
+    def select(self, which: Value, *choices: Value) -> Entries:
+        """Choose entries. What is not chosen may be refused."""
+
+        def chosen(w: Any, *entries: Any) -> Any:
+            if isinstance(w, Refused):
+                return w
+            result = self.arithmetic.select(w, entries)
+            if self.arithmetic.inspect is not None:
+                self.arithmetic.inspect(result)
+            return result
+
+        arrays = np.broadcast_arrays(*map(self.entries, (which, *choices)))
+        self.count(arrays[0].size)
+        return entrywise(chosen, *arrays)
+
     def fold(self, name: str, rows: Sequence[Any] | np.ndarray, shape: Sequence[int]) -> Entries:
         """Compute for each row of entries one: their sum, product, maximum... Returns an array of `shape`."""
         function, result = self.operation(name), np.empty(len(rows), object)
@@ -147,6 +162,9 @@ class EntryOperations:
         if jnp.issubdtype(type.dtype, jnp.inexact) or not all(map(self.arithmetic.is_known, value.flat)):
             return value
         kind = bool if type.dtype == jnp.bool_ else int
+        for entry in value.flat:
+            if kind is int and not jnp.iinfo(type.dtype).min <= int(entry) <= jnp.iinfo(type.dtype).max:
+                raise Unsupported(f"{entry} is not among the numbers of {type.dtype}")
         return np.array([kind(entry) for entry in value.flat], type.dtype).reshape(value.shape)
 
     def refusal(self, eqn: JaxprEqn, error: Exception) -> str:

@@ -6,6 +6,7 @@ import math
 import operator
 from collections.abc import Callable
 from fractions import Fraction
+from numbers import Number
 from typing import Any
 
 import jax
@@ -16,16 +17,18 @@ from jax.tree_util import KeyPath
 from ..._errors import ArgumentError, FormulaError, shown
 from ..._jax.leaves import is_array, renamed_after
 from .arithmetic import Arithmetic, Refused, Unsupported, entrywise, holds_entries
-from .fractions import simplest
+from .fractions import is_short, shortest_decimal, simplest
 from .interpreter import run_at_leaves
 
 
 def exact(fun: Callable) -> Callable:
     """Return the same function in exact rational arithmetic: nothing is rounded.
 
-    A float constant in the function, and a float argument, becomes the fraction of smallest denominator that rounds to
-    it in its dtype: 0.1 is 1/10. It works on what JAX traces: `jw.exact(jax.grad(f))` and `jw.exact(jw.walk(f))` are
-    exact too. Conversions between float dtypes do nothing.
+    A float constant in the function, and a float argument, becomes the number that a person would have written: the
+    fraction of smallest denominator that rounds to it in its dtype, if it is a short one (0.1 is 1/10), else its
+    shortest decimal (1e-8 is 1/100000000). It works on what JAX traces: `jw.exact(jax.grad(f))` and
+    `jw.exact(jw.walk(f))` are exact too. Conversions between float dtypes do nothing; `lax.reduce_precision` is
+    refused.
 
     Arguments:
         fun: any function of arrays made of rational operations: + - * /, integer powers, comparisons, `where`, sums and
@@ -57,6 +60,7 @@ def exact(fun: Callable) -> Callable:
             args, kwargs = jax.tree.unflatten(tree, leaves)
             return fun(*args, **kwargs)
 
+        at.__wrapped__ = fun  # type: ignore[unresolved-attribute]
         structure, results = run_at_leaves(at, [leaf for _, leaf in leaves], entries, RATIONAL)
         return jax.tree.unflatten(structure, list(map(_plain, results)))
 
@@ -65,7 +69,7 @@ def exact(fun: Callable) -> Callable:
 
 def _is_static(leaf: Any) -> bool:
     """Tell whether the function gets a leaf as it is, as under `jax.grad`: a truth value, a string, a function."""
-    return isinstance(leaf, bool) or not (isinstance(leaf, (int, float, Fraction, np.ndarray)) or is_array(leaf))
+    return isinstance(leaf, bool) or not (isinstance(leaf, (Number, np.ndarray)) or is_array(leaf))
 
 
 def _type_of(leaf: Any) -> jax.ShapeDtypeStruct:
@@ -77,8 +81,10 @@ def _entries(leaf: Any, path: KeyPath) -> Any:
     where = f"args{jax.tree_util.keystr(path[1:])}"
     if isinstance(leaf, jax.ShapeDtypeStruct):
         raise ArgumentError(f"`{where}` is a shape without numbers; `jw.exact` computes, so give it numbers.")
-    if isinstance(leaf, (int, float, Fraction)):
-        leaf = np.array(leaf, object)
+    if isinstance(leaf, Number) and not isinstance(leaf, np.generic):
+        leaf = np.array([leaf, None], object)[:1].reshape(())  # as it is, whatever NumPy would make of it
+    if not holds_entries(leaf) and jnp.issubdtype(leaf.dtype, jnp.complexfloating):
+        raise ArgumentError(f"`{where}` is of complex numbers; give fractions, integers, and object arrays of these.")
     return entrywise(lambda number: _entry(number, where), leaf) if holds_entries(leaf) else leaf
 
 
@@ -120,9 +126,15 @@ def _constant(value: Any, dtype: Any) -> Any:
         return bool(value)
     if isinstance(value, int):
         return Fraction(value)
+    if isinstance(value, complex):
+        return Refused(_refusal("A complex number", "it is a constant of the function"))
     if math.isnan(value):
         return Refused(_refusal("A NaN", "it is a constant of the function, or read outside an array"))
-    return simplest(value, dtype) if math.isfinite(value) else value
+    if not math.isfinite(value):
+        return value
+    fraction = simplest(value, dtype)
+    is_told = fraction.denominator == 1 or is_short(fraction, value, dtype)
+    return fraction if is_told else Fraction(shortest_decimal(value, dtype))
 
 
 def _rational(function: Callable) -> Callable:
@@ -147,14 +159,20 @@ def _only_at(known: dict[Any, Any]) -> Callable:
 
 def _root(x: Fraction, degree: int) -> Fraction:
     """Return the root, where it is rational."""
-    parts = []
-    for n in (abs(x.numerator), x.denominator):
-        root = math.isqrt(n) if degree == 2 else round(n ** (1 / degree))
-        root = next((r for r in (root - 1, root, root + 1) if r >= 0 and r**degree == n), None)
-        parts.append(root)
-    if None in parts or (x < 0 and degree % 2 == 0):
-        raise Unsupported(f"the root of {x} is not rational")
-    return Fraction(parts[0] if x >= 0 else -parts[0], parts[1])
+    parts = [(n, _integer_root(n, degree)) for n in (abs(x.numerator), x.denominator)]
+    if any(root**degree != n for n, root in parts) or (x < 0 and degree % 2 == 0):
+        of = x if len(str(x)) <= 40 else f"a number of {len(str(x))} digits"
+        raise Unsupported(f"the root of {of} is not rational")
+    (_, above), (_, below) = parts
+    return Fraction(above if x >= 0 else -above, below)
+
+
+def _integer_root(n: int, degree: int) -> int:
+    """Return the largest integer whose power is not more than n, by Newton's method."""
+    root = 1 << -(-n.bit_length() // degree)
+    while (smaller := ((degree - 1) * root + n // root ** (degree - 1)) // degree) < root:
+        root = smaller
+    return root
 
 
 def _pow(x: Fraction, y: Fraction) -> Fraction:

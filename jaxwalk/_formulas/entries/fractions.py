@@ -8,6 +8,8 @@ from fractions import Fraction
 
 import numpy as np
 
+LONG = 1e15  # an integer of more digits is written as a decimal
+
 
 @functools.lru_cache(maxsize=100_000)
 def simplest(value: float, dtype: np.dtype) -> Fraction:
@@ -28,16 +30,19 @@ def simplest(value: float, dtype: np.dtype) -> Fraction:
 
 
 def is_short(fraction: Fraction, value: float, dtype: np.dtype) -> bool:
-    """Tell whether a denominator is far smaller than chance would make it: a person wrote the number down."""
+    """Tell whether a denominator is far smaller than chance would make it, so that a person wrote the number down."""
+    if fraction.denominator == 1:
+        return abs(value) < LONG
     below, above = _neighbours(abs(value), dtype)
-    return fraction.denominator == 1 or 100 * fraction.denominator**2 * (above - below) / 2 < 1
+    return 100 * fraction.denominator**2 * (above - below) / 2 < 1
 
 
 def shortest_decimal(value: float, dtype: np.dtype) -> str:
     """Return the shortest decimal that rounds to `value` in `dtype`."""
     if dtype.kind == "f":
         return np.format_float_positional(dtype.type(value), unique=True, trim="-")
-    return repr(value)  # exactly: NumPy has no shorter decimals of such dtypes
+    texts = (f"{value:.{n}g}" for n in range(1, 17))  # NumPy has no shortest decimals of bfloat16 and such
+    return next((text for text in texts if float(dtype.type(float(text))) == value), repr(value))
 
 
 def _neighbours(value: float, dtype: np.dtype) -> tuple[Fraction, Fraction]:

@@ -13,7 +13,7 @@ from ..._errors import FormulaError
 from ..._jax import call_parameters, jaxprs, kinds, primitives
 from ..._jax.jaxprs import Closed, is_literal
 from ..._jax.types import type_of
-from .arithmetic import Arithmetic, EntryOperations, Unsupported, Value, holds_entries
+from .arithmetic import Arithmetic, EntryOperations, Refused, Unsupported, Value, holds_entries
 from .rules import results_of
 
 if TYPE_CHECKING:
@@ -34,7 +34,10 @@ def run_on_entries(closed: Closed, args: Sequence[Value], arithmetic: Arithmetic
     Raises:
         FormulaError: an equation that a result needs cannot be run; it names the primitive and the source line.
     """
-    return _Interpreter(arithmetic).run(closed, args, [True] * len(closed.jaxpr.outvars))
+    try:
+        return _Interpreter(arithmetic).run(closed, args, [True] * len(closed.jaxpr.outvars))
+    except Unsupported as error:
+        raise FormulaError(arithmetic.refusal("A constant of the function", str(error))) from None
 
 
 def run_at_leaves(
@@ -53,6 +56,7 @@ def run_at_leaves(
         traced = dict(zip(entries, tracers, strict=True))
         return fun([traced.get(i, leaf) for i, leaf in enumerate(leaves)])
 
+    flat.__wrapped__ = fun  # type: ignore[unresolved-attribute]
     closed, shapes = jaxprs.trace(flat, *(type for type, _ in entries.values()))
     return jax.tree.structure(shapes), run_on_entries(closed, [value for _, value in entries.values()], arithmetic)
 
@@ -86,9 +90,9 @@ class _Interpreter:
                 return CALLS[kind](self, eqn, operands, used)
             self.ops.eqn = eqn
             results = results_of(self.ops, self.name_of(eqn), eqn, operands)
+            return [self.ops.settled(r, type_of(v)) for r, v in zip(results, eqn.outvars, strict=True)]
         except Unsupported as error:
             raise FormulaError(self.ops.refusal(eqn, error)) from None
-        return [self.ops.settled(r, type_of(v)) for r, v in zip(results, eqn.outvars, strict=True)]
 
     def call(self, eqn: JaxprEqn, operands: list[Value], used: list[bool]) -> list[Any]:
         bodies = jaxprs.jaxprs_of(eqn)
@@ -120,12 +124,12 @@ class _Interpreter:
         ops, (index, *args), branches = self.ops, operands, jaxprs.jaxprs_of(eqn)
         if not holds_entries(index):
             return self.run(branches[min(max(int(index), 0), len(branches) - 1)], args, used)
+        _check_not_refused(index)
         if len(branches) > 2:
             raise Unsupported("which of its branches is taken depends on a symbol; use `jnp.where` or a `cond` of two")
         index = ops.map(lambda e: ops.operation("gt")(e, ops.integer(0)), index)
         results = [self.run(branch, args, used) for branch in branches]
-        select = lambda *cases: ops.arithmetic.select(index[()], cases)
-        joined = [ops.map(select, *cases) if u else None for u, *cases in zip(used, *results, strict=True)]
+        joined = [ops.select(index, *cases) if u else None for u, *cases in zip(used, *results, strict=True)]
         return [r if r is None else ops.settled(r, type_of(v)) for r, v in zip(joined, eqn.outvars, strict=True)]
 
     def loop(self, eqn: JaxprEqn, operands: list[Value], used: list[bool]) -> list[Any]:
@@ -135,6 +139,7 @@ class _Interpreter:
         while True:
             (again,) = self.run(test, [*tested, *carry], [True])
             if holds_entries(again):
+                _check_not_refused(again)
                 raise Unsupported("how often it runs depends on a symbol; use a `scan` of fixed length")
             if not again:
                 return carry
@@ -143,6 +148,12 @@ class _Interpreter:
 
     def name(self, eqn: JaxprEqn, operands: list[Value], used: list[bool]) -> list[Any]:
         return operands
+
+
+def _check_not_refused(which: Value) -> None:
+    """Refuse where what decides how it goes on could not be computed."""
+    if isinstance(which[()], Refused):
+        raise FormulaError(which[()].reason)
 
 
 CALLS: dict[str | None, Callable[[_Interpreter, JaxprEqn, list[Value], list[bool]], list[Any]]] = {

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..._jax import jaxprs
 from ..._jax.types import type_of
+from ..conversions import is_shortening, wraps
 from .arithmetic import Entries, EntryOperations, Unsupported, Value, holds_entries
 from .index_maps import MOVES, convolved, moved, multiplied, places_in_windows, scatter_added
 
@@ -40,13 +41,22 @@ def results_of(ops: EntryOperations, name: str | None, eqn: JaxprEqn, operands: 
     if name in MOVES:
         return moved(ops, name, eqn, operands)
     if name in RULES:
-        return RULES[name](ops, eqn, *operands)
+        return _wrapped(ops, name, eqn, RULES[name](ops, eqn, *operands))
     dtype, operation = type_of(eqn.invars[-1]).dtype, ops.operation(name)
     if jnp.issubdtype(dtype, jnp.integer) and name not in OF_INTEGERS:
         raise Unsupported("of integers that are symbols it has no rule; make them floats")
     if name in LOGICAL and dtype != jnp.bool_:
         raise Unsupported("it works on bits")
-    return [ops.map(operation, *operands)]
+    return _wrapped(ops, name, eqn, [ops.map(operation, *operands)])
+
+
+def _wrapped(ops: EntryOperations, name: str | None, eqn: JaxprEqn, results: list[Value]) -> list[Value]:
+    """Return integers modulo how many there are of their dtype, where that is part of the function."""
+    dtype = type_of(eqn.outvars[0]).dtype
+    if "wrapped" not in ops.arithmetic.operations or not wraps(name, dtype):
+        return results
+    wrap = ops.operation("wrapped")
+    return [ops.map(lambda e: wrap(e, dtype), x) if holds_entries(x) else x for x in results]
 
 
 def _by_jax(eqn: JaxprEqn, operands: Sequence[Value]) -> list[Value]:
@@ -64,14 +74,25 @@ def _convert(ops: EntryOperations, eqn: JaxprEqn, x: Value) -> list[Value]:
         raise Unsupported("it is of complex numbers")
     if not holds_entries(x) and not jnp.issubdtype(after, jnp.inexact):
         return _by_jax(eqn, [x])
-    x, zero, one = ops.entries(x), ops.integer(0), ops.integer(1)
+    x, zero = ops.entries(x), ops.integer(0)
     if after == jnp.bool_:
         return [x if before == jnp.bool_ else ops.map(lambda e: ops.operation("ne")(e, zero), x)]
     if before == jnp.bool_:
-        return [ops.map(lambda e: ops.arithmetic.select(e, (zero, one)), x)]
+        return [ops.select(x, np.array(0), np.array(1))]
     if jnp.issubdtype(before, jnp.inexact) and jnp.issubdtype(after, jnp.integer):
         return [ops.map(ops.operation("truncate"), x)]
+    if jnp.issubdtype(after, jnp.inexact) and "rounded" in ops.arithmetic.operations:
+        return [ops.map(lambda e: ops.operation("rounded")(e, before, after), x)]
     return [x]
+
+
+def _reduce_precision(ops: EntryOperations, eqn: JaxprEqn, x: Value) -> list[Value]:
+    bits = int(eqn.params["exponent_bits"]), int(eqn.params["mantissa_bits"])
+    if not is_shortening(type_of(eqn.invars[0]).dtype, *bits):
+        return [x]
+    if "rounded" not in ops.arithmetic.operations:
+        raise Unsupported(f"it rounds to {bits[1]} bits of mantissa")
+    return [ops.map(lambda e: ops.operation("rounded")(e, None, bits), x)]
 
 
 def _select_n(ops: EntryOperations, eqn: JaxprEqn, which: Value, *cases: Value) -> list[Value]:
@@ -80,7 +101,7 @@ def _select_n(ops: EntryOperations, eqn: JaxprEqn, which: Value, *cases: Value) 
         return [np.take_along_axis(np.stack(list(map(ops.entries, cases))), which[None], 0)[0, ...]]
     if type_of(eqn.invars[0]).dtype != jnp.bool_:
         raise Unsupported("which of its cases is taken depends on a symbol that is an integer; use conditions")
-    return [ops.map(lambda w, *c: ops.arithmetic.select(w, c), which, *cases)]
+    return [ops.select(which, *cases)]
 
 
 def _clamp(ops: EntryOperations, eqn: JaxprEqn, low: Value, x: Value, high: Value) -> list[Value]:
@@ -200,7 +221,7 @@ def _check_known(ops: EntryOperations, x: Value) -> None:
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("copy", "stop_gradient", "optimization_barrier", "device_put"), _identity),
-    "reduce_precision": _identity,
+    "reduce_precision": _reduce_precision,
     "convert": _convert,
     "select_n": _select_n,
     "clamp": _clamp,

@@ -27,9 +27,9 @@ def written(terms: Sequence[Term], style: Style, taken: Iterable[str] = (), shor
     parts: dict[str, str] = {}
     for part in _repeated(terms):
         if len(Writer(TEXT, writer.named)(part)[0]) > shorter and (letter := next(names, None)) is not None:
-            parts[letter] = writer(part)[0]
+            parts[letter] = writer.alone(part)
             writer.named[part] = letter
-    wholes = [(writer(t)[0] if t not in writer.named else writer.named[t], _needed(t, writer.named)) for t in terms]
+    wholes = [(writer.alone(t), _needed(t, writer.named)) for t in terms]
     return Written(parts, wholes)
 
 

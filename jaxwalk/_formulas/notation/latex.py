@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from ..tensors.term import Term
+from ..tensors.term import Term, is_finite
 from .names import Name, escaped
 from .text import SHAPING
 from .writer import ATOM, PRODUCT, SUM, Rule, Style, Text, Writer, template
@@ -18,9 +17,10 @@ def _number(value: Any) -> Text:
     if isinstance(value, Fraction) and value.denominator != 1:
         sign = "-" if value < 0 else ""
         return rf"{sign}\frac{{{abs(value.numerator)}}}{{{value.denominator}}}", SUM if value < 0 else ATOM
-    if isinstance(value, float) and math.isinf(value):
-        return (r"\infty", ATOM) if value > 0 else (r"-\infty", SUM)
-    return (f"{value:.6g}" if isinstance(value, float) else str(value)), SUM if value < 0 else ATOM
+    mantissa, _, exponent = str(value).partition("e")
+    if exponent:
+        return rf"{mantissa} \cdot 10^{{{int(exponent)}}}", SUM if value < 0 else PRODUCT
+    return mantissa.replace("inf", r"\infty"), SUM if value < 0 else ATOM
 
 
 def _call(name: str, args: Sequence[str], detail: Any) -> str:
@@ -48,6 +48,9 @@ def _power(writer: Writer, t: Term) -> Text:
 
 def _masked(writer: Writer, t: Term) -> Text:
     value, condition = t.args
+    if not is_finite(value):  # a product with 0 would not be 0 there
+        cases = rf"{writer.bare(value)}\ \mathrm{{if}}\ {writer.bare(condition)}\ \mathrm{{else}}\ 0"
+        return rf"\left({cases}\right)", ATOM
     indicator = rf"\mathbf{{1}}\left[{writer.bare(condition)}\right]"
     if value.op == "number" and value.detail == 1:
         return indicator, ATOM

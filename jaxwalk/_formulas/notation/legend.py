@@ -9,6 +9,10 @@ SIGNS = {
     r"⊙": "⊙ multiplies entry by entry",
     r"ᵀ": "ᵀ swaps the last two axes",
     r"1\[": "1[…] is 1 where it holds and 0 elsewhere",
+    r"\bMod\(": "Mod(a, b) is what is left of a when multiples of b are taken away",
+    r"\bundefined\b": "undefined: the function meets a NaN or an infinity there, and what it makes of it is not told",
+    r"\b(float\d+|bfloat16|float\d\w+)\(": "float32(…), bfloat16(…) …: as the nearest number that this type has",
+    r"\bu?int\d+\(": "uint8(…), int16(…) …: modulo the number of integers that this type has",
     r"[^C₀-₉,][₀-₉]|einsum|concat": "axes are counted from 0",
 }
 CONVOLUTION = {

@@ -60,6 +60,7 @@ def numpy_style(calls: list[Any]) -> Style:
         },
         call=_call,
         rules={
+            "convert": template("converted({0}, '{detail}')"),
             "power": template("power({0}, {detail})"),
             "masked": template("np.where({1}, {0}, 0)"),
             "where": template("np.where({0}, {1}, {2})"),

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..sliding_windows import padded, windows
 
@@ -99,6 +101,15 @@ def _softmax(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     return e / np.sum(e, axes, keepdims=True)
 
 
+def converted(x: ArrayLike, dtype: str) -> np.ndarray:
+    """Return numbers as those that a dtype has; of floats of more digits, in the dtype they come in."""
+    x = np.asarray(x)
+    y, is_float = x.astype(jnp.dtype(dtype)), x.dtype.kind == "f"
+    if jnp.issubdtype(y.dtype, jnp.floating) and y.dtype.itemsize < 4 and not is_float:
+        return y.astype(np.float32)
+    return y.astype(x.dtype) if is_float else y
+
+
 NAMESPACE = {
     "np": np,
     "softmax": _softmax,
@@ -106,6 +117,7 @@ NAMESPACE = {
     "conv": conv,
     "pool": pool,
     "padded": padded,
+    "converted": converted,
     "logistic": lambda x: 1 / (1 + np.exp(-x)),
     "rsqrt": lambda x: 1 / np.sqrt(x),
     "power": lambda x, n: x**n if n >= 0 else 1 / x**-n,

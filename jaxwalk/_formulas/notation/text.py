@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from ..tensors.term import Term
+from ..tensors.term import Term, is_finite
 from .names import Name, constant_name, subscript, superscript
 from .writer import ATOM, CASE, PRODUCT, SUM, Rule, Style, Text, Writer, template
 
@@ -17,8 +17,7 @@ def _number(value: Any) -> Text:
     if isinstance(value, Fraction):
         level = SUM if value < 0 else ATOM if value.denominator == 1 else PRODUCT
         return str(value).replace("-", "−"), level
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return text.replace("-", "−"), SUM if value < 0 else ATOM
+    return str(value).replace("inf", "∞").replace("-", "−"), SUM if value < 0 else ATOM
 
 
 def _subscript(axes: Any) -> str:
@@ -50,7 +49,7 @@ def _masked(writer: Writer, t: Term) -> Text:
     value, condition = t.args
     if value.op == "number" and value.detail == 1:
         return f"1[{writer.bare(condition)}]", ATOM
-    if t.shape == ():
+    if t.shape == () or not is_finite(value):  # a product with 0 would not be 0 there
         return f"{writer.inside(value, CASE)} if {writer.bare(condition)} else 0", CASE
     return f"{writer.inside(value, SUM)} ⊙ 1[{writer.bare(condition)}]", PRODUCT
 
@@ -66,6 +65,14 @@ def _indexed(writer: Writer, t: Term, parts: Sequence[str]) -> Text:
 
 def _expanded(writer: Writer, t: Term) -> Text:
     return _indexed(writer, t, ["None" if i in t.detail else ":" for i in range(len(t.shape))])
+
+
+def _reduced(writer: Writer, t: Term) -> Text:
+    kind, axes, keeps = t.detail
+    x = t.args[0]
+    text = writer.style.call(kind, [writer.bare(x)], axes if len(axes) < len(x.shape) else ())
+    kept = ", ".join("None" if i in axes else ":" for i in range(len(x.shape)))
+    return text + (f"[{kept}]" if keeps else ""), ATOM
 
 
 def _sliced(writer: Writer, t: Term) -> Text:
@@ -96,6 +103,7 @@ def _with_options(writer: Writer, t: Term) -> Text:
 
 SHAPING: dict[str, Rule] = {
     "expand": _expanded,
+    "reduce": _reduced,
     "slice": _sliced,
     "transpose": _transposed,
     "reshape": template("reshape({0}, {shape})"),

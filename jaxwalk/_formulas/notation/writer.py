@@ -44,6 +44,12 @@ class Writer:
     def bare(self, term: Term) -> str:
         return self(term)[0]
 
+    def alone(self, term: Term) -> str:
+        """Write a term behind "=": a comparison in parentheses."""
+        text = self.bare(term)
+        is_comparison = term.op == "compare" and term not in self.named
+        return self.style.signs["("] + text + self.style.signs[")"] if is_comparison else text
+
     def bare_args(self, term: Term) -> list[str]:
         return list(map(self.bare, term.args))
 
@@ -143,8 +149,8 @@ _RULES: dict[str, Rule] = {
     "not": _not,
     "einsum": _einsum,
     "function": lambda writer, t: writer.call(t.detail, t),
+    "convert": lambda writer, t: writer.call(t.detail.name, t),
     "softmax": lambda writer, t: writer.call("softmax", t, t.detail),
     "concatenate": lambda writer, t: writer.call("concat", t, t.detail),
     "along": lambda writer, t: writer.call(t.detail[0], t, t.detail[1]),
-    "reduce": lambda w, t: w.call(t.detail[0], t, t.detail[1] if len(t.detail[1]) < len(t.args[0].shape) else ()),
 }

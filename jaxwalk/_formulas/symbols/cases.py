@@ -8,6 +8,7 @@ from typing import Any
 import sympy
 from sympy.core.relational import Relational
 from sympy.functions.elementary.piecewise import ExprCondPair
+from sympy.logic.boolalg import Boolean
 
 
 def cases(*pairs: tuple[Any, Any]) -> sympy.Basic:
@@ -20,6 +21,11 @@ def branches_of(entry: sympy.Basic) -> Sequence[tuple[Any, Any]]:
     """Return the (value, condition) of each case; of what is no cases, nothing."""
     args: Any = entry.args if isinstance(entry, sympy.Piecewise) else ()
     return args
+
+
+def is_condition(entry: Any) -> bool:
+    """Tell whether an entry is a truth value; a symbol is a number."""
+    return isinstance(entry, Boolean) and not isinstance(entry, sympy.Symbol)
 
 
 def rebuilt(node: sympy.Basic, args: Sequence[Any]) -> Any:
@@ -83,6 +89,8 @@ def comparison(name: str) -> Callable:
         relation = {"eq": sympy.Eq, "ne": sympy.Ne, "lt": sympy.Lt, "le": sympy.Le, "gt": sympy.Gt, "ge": sympy.Ge}[
             name
         ]
+        if is_condition(a) and is_condition(b) and name in ("eq", "ne"):
+            return sympy.Xor(a, b) if name == "ne" else sympy.Not(sympy.Xor(a, b))
         if a == b:
             return sympy.true if name in ("eq", "le", "ge") else sympy.false
         if (a.is_Number or a.is_infinite) and (b.is_Number or b.is_infinite):
@@ -121,6 +129,20 @@ def _attained(a: sympy.Basic, b: sympy.Basic) -> Any:
             if one in extreme.args:
                 return sympy.And(*(better(one, other) for other in extreme.args if other != one))
     return None
+
+
+def counts_the_largest(total: sympy.Add) -> bool:
+    """Tell whether a sum counts which of several are the largest, or the smallest: it is not 0."""
+    cases_of_1 = [branches_of(a) for a in total.args]
+    if not all(len(b) == 2 and (b[0][0], b[1][0]) == (1, 0) for b in cases_of_1):
+        return False
+    conditions = [b[0][1] for b in cases_of_1]
+    several = {e for c in conditions for r in c.atoms(Relational) for e in r.args}
+    for better in (comparison("ge"), comparison("le")):
+        wins = [sympy.And(*(better(one, other) for other in several if other != one)) for one in several]
+        if set(wins) <= set(conditions):
+            return True
+    return False
 
 
 def extreme_of(name: str) -> Callable:

@@ -12,6 +12,7 @@ import numpy as np
 from ..._errors import ArgumentError, shown
 from ..._jax.leaves import is_array
 from ..._optional import sympy
+from ..conversions import digits
 from ..entries.arithmetic import Entries
 from ..entries.interpreter import run_at_leaves
 
@@ -62,7 +63,7 @@ def formula(fun: Callable, *args: Any, names: Sequence[str] | None = None) -> An
         lambda leaves: fun(*jax.tree.unflatten(tree, leaves)),
         [leaf for _, leaf in leaves],
         entries,
-        symbolic(),
+        symbolic({s: digits(type.dtype) for type, array in entries.values() for s in array.flat}),
     )
     return jax.tree.unflatten(structure, list(map(as_formula, results)))
 

@@ -11,7 +11,9 @@ from sympy.core.relational import Relational
 from ..._errors import FormulaError
 from ..entries.arithmetic import EntryOperations
 from .cases import branches_of, cases, rebuilt, replaced
+from .exceptions import expression_of
 from .length_limit import check_length
+from .shown import with_cases
 from .sympy_arithmetic import symbolic
 
 
@@ -22,18 +24,19 @@ def as_formula(result: Any) -> Any:
     return sympy.ImmutableDenseNDimArray(flat, entries.shape) if entries.ndim else flat[0]
 
 
-def tidied(expression: sympy.Basic) -> sympy.Basic:
-    """Return the same expression, read more easily.
+def tidied(entry: Any) -> sympy.Basic:
+    """Return an entry as an expression that is read easily.
 
     Raises:
         FormulaError: it would be too long to print, or it is not a number anywhere.
     """
+    expression = expression_of(entry)
     check_length(expression, {})
     if expression.has(sympy.nan, sympy.zoo):
         raise FormulaError(
             "The formula holds something that is no number, such as a division by zero; look for it in the function."
         )
-    return _Tidy()(expression)
+    return with_cases(entry, _Tidy()(expression))
 
 
 class _Tidy:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from ..._errors import FormulaError
 from ..entries.arithmetic import Arithmetic, Entries, Unsupported
 from ..entries.fractions import is_short, shortest_decimal, simplest
 from .cases import comparison, extreme_of, select
+from .conversions import rounded, wrapped
+from .exceptions import Guarded, expression_of, select_with_exceptions, with_exceptions
 from .length_limit import check_length
 
 LIMIT = 2_000  # symbols
@@ -88,6 +91,7 @@ _OPERATIONS: dict[str, Callable] = {
     "truncate": lambda a: sympy.sign(a) * sympy.floor(sympy.Abs(a)),
     "round": _round,
     "is_finite": lambda a: sympy.false if a in (sympy.oo, -sympy.oo, sympy.nan, sympy.zoo) else sympy.true,
+    "wrapped": wrapped,
     "exp2": lambda a: 2**a,
     "log2": lambda a: sympy.log(a) / sympy.log(2),
     "bell": lambda a: sympy.exp(-(a**2)),
@@ -114,9 +118,14 @@ _OPERATIONS: dict[str, Callable] = {
     "bitwise_xor": sympy.Xor,
 }
 
+_GUARDED = {name: with_exceptions(name, function) for name, function in _OPERATIONS.items()}
+_TRUTH = (sympy.true, sympy.false)
 
-def symbolic() -> Arithmetic:
+
+def symbolic(precision: Mapping[Any, int] = MappingProxyType({})) -> Arithmetic:
     """Return the arithmetic of SymPy expressions, which refuses those that become too long.
+
+    `precision` says how many binary digits each symbol has.
 
     Symbols stand for finite real numbers. Comparisons and cases are left as they are written: SymPy is not asked to
     decide them.
@@ -124,11 +133,11 @@ def symbolic() -> Arithmetic:
     sizes: dict[sympy.Basic, int] = {}
     return Arithmetic(
         constant=_constant,
-        operations=_OPERATIONS,
-        is_known=lambda entry: entry.is_Integer or entry in (sympy.true, sympy.false),
-        select=select,
+        operations={**_GUARDED, "rounded": with_exceptions("rounded", rounded(precision))},
+        is_known=lambda entry: not isinstance(entry, Guarded) and (entry.is_Integer or entry in _TRUTH),
+        select=select_with_exceptions(select),
         refusal=_refusal,
-        inspect=lambda entry: check_length(entry, sizes),
+        inspect=lambda entry: check_length(expression_of(entry), sizes),
         limit=STEPS,
         too_many=TOO_MANY,
     )

@@ -15,9 +15,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..entries.fractions import is_short, simplest
+from ..conversions import digits
+from ..entries.fractions import is_short, shortest_decimal, simplest
 from .patterns import conjugates, softmax_axes, softmax_back, softmax_in
-from .term import Shape, Term, is_number, unspread
+from .shapes import relabelled, unit_axes, without
+from .term import Shape, Term, is_finite, is_number, unspread
 from .windows import Convolution
 
 
@@ -28,14 +30,17 @@ class TermBuilder:
         self._known: dict[Any, Term] = {}
         self.constants = [] if constants is None else constants  # arrays that have no short way to be written
         self.replaced: dict[Term, Term] = {}  # values that have a name of their own
+        self._digits: dict[Term, int] = {}  # binary digits of a term that are those of an input
 
     def make(self, op: str, args: Sequence[Term], shape: Sequence[int], detail: Any = None) -> Term:
         shape = tuple(int(n) for n in shape)
         term = self._known.setdefault((op, tuple(map(id, args)), shape, detail), Term(op, tuple(args), shape, detail))
         return self.replaced.get(term, term)
 
-    def variable(self, name: Any, shape: Sequence[int]) -> Term:
-        return self.make("variable", (), shape, name)
+    def variable(self, name: Any, type: jax.ShapeDtypeStruct) -> Term:
+        term = self.make("variable", (), type.shape, name)
+        self._digits[term] = digits(type.dtype)
+        return term
 
     def number(self, value: Any) -> Term:
         return self.make("number", (), (), value)
@@ -83,9 +88,9 @@ class TermBuilder:
             return self.negative(self.reshaped(x.args[0], shape))
         if x.op == "expand" and x.args[0].shape == shape:
             return x.args[0]
-        if x.op == "reduce" and x.detail[2] and shape == _without(x.shape, x.detail[1]):
+        if x.op == "reduce" and x.detail[2] and shape == without(x.shape, x.detail[1]):
             return self.make("reduce", x.args, shape, (*x.detail[:2], False))
-        new = _unit_axes(x.shape, shape)
+        new = unit_axes(x.shape, shape)
         if new is not None:
             return self.expanded(x, new, shape)
         return self.make("reshape", (x,), shape)
@@ -100,7 +105,7 @@ class TermBuilder:
             return self.transposed(x.args[0], tuple(x.detail[i] for i in permutation))
         if x.op == "einsum":
             a, b, out = x.detail
-            return self.make("einsum", x.args, shape, _relabelled(a, b, "".join(out[i] for i in permutation)))
+            return self.make("einsum", x.args, shape, relabelled(a, b, "".join(out[i] for i in permutation)))
         if x.op == "windows" and isinstance(x.detail, Convolution):
             return self.make("windows", x.args, shape, x.detail.transposed(permutation))
         return self.make("transpose", (x,), shape, permutation)
@@ -110,7 +115,7 @@ class TermBuilder:
         a, b, out = letters
         x, a = self._turned(x, a)
         y, b = self._turned(y, b)
-        return self.make("einsum", (x, y), shape, _relabelled(a, b, out))
+        return self.make("einsum", (x, y), shape, relabelled(a, b, out))
 
     def _turned(self, x: Term, letters: str) -> tuple[Term, str]:
         """Return an operand of a product, as it was before it was transposed, and its letters."""
@@ -123,12 +128,12 @@ class TermBuilder:
             order = [out.index(c) for c in natural]
             if order != sorted(order):
                 shape = tuple(x.shape[i] for i in order)
-                turned = self.make("einsum", x.args, shape, _relabelled(a, b, "".join(natural)))
+                turned = self.make("einsum", x.args, shape, relabelled(a, b, "".join(natural)))
                 return turned, "".join(letters[i] for i in order)
         return x, letters
 
     def reduced(self, kind: str, x: Term, axes: Shape) -> Term:
-        shape = _without(x.shape, axes)
+        shape = without(x.shape, axes)
         if all(x.shape[i] == 1 for i in axes):
             return self.reshaped(x, shape)
         if kind == "sum" and _is_spread_number(x):
@@ -142,6 +147,25 @@ class TermBuilder:
             return self.spread(x, shape)
         return self.make("reduce", (x,), shape, (kind, axes, False))
 
+    # Conversions
+
+    def converted(self, x: Term, dtype: Any, shape: Sequence[int]) -> Term:
+        """Convert entries to a dtype, which is written: some do not stay what they are. Numbers are of any dtype."""
+        if unspread(x).op == "number":
+            return self.spread(x, shape)
+        return self.each("convert", (x,), shape, jnp.dtype(dtype))
+
+    def digits(self, x: Term) -> int:
+        """Return how many binary digits of a term are those of an input: the most of all that it is made of."""
+        if x not in self._digits:
+            known = max(map(self.digits, x.args), default=0)
+            if x.op == "constant":
+                known = digits(self.constants[x.detail - 1].dtype)
+            elif x.op == "convert":
+                known = min(known, digits(x.detail))
+            self._digits[x] = known
+        return self._digits[x]
+
     # Entry by entry
 
     def each(self, op: str, args: Sequence[Term], shape: Sequence[int], detail: Any = None) -> Term:
@@ -152,23 +176,24 @@ class TermBuilder:
 
     def times(self, factors: Sequence[Term], shape: Sequence[int]) -> Term:
         flat: list[Term] = []
-        coefficient: Any = Fraction(1)
+        coefficient, is_decimal = Fraction(1), False
         for factor in map(unspread, factors):
             for part in factor.args if factor.op == "times" else [factor]:
                 if part.op == "number" and not isinstance(part.detail, bool) and math.isfinite(part.detail):
-                    coefficient *= part.detail
+                    coefficient *= part.detail if isinstance(part.detail, Fraction) else Fraction(str(part.detail))
+                    is_decimal |= isinstance(part.detail, float)
                 elif part.op == "negative":
                     coefficient, flat = -coefficient, [*flat, part.args[0]]
                 else:
                     flat.append(part)
-        if coefficient == 0:
+        if coefficient == 0 and all(map(is_finite, flat)):
             return self.spread(self.number(Fraction(0)), shape)
         flat = softmax_in(self, conjugates(self, flat))
         if (found := softmax_back(self, flat)) is not None:
             flat = [found]
         negative, coefficient = coefficient < 0, abs(coefficient)
         if coefficient != 1 or not flat:
-            flat = [self.number(coefficient), *flat]
+            flat = [self.number(float(coefficient) if is_decimal else coefficient), *flat]
         whole = flat[0]
         if len(flat) > 1:
             whole = self.make("times", flat, np.broadcast_shapes(*(f.shape for f in flat)))
@@ -241,14 +266,6 @@ class TermBuilder:
         return self.make("not", (condition,), condition.shape)
 
 
-def _relabelled(*letters: str) -> tuple[str, ...]:
-    """Name the letters of a product in the order in which they come."""
-    names: dict[str, str] = {}
-    return tuple(
-        "".join(names.setdefault(c, "abcdefghijklmnopqrstuvwxyz"[len(names)]) for c in part) for part in letters
-    )
-
-
 def _number(value: Any) -> Any:
     """Return a number as a term holds it: a fraction where it is a short one."""
     dtype = value.dtype
@@ -260,25 +277,8 @@ def _number(value: Any) -> Any:
     if not np.isfinite(number):
         return number
     fraction = simplest(number, dtype)
-    return fraction if is_short(fraction, number, dtype) else number
+    return fraction if is_short(fraction, number, dtype) else float(shortest_decimal(number, dtype))
 
 
 def _is_spread_number(x: Term) -> bool:
     return x.op == "spread" and x.args[0].shape == ()
-
-
-def _without(shape: Shape, axes: Shape) -> Shape:
-    return tuple(n for i, n in enumerate(shape) if i not in axes)
-
-
-def _unit_axes(old: Shape, new: Shape) -> Shape | None:
-    """Return where axes of length 1 were put in, if that is all that was done to a shape."""
-    axes, left = [], list(old)
-    for i, n in enumerate(new):
-        if left and left[0] == n and len(new) - i >= len(left):
-            left.pop(0)
-        elif n == 1:
-            axes.append(i)
-        else:
-            return None
-    return None if left else tuple(axes)

@@ -14,11 +14,12 @@ import numpy as np
 from ..._jax import jaxprs, kinds, primitives
 from ..._jax.jaxprs import Closed, is_literal
 from ..._jax.types import type_of
+from ..conversions import is_rounding, is_shortening, wraps
 from . import read_windows
 from .builder import TermBuilder
 from .primitive_call import PrimitiveCall
 from .read_windows import is_float
-from .term import Shape, Term, is_number
+from .term import Shape, Term, is_number, unspread
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn, Literal, Var
@@ -71,6 +72,9 @@ class _Reader:
         rule, types = _RULES.get(self.name_of(eqn) or ""), map(type_of, (*eqn.invars, *eqn.outvars))
         if rule is not None and not any(jnp.issubdtype(t.dtype, jnp.complexfloating) for t in types):
             found = rule(self.terms, eqn, args, type_of(eqn.outvars[0]).shape)
+            if isinstance(found, Term):
+                wrapped = wraps(self.name_of(eqn), type_of(eqn.outvars[0]).dtype)
+                found = self.terms.converted(found, type_of(eqn.outvars[0]).dtype, found.shape) if wrapped else found
             if found is not None:
                 return found if isinstance(found, list) else [found]
         return self.constants(eqn, args)
@@ -136,7 +140,17 @@ def _convert(t: TermBuilder, eqn: JaxprEqn, args: Sequence[Term], shape: Shape) 
     (x,), before, after = args, type_of(eqn.invars[0]).dtype, eqn.params["new_dtype"]
     if before == jnp.bool_ and after != jnp.bool_:
         return t.masked(t.number(Fraction(1)), x, shape)
-    return x if after == before or (jnp.issubdtype(after, jnp.floating) and before != jnp.bool_) else None
+    if after == before or unspread(x).op == "number":
+        return x if jnp.issubdtype(after, jnp.floating) or after == before else None
+    if not jnp.issubdtype(after, jnp.floating):
+        return t.converted(x, after, shape) if jnp.issubdtype(before, jnp.integer) and after != jnp.bool_ else None
+    if jnp.issubdtype(before, jnp.integer) or is_rounding(before, after, t.digits(x)):
+        return t.converted(x, after, shape)
+    return x
+
+
+def _reduce_precision(t: TermBuilder, eqn: JaxprEqn, args: Sequence[Term], shape: Shape) -> Term | None:
+    return None if is_shortening(type_of(eqn.invars[0]).dtype, **eqn.params) else args[0]
 
 
 def _select_n(t: TermBuilder, eqn: JaxprEqn, args: Sequence[Term], shape: Shape) -> Term | None:
@@ -214,7 +228,7 @@ _FUNCTIONS = """
     exp log tanh sin cos tan asin acos atan sinh cosh asinh acosh atanh sqrt rsqrt cbrt erf erfc logistic log1p expm1
     exp2 log2 sign floor ceil abs atan2 pow
 """
-_SAME = ("copy", "stop_gradient", "optimization_barrier", "device_put", "reduce_precision")
+_SAME = ("copy", "stop_gradient", "optimization_barrier", "device_put")
 _COMPARISONS = {"eq": "=", "ne": "≠", "lt": "<", "le": "≤", "gt": ">", "ge": "≥"}
 
 _RULES: dict[str, Rule] = {
@@ -238,6 +252,7 @@ _RULES: dict[str, Rule] = {
     "bitwise_or": _logical(lambda t, eqn, args, shape: t.each("or", args, shape)),
     "bitwise_not": _logical(lambda t, eqn, args, shape: t.negated(args[0])),
     "convert": _convert,
+    "reduce_precision": _reduce_precision,
     "select_n": _select_n,
     "clamp": _clamp,
     "integer_pow": _integer_pow,

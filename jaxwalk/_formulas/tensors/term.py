@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 Shape: TypeAlias = tuple[int, ...]
+
+
+EVERYWHERE = frozenset(
+    "exp tanh sin cos atan sinh cosh asinh cbrt erf erfc logistic expm1 exp2 sign floor ceil abs atan2 max min".split()  # noqa: SIM905
+)
 
 
 class Term(NamedTuple):
@@ -35,6 +41,19 @@ class Builder(Protocol):
 def unspread(term: Term) -> Term:
     """Return a term as it was before it was broadcast."""
     return term.args[0] if term.op == "spread" else term
+
+
+def is_finite(term: Term) -> bool:
+    """Tell whether a term is a number at all finite values of its variables, but for overflow."""
+    if term.op == "number":
+        return math.isfinite(term.detail)
+    if term.op == "function" and term.detail not in EVERYWHERE:
+        return False
+    if term.op in ("divide", "primitive", "constant") or (term.op == "power" and int(term.detail) < 0):
+        return (
+            term.op == "divide" and term.args[1].op == "number" and term.args[1].detail != 0 and is_finite(term.args[0])
+        )
+    return all(map(is_finite, term.args))
 
 
 def is_number(term: Term, value: float) -> bool:

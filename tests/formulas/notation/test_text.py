@@ -51,7 +51,7 @@ def check_terms(fun, *args):
     """The formula of a function, as it is written in NumPy, against JAX."""
     closed = jax.make_jaxpr(fun)(*args)
     terms, steps = TermBuilder(), []
-    variables = [terms.variable(Name(f"v{i}"), np.shape(a)) for i, a in enumerate(args)]
+    variables = [terms.variable(Name(f"v{i}"), jax.typeof(jnp.asarray(a))) for i, a in enumerate(args)]
     results = read_terms(terms, close(closed), variables)
     lines = written(results, numpy_style(steps))
     values = {**NAMESPACE, "step": steps, "constant": terms.constants} | {

@@ -299,6 +299,6 @@ def test_every_primitive_is_told_and_every_rule_has_one():
     assert found | newer == set(table) | newer
     assert set(RULES) | MOVES <= found | newer
     assert set(CALLS) <= set(kinds.KINDS)
-    inner = {"sum", "prod", "and", "or", "truncate", "logsumexp", "integer_pow", "round", "bell"}
+    inner = {"sum", "prod", "and", "or", "truncate", "logsumexp", "integer_pow", "round", "bell", "rounded", "wrapped"}
     for operations in (symbolic().operations, _OPERATIONS):
         assert set(operations) - inner <= found | newer
