@@ -60,6 +60,8 @@ class Point:
         unused: the loss (of `points`: any result) does not depend on it; its δ is exactly zero.
         stuck: it has no δ, though the loss depends on it: the way back leads through a `while_loop` or a callback,
             through which JAX cannot take a derivative backward.
+        stopped: its δ is exactly zero, though the loss depends on it: every way there leads through a `stop_gradient`,
+            or through integers or booleans.
         opaque: why it cannot be walked and what to do, or None.
         file: the source file of the line that named it, or that it leaves, or "".
         line: the number of that line there, from 1; 0 if it is not known.
@@ -78,6 +80,7 @@ class Point:
     conditional: bool = False
     unused: bool = False
     stuck: bool = False
+    stopped: bool = False
     opaque: str | None = None
     file: str = ""
     line: int = 0
@@ -126,6 +129,7 @@ class Point:
         """Return what a reader must know of it, in a few words; "" if nothing. `lead` axes are before its own."""
         notes = [f"axis {i}: {axis.kind} of {axis.length}" for i, axis in enumerate(self.axes, lead)]
         notes += ["conditional"] * self.conditional + ["unused"] * self.unused
+        notes += ["stop_gradient or an integer ahead: delta is 0"] * self.stopped
         notes += ["a pass of the line, or of a loop in what it calls"] * self.alike
         if self.opaque is not None:
             notes.append(f"opaque: {self.opaque.partition(',')[0]}")

@@ -162,6 +162,8 @@ class _PointReader:
         opaque = around.opaque
         if opaque is None and around.conditional and jnp.issubdtype(type.dtype, jax.dtypes.extended):
             opaque = f"a value of dtype {type.dtype} inside a `cond`, where a branch not taken has no zeros to give"
+        is_used = level.reached(index, exit, self.reach, level.used) > 0
+        back = level.reached(index, exit, self.back, level.back)
         if entry is None:
             site, clock = Site(around.calls, index), (*around.clock, 2 * index)
         else:
@@ -176,8 +178,9 @@ class _PointReader:
             dtype=type.dtype,
             axes=around.axes,
             conditional=around.conditional,
-            unused=not level.reached(index, exit, self.reach, level.used),
-            stuck=level.reached(index, exit, self.back, level.back) == STUCK,
+            unused=not is_used,
+            stuck=back == STUCK,
+            stopped=is_used and not back and opaque is None and jnp.issubdtype(type.dtype, jnp.inexact),
             opaque=opaque,
             file=file,
             line=line,
