@@ -131,6 +131,14 @@ def _codes(eqn: JaxprEqn) -> list[CodeType]:
     return [] if traceback is None else list(traceback.raw_frames()[0])
 
 
+def module_of(code: CodeType) -> str | None:
+    """Return the path, ".blocks.3.mlp", of the module that a frame of this code calls; None if it calls none.
+
+    Modules that `scoped` has named are called by functions that are named so, as no function of Python's can be.
+    """
+    return code.co_name if code.co_name.startswith(ROOT) else None
+
+
 def place_of(eqn: JaxprEqn) -> tuple[str, int] | None:
     """Return the (file, line) of the innermost frame outside of JAX and jaxwalk that an equation was called from."""
     traceback = eqn.source_info.traceback

@@ -6,7 +6,7 @@ import contextlib
 import re
 from collections.abc import Sequence
 from types import CodeType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._jax import origin
 from .._jax.jaxprs import Closed
@@ -74,28 +74,53 @@ class LinePaths:
     def goes_on_in(self, eqn: JaxprEqn, entry: Entry) -> bool:
         return False
 
+    def is_all_of_its_module(self, entry: Entry) -> bool:
+        return False
+
     def _path(self, frames: Frames, row: Sequence[Pass], around: Path, entries: dict[Any, Entry]) -> Path:
-        users = [(f, p) for f, p in zip(frames, row, strict=True) if self._code.is_users(f[0].co_filename)]
-        self.met_source = self.met_source or any(self._code.asked_for(f[0].co_filename) for f, _ in users)
-        named = [(f, p) for f, p in users if f[0].co_name not in (*_COMPREHENSIONS, _LAMBDA)]
-        if not named and not around:  # in a lambda that is called by none of the user's functions
-            named = [(f, p) for f, p in users if f[0].co_name == _LAMBDA][-1:]
+        calls, in_lambdas, module = [], [], None
+        for (code, offset), turn in zip(frames, row, strict=True):
+            module = origin.module_of(code) or module
+            if self._code.is_users(code.co_filename):
+                self.met_source = self.met_source or self._code.asked_for(code.co_filename)
+                if code.co_name == _LAMBDA:
+                    in_lambdas = [_Call(code, offset, turn, module)]
+                elif code.co_name not in _COMPREHENSIONS:
+                    calls.append(_Call(code, offset, turn, module))
+                    module = None
+        if not calls and not around:  # in a lambda that is called by none of the user's functions
+            calls = in_lambdas
         path = around
-        for (code, offset), turn in named:
-            path = (*path, self._entry(code, offset, turn, path[-1] if path else None, entries))
+        for call in calls:
+            path = (*path, self._entry(call, path[-1] if path else None, entries))
         return path
 
-    def _entry(self, code: CodeType, offset: int, turn: Pass, parent: Entry | None, entries: dict[Any, Entry]) -> Entry:
-        statement = self._code.statement(code, offset)
-        key = (parent, turn.call, turn.turn, statement)
+    def _entry(self, call: _Call, parent: Entry | None, entries: dict[Any, Entry]) -> Entry:
+        statement = self._code.statement(call.code, call.offset)
+        key = (parent, call.turn.call, call.turn.turn, statement)
         if key not in entries:
-            place = (code.co_filename, statement.line)
-            entries[key] = Entry(_label(code, statement), parent, place=place, alike=turn.alike)
+            function = re.sub(r".*<locals>\.", "", call.code.co_qualname)
+            place = (call.code.co_filename, statement.line)
+            module, there = None, ""
+            if call.module is not None:
+                module = entries.setdefault((parent, call.turn.call), Entry(call.module, None))
+                there = _label("__call__", statement).removeprefix("__call__/")
+                there = there if call.code.co_name == "__call__" else _label(function, statement)
+            label = _label(function, statement)
+            entries[key] = Entry(label, parent, place=place, alike=call.turn.alike, module=module, label_there=there)
         return entries[key]
 
 
-def _label(code: CodeType, statement: Statement) -> str:
+class _Call(NamedTuple):
+    """Where one of the user's functions was, in which pass; and the path of the module that was called by it."""
+
+    code: CodeType
+    offset: int
+    turn: Pass
+    module: str | None
+
+
+def _label(function: str, statement: Statement) -> str:
     """Return "net/b" for a line of `net` that assigns b, "net:42" for one that assigns nothing."""
-    function = re.sub(r".*<locals>\.", "", code.co_qualname)
     label = "return" if function == _LAMBDA else statement.label
     return f"{function}:{statement.line}" if label is None else f"{function}/{label}"

@@ -65,6 +65,9 @@ class Point:
         opaque: why it cannot be walked and what to do, or None.
         file: the source file of the line that named it, or that it leaves, or "".
         line: the number of that line there, from 1; 0 if it is not known.
+        path: the name, with the path of a module that `scoped` has named divided as the rest is: "blocks/0/attn/q" of
+            "blocks.0.attn/q". It is how the point stands in a tree, and a glob may be one of it.
+        aliases: other names under which it is found: its path, and what it was called before modules named it.
         alike: the passes of its line could not be told from those of a loop inside what the line calls.
         site: where it is in the traced function. Two points of one site are two names of one value.
         clock: when it is met in a run: the equations down to it, with a `ScanStep` for each scan around.
@@ -85,6 +88,8 @@ class Point:
     file: str = ""
     line: int = 0
     alike: bool = False
+    path: str = ""
+    aliases: tuple[str, ...] = ()
     site: Site = dataclasses.field(default=Site(), repr=False)
     clock: tuple[int | ScanStep, ...] = dataclasses.field(default=(), repr=False)
     type: Any = dataclasses.field(default=None, repr=False, compare=False)
@@ -144,7 +149,7 @@ class Point:
 class Points(Mapping[str, Point]):
     """The points of a function: a read-only mapping from name to `Point`, in forward order.
 
-    The column X of its table is the i of Xⁱ, and of δⁱ.
+    The column X of its table is the i of Xⁱ, and of δⁱ. An alias of a point finds it too.
     """
 
     __slots__ = ("_points",)
@@ -153,9 +158,10 @@ class Points(Mapping[str, Point]):
         self._points = {point.name: point for point in points}
 
     def __getitem__(self, name: str) -> Point:
-        if name not in self._points:
+        found = self._points.get(name) or self._points.get(self.aliases().get(name, name))
+        if found is None:
             raise MissingName(f"There is no point `{name}`. {near(str(name), self._points)}")
-        return self._points[name]
+        return found
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._points)
@@ -179,6 +185,10 @@ class Points(Mapping[str, Point]):
         same = self.same()
         return sum(point.nbytes for name, point in self.items() if name not in same)
 
+    def aliases(self) -> dict[str, str]:
+        """Return, by the other names under which points are found, their names."""
+        return {alias: p.name for p in self.values() for alias in p.aliases if alias not in self._points}
+
     def same(self) -> dict[str, str]:
         """Return, for a point whose value other points name too, the last of these in forward order."""
         last: dict[Site, str] = {p.site: name for name, p in self.items() if p.opaque is None}
@@ -186,7 +196,7 @@ class Points(Mapping[str, Point]):
 
     def _table(self) -> Table:
         same, columns = self.same(), ("X", "point", "kind", "shape", "dtype", "line", "note")
-        rows = [self._row(row, same) for row in tree(self)]
+        rows = [self._row(row, same) for row in tree(self, {name: p.path for name, p in self.items() if p.path})]
         title = f"{counted(len(self), 'point')} ({size(self.nbytes)} for every output and δ)"
         return Table(title if self else "0 points", columns, rows, right=("X",), notes=list(self._opaque()))
 
@@ -214,4 +224,4 @@ def by_point(values: Mapping[str, Any], points: Points, why: str | None = None) 
     same = {name: first for name, first in points.same().items() if first in values}
     found = {name: values[same.get(name, name)] for name in points if same.get(name, name) in values}
     absent = {p.name: why or p.why_no_delta() for p in points.values() if p.name not in found}
-    return Named(found, absent | ({"*": why} if why else {}), same)
+    return Named(found, absent | ({"*": why} if why else {}), same, points.aliases())

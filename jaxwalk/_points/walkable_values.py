@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ from .lines import LinePaths
 from .paths import Entries, Entry, Path, Paths
 from .point import Axis, Point, Points, ScanStep, Site
 from .scopes import ScopePaths
-from .unique_names import Names
+from .unique_names import Names, numbered
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr, JaxprEqn
@@ -37,7 +38,7 @@ def read(closed: Closed, used: Sequence[bool], by: str | None = None, lines: Lin
     elif by == "scopes":
         reader = _PointReader("scope", ScopePaths(with_einsum=True), tags=False)
     else:
-        reader = _PointReader("scope", ScopePaths(with_einsum=False) if by is None else None)
+        reader = _PointReader("scope", ScopePaths(with_einsum=False), leaving=by is None)
     return reader.points(closed, used)
 
 
@@ -68,27 +69,24 @@ class _PointReader:
 
     Arguments:
         kind: of the points that are values on their way out.
-        paths: what they are on their way out of, if anything.
+        paths: what they are on their way out of.
         tags: whether named values are points too.
+        leaving: whether values on their way out are points.
     """
 
-    def __init__(self, kind: str, paths: Paths | None, tags: bool = True):
-        self.kind, self.paths, self.tags = kind, paths, tags
+    def __init__(self, kind: str, paths: Paths, tags: bool = True, leaving: bool = True):
+        self.kind, self.paths, self.tags, self.leaving = kind, paths, tags, leaving
         self.reach, self.back = Reach(), Return()
-        self.names = Names()
+        self.names, self.former_names = Names(), Names(by_module=False)
         self._has_points: dict[int, bool] = {}
 
     def points(self, closed: Closed, used: Sequence[bool]) -> Points:
-        """Return the points, each with a name of its own."""
-        points: dict[str, Point] = {}
-        seen: dict[str, int] = {}
-        for point in self.read(closed.jaxpr, used, used, _Around()):
-            name = point.name
-            while name in points:
-                seen[point.name] = seen.get(point.name, 1) + 1
-                name = f"{point.name}#{seen[point.name]}"
-            points[name] = dataclasses.replace(point, name=name, number=len(points) + 1)
-        return Points(points.values())
+        """Return the points, each with a name of its own. What one was called before is an alias of it."""
+        found = list(self.read(closed.jaxpr, used, used, _Around()))
+        before = iter(numbered([alias for point in found for alias in point.aliases], ()))
+        former = [[next(before) for _ in point.aliases] for point in found]
+        names = numbered([point.name for point in found], former)
+        return Points(map(_renamed, itertools.count(1), found, names, former))
 
     def has_points(self, jaxpr: Jaxpr) -> bool:
         """Tell whether a point may be anywhere within: what has none is not entered, however often it is called."""
@@ -97,7 +95,7 @@ class _PointReader:
         return self._has_points[id(jaxpr)]
 
     def _may_have_points(self, eqn: JaxprEqn) -> bool:
-        if self._is_tag(eqn) or (self.paths is not None and self.paths.is_in_any(eqn)):
+        if self._is_tag(eqn) or self.paths.is_in_any(eqn):
             return True
         return any(self.has_points(closed.jaxpr) for closed in jaxprs.jaxprs_of(eqn))
 
@@ -111,20 +109,24 @@ class _PointReader:
         values = collections.Counter(entry for many in leaving for exit in many for entry in exit.entries)
         numbers: collections.Counter[Entry] = collections.Counter()
         for index, eqn in enumerate(jaxpr.eqns):
+            modules = [entry for entry in paths[index] if entry.is_rooted]
+            for module in modules:
+                self.names.of(module)  # numbers them as they are called, whatever is a point
             if self._is_tag(eqn):
-                yield self._point(level, index, Exit(0, ()), kinds.name_of(eqn))
+                yield self._tag(level, index, modules[-1] if modules else None)
             yield from self._inside(level, index, around._replace(path=paths[index], entries=entries))
             for order, exit in enumerate(leaving[index]):
+                names = []
                 for entry in exit.entries:
-                    name = self.names.of(entry)
-                    if values[entry] > 1:
-                        name, numbers[entry] = f"{name}:{numbers[entry]}", numbers[entry] + 1
-                    yield self._point(level, index, exit, name, order, entry)
+                    number = f":{numbers[entry]}" if values[entry] > 1 else ""
+                    names.append((entry, self.names.of(entry) + number, self.former_names.of(entry) + number))
+                    numbers[entry] += 1
+                yield from self._leaving(level, index, exit, order, names)
 
     def _paths(self, jaxpr: Jaxpr, around: _Around) -> tuple[Sequence[Path], Entries, Sequence[Sequence[Exit]]]:
-        if self.paths is None:
-            return [()] * len(jaxpr.eqns), {}, [()] * len(jaxpr.eqns)
         paths, entries = self.paths(jaxpr, around.path, around.entries)
+        if not self.leaving:
+            return paths, entries, [()] * len(jaxpr.eqns)
         return paths, entries, exits(jaxpr, paths, around.path, self.paths.goes_on_in)
 
     def _inside(self, level: _Level, index: int, around: _Around) -> Iterator[Point]:
@@ -153,8 +155,31 @@ class _PointReader:
             used = [is_used] * len(closed.jaxpr.outvars)
             yield from self.read(closed.jaxpr, used, used, inside)
 
+    def _tag(self, level: _Level, index: int, module: Entry | None) -> Point:
+        """Return the point at what an equation names; in a module that `scoped` has named, with its path."""
+        tag = name = kinds.name_of(level.jaxpr.eqns[index])
+        if module is not None:
+            name = f"{self.names.of(module)}/{tag}"
+        path = name if module is None else self.names.path(module, name)
+        return self._point(level, index, Exit(0, ()), name=name, path=path, aliases=(tag,))
+
+    def _leaving(
+        self, level: _Level, index: int, exit: Exit, order: int, names: Sequence[tuple[Entry, str, str]]
+    ) -> Iterator[Point]:
+        """Yield the points at a result on its way out, given what it leaves, with their names and former names.
+
+        What is all of a module gives an alias to the module's point.
+        """
+        aliases: list[str] = []
+        for (entry, name, former), outer in itertools.zip_longest(names, exit.entries[1:]):
+            aliases.append(former)
+            if outer is None or outer is not entry.parent or not self.paths.is_all_of_its_module(entry):
+                path = self.names.path(entry, name)
+                yield self._point(level, index, exit, order, entry, name=name, path=path, aliases=tuple(aliases))
+                aliases.clear()
+
     def _point(
-        self, level: _Level, index: int, exit: Exit, name: str, order: int = 0, entry: Entry | None = None
+        self, level: _Level, index: int, exit: Exit, order: int = 0, entry: Entry | None = None, **named: Any
     ) -> Point:
         """Return the point at a result on its way out of `entry`; without one, at what an equation names."""
         eqn, around = level.jaxpr.eqns[index], level.around
@@ -171,7 +196,7 @@ class _PointReader:
             clock = (*around.clock, 2 * index + 1, order)
         file, line = (entry and entry.place) or origin.place_of(eqn) or ("", 0)
         return Point(
-            name=name,
+            **named,
             number=0,
             kind="tag" if entry is None else self.kind,
             shape=(*(axis.length for axis in around.axes), *type.shape),
@@ -189,6 +214,12 @@ class _PointReader:
             clock=clock,
             type=type,
         )
+
+
+def _renamed(number: int, point: Point, name: str, former: Sequence[str]) -> Point:
+    path = point.path + name.removeprefix(point.name)
+    aliases = tuple(alias for alias in dict.fromkeys([path, *former]) if alias != name)
+    return dataclasses.replace(point, number=number, name=name, path=path, aliases=aliases)
 
 
 class _Level(NamedTuple):

@@ -8,6 +8,7 @@ import functools
 import linecache
 import math
 
+import equinox as eqx
 import jax
 import jax.example_libraries.stax
 import jax.numpy as jnp
@@ -283,6 +284,53 @@ def test_passes_that_look_alike_are_told_apart():
     names = check(alike, X)
     assert sum(name.endswith("sequential/x#2") for name in names) == 3
     assert not any(p.alike for p in jw.points(functools.partial(alike, log=silent), X, by="lines").values())
+
+
+class Attention(eqx.Module):
+    scale: jax.Array
+
+    def __call__(self, x):
+        q = x * self.scale
+        z = self.mix(q)
+        return z + x
+
+    def mix(self, q):
+        m = jnp.tanh(q)
+        return m * 2
+
+
+class Layers(eqx.Module):
+    attentions: list
+
+    def __init__(self):
+        self.attentions = [Attention(jnp.float32(i)) for i in range(2)]
+
+    def __call__(self, x):
+        for attention in self.attentions:
+            x = attention(x)
+        x = jax.vmap(self.attentions[0])(x)
+        x, _ = lax.scan(lambda x, _: (self.attentions[1](x), None), x, None, length=3)
+        return jnp.sum(x)
+
+
+def test_lines_of_modules_are_named_by_their_path_in_the_model():
+    fun = lambda model, x: model(x)
+    points = jw.points(fun, jw.scoped(Layers()), X, by="lines")
+    paths = ["attentions.0", "attentions.1", "attentions.0#2", "attentions.1#2"]
+    lines = ["q", "z/Attention.mix/m", "z/Attention.mix/return", "z", "return"]
+    of_layers = ["Layers/x", "Layers/x#2", "Layers/x#3", "Layers/x,_", "Layers/return"]
+    assert {*points} >= {f"{path}/{line}" for path in paths for line in lines}
+    assert {*points} == {f"{path}/{line}" for path in paths for line in lines} | {*of_layers}
+    plain = jw.points(fun, Layers(), X, by="lines")
+    assert [(p.shape, p.line) for p in points.values()] == [(p.shape, p.line) for p in plain.values()]
+    assert [points[name].line for name in plain] == [p.line for p in plain.values()]  # found by its lines too
+    assert points["Layers.__call__/x#2/Attention.__call__/q"].name == "attentions.1/q"
+    assert points["attentions.1#2/q"].shape == (3, 3)
+    walk = jw.walk(fun, "attentions/*/q", by="lines")(jw.scoped(Layers()), X)
+    by_lines = jw.walk(fun, "**/Attention.__call__/q", by="lines")(Layers(), X)
+    assert list(walk.deltas) == [f"{path}/q" for path in paths]
+    for delta, other in zip(walk.deltas.values(), by_lines.deltas.values(), strict=True):
+        np.testing.assert_array_equal(delta, other)
 
 
 def test_what_was_traced_unseen_merges_nothing_and_says_what_it_cannot_tell():
