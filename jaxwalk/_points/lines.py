@@ -38,10 +38,11 @@ class LinePaths:
     def __init__(self, source: Source):
         self._code = UserCode(source)
         self.met_source = False
+        self._stacks: dict[int, _Stack] = {}  # by the ids of their tracebacks
         self._observer = Observer(self._code)
 
     def __call__(self, jaxpr: Jaxpr, around: Path, outer: Entries) -> tuple[Sequence[Path], Entries]:
-        stacks = origin.stacks_of(jaxpr)
+        stacks = [self._stack(eqn).frames for eqn in jaxpr.eqns]
         passes = self._seen(jaxpr, stacks) or Passes(stacks, self._code).rows
         entries: dict[Any, Entry] = {}
         return [self._path(f, row, around, entries) for f, row in zip(stacks, passes, strict=True)], entries
@@ -58,18 +59,24 @@ class LinePaths:
         """Return the passes of all equations, if all of them were seen when they were made."""
         rows: list[Sequence[Pass]] = []
         for eqn, frames in zip(jaxpr.eqns, stacks, strict=True):
-            row = seen_at(eqn, frames) if self._has_users(frames) else [Pass(0, 0, 0)] * len(frames)
+            row = seen_at(eqn, frames) if self._stack(eqn).is_users else [Pass(0, 0, 0)] * len(frames)
             if row is None:
                 return None
             rows.append(row)
         return rows
 
-    def _has_users(self, frames: Frames) -> bool:
-        return any(self._code.is_users(code.co_filename) for code, _ in frames)
+    def _stack(self, eqn: JaxprEqn) -> _Stack:
+        """Return the frames of an equation; those that one call has staged out at once, as `jnp` does, share one."""
+        traceback = eqn.source_info.traceback
+        if id(traceback) not in self._stacks:
+            frames = origin.frames_of(eqn)
+            is_users = any(self._code.is_users(code) for code, _ in frames)
+            self._stacks[id(traceback)] = _Stack(traceback, frames, is_users)
+        return self._stacks[id(traceback)]
 
     def is_in_any(self, eqn: JaxprEqn) -> bool:
         """Tell whether an equation comes from a line of the user's in the function its jaxpr was traced from."""
-        return self._has_users(origin.frames_of(eqn))
+        return self._stack(eqn).is_users
 
     def goes_on_in(self, eqn: JaxprEqn, entry: Entry) -> bool:
         return False
@@ -81,7 +88,7 @@ class LinePaths:
         calls, in_lambdas, module = [], [], None
         for (code, offset), turn in zip(frames, row, strict=True):
             module = origin.module_of(code) or module
-            if self._code.is_users(code.co_filename):
+            if self._code.is_users(code):
                 self.met_source = self.met_source or self._code.asked_for(code.co_filename)
                 if code.co_name == _LAMBDA:
                     in_lambdas = [_Call(code, offset, turn, module)]
@@ -109,6 +116,12 @@ class LinePaths:
             label = _label(function, statement)
             entries[key] = Entry(label, parent, place=place, alike=call.turn.alike, module=module, label_there=there)
         return entries[key]
+
+
+class _Stack(NamedTuple):
+    traceback: Any  # held, so that no other gets its id
+    frames: Frames
+    is_users: bool  # whether any of them is the user's
 
 
 class _Call(NamedTuple):

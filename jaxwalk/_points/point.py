@@ -152,13 +152,15 @@ class Points(Mapping[str, Point]):
     The column X of its table is the i of Xⁱ, and of δⁱ. An alias of a point finds it too.
     """
 
-    __slots__ = ("_points",)
+    __slots__ = ("_aliases", "_points")
 
     def __init__(self, points: Iterable[Point] = ()):
         self._points = {point.name: point for point in points}
+        aliases = ((alias, point.name) for point in self._points.values() for alias in point.aliases)
+        self._aliases = {alias: name for alias, name in aliases if alias not in self._points}
 
     def __getitem__(self, name: str) -> Point:
-        found = self._points.get(name) or self._points.get(self.aliases().get(name, name))
+        found = self._points.get(name) or self._points.get(self._aliases.get(name, name))
         if found is None:
             raise MissingName(f"There is no point `{name}`. {near(str(name), self._points)}")
         return found
@@ -187,7 +189,7 @@ class Points(Mapping[str, Point]):
 
     def aliases(self) -> dict[str, str]:
         """Return, by the other names under which points are found, their names."""
-        return {alias: p.name for p in self.values() for alias in p.aliases if alias not in self._points}
+        return dict(self._aliases)
 
     def same(self) -> dict[str, str]:
         """Return, for a point whose value other points name too, the last of these in forward order."""

@@ -41,8 +41,12 @@ class UserCode:
     """
 
     def __init__(self, source: Source):
-        self.is_users, self.asked_for = is_users(source)
+        self._has_file, self.asked_for = is_users(source)
         self._known: dict[int, _Code] = {}
+
+    def is_users(self, code: CodeType) -> bool:
+        """Tell whether code is in a file of the user's, and written there."""
+        return self._has_file(code.co_filename) and not _is_generated(code)
 
     def statement(self, code: CodeType, offset: int) -> Statement:
         """Return the statement to which the instruction at an offset in bytes belongs."""
@@ -53,7 +57,7 @@ class UserCode:
 
     def is_one_line(self, code: CodeType, loop: Loop) -> bool:
         """Tell whether a loop of the user's lies within one line: its turns are then no turns of that line."""
-        if not self.is_users(code.co_filename):
+        if not self.is_users(code):
             return False
         return len({self.statement(code, offset) for offset in self.flow(code).offsets(loop)}) == 1
 
@@ -61,3 +65,9 @@ class UserCode:
         if id(code) not in self._known:
             self._known[id(code)] = _Code(code)
         return self._known[id(code)]
+
+
+def _is_generated(code: CodeType) -> bool:
+    """Tell whether `dataclass` or `namedtuple` has made a method, from a string: no line of the user's is in it."""
+    is_of_string = code.co_filename == "<string>"
+    return is_of_string and (code.co_qualname.startswith("__create_fn__.") or code.co_varnames[:1] == ("_cls",))
