@@ -66,7 +66,7 @@ def frames_of(eqn: JaxprEqn) -> Frames:
 @functools.cache
 def takes_tracebacks() -> CodeType:
     """Return the code of the function of JAX that takes an equation's traceback: the innermost in it."""
-    return _codes(_eqns(lambda f: f)[0])[0]
+    return codes_of(_eqns(lambda f: f)[0])[0]
 
 
 @functools.cache
@@ -77,14 +77,14 @@ def _trace_boundaries() -> Mapping[int, CodeType]:
     around what is called without a trace of its own.
     """
     with jax.disable_jit(False):
-        plain = [collections.Counter(_codes(_eqns(wrap)[0])) for wrap in _INLINE]
+        plain = [collections.Counter(codes_of(_eqns(wrap)[0])) for wrap in _INLINE]
         if sys._getframe().f_code not in plain[0]:
             return {}
         found: set[CodeType] = set()
         for wrap in _BODIES:
             outer = _eqns(wrap)[-1]
-            inner = collections.Counter(_codes(jaxprs_of(outer)[-1].jaxpr.eqns[-1]))
-            others = [*plain, collections.Counter(_codes(outer))]
+            inner = collections.Counter(codes_of(jaxprs_of(outer)[-1].jaxpr.eqns[-1]))
+            others = [*plain, collections.Counter(codes_of(outer))]
             found |= {code for code, count in inner.items() if all(count > other[code] for other in others)}
     return {id(code): code for code in found}
 
@@ -120,7 +120,8 @@ def _eqns(wrap: Callable) -> list[JaxprEqn]:
     return trace(wrap(lambda x: lax.sin(x)), jax.ShapeDtypeStruct((1,), jnp.float32))[0].jaxpr.eqns
 
 
-def _codes(eqn: JaxprEqn) -> list[CodeType]:
+def codes_of(eqn: JaxprEqn) -> list[CodeType]:
+    """Return the code of the frames that an equation was called from, the innermost first."""
     traceback = eqn.source_info.traceback
     return [] if traceback is None else list(traceback.raw_frames()[0])
 

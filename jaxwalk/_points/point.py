@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,6 +14,7 @@ from .._errors import counted, listed, near
 from .._jax.origin import file_and_line
 from .._show.outline import Row, tree
 from .._show.table import Table, size, tabular
+from .._source.packages import package_of
 from .._source.statements import text_of
 from .ordered_mapping import MissingName, Named
 
@@ -150,11 +152,15 @@ class Points(Mapping[str, Point]):
     """The points of a function: a read-only mapping from name to `Point`, in forward order.
 
     The column X of its table is the i of Xⁱ, and of δⁱ. An alias of a point finds it too.
+
+    Attributes:
+        hints: what else could be walked, in sentences.
     """
 
-    __slots__ = ("_aliases", "_points")
+    __slots__ = ("_aliases", "_points", "hints")
 
-    def __init__(self, points: Iterable[Point] = ()):
+    def __init__(self, points: Iterable[Point] = (), hints: Iterable[str] = ()):
+        self.hints = tuple(hints)
         self._points = {point.name: point for point in points}
         aliases = ((alias, point.name) for point in self._points.values() for alias in point.aliases)
         self._aliases = {alias: name for alias, name in aliases if alias not in self._points}
@@ -198,9 +204,12 @@ class Points(Mapping[str, Point]):
 
     def _table(self) -> Table:
         same, columns = self.same(), ("X", "point", "kind", "shape", "dtype", "line", "note")
-        rows = [self._row(row, same) for row in tree(self, {name: p.path for name, p in self.items() if p.path})]
+        folded = self._tags_of_packages()
+        names = {name: p.path or name for name, p in self.items() if name not in folded}
+        rows = [self._row(row, same) for row in tree(names, names)]
         title = f"{counted(len(self), 'point')} ({size(self.nbytes)} for every output and δ)"
-        return Table(title if self else "0 points", columns, rows, right=("X",), notes=list(self._opaque()))
+        notes = [*_folded(folded.values()), *self._opaque(), *self.hints]
+        return Table(title if self else "0 points", columns, rows, right=("X",), notes=notes)
 
     def _row(self, row: Row, same: Mapping[str, str]) -> tuple[str, ...]:
         folded = f"{counted(row.below, 'point')} below, not shown" if row.folded else ""
@@ -211,6 +220,12 @@ class Points(Mapping[str, Point]):
         line = p.source if p.kind == "line" else ""
         return (str(p.number), row.text, p.kind, str(p.shape), str(p.dtype), line, "; ".join(filter(None, notes)))
 
+    def _tags_of_packages(self) -> dict[str, str]:
+        """Return the tags that installed packages have put on values, with their packages; none if these are all."""
+        found = {name: package_of(p.file) or "" for name, p in self.items() if p.kind == "tag"}
+        found = {name: package for name, package in found.items() if package}
+        return found if len(found) < len(self) else {}
+
     def _opaque(self) -> Iterator[str]:
         """Yield the reasons why points are opaque, each once, in full."""
         reasons: dict[str, list[str]] = {}
@@ -219,6 +234,11 @@ class Points(Mapping[str, Point]):
                 reasons.setdefault(point.opaque, []).append(name)
         for reason, names in reasons.items():
             yield f"Opaque: {listed(names, 4)}: {reason}."
+
+
+def _folded(packages: Iterable[str]) -> Iterator[str]:
+    for package, count in collections.Counter(packages).items():
+        yield f"Not shown: {counted(count, 'tag')} of `{package}`, an installed package."
 
 
 def by_point(values: Mapping[str, Any], points: Points, why: str | None = None) -> Named:
