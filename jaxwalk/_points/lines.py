@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .._jax import origin
 from .._jax.jaxprs import Closed
 from .._jax.origin import Frames
-from .._source.code_positions import UserCode
+from .._source.code_positions import COMPREHENSIONS, LAMBDA, UserCode
+from .._source.leaves import Leaf, leaves_called
 from .._source.passes import Pass, Passes
 from .._source.statements import Statement
 from .._source.user_files import Source
@@ -19,10 +20,7 @@ from .._source.watch import Observer, seen_at
 from .paths import Entries, Entry, Path
 
 if TYPE_CHECKING:
-    from jax.extend.core import Jaxpr, JaxprEqn
-
-_COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")  # frames until Python 3.12
-_LAMBDA = "<lambda>"
+    from jax.extend.core import Jaxpr, JaxprEqn, Var
 
 
 class LinePaths:
@@ -38,6 +36,7 @@ class LinePaths:
     def __init__(self, source: Source):
         self._code = UserCode(source)
         self.met_source = False
+        self._passes: dict[Entry, Pass] = {}
         self._stacks: dict[int, _Stack] = {}  # by the ids of their tracebacks
         self._observer = Observer(self._code)
 
@@ -84,15 +83,19 @@ class LinePaths:
     def is_all_of_its_module(self, entry: Entry) -> bool:
         return False
 
+    def leaves(self, entry: Entry, v: Var) -> Sequence[Leaf]:
+        """Return the leaves that a value leaving a line is of what the line assigns."""
+        return leaves_called(v, self._passes[entry])
+
     def _path(self, frames: Frames, row: Sequence[Pass], around: Path, entries: dict[Any, Entry]) -> Path:
         calls, in_lambdas, module = [], [], None
         for (code, offset), turn in zip(frames, row, strict=True):
             module = origin.module_of(code) or module
             if self._code.is_users(code):
                 self.met_source = self.met_source or self._code.asked_for(code.co_filename)
-                if code.co_name == _LAMBDA:
+                if code.co_name == LAMBDA:
                     in_lambdas = [_Call(code, offset, turn, module)]
-                elif code.co_name not in _COMPREHENSIONS:
+                elif code.co_name not in COMPREHENSIONS:
                     calls.append(_Call(code, offset, turn, module))
                     module = None
         if not calls and not around:  # in a lambda that is called by none of the user's functions
@@ -115,6 +118,7 @@ class LinePaths:
                 there = there if call.code.co_name == "__call__" else _label(function, statement)
             label = _label(function, statement)
             entries[key] = Entry(label, parent, place=place, alike=call.turn.alike, module=module, label_there=there)
+            self._passes[entries[key]] = call.turn
         return entries[key]
 
 
@@ -135,5 +139,5 @@ class _Call(NamedTuple):
 
 def _label(function: str, statement: Statement) -> str:
     """Return "net/b" for a line of `net` that assigns b, "net:42" for one that assigns nothing."""
-    label = "return" if function == _LAMBDA else statement.label
+    label = "return" if function == LAMBDA else statement.label
     return f"{function}:{statement.line}" if label is None else f"{function}/{label}"

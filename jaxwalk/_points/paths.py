@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from .._jax.origin import ROOT
+from .._source.leaves import Leaf
 
 if TYPE_CHECKING:
-    from jax.extend.core import Jaxpr, JaxprEqn
+    from jax.extend.core import Jaxpr, JaxprEqn, Var
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
@@ -51,6 +52,10 @@ class Paths(Protocol):
 
     def goes_on_in(self, eqn: JaxprEqn, entry: Entry) -> bool:
         """Tell whether what an equation runs is in `entry` too, though the equation itself is not."""
+        ...
+
+    def leaves(self, entry: Entry, v: Var) -> Sequence[Leaf]:
+        """Return the leaves that a value leaving `entry` is of what `entry` assigns or returns."""
         ...
 
     def is_all_of_its_module(self, entry: Entry) -> bool:

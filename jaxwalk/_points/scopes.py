@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._jax import jaxprs, origin
+from .._source.leaves import Leaf
 from .paths import Entries, Entry, Path
 
 if TYPE_CHECKING:
-    from jax.extend.core import Jaxpr, JaxprEqn
+    from jax.extend.core import Jaxpr, JaxprEqn, Var
 
 
 class ScopePaths:
@@ -38,6 +39,9 @@ class ScopePaths:
     def goes_on_in(self, eqn: JaxprEqn, entry: Entry) -> bool:
         """Tell whether a scope is in a scan too that it is around: JAX takes out what does not depend on the steps."""
         return any(entry.opening in self._openings_in(closed.jaxpr) for closed in jaxprs.jaxprs_of(eqn))
+
+    def leaves(self, entry: Entry, v: Var) -> Sequence[Leaf]:
+        return ()
 
     def is_all_of_its_module(self, entry: Entry) -> bool:
         """Tell whether a module does nothing outside of a scope in it: that which Equinox opens, named by its class."""

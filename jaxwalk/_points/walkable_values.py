@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from .lines import LinePaths
 from .paths import Entries, Entry, Path, Paths
 from .point import Axis, Point, Points, ScanStep, Site
 from .scopes import ScopePaths
-from .unique_names import Names, numbered
+from .unique_names import Called, Names, unique
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr, JaxprEqn
@@ -64,6 +64,9 @@ _OPAQUE = {
 }
 
 
+_Found: TypeAlias = tuple[Point, Called]  # a point, yet without a name
+
+
 class _PointReader:
     """Finds the points of one traced function, in forward order.
 
@@ -81,12 +84,13 @@ class _PointReader:
         self._has_points: dict[int, bool] = {}
 
     def points(self, closed: Closed, used: Sequence[bool]) -> Points:
-        """Return the points, each with a name of its own. What one was called before is an alias of it."""
+        """Return the points, each with a name of its own."""
         found = list(self.read(closed.jaxpr, used, used, _Around()))
-        before = iter(numbered([alias for point in found for alias in point.aliases], ()))
-        former = [[next(before) for _ in point.aliases] for point in found]
-        names = numbered([point.name for point in found], former)
-        return Points(map(_renamed, itertools.count(1), found, names, former))
+        names = unique([called for _, called in found])
+        return Points(
+            dataclasses.replace(point, number=number, name=called.name, path=called.path, aliases=called.aliases)
+            for number, ((point, _), called) in enumerate(zip(found, names, strict=True), 1)
+        )
 
     def has_points(self, jaxpr: Jaxpr) -> bool:
         """Tell whether a point may be anywhere within: what has none is not entered, however often it is called."""
@@ -102,7 +106,7 @@ class _PointReader:
     def _is_tag(self, eqn: JaxprEqn) -> bool:
         return self.tags and self.reach.kind(eqn) == "name" and kinds.name_of(eqn) != kinds.EDITED
 
-    def read(self, jaxpr: Jaxpr, used: Sequence[int], back: Sequence[int], around: _Around) -> Iterator[Point]:
+    def read(self, jaxpr: Jaxpr, used: Sequence[int], back: Sequence[int], around: _Around) -> Iterator[_Found]:
         """Yield the points of a jaxpr; `used` and `back` say which of its results are used, and have a δ."""
         level = _Level(jaxpr, self.reach.into(jaxpr, used)[1], self.back.into(jaxpr, back)[1], around)
         paths, entries, leaving = self._paths(jaxpr, around)
@@ -116,12 +120,11 @@ class _PointReader:
                 yield self._tag(level, index, modules[-1] if modules else None)
             yield from self._inside(level, index, around._replace(path=paths[index], entries=entries))
             for order, exit in enumerate(leaving[index]):
-                names = []
+                left = []
                 for entry in exit.entries:
-                    number = f":{numbers[entry]}" if values[entry] > 1 else ""
-                    names.append((entry, self.names.of(entry) + number, self.former_names.of(entry) + number))
+                    left.append((entry, f":{numbers[entry]}" if values[entry] > 1 else ""))
                     numbers[entry] += 1
-                yield from self._leaving(level, index, exit, order, names)
+                yield from self._leaving(level, index, exit, order, left)
 
     def _paths(self, jaxpr: Jaxpr, around: _Around) -> tuple[Sequence[Path], Entries, Sequence[Sequence[Exit]]]:
         paths, entries = self.paths(jaxpr, around.path, around.entries)
@@ -129,7 +132,7 @@ class _PointReader:
             return paths, entries, [()] * len(jaxpr.eqns)
         return paths, entries, exits(jaxpr, paths, around.path, self.paths.goes_on_in)
 
-    def _inside(self, level: _Level, index: int, around: _Around) -> Iterator[Point]:
+    def _inside(self, level: _Level, index: int, around: _Around) -> Iterator[_Found]:
         """Yield the points in what an equation runs."""
         eqn = level.jaxpr.eqns[index]
         kind = self.reach.kind(eqn)
@@ -147,7 +150,7 @@ class _PointReader:
         for branch, ((closed, used), (_, back)) in enumerate(zip(bodies, backs, strict=True)):
             yield from self.read(closed.jaxpr, used, back, inside._replace(calls=(*around.calls, (index, branch))))
 
-    def _behind(self, kind: str | None, eqn: JaxprEqn, is_used: bool, around: _Around) -> Iterator[Point]:
+    def _behind(self, kind: str | None, eqn: JaxprEqn, is_used: bool, around: _Around) -> Iterator[_Found]:
         """Yield the points inside an equation that no rule can carry a tap into, with the reason."""
         unknown = f"inside a `{eqn.primitive}`, into which jaxwalk cannot carry a tap; name the value outside it"
         inside = around._replace(opaque=around.opaque or _OPAQUE.get(kind or "", unknown))
@@ -155,32 +158,28 @@ class _PointReader:
             used = [is_used] * len(closed.jaxpr.outvars)
             yield from self.read(closed.jaxpr, used, used, inside)
 
-    def _tag(self, level: _Level, index: int, module: Entry | None) -> Point:
+    def _tag(self, level: _Level, index: int, module: Entry | None) -> _Found:
         """Return the point at what an equation names; in a module that `scoped` has named, with its path."""
-        tag = name = kinds.name_of(level.jaxpr.eqns[index])
-        if module is not None:
-            name = f"{self.names.of(module)}/{tag}"
-        path = name if module is None else self.names.path(module, name)
-        return self._point(level, index, Exit(0, ()), name=name, path=path, aliases=(tag,))
+        tag = kinds.name_of(level.jaxpr.eqns[index])
+        called = Called(tag, tag, (tag,)) if module is None else self.names.called(module, f"/{tag}", (tag,))
+        return self._point(level, index, Exit(0, ())), called
 
     def _leaving(
-        self, level: _Level, index: int, exit: Exit, order: int, names: Sequence[tuple[Entry, str, str]]
-    ) -> Iterator[Point]:
-        """Yield the points at a result on its way out, given what it leaves, with their names and former names.
+        self, level: _Level, index: int, exit: Exit, order: int, left: Sequence[tuple[Entry, str]]
+    ) -> Iterator[_Found]:
+        """Yield the points at a result on its way out; `left`: what it leaves, and its number among what leaves that.
 
         What is all of a module gives an alias to the module's point.
         """
-        aliases: list[str] = []
-        for (entry, name, former), outer in itertools.zip_longest(names, exit.entries[1:]):
-            aliases.append(former)
+        v, former = level.jaxpr.eqns[index].outvars[exit.result], ()
+        for (entry, number), outer in itertools.zip_longest(left, exit.entries[1:]):
+            former = (*former, self.former_names.of(entry) + number)
             if outer is None or outer is not entry.parent or not self.paths.is_all_of_its_module(entry):
-                path = self.names.path(entry, name)
-                yield self._point(level, index, exit, order, entry, name=name, path=path, aliases=tuple(aliases))
-                aliases.clear()
+                called = self.names.called(entry, number, former, self.paths.leaves(entry, v))
+                yield self._point(level, index, exit, order, entry), called
+                former = ()
 
-    def _point(
-        self, level: _Level, index: int, exit: Exit, order: int = 0, entry: Entry | None = None, **named: Any
-    ) -> Point:
+    def _point(self, level: _Level, index: int, exit: Exit, order: int = 0, entry: Entry | None = None) -> Point:
         """Return the point at a result on its way out of `entry`; without one, at what an equation names."""
         eqn, around = level.jaxpr.eqns[index], level.around
         type = types.struct(eqn.outvars[exit.result].aval)
@@ -196,7 +195,7 @@ class _PointReader:
             clock = (*around.clock, 2 * index + 1, order)
         file, line = (entry and entry.place) or origin.place_of(eqn) or ("", 0)
         return Point(
-            **named,
+            name="",
             number=0,
             kind="tag" if entry is None else self.kind,
             shape=(*(axis.length for axis in around.axes), *type.shape),
@@ -214,12 +213,6 @@ class _PointReader:
             clock=clock,
             type=type,
         )
-
-
-def _renamed(number: int, point: Point, name: str, former: Sequence[str]) -> Point:
-    path = point.path + name.removeprefix(point.name)
-    aliases = tuple(alias for alias in dict.fromkeys([path, *former]) if alias != name)
-    return dataclasses.replace(point, number=number, name=name, path=path, aliases=aliases)
 
 
 class _Level(NamedTuple):

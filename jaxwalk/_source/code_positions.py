@@ -9,6 +9,10 @@ from .control_flow import ControlFlow, Loop
 from .statements import Statement, statement_at
 from .user_files import Source, is_users
 
+LAMBDA = "<lambda>"
+COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")  # frames until Python 3.12
+UNNAMED = (LAMBDA, *COMPREHENSIONS)  # whose lines are of the statement that they stand in
+
 
 class _Code:
     """One code object, looked at once. It is held, so that no other gets its id."""

@@ -10,14 +10,15 @@ import contextlib
 import contextvars
 import itertools
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from types import CodeType, FrameType
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import CodeType, FrameType, MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from .._jax import jaxprs, origin
 from .._jax.jaxprs import Closed
 from .._jax.origin import Frames
-from .code_positions import UserCode
+from .code_positions import UNNAMED, UserCode
+from .leaves import remember
 from .passes import Pass
 from .seen import Seen, SeenByFrames
 
@@ -32,6 +33,7 @@ class _Call:
         self.held = frame  # so that no other frame gets its id
         self.turn = Pass(number, 0, 0)
         self.at: tuple[int, int] = (-1, 0)  # the offset of the line it is on, and the line's number
+        self.has_made_any = False  # equations, on this line
 
 
 _UNWATCHED = Pass(0, 0, 0)
@@ -104,8 +106,18 @@ class Observer:
         if event == "line":
             if id(frame) not in self._calls:
                 self._calls[id(frame)] = _Call(frame, next(_numbers))
+            self._leave(self._calls[id(frame)], frame)
             self._come_to(self._calls[id(frame)], frame.f_code, frame.f_lasti, frame.f_lineno)
+        elif event == "return" and id(frame) in self._calls:
+            self._leave(self._calls[id(frame)], frame, {"return": arg})
         return self._on_line
+
+    def _leave(self, call: _Call, frame: FrameType, returned: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Remember what the line on which a call is has assigned, or returned."""
+        if call.has_made_any and frame.f_code.co_name not in UNNAMED:
+            statement = self._user_code.statement(frame.f_code, call.at[0])
+            remember(statement, call.turn, returned if statement.label == "return" else frame.f_locals)
+        call.has_made_any = False
 
     def _come_to(self, call: _Call, code: CodeType, offset: int, number: int) -> None:
         """Count a pass: a new line begins one, and so does a jump back, but for the turns of a comprehension.
@@ -132,6 +144,8 @@ class Observer:
             offsets.append(caller.f_lasti)
             call = calls.get(id(caller))
             passes.append(_UNWATCHED if call is None else call.turn)
+            if call is not None:
+                call.has_made_any = True
             caller = caller.f_back
         self._seen.add(Seen(codes, offsets, passes))
 
