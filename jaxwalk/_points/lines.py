@@ -44,7 +44,11 @@ class LinePaths:
         stacks = [self._stack(eqn).frames for eqn in jaxpr.eqns]
         passes = self._seen(jaxpr, stacks) or Passes(stacks, self._code).rows
         entries: dict[Any, Entry] = {}
-        return [self._path(f, row, around, entries) for f, row in zip(stacks, passes, strict=True)], entries
+        paths: list[Path] = []
+        for index, (frames, row) in enumerate(zip(stacks, passes, strict=True)):
+            is_as_before = index > 0 and frames is stacks[index - 1] and row == passes[index - 1]
+            paths.append(paths[-1] if is_as_before else self._path(frames, row, around, entries))
+        return paths, entries
 
     def watching(self) -> contextlib.AbstractContextManager[None]:
         """Watch a function while it is traced in here: which equation is made in which pass is then known."""
