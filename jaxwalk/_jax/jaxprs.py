@@ -21,6 +21,16 @@ def is_literal(v: Var | Literal) -> TypeIs[Literal]:
     return hasattr(v, "val")
 
 
+def variable_of(value: Any) -> Any:
+    """Return the variable of a jaxpr that a value being traced stands for; of one that it cannot tell, anything else.
+
+    A derivative's or a batch's tracer holds the one it is made of.
+    """
+    while isinstance(value, Tracer):
+        value = getattr(value, "val", getattr(value, "primal", None))
+    return value
+
+
 class Closed(NamedTuple):
     """A jaxpr with the values of its constvars (the two are one object since jax 0.11)."""
 

@@ -6,7 +6,7 @@ import collections
 import functools
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -19,7 +19,7 @@ from jax.core import Tracer
 from .jaxprs import evaluate, jaxprs_of, trace
 
 if TYPE_CHECKING:
-    from jax.extend.core import Jaxpr, JaxprEqn
+    from jax.extend.core import JaxprEqn
 
 Frames: TypeAlias = Sequence[tuple[CodeType, int]]  # the outermost first: code, and the offset of its instruction
 
@@ -58,41 +58,35 @@ def frames_of(eqn: JaxprEqn) -> Frames:
     if traceback is None:
         return []
     codes, offsets = traceback.raw_frames()
-    boundary = next((i for i, code in enumerate(codes) if code in _trace_boundaries()), len(codes))
+    starts = _trace_boundaries()
+    boundary = next((i for i, code in enumerate(codes) if id(code) in starts), len(codes)) if starts else len(codes)
     return list(zip(codes[:boundary], offsets[:boundary], strict=True))[::-1]
 
 
 @functools.cache
 def takes_tracebacks() -> CodeType:
     """Return the code of the function of JAX that takes an equation's traceback: the innermost in it."""
-    return _codes(_eqns(lambda f: f)[0])[0]
-
-
-def stacks_of(jaxpr: Jaxpr) -> list[Frames]:
-    """Return `frames_of` each equation; those that one call has staged out at once, as `jnp` does, share one list."""
-    first = {id(eqn.source_info.traceback): eqn for eqn in reversed(jaxpr.eqns)}
-    frames = {key: frames_of(eqn) for key, eqn in first.items()}
-    return [frames[id(eqn.source_info.traceback)] for eqn in jaxpr.eqns]
+    return codes_of(_eqns(lambda f: f)[0])[0]
 
 
 @functools.cache
-def _trace_boundaries() -> frozenset[CodeType]:
-    """Return the code objects that start a trace, where tracebacks reach beyond it.
+def _trace_boundaries() -> Mapping[int, CodeType]:
+    """Return the code objects that start a trace, by their ids, where tracebacks reach beyond it.
 
     They are those around an equation in the body of a jit, a scan ..., that are neither around the jit itself, nor
     around what is called without a trace of its own.
     """
     with jax.disable_jit(False):
-        plain = [collections.Counter(_codes(_eqns(wrap)[0])) for wrap in _INLINE]
+        plain = [collections.Counter(codes_of(_eqns(wrap)[0])) for wrap in _INLINE]
         if sys._getframe().f_code not in plain[0]:
-            return frozenset()
+            return {}
         found: set[CodeType] = set()
         for wrap in _BODIES:
             outer = _eqns(wrap)[-1]
-            inner = collections.Counter(_codes(jaxprs_of(outer)[-1].jaxpr.eqns[-1]))
-            others = [*plain, collections.Counter(_codes(outer))]
+            inner = collections.Counter(codes_of(jaxprs_of(outer)[-1].jaxpr.eqns[-1]))
+            others = [*plain, collections.Counter(codes_of(outer))]
             found |= {code for code, count in inner.items() if all(count > other[code] for other in others)}
-    return frozenset(found)
+    return {id(code): code for code in found}
 
 
 def _derived(custom: Any) -> Any:
@@ -126,9 +120,18 @@ def _eqns(wrap: Callable) -> list[JaxprEqn]:
     return trace(wrap(lambda x: lax.sin(x)), jax.ShapeDtypeStruct((1,), jnp.float32))[0].jaxpr.eqns
 
 
-def _codes(eqn: JaxprEqn) -> list[CodeType]:
+def codes_of(eqn: JaxprEqn) -> list[CodeType]:
+    """Return the code of the frames that an equation was called from, the innermost first."""
     traceback = eqn.source_info.traceback
     return [] if traceback is None else list(traceback.raw_frames()[0])
+
+
+def module_of(code: CodeType) -> str | None:
+    """Return the path, ".blocks.3.mlp", of the module that a frame of this code calls; None if it calls none.
+
+    Modules that `scoped` has named are called by functions that are named so, as no function of Python's can be.
+    """
+    return code.co_name if code.co_name.startswith(ROOT) else None
 
 
 def place_of(eqn: JaxprEqn) -> tuple[str, int] | None:

@@ -210,6 +210,8 @@ def _made(origin: _Origin) -> type:
         with jax.named_scope(scope):
             return super(cls, self).__call__(*args, **kwargs)  # type: ignore[misc]
 
+    # The frames that an equation was called from then say which module it is of.
+    __call__.__code__ = __call__.__code__.replace(co_name=scope)
     original = next(vars(base)["__call__"] for base in plain.__mro__ if "__call__" in vars(base))
     namespace = {
         "__call__": functools.update_wrapper(__call__, original, updated=()),

@@ -8,6 +8,7 @@ from typing import Any
 from .._errors import ArgumentError, shown
 from .._jax.tracing import Staged, stage
 from .._source.user_files import Source, is_users
+from .hints import hinted
 from .lines import LinePaths
 from .point import Points
 from .walkable_values import read
@@ -30,7 +31,7 @@ def find(
         staged = stage(fun, args, kwargs, argnums)
         points = read(staged.closed, used(staged), by)
         if points or by is not None:
-            return staged, points
+            return staged, hinted(staged.closed.jaxpr, points, by)
     lines = LinePaths(source)
     with lines.watching():
         staged = stage(fun, args, kwargs, argnums)
@@ -40,7 +41,7 @@ def find(
         raise ArgumentError(
             f"`source` is {shown(source)}, but no line of such a file is in what `fun` does; mend or drop it."
         )
-    return staged, points
+    return staged, hinted(staged.closed.jaxpr, points, "lines")
 
 
 def check_by(by: str | None, source: Source = None) -> None:

@@ -6,12 +6,13 @@ import contextlib
 import re
 from collections.abc import Sequence
 from types import CodeType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._jax import origin
 from .._jax.jaxprs import Closed
 from .._jax.origin import Frames
-from .._source.code_positions import UserCode
+from .._source.code_positions import COMPREHENSIONS, LAMBDA, UserCode
+from .._source.leaves import Leaf, leaves_called
 from .._source.passes import Pass, Passes
 from .._source.statements import Statement
 from .._source.user_files import Source
@@ -19,10 +20,7 @@ from .._source.watch import Observer, seen_at
 from .paths import Entries, Entry, Path
 
 if TYPE_CHECKING:
-    from jax.extend.core import Jaxpr, JaxprEqn
-
-_COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")  # frames until Python 3.12
-_LAMBDA = "<lambda>"
+    from jax.extend.core import Jaxpr, JaxprEqn, Var
 
 
 class LinePaths:
@@ -38,13 +36,19 @@ class LinePaths:
     def __init__(self, source: Source):
         self._code = UserCode(source)
         self.met_source = False
+        self._passes: dict[Entry, Pass] = {}
+        self._stacks: dict[int, _Stack] = {}  # by the ids of their tracebacks
         self._observer = Observer(self._code)
 
     def __call__(self, jaxpr: Jaxpr, around: Path, outer: Entries) -> tuple[Sequence[Path], Entries]:
-        stacks = origin.stacks_of(jaxpr)
+        stacks = [self._stack(eqn).frames for eqn in jaxpr.eqns]
         passes = self._seen(jaxpr, stacks) or Passes(stacks, self._code).rows
         entries: dict[Any, Entry] = {}
-        return [self._path(f, row, around, entries) for f, row in zip(stacks, passes, strict=True)], entries
+        paths: list[Path] = []
+        for index, (frames, row) in enumerate(zip(stacks, passes, strict=True)):
+            is_as_before = index > 0 and frames is stacks[index - 1] and row == passes[index - 1]
+            paths.append(paths[-1] if is_as_before else self._path(frames, row, around, entries))
+        return paths, entries
 
     def watching(self) -> contextlib.AbstractContextManager[None]:
         """Watch a function while it is traced in here: which equation is made in which pass is then known."""
@@ -58,44 +62,86 @@ class LinePaths:
         """Return the passes of all equations, if all of them were seen when they were made."""
         rows: list[Sequence[Pass]] = []
         for eqn, frames in zip(jaxpr.eqns, stacks, strict=True):
-            row = seen_at(eqn, frames) if self._has_users(frames) else [Pass(0, 0, 0)] * len(frames)
+            row = seen_at(eqn, frames) if self._stack(eqn).is_users else [Pass(0, 0, 0)] * len(frames)
             if row is None:
                 return None
             rows.append(row)
         return rows
 
-    def _has_users(self, frames: Frames) -> bool:
-        return any(self._code.is_users(code.co_filename) for code, _ in frames)
+    def _stack(self, eqn: JaxprEqn) -> _Stack:
+        """Return the frames of an equation; those that one call has staged out at once, as `jnp` does, share one."""
+        traceback = eqn.source_info.traceback
+        if id(traceback) not in self._stacks:
+            frames = origin.frames_of(eqn)
+            is_users = any(self._code.is_users(code) for code, _ in frames)
+            self._stacks[id(traceback)] = _Stack(traceback, frames, is_users)
+        return self._stacks[id(traceback)]
 
     def is_in_any(self, eqn: JaxprEqn) -> bool:
         """Tell whether an equation comes from a line of the user's in the function its jaxpr was traced from."""
-        return self._has_users(origin.frames_of(eqn))
+        return self._stack(eqn).is_users
 
     def goes_on_in(self, eqn: JaxprEqn, entry: Entry) -> bool:
         return False
 
+    def is_all_of_its_module(self, entry: Entry) -> bool:
+        return False
+
+    def leaves(self, entry: Entry, v: Var) -> Sequence[Leaf]:
+        """Return the leaves that a value leaving a line is of what the line assigns."""
+        return leaves_called(v, self._passes[entry])
+
     def _path(self, frames: Frames, row: Sequence[Pass], around: Path, entries: dict[Any, Entry]) -> Path:
-        users = [(f, p) for f, p in zip(frames, row, strict=True) if self._code.is_users(f[0].co_filename)]
-        self.met_source = self.met_source or any(self._code.asked_for(f[0].co_filename) for f, _ in users)
-        named = [(f, p) for f, p in users if f[0].co_name not in (*_COMPREHENSIONS, _LAMBDA)]
-        if not named and not around:  # in a lambda that is called by none of the user's functions
-            named = [(f, p) for f, p in users if f[0].co_name == _LAMBDA][-1:]
+        calls, in_lambdas, module = [], [], None
+        for (code, offset), turn in zip(frames, row, strict=True):
+            module = origin.module_of(code) or module
+            if self._code.is_users(code):
+                self.met_source = self.met_source or self._code.asked_for(code.co_filename)
+                if code.co_name == LAMBDA:
+                    in_lambdas = [_Call(code, offset, turn, module)]
+                elif code.co_name not in COMPREHENSIONS:
+                    calls.append(_Call(code, offset, turn, module))
+                    module = None
+        if not calls and not around:  # in a lambda that is called by none of the user's functions
+            calls = in_lambdas
         path = around
-        for (code, offset), turn in named:
-            path = (*path, self._entry(code, offset, turn, path[-1] if path else None, entries))
+        for call in calls:
+            path = (*path, self._entry(call, path[-1] if path else None, entries))
         return path
 
-    def _entry(self, code: CodeType, offset: int, turn: Pass, parent: Entry | None, entries: dict[Any, Entry]) -> Entry:
-        statement = self._code.statement(code, offset)
-        key = (parent, turn.call, turn.turn, statement)
+    def _entry(self, call: _Call, parent: Entry | None, entries: dict[Any, Entry]) -> Entry:
+        statement = self._code.statement(call.code, call.offset)
+        key = (parent, call.turn.call, call.turn.turn, statement)
         if key not in entries:
-            place = (code.co_filename, statement.line)
-            entries[key] = Entry(_label(code, statement), parent, place=place, alike=turn.alike)
+            function = re.sub(r".*<locals>\.", "", call.code.co_qualname)
+            place = (call.code.co_filename, statement.line)
+            module, there = None, ""
+            if call.module is not None:
+                module = entries.setdefault((parent, call.turn.call), Entry(call.module, None))
+                there = _label("__call__", statement).removeprefix("__call__/")
+                there = there if call.code.co_name == "__call__" else _label(function, statement)
+            label = _label(function, statement)
+            entries[key] = Entry(label, parent, place=place, alike=call.turn.alike, module=module, label_there=there)
+            self._passes[entries[key]] = call.turn
         return entries[key]
 
 
-def _label(code: CodeType, statement: Statement) -> str:
+class _Stack(NamedTuple):
+    traceback: Any  # held, so that no other gets its id
+    frames: Frames
+    is_users: bool  # whether any of them is the user's
+
+
+class _Call(NamedTuple):
+    """Where one of the user's functions was, in which pass; and the path of the module that was called by it."""
+
+    code: CodeType
+    offset: int
+    turn: Pass
+    module: str | None
+
+
+def _label(function: str, statement: Statement) -> str:
     """Return "net/b" for a line of `net` that assigns b, "net:42" for one that assigns nothing."""
-    function = re.sub(r".*<locals>\.", "", code.co_qualname)
-    label = "return" if function == _LAMBDA else statement.label
+    label = "return" if function == LAMBDA else statement.label
     return f"{function}:{statement.line}" if label is None else f"{function}/{label}"

@@ -32,6 +32,7 @@ class Named(Mapping[str, Any]):
         values: the values by name, in the order to keep.
         absent: for names that one may look for here in vain, the sentence that says why.
         same: for a name whose value is that of another name: the other. It is one leaf of the pytree, once.
+        aliases: for a name that is none of these, but finds one of them: that one.
 
     >>> import jax, jax.numpy as jnp, jaxwalk as jw
     >>> named = jw.Named({"b": jnp.arange(3), "a": jnp.float32(0.5)})
@@ -42,19 +43,23 @@ class Named(Mapping[str, Any]):
       a     float32[]  5
     """
 
-    __slots__ = ("_absent", "_same", "_values")
+    __slots__ = ("_absent", "_aliases", "_same", "_values")
 
     def __init__(
         self,
         values: Mapping[str, Any],
         absent: Mapping[str, str] | None = None,
         same: Mapping[str, str] | None = None,
+        aliases: Mapping[str, str] | None = None,
     ):
         self._values = dict(values)
         self._absent = dict(absent or {})
         self._same = dict(same or {})
+        self._aliases = dict(aliases or {})
 
     def __getitem__(self, name: str) -> Any:
+        if name not in self._values:
+            name = self._aliases.get(name, name)
         if name in self._values:
             return self._values[name]
         reason = self._absent.get(name) or self._absent.get("*") or near(str(name), self._values)
@@ -94,15 +99,15 @@ def _flatten_with_keys(named: Named):
 
 
 def _flatten(named: Named):
-    static = tuple(named), tuple(named._absent.items()), tuple(named._same.items())
+    static = tuple(named), tuple(named._absent.items()), tuple(named._same.items()), tuple(named._aliases.items())
     return tuple(named._values[name] for name in named.once()), static
 
 
 def _unflatten(static, values) -> Named:
-    names, absent, same = static
+    names, absent, same, aliases = static
     same = dict(same)
     found = dict(zip((name for name in names if name not in same), values, strict=True))
-    return Named({name: found[same.get(name, name)] for name in names}, dict(absent), same)
+    return Named({name: found[same.get(name, name)] for name in names}, dict(absent), same, dict(aliases))
 
 
 jax.tree_util.register_pytree_with_keys(Named, _flatten_with_keys, _unflatten, _flatten)

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from .._jax.origin import ROOT
+from .._source.leaves import Leaf
 
 if TYPE_CHECKING:
-    from jax.extend.core import Jaxpr, JaxprEqn
+    from jax.extend.core import Jaxpr, JaxprEqn, Var
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
@@ -22,6 +23,8 @@ class Entry:
     opening: int | None = None  # of a scope: equal for all that is in one opening of it
     place: tuple[str, int] | None = None  # (file, line) of a line of source
     alike: bool = False  # whether its passes could not be told from those of a loop within it
+    module: Entry | None = None  # of a line of a module that `scoped` has named: the passage through the module
+    label_there: str = ""  # and what the line is called in it
 
     @property
     def is_rooted(self) -> bool:
@@ -49,6 +52,14 @@ class Paths(Protocol):
 
     def goes_on_in(self, eqn: JaxprEqn, entry: Entry) -> bool:
         """Tell whether what an equation runs is in `entry` too, though the equation itself is not."""
+        ...
+
+    def leaves(self, entry: Entry, v: Var) -> Sequence[Leaf]:
+        """Return the leaves that a value leaving `entry` is of what `entry` assigns or returns."""
+        ...
+
+    def is_all_of_its_module(self, entry: Entry) -> bool:
+        """Tell whether all that a module does, which `scoped` has named, is in this entry in it."""
         ...
 
 

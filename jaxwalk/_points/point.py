@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,6 +14,7 @@ from .._errors import counted, listed, near
 from .._jax.origin import file_and_line
 from .._show.outline import Row, tree
 from .._show.table import Table, size, tabular
+from .._source.packages import package_of
 from .._source.statements import text_of
 from .ordered_mapping import MissingName, Named
 
@@ -60,9 +62,14 @@ class Point:
         unused: the loss (of `points`: any result) does not depend on it; its δ is exactly zero.
         stuck: it has no δ, though the loss depends on it: the way back leads through a `while_loop` or a callback,
             through which JAX cannot take a derivative backward.
+        stopped: its δ is exactly zero, though the loss depends on it: every way there leads through a `stop_gradient`,
+            or through integers or booleans.
         opaque: why it cannot be walked and what to do, or None.
         file: the source file of the line that named it, or that it leaves, or "".
         line: the number of that line there, from 1; 0 if it is not known.
+        path: the name, with the path of a module that `scoped` has named divided as the rest is: "blocks/0/attn/q" of
+            "blocks.0.attn/q". It is how the point stands in a tree, and a glob may be one of it.
+        aliases: other names under which it is found: its path, and what it was called before modules named it.
         alike: the passes of its line could not be told from those of a loop inside what the line calls.
         site: where it is in the traced function. Two points of one site are two names of one value.
         clock: when it is met in a run: the equations down to it, with a `ScanStep` for each scan around.
@@ -78,10 +85,13 @@ class Point:
     conditional: bool = False
     unused: bool = False
     stuck: bool = False
+    stopped: bool = False
     opaque: str | None = None
     file: str = ""
     line: int = 0
     alike: bool = False
+    path: str = ""
+    aliases: tuple[str, ...] = ()
     site: Site = dataclasses.field(default=Site(), repr=False)
     clock: tuple[int | ScanStep, ...] = dataclasses.field(default=(), repr=False)
     type: Any = dataclasses.field(default=None, repr=False, compare=False)
@@ -126,6 +136,7 @@ class Point:
         """Return what a reader must know of it, in a few words; "" if nothing. `lead` axes are before its own."""
         notes = [f"axis {i}: {axis.kind} of {axis.length}" for i, axis in enumerate(self.axes, lead)]
         notes += ["conditional"] * self.conditional + ["unused"] * self.unused
+        notes += ["stop_gradient or an integer ahead: delta is 0"] * self.stopped
         notes += ["a pass of the line, or of a loop in what it calls"] * self.alike
         if self.opaque is not None:
             notes.append(f"opaque: {self.opaque.partition(',')[0]}")
@@ -140,18 +151,25 @@ class Point:
 class Points(Mapping[str, Point]):
     """The points of a function: a read-only mapping from name to `Point`, in forward order.
 
-    The column X of its table is the i of Xⁱ, and of δⁱ.
+    The column X of its table is the i of Xⁱ, and of δⁱ. An alias of a point finds it too.
+
+    Attributes:
+        hints: what else could be walked, in sentences.
     """
 
-    __slots__ = ("_points",)
+    __slots__ = ("_aliases", "_points", "hints")
 
-    def __init__(self, points: Iterable[Point] = ()):
+    def __init__(self, points: Iterable[Point] = (), hints: Iterable[str] = ()):
+        self.hints = tuple(hints)
         self._points = {point.name: point for point in points}
+        aliases = ((alias, point.name) for point in self._points.values() for alias in point.aliases)
+        self._aliases = {alias: name for alias, name in aliases if alias not in self._points}
 
     def __getitem__(self, name: str) -> Point:
-        if name not in self._points:
+        found = self._points.get(name) or self._points.get(self._aliases.get(name, name))
+        if found is None:
             raise MissingName(f"There is no point `{name}`. {near(str(name), self._points)}")
-        return self._points[name]
+        return found
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._points)
@@ -175,6 +193,10 @@ class Points(Mapping[str, Point]):
         same = self.same()
         return sum(point.nbytes for name, point in self.items() if name not in same)
 
+    def aliases(self) -> dict[str, str]:
+        """Return, by the other names under which points are found, their names."""
+        return dict(self._aliases)
+
     def same(self) -> dict[str, str]:
         """Return, for a point whose value other points name too, the last of these in forward order."""
         last: dict[Site, str] = {p.site: name for name, p in self.items() if p.opaque is None}
@@ -182,9 +204,12 @@ class Points(Mapping[str, Point]):
 
     def _table(self) -> Table:
         same, columns = self.same(), ("X", "point", "kind", "shape", "dtype", "line", "note")
-        rows = [self._row(row, same) for row in tree(self)]
+        folded = self._tags_of_packages()
+        names = {name: p.path or name for name, p in self.items() if name not in folded}
+        rows = [self._row(row, same) for row in tree(names, names)]
         title = f"{counted(len(self), 'point')} ({size(self.nbytes)} for every output and δ)"
-        return Table(title if self else "0 points", columns, rows, right=("X",), notes=list(self._opaque()))
+        notes = [*_folded(folded.values()), *self._opaque(), *self.hints]
+        return Table(title if self else "0 points", columns, rows, right=("X",), notes=notes)
 
     def _row(self, row: Row, same: Mapping[str, str]) -> tuple[str, ...]:
         folded = f"{counted(row.below, 'point')} below, not shown" if row.folded else ""
@@ -194,6 +219,12 @@ class Points(Mapping[str, Point]):
         notes = [p.note(), f"is `{same[p.name]}` too" if p.name in same else "", folded]
         line = p.source if p.kind == "line" else ""
         return (str(p.number), row.text, p.kind, str(p.shape), str(p.dtype), line, "; ".join(filter(None, notes)))
+
+    def _tags_of_packages(self) -> dict[str, str]:
+        """Return the tags that installed packages have put on values, with their packages; none if these are all."""
+        found = {name: package_of(p.file) or "" for name, p in self.items() if p.kind == "tag"}
+        found = {name: package for name, package in found.items() if package}
+        return found if len(found) < len(self) else {}
 
     def _opaque(self) -> Iterator[str]:
         """Yield the reasons why points are opaque, each once, in full."""
@@ -205,9 +236,14 @@ class Points(Mapping[str, Point]):
             yield f"Opaque: {listed(names, 4)}: {reason}."
 
 
+def _folded(packages: Iterable[str]) -> Iterator[str]:
+    for package, count in collections.Counter(packages).items():
+        yield f"Not shown: {counted(count, 'tag')} of `{package}`, an installed package."
+
+
 def by_point(values: Mapping[str, Any], points: Points, why: str | None = None) -> Named:
     """Return `values` in forward order, under all the names of each point; `why`: why points have none."""
     same = {name: first for name, first in points.same().items() if first in values}
     found = {name: values[same.get(name, name)] for name in points if same.get(name, name) in values}
     absent = {p.name: why or p.why_no_delta() for p in points.values() if p.name not in found}
-    return Named(found, absent | ({"*": why} if why else {}), same)
+    return Named(found, absent | ({"*": why} if why else {}), same, points.aliases())

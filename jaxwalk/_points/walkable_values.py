@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ from .lines import LinePaths
 from .paths import Entries, Entry, Path, Paths
 from .point import Axis, Point, Points, ScanStep, Site
 from .scopes import ScopePaths
-from .unique_names import Names
+from .unique_names import Called, Names, unique
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr, JaxprEqn
@@ -37,7 +38,7 @@ def read(closed: Closed, used: Sequence[bool], by: str | None = None, lines: Lin
     elif by == "scopes":
         reader = _PointReader("scope", ScopePaths(with_einsum=True), tags=False)
     else:
-        reader = _PointReader("scope", ScopePaths(with_einsum=False) if by is None else None)
+        reader = _PointReader("scope", ScopePaths(with_einsum=False), leaving=by is None)
     return reader.points(closed, used)
 
 
@@ -63,32 +64,33 @@ _OPAQUE = {
 }
 
 
+_Found: TypeAlias = tuple[Point, Called]  # a point, yet without a name
+
+
 class _PointReader:
     """Finds the points of one traced function, in forward order.
 
     Arguments:
         kind: of the points that are values on their way out.
-        paths: what they are on their way out of, if anything.
+        paths: what they are on their way out of.
         tags: whether named values are points too.
+        leaving: whether values on their way out are points.
     """
 
-    def __init__(self, kind: str, paths: Paths | None, tags: bool = True):
-        self.kind, self.paths, self.tags = kind, paths, tags
+    def __init__(self, kind: str, paths: Paths, tags: bool = True, leaving: bool = True):
+        self.kind, self.paths, self.tags, self.leaving = kind, paths, tags, leaving
         self.reach, self.back = Reach(), Return()
-        self.names = Names()
+        self.names, self.former_names = Names(), Names(by_module=False)
         self._has_points: dict[int, bool] = {}
 
     def points(self, closed: Closed, used: Sequence[bool]) -> Points:
         """Return the points, each with a name of its own."""
-        points: dict[str, Point] = {}
-        seen: dict[str, int] = {}
-        for point in self.read(closed.jaxpr, used, used, _Around()):
-            name = point.name
-            while name in points:
-                seen[point.name] = seen.get(point.name, 1) + 1
-                name = f"{point.name}#{seen[point.name]}"
-            points[name] = dataclasses.replace(point, name=name, number=len(points) + 1)
-        return Points(points.values())
+        found = list(self.read(closed.jaxpr, used, used, _Around()))
+        names = unique([called for _, called in found])
+        return Points(
+            dataclasses.replace(point, number=number, name=called.name, path=called.path, aliases=called.aliases)
+            for number, ((point, _), called) in enumerate(zip(found, names, strict=True), 1)
+        )
 
     def has_points(self, jaxpr: Jaxpr) -> bool:
         """Tell whether a point may be anywhere within: what has none is not entered, however often it is called."""
@@ -97,37 +99,40 @@ class _PointReader:
         return self._has_points[id(jaxpr)]
 
     def _may_have_points(self, eqn: JaxprEqn) -> bool:
-        if self._is_tag(eqn) or (self.paths is not None and self.paths.is_in_any(eqn)):
+        if self._is_tag(eqn) or self.paths.is_in_any(eqn):
             return True
         return any(self.has_points(closed.jaxpr) for closed in jaxprs.jaxprs_of(eqn))
 
     def _is_tag(self, eqn: JaxprEqn) -> bool:
         return self.tags and self.reach.kind(eqn) == "name" and kinds.name_of(eqn) != kinds.EDITED
 
-    def read(self, jaxpr: Jaxpr, used: Sequence[int], back: Sequence[int], around: _Around) -> Iterator[Point]:
+    def read(self, jaxpr: Jaxpr, used: Sequence[int], back: Sequence[int], around: _Around) -> Iterator[_Found]:
         """Yield the points of a jaxpr; `used` and `back` say which of its results are used, and have a δ."""
         level = _Level(jaxpr, self.reach.into(jaxpr, used)[1], self.back.into(jaxpr, back)[1], around)
         paths, entries, leaving = self._paths(jaxpr, around)
         values = collections.Counter(entry for many in leaving for exit in many for entry in exit.entries)
         numbers: collections.Counter[Entry] = collections.Counter()
         for index, eqn in enumerate(jaxpr.eqns):
+            modules = [entry for entry in paths[index] if entry.is_rooted]
+            for module in modules:
+                self.names.of(module)  # numbers them as they are called, whatever is a point
             if self._is_tag(eqn):
-                yield self._point(level, index, Exit(0, ()), kinds.name_of(eqn))
+                yield self._tag(level, index, modules[-1] if modules else None)
             yield from self._inside(level, index, around._replace(path=paths[index], entries=entries))
             for order, exit in enumerate(leaving[index]):
+                left = []
                 for entry in exit.entries:
-                    name = self.names.of(entry)
-                    if values[entry] > 1:
-                        name, numbers[entry] = f"{name}:{numbers[entry]}", numbers[entry] + 1
-                    yield self._point(level, index, exit, name, order, entry)
+                    left.append((entry, f":{numbers[entry]}" if values[entry] > 1 else ""))
+                    numbers[entry] += 1
+                yield from self._leaving(level, index, exit, order, left)
 
     def _paths(self, jaxpr: Jaxpr, around: _Around) -> tuple[Sequence[Path], Entries, Sequence[Sequence[Exit]]]:
-        if self.paths is None:
-            return [()] * len(jaxpr.eqns), {}, [()] * len(jaxpr.eqns)
         paths, entries = self.paths(jaxpr, around.path, around.entries)
+        if not self.leaving:
+            return paths, entries, [()] * len(jaxpr.eqns)
         return paths, entries, exits(jaxpr, paths, around.path, self.paths.goes_on_in)
 
-    def _inside(self, level: _Level, index: int, around: _Around) -> Iterator[Point]:
+    def _inside(self, level: _Level, index: int, around: _Around) -> Iterator[_Found]:
         """Yield the points in what an equation runs."""
         eqn = level.jaxpr.eqns[index]
         kind = self.reach.kind(eqn)
@@ -145,7 +150,7 @@ class _PointReader:
         for branch, ((closed, used), (_, back)) in enumerate(zip(bodies, backs, strict=True)):
             yield from self.read(closed.jaxpr, used, back, inside._replace(calls=(*around.calls, (index, branch))))
 
-    def _behind(self, kind: str | None, eqn: JaxprEqn, is_used: bool, around: _Around) -> Iterator[Point]:
+    def _behind(self, kind: str | None, eqn: JaxprEqn, is_used: bool, around: _Around) -> Iterator[_Found]:
         """Yield the points inside an equation that no rule can carry a tap into, with the reason."""
         unknown = f"inside a `{eqn.primitive}`, into which jaxwalk cannot carry a tap; name the value outside it"
         inside = around._replace(opaque=around.opaque or _OPAQUE.get(kind or "", unknown))
@@ -153,15 +158,36 @@ class _PointReader:
             used = [is_used] * len(closed.jaxpr.outvars)
             yield from self.read(closed.jaxpr, used, used, inside)
 
-    def _point(
-        self, level: _Level, index: int, exit: Exit, name: str, order: int = 0, entry: Entry | None = None
-    ) -> Point:
+    def _tag(self, level: _Level, index: int, module: Entry | None) -> _Found:
+        """Return the point at what an equation names; in a module that `scoped` has named, with its path."""
+        tag = kinds.name_of(level.jaxpr.eqns[index])
+        called = Called(tag, tag, (tag,)) if module is None else self.names.called(module, f"/{tag}", (tag,))
+        return self._point(level, index, Exit(0, ())), called
+
+    def _leaving(
+        self, level: _Level, index: int, exit: Exit, order: int, left: Sequence[tuple[Entry, str]]
+    ) -> Iterator[_Found]:
+        """Yield the points at a result on its way out; `left`: what it leaves, and its number among what leaves that.
+
+        What is all of a module gives an alias to the module's point.
+        """
+        v, former = level.jaxpr.eqns[index].outvars[exit.result], ()
+        for (entry, number), outer in itertools.zip_longest(left, exit.entries[1:]):
+            former = (*former, self.former_names.of(entry) + number)
+            if outer is None or outer is not entry.parent or not self.paths.is_all_of_its_module(entry):
+                called = self.names.called(entry, number, former, self.paths.leaves(entry, v))
+                yield self._point(level, index, exit, order, entry), called
+                former = ()
+
+    def _point(self, level: _Level, index: int, exit: Exit, order: int = 0, entry: Entry | None = None) -> Point:
         """Return the point at a result on its way out of `entry`; without one, at what an equation names."""
         eqn, around = level.jaxpr.eqns[index], level.around
         type = types.struct(eqn.outvars[exit.result].aval)
         opaque = around.opaque
         if opaque is None and around.conditional and jnp.issubdtype(type.dtype, jax.dtypes.extended):
             opaque = f"a value of dtype {type.dtype} inside a `cond`, where a branch not taken has no zeros to give"
+        is_used = level.reached(index, exit, self.reach, level.used) > 0
+        back = level.reached(index, exit, self.back, level.back)
         if entry is None:
             site, clock = Site(around.calls, index), (*around.clock, 2 * index)
         else:
@@ -169,15 +195,16 @@ class _PointReader:
             clock = (*around.clock, 2 * index + 1, order)
         file, line = (entry and entry.place) or origin.place_of(eqn) or ("", 0)
         return Point(
-            name=name,
+            name="",
             number=0,
             kind="tag" if entry is None else self.kind,
             shape=(*(axis.length for axis in around.axes), *type.shape),
             dtype=type.dtype,
             axes=around.axes,
             conditional=around.conditional,
-            unused=not level.reached(index, exit, self.reach, level.used),
-            stuck=level.reached(index, exit, self.back, level.back) == STUCK,
+            unused=not is_used,
+            stuck=back == STUCK,
+            stopped=is_used and not back and opaque is None and jnp.issubdtype(type.dtype, jnp.inexact),
             opaque=opaque,
             file=file,
             line=line,

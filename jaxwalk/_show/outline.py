@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -25,18 +26,26 @@ class Row(NamedTuple):
 class _Node:
     def __init__(self) -> None:
         self.name: str | None = None
-        self.children: dict[str, _Node] = {}
+        self.children: dict[str, _Node] = {}  # by the part of a name, with the mark before it
+
+    @property
+    def is_dotted(self) -> bool:
+        """Tell whether all that is below it goes on with a dot."""
+        return all(part.startswith(".") for part in self.children)
 
     def below(self) -> int:
         return sum((child.name is not None) + child.below() for child in self.children.values())
 
 
-def tree(names: Iterable[str], limit: int = 200) -> list[Row]:
-    """Return the rows of the tree of names, in their order; the deepest folded if there are more than `limit`."""
+def tree(names: Iterable[str], paths: Mapping[str, str] = MappingProxyType({}), limit: int = 200) -> list[Row]:
+    """Return the rows of the tree of names, in their order; the deepest folded if there are more than `limit`.
+
+    A name that is divided elsewhere too is so in its path: "blocks/0/attn" of "blocks.0.attn".
+    """
     root = _Node()
     for name in names:
         node = root
-        for part in name.split("/"):
+        for part in _parts(name, paths.get(name, name)):
             node = node.children.setdefault(part, _Node())
         node.name = name
     depth = 1
@@ -49,14 +58,26 @@ def tree(names: Iterable[str], limit: int = 200) -> list[Row]:
     return rows
 
 
+def _parts(name: str, path: str) -> Iterator[str]:
+    """Yield the parts of a name, each with the mark that divides it from the one before, where its path has a "/"."""
+    start = 0
+    for stop in [*(i for i, mark in enumerate(path) if mark == "/"), len(name)]:
+        yield name[start:stop]
+        start = stop
+
+
 def _rows(node: _Node, level: int, depth: int) -> Iterator[Row]:
+    is_marked = node.name is None  # a row that is no name ends with the mark
     for part, child in node.children.items():
-        text = part
+        text = part.removeprefix("/")
+        if is_marked and node.is_dotted:
+            text = text.removeprefix(".")
         while child.name is None and len(child.children) == 1:  # it only leads to the one below it
             ((part, child),) = child.children.items()
-            text = f"{text}/{part}"
+            text += part
         below = child.below()
         is_folded = below > 0 and level + 1 >= depth
-        yield Row("  " * level + text + ("/" if child.name is None else ""), child.name, below, is_folded)
+        mark = "" if child.name is not None else "." if child.is_dotted else "/"
+        yield Row("  " * level + text + mark, child.name, below, is_folded)
         if not is_folded:
             yield from _rows(child, level + 1, depth)

@@ -9,6 +9,10 @@ from .control_flow import ControlFlow, Loop
 from .statements import Statement, statement_at
 from .user_files import Source, is_users
 
+LAMBDA = "<lambda>"
+COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")  # frames until Python 3.12
+UNNAMED = (LAMBDA, *COMPREHENSIONS)  # whose lines are of the statement that they stand in
+
 
 class _Code:
     """One code object, looked at once. It is held, so that no other gets its id."""
@@ -41,8 +45,17 @@ class UserCode:
     """
 
     def __init__(self, source: Source):
-        self.is_users, self.asked_for = is_users(source)
+        self._has_file, self.asked_for = is_users(source)
         self._known: dict[int, _Code] = {}
+        self._users: dict[int, tuple[CodeType, bool]] = {}  # by the id of the code, which is held
+
+    def is_users(self, code: CodeType) -> bool:
+        """Tell whether code is in a file of the user's, and written there."""
+        known = self._users.get(id(code))
+        if known is None:
+            known = (code, self._has_file(code.co_filename) and not _is_generated(code))
+            self._users[id(code)] = known
+        return known[1]
 
     def statement(self, code: CodeType, offset: int) -> Statement:
         """Return the statement to which the instruction at an offset in bytes belongs."""
@@ -53,7 +66,7 @@ class UserCode:
 
     def is_one_line(self, code: CodeType, loop: Loop) -> bool:
         """Tell whether a loop of the user's lies within one line: its turns are then no turns of that line."""
-        if not self.is_users(code.co_filename):
+        if not self.is_users(code):
             return False
         return len({self.statement(code, offset) for offset in self.flow(code).offsets(loop)}) == 1
 
@@ -61,3 +74,9 @@ class UserCode:
         if id(code) not in self._known:
             self._known[id(code)] = _Code(code)
         return self._known[id(code)]
+
+
+def _is_generated(code: CodeType) -> bool:
+    """Tell whether `dataclass` or `namedtuple` has made a method, from a string: no line of the user's is in it."""
+    is_of_string = code.co_filename == "<string>"
+    return is_of_string and (code.co_qualname.startswith("__create_fn__.") or code.co_varnames[:1] == ("_cls",))

@@ -16,6 +16,7 @@ class Statement(NamedTuple):
     column: int  # where on that line it starts
     end: tuple[int, int]  # the (line, column) after its last, those of its body included
     label: str | None  # what it assigns ("b", "q,k,v"), or "return"
+    targets: tuple[tuple[str, str], ...] = ()  # what it assigns, or returns, and the variable that then has it
 
 
 def statement_at(file: str, line: int, column: int) -> Statement:
@@ -57,7 +58,8 @@ def _parse(text: str) -> _Parsed:
 def _collect(node: ast.AST, within: str, parsed: _Parsed) -> None:
     if isinstance(node, ast.stmt):
         end = (node.end_lineno or node.lineno, node.end_col_offset or 0)
-        statement = Statement(node.lineno, node.col_offset, end, _label(node))
+        label = _label(node)
+        statement = Statement(node.lineno, node.col_offset, end, label, _targets(node, label))
         for line in range(node.lineno, end[0] + 1):
             parsed.statements.setdefault(line, []).append(statement)
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -91,6 +93,22 @@ def _label(node: ast.stmt) -> str | None:
         case ast.AnnAssign(target=target) | ast.AugAssign(target=target):
             return _target(target)
     return None
+
+
+def _targets(node: ast.stmt, label: str | None) -> tuple[tuple[str, str], ...]:
+    """Return the variables that a statement assigns; "return" stands for what it returns."""
+    match node:
+        case _ if label is None:
+            return ()
+        case ast.Return():
+            return ((label, "return"),)
+        case ast.Assign(targets=[ast.Tuple(elts=parts)]) | ast.Assign(targets=[ast.List(elts=parts)]):
+            return tuple((part.id, part.id) for part in parts if isinstance(part, ast.Name))
+        case ast.Assign(targets=[ast.Name(id=name), *_]):
+            return ((label, name),)
+        case ast.AnnAssign(target=ast.Name(id=name)) | ast.AugAssign(target=ast.Name(id=name)):
+            return ((label, name),)
+    return ()
 
 
 def _target(node: ast.expr) -> str | None:

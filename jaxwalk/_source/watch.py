@@ -6,30 +6,24 @@ run is watched through `sys.settrace`, and what is seen is joined to the equatio
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import contextvars
 import itertools
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import CodeType, FrameType, MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from .._jax import jaxprs, origin
 from .._jax.jaxprs import Closed
 from .._jax.origin import Frames
-from .code_positions import UserCode
+from .code_positions import UNNAMED, UserCode
+from .leaves import remember
 from .passes import Pass
+from .seen import Seen, SeenByFrames
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr, JaxprEqn
-
-
-class Seen(NamedTuple):
-    """What was seen when a traceback was taken, the innermost frame first: where each frame was, and in which pass."""
-
-    places: Frames
-    passes: Sequence[Pass]
 
 
 class _Call:
@@ -37,8 +31,9 @@ class _Call:
 
     def __init__(self, frame: FrameType, number: int):
         self.held = frame  # so that no other frame gets its id
-        self.number, self.turn = number, 0
+        self.turn = Pass(number, 0, 0)
         self.at: tuple[int, int] = (-1, 0)  # the offset of the line it is on, and the line's number
+        self.has_made_any = False  # equations, on this line
 
 
 _UNWATCHED = Pass(0, 0, 0)
@@ -54,9 +49,9 @@ class Observer:
 
     def __init__(self, user_code: UserCode):
         self._user_code = user_code
-        self._takes = origin.takes_tracebacks()
+        self._handlers: dict[int, tuple[CodeType, Callable | None]] = {}  # by the id of the code, held with it
         self._calls: dict[int, _Call] = {}
-        self._seen: dict[Any, collections.deque[Seen]] = {}
+        self._seen = SeenByFrames(user_code.is_users)
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -66,7 +61,7 @@ class Observer:
             return
         self._bottom = sys._getframe()
         token = _watching.set(self)
-        sys.settrace(self._on_call)
+        sys.settrace(self._on_call())
         try:
             yield
         finally:
@@ -79,32 +74,50 @@ class Observer:
         observer = _watching.get() or self
         if observer is self and len(_known) > _LIMIT:
             _known.clear()
-        for eqn in _in_order(closed.jaxpr):
-            observer._join(eqn.source_info.traceback)
+        for eqn in _in_order(closed.jaxpr, set()):
+            traceback = eqn.source_info.traceback
+            if traceback is not None and id(traceback) not in _known:
+                codes, offsets = traceback.raw_frames()
+                seen = observer._seen.first(codes[1:], offsets[1:])  # the first takes it, wherever it is in that
+                if seen is not None:
+                    _known[id(traceback)] = (traceback, seen.passes)
 
-    def _join(self, traceback: Any) -> None:
-        if traceback is None or id(traceback) in _known:
-            return
-        codes, offsets = traceback.raw_frames()
-        places = list(zip(codes, offsets, strict=True))[1:]  # the first takes the traceback, wherever it is in that
-        waiting = self._seen.get(_key(places), collections.deque())
-        seen = next((s for s in waiting if _agree(places, s.places)), None)
-        if seen is not None:
-            waiting.remove(seen)
-            _known[id(traceback)] = (traceback, seen.passes)
+    def _on_call(self) -> Callable:
+        """Return what Python runs at every call, those of JAX's own functions too: it must be quick."""
+        handlers, new = self._handlers, self._handler
 
-    def _on_call(self, frame: FrameType, event: str, arg: Any) -> Callable | None:
-        if frame.f_code is self._takes:
-            self._take(frame)
-            return None
-        return self._on_line if self._user_code.is_users(frame.f_code.co_filename) else None
+        def on_call(frame: FrameType, event: str, arg: Any) -> Callable | None:
+            code = frame.f_code
+            handler = (handlers.get(id(code)) or new(code))[1]
+            return handler and handler(frame, event, arg)
+
+        return on_call
+
+    def _handler(self, code: CodeType) -> tuple[CodeType, Callable | None]:
+        """Return what a call of a function is told to, with its code, which is held: no other gets its id."""
+        handler = None
+        if code is origin.takes_tracebacks():
+            handler = self._take
+        elif self._user_code.is_users(code):
+            handler = self._on_line
+        return self._handlers.setdefault(id(code), (code, handler))
 
     def _on_line(self, frame: FrameType, event: str, arg: Any) -> Callable:
         if event == "line":
             if id(frame) not in self._calls:
                 self._calls[id(frame)] = _Call(frame, next(_numbers))
+            self._leave(self._calls[id(frame)], frame)
             self._come_to(self._calls[id(frame)], frame.f_code, frame.f_lasti, frame.f_lineno)
+        elif event == "return" and id(frame) in self._calls:
+            self._leave(self._calls[id(frame)], frame, {"return": arg})
         return self._on_line
+
+    def _leave(self, call: _Call, frame: FrameType, returned: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Remember what the line on which a call is has assigned, or returned."""
+        if call.has_made_any and frame.f_code.co_name not in UNNAMED:
+            statement = self._user_code.statement(frame.f_code, call.at[0])
+            remember(statement, call.turn, returned if statement.label == "return" else frame.f_locals)
+        call.has_made_any = False
 
     def _come_to(self, call: _Call, code: CodeType, offset: int, number: int) -> None:
         """Count a pass: a new line begins one, and so does a jump back, but for the turns of a comprehension.
@@ -117,19 +130,24 @@ class Observer:
         known = self._user_code
         if number == last or offset <= before:
             loop = next((loop for loop in known.flow(code).loops if loop.holds(offset)), None)
-            call.turn += not (loop is not None and known.is_one_line(code, loop))
-        elif known.statement(code, before) != known.statement(code, offset):
-            call.turn += 1
+            begins = not (loop is not None and known.is_one_line(code, loop))
+        else:
+            begins = known.statement(code, before) != known.statement(code, offset)
+        if begins:
+            call.turn = call.turn._replace(turn=call.turn.turn + 1)
 
-    def _take(self, frame: FrameType) -> None:
-        places, passes = [], []
-        caller: FrameType | None = frame.f_back
-        while caller is not None and caller is not self._bottom:
-            places.append((caller.f_code, caller.f_lasti))
-            call = self._calls.get(id(caller))
-            passes.append(Pass(call.number, call.turn, 0) if call is not None else _UNWATCHED)
+    def _take(self, frame: FrameType, event: str, arg: Any) -> None:
+        codes, offsets, passes = [], [], []
+        calls, bottom, caller = self._calls, self._bottom, frame.f_back
+        while caller is not None and caller is not bottom:
+            codes.append(caller.f_code)
+            offsets.append(caller.f_lasti)
+            call = calls.get(id(caller))
+            passes.append(_UNWATCHED if call is None else call.turn)
+            if call is not None:
+                call.has_made_any = True
             caller = caller.f_back
-        self._seen.setdefault(_key(places), collections.deque()).append(Seen(places, passes))
+        self._seen.add(Seen(codes, offsets, passes))
 
 
 def seen_at(eqn: JaxprEqn, frames: Frames) -> Sequence[Pass] | None:
@@ -140,20 +158,12 @@ def seen_at(eqn: JaxprEqn, frames: Frames) -> Sequence[Pass] | None:
     return [*reversed(found[1][: len(frames) - 1]), _UNWATCHED]
 
 
-def _in_order(jaxpr: Jaxpr) -> Iterator[JaxprEqn]:
-    """Yield the equations in the order in which they were made: what one runs was traced before it."""
+def _in_order(jaxpr: Jaxpr, met: set[int]) -> Iterator[JaxprEqn]:
+    """Yield the equations in the order in which they were made: what one runs was traced before it. Each jaxpr once."""
+    if id(jaxpr) in met:
+        return
+    met.add(id(jaxpr))
     for eqn in jaxpr.eqns:
         for closed in jaxprs.jaxprs_of(eqn):
-            yield from _in_order(closed.jaxpr)
+            yield from _in_order(closed.jaxpr, met)
         yield eqn
-
-
-def _key(places: Frames) -> Any:
-    return tuple((id(code), offset) for code, offset in places[:3])
-
-
-def _agree(places: Frames, seen: Frames) -> bool:
-    """Tell whether a traceback is of a moment seen. JAX cuts one off where a trace begins: beyond it is JAX itself."""
-    length = min(len(places), len(seen))
-    same = all(a[0] is b[0] and a[1] == b[1] for a, b in zip(places[:length], seen[:length], strict=True))
-    return same and (length == len(seen) or seen[length][0].co_filename.startswith(origin.LIBRARIES))

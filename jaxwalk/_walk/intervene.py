@@ -12,7 +12,7 @@ from .._errors import ArgumentError, shown
 from .._jax.leaves import is_value, renamed_after
 from .._jax.types import holds
 from .._points.find import check_by, find
-from .._points.name_patterns import point_named
+from .._points.name_patterns import own_names, point_named
 from .._points.point import Point, Points
 from .._rewrite.rewire import Visitor, plan, run
 from .._source.user_files import Source
@@ -53,16 +53,17 @@ def intervene(fun: Callable, edits: Mapping[str, Any], *, by: str | None = None,
     @renamed_after(fun, "intervene")
     def intervened(*args: Any, **kwargs: Any) -> Any:
         staged, found = find(fun, args, kwargs, by, source)
-        edited = Points([point_named(found, name, "edits") for name in edits])
+        own = own_names(edits, found)
+        edited = Points([point_named(found, name, "edits") for name in own])
         for name, other in edited.same().items():
             both = f"`edits` names `{name}` and `{other}`"
             raise ArgumentError(f"{both}, which are two names of one value; edit it once.")
-        values = {name: _replacement(edit, edited[name]) for name, edit in edits.items() if not callable(edit)}
+        values = {name: _replacement(edit, edited[name]) for name, edit in own.items() if not callable(edit)}
 
         def visit(name: str, value: Any, replacement: Any) -> tuple[Any, None]:
             if name in values:
                 return replacement, None
-            return _checked(edits[name](value), name, jnp.shape(value), jnp.result_type(value)), None
+            return _checked(own[name](value), name, jnp.shape(value), jnp.result_type(value)), None
 
         planned = plan(staged.closed, edited.values(), at_once=True)
         outs, _ = run(planned, staged.args, values, Visitor(visit, recorded=None, as_there=True))

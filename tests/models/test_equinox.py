@@ -40,11 +40,6 @@ def parts(model, scoped):
     return drawn(lambda: params), static
 
 
-def both(paths, classes):
-    """By the scopes of `jw.scoped`, in each of which Equinox opens one that is named by the class."""
-    return {name: path for path in paths for name in (path, *([f"{path}/{classes[path]}"] if path in classes else []))}
-
-
 # An MLP, per datum ---------------------------------------------------------------------------------------------
 
 
@@ -69,7 +64,7 @@ def mlp(scoped=None):
         names = {f"eqx.nn.MLP/eqx.nn.Linear{n}": layer for n, layer in zip(("", "#2", "#3"), layers)}
         names["eqx.nn.MLP"] = "MLP"
     else:
-        names = both([*layers, "MLP"], dict.fromkeys(layers, "eqx.nn.Linear") | {"MLP": "eqx.nn.MLP"})
+        names = {name: name for name in (*layers, "MLP")}
     args = params, random.normal(size=(5, 3)), random.normal(size=(5, 2))
     return Model(fun, args, displaced, names, lines=LOSS)
 
@@ -129,9 +124,7 @@ def attention(scoped=None):
         mlps = [f"eqx.nn.MLP{m}/eqx.nn.Linear{n}" for m in ("", "#2") for n in ("", "#2")]
         names |= dict(zip(mlps, layers)) | {"eqx.nn.MLP": "mlps.0", "eqx.nn.MLP#2": "mlps.1"}
     else:
-        classes = {"norm": "eqx.nn.LayerNorm", "attention": "eqx.nn.MultiheadAttention"}
-        classes |= dict.fromkeys([*heads, *layers], "eqx.nn.Linear") | dict.fromkeys(["mlps.0", "mlps.1"], "eqx.nn.MLP")
-        names = both([*classes, "Block"], classes)
+        names = {name: name for name in ("norm", "attention", *heads, *layers, "mlps.0", "mlps.1", "Block")}
     call = "fun/return/Block.__call__"
     lines = {f"{call}/h": "norm", f"{call}/x": "mixed", f"{call}/x#2": "sum.0", f"{call}/x#3": "sum.1", **LOSS}
     args = params, random.normal(size=(3, 4)), random.normal(size=(3, 4))
@@ -175,8 +168,7 @@ def gru(scoped=None):
     if scoped is None:
         names = {"eqx.nn.GRUCell": steps, "eqx.nn.Linear": "head"}
     else:
-        names = {"cell": steps, "cell/eqx.nn.GRUCell": steps, "head": "head", "head/eqx.nn.Linear": "head"}
-        names["Recurrent"] = "Recurrent"
+        names = {"cell": steps, "head": "head", "Recurrent": "Recurrent"}
     call = "fun/return/Recurrent.__call__"
     lines = {f"{call}/h,_": steps[-1], f"{call}/return": "head", **LOSS}
     args = params, random.normal(size=(STEPS, 3)), random.normal(size=2)
@@ -223,5 +215,5 @@ def test_kinks():
     check_no_kinks(mlp(), 2)
     check_no_kinks(attention(jw.scoped), 3)
     check_kinks_of_zeros(mlp(), ["eqx.nn.MLP/eqx.nn.Linear#2", "eqx.nn.MLP/eqx.nn.Linear#3"])
-    check_kinks_of_zeros(mlp(jw.scoped), ["layers.1/eqx.nn.Linear", "layers.2/eqx.nn.Linear"])
+    check_kinks_of_zeros(mlp(jw.scoped), ["layers.1", "layers.2"])
     check_kinks_of_padding(mlp())

@@ -7,7 +7,9 @@ import collections
 import functools
 import linecache
 import math
+from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.example_libraries.stax
 import jax.numpy as jnp
@@ -285,6 +287,53 @@ def test_passes_that_look_alike_are_told_apart():
     assert not any(p.alike for p in jw.points(functools.partial(alike, log=silent), X, by="lines").values())
 
 
+class Attention(eqx.Module):
+    scale: jax.Array
+
+    def __call__(self, x):
+        q = x * self.scale
+        z = self.mix(q)
+        return z + x
+
+    def mix(self, q):
+        m = jnp.tanh(q)
+        return m * 2
+
+
+class Layers(eqx.Module):
+    attentions: list
+
+    def __init__(self):
+        self.attentions = [Attention(jnp.float32(i)) for i in range(2)]
+
+    def __call__(self, x):
+        for attention in self.attentions:
+            x = attention(x)
+        x = jax.vmap(self.attentions[0])(x)
+        x, _ = lax.scan(lambda x, _: (self.attentions[1](x), None), x, None, length=3)
+        return jnp.sum(x)
+
+
+def test_lines_of_modules_are_named_by_their_path_in_the_model():
+    fun = lambda model, x: model(x)
+    points = jw.points(fun, jw.scoped(Layers()), X, by="lines")
+    paths = ["attentions.0", "attentions.1", "attentions.0#2", "attentions.1#2"]
+    lines = ["q", "z/Attention.mix/m", "z/Attention.mix/return", "z", "return"]
+    of_layers = ["Layers/x", "Layers/x#2", "Layers/x#3", "Layers/x,_", "Layers/return"]
+    assert {*points} >= {f"{path}/{line}" for path in paths for line in lines}
+    assert {*points} == {f"{path}/{line}" for path in paths for line in lines} | {*of_layers}
+    plain = jw.points(fun, Layers(), X, by="lines")
+    assert [(p.shape, p.line) for p in points.values()] == [(p.shape, p.line) for p in plain.values()]
+    assert [points[name].line for name in plain] == [p.line for p in plain.values()]  # found by its lines too
+    assert points["Layers.__call__/x#2/Attention.__call__/q"].name == "attentions.1/q"
+    assert points["attentions.1#2/q"].shape == (3, 3)
+    walk = jw.walk(fun, "attentions/*/q", by="lines")(jw.scoped(Layers()), X)
+    by_lines = jw.walk(fun, "**/Attention.__call__/q", by="lines")(Layers(), X)
+    assert list(walk.deltas) == [f"{path}/q" for path in paths]
+    for delta, other in zip(walk.deltas.values(), by_lines.deltas.values(), strict=True):
+        np.testing.assert_array_equal(delta, other)
+
+
 def test_what_was_traced_unseen_merges_nothing_and_says_what_it_cannot_tell():
     def once_more(x):
         for _ in range(3):
@@ -472,6 +521,76 @@ def test_installed_packages_are_no_source_unless_asked_for():
         inputs = [name for name in points if name.rpartition("/")[2].startswith("inputs")]
         assert inputs == ["net/out/apply_fun/inputs", "net/out/apply_fun/inputs#2", "net/out/apply_fun/inputs#3"]
         assert [points[name].shape for name in inputs] == [(4,), (4,), (2,)]
+
+
+class State(NamedTuple):
+    obs: jax.Array
+    info: dict
+
+
+def step(s, log, at):
+    s = State(jnp.sin(s.obs), {"r": jnp.cos(s.obs), "d": s.info["d"] * 2})
+    log(f"{at}/step/s.obs", s.obs)
+    log(f"{at}/step/s.info.r", s.info["r"])
+    log(f"{at}/step/s.info.d", s.info["d"])
+    return s, jnp.sum(s.obs)
+
+
+def trees(x, log):
+    s = State(x * 1, {"r": x * 2, "d": x * 3})
+    log("trees/s.obs", s.obs)
+    log("trees/s.info.d", s.info["d"])
+    for i in range(2):
+        s, loss = step(s, log, "trees/s,loss" if i == 0 else f"trees/s,loss#{i + 1}")
+        log(f"trees/s#{i + 2}.obs", s.obs)
+        log("trees/loss" if i == 0 else "trees/loss#2", loss)
+        x = x * loss + s.info["r"] * s.info["d"]
+    q, k = x * 2, jnp.sin(x)
+    log("trees/q,k:0", q)
+    log("trees/q,k:1", k)
+    rows = [q + k, {"b": q * k, "a": k}]
+    log("trees/rows.0", rows[0])
+    log("trees/rows.1.b", rows[1]["b"])
+
+    def body(s, w):
+        s = s._replace(obs=s.obs * w, info={"d": s.info["r"], "r": s.obs})
+        return s, s.info
+
+    s, infos = lax.scan(body, s, np.ones((2, 3), np.float32))
+    log("trees/s#4.obs", s.obs)
+    log("trees/infos.r", infos["r"])
+    return jnp.sum(rows[0]) + jnp.sum(rows[1]["b"]) + sum(map(jnp.sum, jax.tree.leaves((s, infos)))) + jnp.sum(x)
+
+
+def test_the_leaves_of_a_tree_are_named_by_their_path_in_it():
+    check(trees, X)
+    fun = functools.partial(trees, log=silent)
+    points = jw.points(fun, X, by="lines")
+    assert points["trees/s:0"].name == "trees/s.obs"  # found by its number too
+    assert points["trees/rows/1/b"] is points["trees/rows.1.b"] is points["trees/rows:1"]
+    assert list(jw.outputs(fun, "trees/rows/**", by="lines")(X)[1]) == ["trees/rows.0", "trees/rows.1.b"]
+    assert "rows." in repr(points)
+    jitted = jax.jit(fun)
+    first = list(jw.points(jitted, X, by="lines"))
+    assert first == list(jw.points(jitted, X, by="lines"))
+    assert any(name.endswith("trees/rows.1.b") for name in first)
+
+
+def test_a_container_that_cannot_be_opened_keeps_its_numbers():
+    @jax.tree_util.register_pytree_node_class
+    class Shy(list):
+        def tree_flatten(self):
+            raise RuntimeError
+
+        def tree_unflatten(self, _):
+            raise RuntimeError
+
+    def net(x):
+        s = Shy([x * 2, x * 3])
+        keys = {"a/b": x * 4, "c": x * 5}
+        return jnp.sum(s[0] * s[1]) + jnp.sum(keys["a/b"] * keys["c"])
+
+    assert list(jw.points(net, X, by="lines")) == ["net/s:0", "net/s:1", "net/keys:0", "net/keys.c", "net/return"]
 
 
 def test_custom_rules_and_while_loops_are_opaque():

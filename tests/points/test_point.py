@@ -157,6 +157,22 @@ def test_unused():
     assert walk.points["dropped"].unused
 
 
+def test_what_is_behind_stop_gradient_says_so():
+    def fun(x):
+        stopped = jw.tag(jnp.sin(x), "stopped")
+        both = jw.tag(jnp.cos(x), "both")
+        y, _ = lax.scan(lambda h, _: (h + lax.stop_gradient(jw.tag(2 * h, "in")), None), x, None, length=3)
+        best = jnp.argmax(jw.tag(x * 2, "integer")).astype(x.dtype)
+        jw.tag(lax.stop_gradient(x), "unused")
+        return jnp.sum(lax.stop_gradient(stopped * both) * both) + jnp.sum(y) + best
+
+    walk = jw.walk(fun)(X)
+    assert [name for name, point in walk.points.items() if point.stopped] == ["stopped", "in", "integer"]
+    assert repr(walk.points).count("stop_gradient or an integer ahead: delta is 0") == 3
+    for name, delta in walk.deltas.items():
+        assert np.any(delta) == (name == "both")
+
+
 def test_what_only_the_aux_needs_is_unused():
     fun = lambda x: (jnp.sum(x), jw.tag(x * 2, "aux"))
     assert not jw.points(fun, X)["aux"].unused

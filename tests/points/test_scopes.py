@@ -177,6 +177,83 @@ def test_a_rooted_scope_is_named_by_its_path_alone():
     assert names(fun) == ["actor/blocks.0.mlp", "actor/blocks.0", "actor/Net", "actor", "Net"]
 
 
+def modules(x):
+    """What `jw.scoped` makes of a model of Equinox, whose modules open a scope named by their class."""
+    for i in range(2):
+        with scope(f".blocks.{i}"):
+            with scope(f".blocks.{i}.conv"), scope("eqx.nn.Conv"):
+                x = jnp.sin(x)
+            with scope(f".blocks.{i}.mix"):
+                x = jw.tag(x + 1, "z")
+                with scope("last"):
+                    x = x * 2
+    return jnp.sum(jw.tag(x, "out"))
+
+
+def test_a_scope_that_is_all_of_a_module_is_an_alias_of_it():
+    points = jw.points(modules, X, by="scopes")
+    block = ["blocks.0.conv", "blocks.0.mix/last", "blocks.0.mix", "blocks.0"]
+    assert list(points) == block + [name.replace("0", "1") for name in block]
+    assert points["blocks.0.conv/eqx.nn.Conv"] is points["blocks.0.conv"]
+    assert points["blocks.0.conv"].aliases == ("blocks/0/conv", "blocks.0.conv/eqx.nn.Conv")
+    walk = jax.jit(jw.walk(modules, "blocks.0.conv/eqx.nn.Conv", by="scopes"))(X)
+    assert list(walk.deltas) == ["blocks.0.conv"]
+    assert walk.deltas["blocks.0.conv/eqx.nn.Conv"] is walk.deltas["blocks/0/conv"] is walk.deltas["blocks.0.conv"]
+    np.testing.assert_allclose(walk.deltas["blocks.0.conv"], 4 * np.cos(2 * (np.sin(X) + 1)), rtol=1e-6)
+
+
+def test_a_tag_in_a_module_carries_its_path():
+    assert names(modules, by="tags") == ["blocks.0.mix/z", "blocks.1.mix/z", "out"]
+    points = jw.points(modules, X)
+    assert {"blocks.0.mix/z", "blocks.1.mix/z", "out"} < {*points}
+    assert points["z#2"] is points["blocks.1.mix/z"]
+    assert list(jw.walk(modules, ["z#2", "out"])(X).deltas) == ["blocks.1.mix/z", "out"]
+    doubled = jw.intervene(modules, {"z": lambda z: 2 * z})(X)
+    assert doubled == jw.intervene(modules, {"blocks.0.mix/z": lambda z: 2 * z})(X) != modules(X)
+    with pytest.raises(jw.ArgumentError, match="`edits` names `z` and `blocks/0/mix/z`, which are two names of one"):
+        jw.intervene(modules, {"z": 0.0, "blocks/0/mix/z": 1.0})(X)
+
+
+def test_the_second_call_of_a_module_is_numbered_also_where_the_first_has_no_point():
+    def fun(x):
+        with scope(".mix"):
+            x = jnp.sin(x)
+        with scope(".mix"):
+            x = jw.tag(jnp.sin(x), "z")
+        return jnp.sum(x)
+
+    assert names(fun, by="tags") == ["mix#2/z"]
+    assert "mix#2/z" in names(fun, by=None)
+
+
+def test_a_name_keeps_its_meaning_when_modules_get_theirs():
+    """Where no module was named by its path, the tag in the module was `z`, and the one after it `z#2`."""
+
+    def fun(x):
+        with scope(".mix"):
+            x = jw.tag(jnp.sin(x), "z")
+        return jnp.sum(jw.tag(x * 2, "z"))
+
+    points = jw.points(fun, X, by="tags")
+    assert list(points) == ["mix/z", "z#2"]
+    assert points["z"] is points["mix/z"]
+
+
+def test_paths_of_modules_form_a_tree():
+    points = jw.points(modules, X)
+    assert [line.split()[:2] for line in repr(points).splitlines()[2:8]] == [
+        ["blocks.", "10"],
+        ["5", "0"],
+        ["1", ".conv"],
+        ["4", ".mix"],
+        ["2", "z"],
+        ["3", "last"],
+    ]
+    at = lambda glob: list(jw.walk(modules, glob)(X).deltas)
+    assert at("blocks/*/conv") == at("blocks.*.conv") == at("**/conv") == ["blocks.0.conv", "blocks.1.conv"]
+    assert at("blocks/1/**") == [name for name in points if name.startswith("blocks.1")]
+
+
 def test_the_backward_pass_of_a_gradient_inside_goes_through_its_scopes_transposed():
     def fun(x):
         def energy(x):

@@ -33,3 +33,17 @@ def test_a_flat_list_is_never_folded():
 
 def test_nothing():
     assert tree([]) == []
+
+
+def test_what_is_divided_elsewhere_too_keeps_its_marks():
+    names = ["enc.0.q", "enc.0/z", "enc.0", "enc.1.q", "head"]
+    paths = {name: name.replace(".", "/") for name in names}
+    found = [(row.text, row.name) for row in tree(names, paths)]
+    assert found == [
+        ("enc.", None),
+        ("  0", "enc.0"),
+        ("    .q", "enc.0.q"),
+        ("    z", "enc.0/z"),
+        ("  1.q", "enc.1.q"),
+        ("head", "head"),
+    ]

@@ -21,7 +21,20 @@ FORMAT = 1
 """The version of the header; it grows with every change that an older jaxwalk would misread."""
 
 WHOLE = ("count", "loss", "nonfinite")
-PLAIN = ("name", "number", "kind", "conditional", "unused", "stuck", "opaque", "file", "line", "alike")
+PLAIN = (
+    "name",
+    "number",
+    "kind",
+    "conditional",
+    "unused",
+    "stuck",
+    "stopped",
+    "opaque",
+    "file",
+    "line",
+    "alike",
+    "path",
+)
 """Fields of a point that JSON holds as they are."""
 
 
@@ -85,6 +98,7 @@ def _described(points: Points) -> list[dict[str, Any]]:
     return [
         {name: getattr(point, name) for name in PLAIN}
         | {"shape": point.shape, "dtype": str(point.dtype), "axes": point.axes, "site": sites.index(point.site)}
+        | {"aliases": point.aliases}
         for point in points.values()
     ]
 
@@ -92,7 +106,9 @@ def _described(points: Points) -> list[dict[str, Any]]:
 def _point(described: dict[str, Any]) -> Point:
     axes = tuple(Axis(kind, length) for kind, length in described["axes"])
     site, shape, dtype = Site(equation=described["site"]), tuple(described["shape"]), _dtype(described["dtype"])
-    return Point(**{name: described[name] for name in PLAIN}, shape=shape, dtype=dtype, axes=axes, site=site)
+    plain = {name: described[name] for name in PLAIN if name in described}  # an older one lacks some
+    plain["aliases"] = tuple(described.get("aliases", ()))
+    return Point(**plain, shape=shape, dtype=dtype, axes=axes, site=site)
 
 
 def _dtype(name: str) -> Any:

@@ -1,0 +1,62 @@
+"""How the values that leave a line are called in what it assigns or returns: `s.obs`, where it assigns a tree `s`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jax.core import Tracer
+from jax.tree_util import keystr, tree_flatten_with_path
+
+from .._jax.jaxprs import variable_of
+from .passes import Pass
+from .statements import Statement
+
+if TYPE_CHECKING:
+    from jax.extend.core import Var
+
+
+class Leaf(NamedTuple):
+    """A leaf of what a line assigns or returns."""
+
+    target: str  # what it is a leaf of, as the line is labelled, or one of several that it assigns at once
+    path: str  # "obs", "info.0"; "" if it is no more than that itself
+
+
+_leaves: dict[int, tuple[Any, dict[tuple[int, int], list[Leaf]]]] = {}  # by the variable's id, and the variable with it
+_LIMIT = 100_000  # variables remembered: traces are cached, and what is traced once is walked again
+
+
+def remember(statement: Statement, turn: Pass, values: Mapping[str, Any]) -> None:
+    """Remember the leaves of what a line has assigned in one pass, or returned, by the variables of the jaxpr.
+
+    Where it assigns arrays and no trees, their names say nothing that its label does not.
+    """
+    found = [(target, *leaf) for target, name in statement.targets for leaf in _leaves_of(values.get(name))]
+    if all(not path for _, path, _ in found):
+        return
+    if len(_leaves) > _LIMIT:
+        _leaves.clear()
+    for target, path, tracer in found:
+        name = keystr(path, simple=True, separator=".")
+        if not any(mark in name for mark in "/#:\n"):
+            v = variable_of(tracer)
+            _, passes = _leaves.setdefault(id(v), (v, {}))
+            passes.setdefault((turn.call, turn.turn), []).append(Leaf(target, name))
+
+
+def leaves_called(v: Var, turn: Pass) -> Sequence[Leaf]:
+    """Return the leaves that a variable was of what a line assigned or returned in one pass."""
+    held, passes = _leaves.get(id(v), (None, {}))
+    return passes.get((turn.call, turn.turn), ()) if held is v else ()
+
+
+def _leaves_of(value: Any) -> list[tuple[Any, Any]]:
+    """Return the path and value of each leaf that is being traced."""
+    if isinstance(value, Tracer):
+        return [((), value)]
+    try:
+        leaves, _ = tree_flatten_with_path(value)
+    except Exception:  # whatever a container of the user's raises
+        return []
+    return [(path, leaf) for path, leaf in leaves if isinstance(leaf, Tracer)]
