@@ -17,6 +17,7 @@ from .._jax.tracing import Staged
 from .._points.find import check_by, find
 from .._points.name_patterns import At, choose
 from .._points.point import Points
+from .._points.units import keep_at
 from .._show.progress import progress as shown_progress
 from .._source.user_files import Source
 from .._walk.walk import loss_only, walk_staged
@@ -129,9 +130,10 @@ def evaluate(
         given, closed = opened_leaves(params)
         arrays = placed.params(given)
         staged, points = find(fun, (closed(arrays), *data.datum), {}, by, source, None, _loss_of_datum)
-        chosen = _with_delta(choose(points, at, by))
+        inputs = [i < len(arrays) for i in range(len(staged.args))]
+        chosen, kept_at = keep_at(staged.closed, _with_delta(choose(points, at, by)), statistic, inputs)
         rows = data.size * placed.processes
-        task = Task(staged, arrays, data.form.rows, chosen, statistic, top, rows, placed)
+        task = Task(staged, arrays, data.form.rows, chosen, statistic, top, rows, placed, kept_at)
         run = _Run(task, step_of(task), data, given, is_stored=out is not None)
         store, resumed = (None, Resumed()) if out is None else _opened(stack, run, out, resume)
         return _evaluation(run, store, resumed, progress)
@@ -156,7 +158,8 @@ class _Run(NamedTuple):
         task, data = self.task, self.data
         others = {"batch_size": data.size, "top": task.top, "processes": task.placed.processes}
         function, derivatives = task.staged.closed, _derivatives(task)
-        return identity(function, derivatives, self.params, task.points, task.statistic, data.first, **others)
+        kept = task.statistic, task.kept_at
+        return identity(function, derivatives, self.params, task.points, *kept, data.first, **others)
 
     def evaluation(self, totals: Totals) -> Evaluation:
         return evaluation_of(totals, self.task.statistic, self.task.points, self.step)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +13,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from .._jax.tracing import Staged
 from .._jax.types import widened
 from .._points.point import Point, Points
+from .._points.units import Keep
 from .._walk.walk import walk_staged
 from ..stats import Statistic
 from ..stats._batched import of_batch, of_datum, over_data
@@ -40,6 +41,7 @@ class Task(NamedTuple):
         top: how many culprits.
         rows: how many rows a step takes, of all processes together.
         placed: where arrays are.
+        kept_at: the statistic, or by point what it is there, if it differs among them.
     """
 
     staged: Staged
@@ -50,6 +52,7 @@ class Task(NamedTuple):
     top: int
     rows: int
     placed: Placement
+    kept_at: Any = None
 
     @property
     def with_delta(self) -> list[Point]:
@@ -171,7 +174,7 @@ def _datum(task: Task, keep: Callable, params: list[Any], leaves: Sequence[Any],
     those of many such points are merged at once.
     """
     staged = task.staged._replace(args=[*params, *leaves])
-    walked = walk_staged(staged, Points(task.with_delta), functools.partial(keep, counts))
+    walked = walk_staged(staged, Points(task.with_delta), keep(counts))
     loss = walked.value.astype(widened(walked.value.dtype))
     kept = {p.name: walked.kept[p.name] for p in task.with_delta}
     norms = {name: _over_steps(found["norm"]).astype(loss.dtype) for name, found in kept.items()}
@@ -180,13 +183,28 @@ def _datum(task: Task, keep: Callable, params: list[Any], leaves: Sequence[Any],
     return loss, norms, pick("apart", apart), pick("merged", kept.keys() - apart)
 
 
-def _keep_of(task: Task) -> Callable[[jax.Array, jax.Array, jax.Array], dict[str, Any]]:
+def _keep_of(task: Task) -> Callable[[jax.Array], Keep | dict[str, Keep]]:
+    """Return whether a datum counts -> what to keep, by point if the statistic differs among them."""
+    at = task.kept_at
+    if not isinstance(at, Mapping):
+        return functools.partial(functools.partial, _keep_of_one(task, at))
+    each = {id(one): _keep_of_one(task, one) for one in (None, *at.values())}
+
+    def keep(counts: jax.Array) -> dict[str, Keep]:
+        one = {key: functools.partial(kept, counts) for key, kept in each.items()}
+        return {point.name: one[id(at.get(point.name))] for point in task.with_delta}
+
+    return keep
+
+
+def _keep_of_one(
+    task: Task, statistic: Statistic | None
+) -> Callable[[jax.Array, jax.Array, jax.Array], dict[str, Any]]:
     """Return (whether a datum counts, output, δ) -> its norm and its states.
 
-    It does not know at which point it is. So it gives the states of all kinds of points there are: those that are not
-    looked at are not computed.
+    It is for several points. So it gives the states of all kinds of points there are: those that are not looked at are
+    not computed.
     """
-    statistic = task.statistic
     if statistic is None:
         return lambda counts, output, delta: {"norm": _norm(delta)}
     conditional = {p.conditional for p in task.with_delta}

@@ -14,6 +14,8 @@ from .._jax.origin import file_and_line
 from .._show.outline import Row, tree
 from .._show.table import Table, size, tabular
 from .._source.statements import text_of
+from ..stats import Units
+from ..stats._unit_axes import not_taken, units_told
 from .ordered_mapping import MissingName, Named
 
 
@@ -64,6 +66,7 @@ class Point:
         file: the source file of the line that named it, or that it leaves, or "".
         line: the number of that line there, from 1; 0 if it is not known.
         alike: the passes of its line could not be told from those of a loop inside what the line calls.
+        units: which `jw.stats.Units` the statistic given as `keep` has here; () if it has none, or none was given.
         site: where it is in the traced function. Two points of one site are two names of one value.
         clock: when it is met in a run: the equations down to it, with a `ScanStep` for each scan around.
         type: of the value at one step, as JAX has it: with its sharding, where that is part of the type.
@@ -82,6 +85,7 @@ class Point:
     file: str = ""
     line: int = 0
     alike: bool = False
+    units: tuple[Units, ...] = ()
     site: Site = dataclasses.field(default=Site(), repr=False)
     clock: tuple[int | ScanStep, ...] = dataclasses.field(default=(), repr=False)
     type: Any = dataclasses.field(default=None, repr=False, compare=False)
@@ -99,6 +103,10 @@ class Point:
             way = "the way back from the loss leads through a `while_loop` or a callback"
             return f"It has an output and no δ: {way}, where JAX has no derivative backward; `jax.jvp` goes forward."
         return f"Its dtype is {self.dtype}: it has an output and no δ."
+
+    def why_not_kept(self) -> str:
+        """Return a sentence on why nothing of it is there."""
+        return " ".join(not_taken({self.name: self.units})) or self.why_no_delta()
 
     @property
     def source(self) -> str:
@@ -127,6 +135,7 @@ class Point:
         notes = [f"axis {i}: {axis.kind} of {axis.length}" for i, axis in enumerate(self.axes, lead)]
         notes += ["conditional"] * self.conditional + ["unused"] * self.unused
         notes += ["a pass of the line, or of a loop in what it calls"] * self.alike
+        notes += units_told(self.units)
         if self.opaque is not None:
             notes.append(f"opaque: {self.opaque.partition(',')[0]}")
         elif self.stuck:
@@ -209,5 +218,5 @@ def by_point(values: Mapping[str, Any], points: Points, why: str | None = None) 
     """Return `values` in forward order, under all the names of each point; `why`: why points have none."""
     same = {name: first for name, first in points.same().items() if first in values}
     found = {name: values[same.get(name, name)] for name in points if same.get(name, name) in values}
-    absent = {p.name: why or p.why_no_delta() for p in points.values() if p.name not in found}
+    absent = {p.name: why or p.why_not_kept() for p in points.values() if p.name not in found}
     return Named(found, absent | ({"*": why} if why else {}), same)

@@ -17,6 +17,7 @@ from .._points.find import check_by, find
 from .._points.name_patterns import At, choose
 from .._points.ordered_mapping import Named
 from .._points.point import Point, Points, by_point
+from .._points.units import Keep, keep_at
 from .._rewrite.keep import keep_taps
 from .._rewrite.rewire import Visitor, plan, run
 from .._rewrite.rules import Records
@@ -115,16 +116,19 @@ def walk(
     def walked(*args: Any, **kwargs: Any) -> Walk:
         check = functools.partial(loss_only, has_aux=has_aux)
         staged, points = find(fun, args, kwargs, by, source, argnums, check)
-        chosen = choose(points, at, by)
+        chosen, kept_at = keep_at(staged.closed, choose(points, at, by), keep)
         if keep is None:
             warn_if_large(chosen.nbytes)
-        return walk_staged(staged, chosen, keep, has_aux)
+        return walk_staged(staged, chosen, kept_at, has_aux)
 
     return walked
 
 
-def walk_staged(staged: Staged, chosen: Points, keep: Callable[[Any, Any], Any] | None, has_aux: bool = False) -> Walk:
-    """Walk a function that is traced already, at the values in `staged.args`; arguments else as of `walk`."""
+def walk_staged(staged: Staged, chosen: Points, keep: Keep | Mapping[str, Keep] | None, has_aux: bool = False) -> Walk:
+    """Walk a function that is traced already, at the values in `staged.args`; arguments else as of `walk`.
+
+    `keep` may be one by point: then nothing is kept of the others.
+    """
     taps = _taps(chosen, keep)
     met = [p for p in _values(chosen) if p.name in taps or keep is None]
     planned, visitor = plan(staged.closed, met), _tapping(taps)
@@ -233,8 +237,8 @@ def _values(points: Points) -> list[Point]:
     return [p for p in points.values() if p.opaque is None and p.name not in same]
 
 
-def _taps(points: Points, keep: Callable | None) -> dict[str, Tap]:
-    felt = [p for p in _values(points) if p.has_delta]
+def _taps(points: Points, keep: Keep | Mapping[str, Keep] | None) -> dict[str, Tap]:
+    felt = [p for p in _values(points) if p.has_delta and (not isinstance(keep, Mapping) or p.name in keep)]
     taps = {p.name: delta_tap(p) for p in felt} if keep is None else keep_taps(felt, keep)
     if keep is not None and not taps:
         raise PointError(f"`keep` was given, but no value at {listed(points)} has a δ to keep; choose others by `at`.")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from ._measure import Measure
-from ._statistic import State, numpy_of
+from ._statistic import State, Statistic, Units, Value, numpy_of
 from ._sums import all_sums, by_unit, counted, entry_axes, is_zero, plain_squares, real, share, sums
+from ._unit_axes import taken
 
 
 def _zeros_of(x: Any) -> State:
@@ -34,6 +37,32 @@ def dead_of(output: Any, delta: Any) -> State:
     x = by_unit(output)
     finite, axes = jnp.isfinite(x), entry_axes(x)
     return {"count": counted(finite, axes), "active": counted(finite & ~is_zero(x), axes)}
+
+
+def by_active_unit(statistic: Statistic) -> Statistic:
+    """Return the same statistic of the output, which at a point is taken after the activation that reads the value.
+
+    Of the result of an activation it is taken as it is. Where others read several results in the place of the value,
+    an entry is zero if it is in all of them.
+    """
+
+    def at(value: Value) -> tuple[Statistic, Units]:
+        activated = value.activated
+        if value.made_by or activated is None:
+            return taken(statistic, value, f"output of {value.made_by}" if value.made_by else "no activation reads it")
+        last, units = taken(statistic, value, f"after {value.activation}")
+
+        def of(output: Any, delta: Any) -> State:
+            result = functools.reduce(_unless_zero, activated(output))
+            return last.of(result, result)
+
+        return dataclasses.replace(last, of=of), units
+
+    return dataclasses.replace(statistic, at=at)
+
+
+def _unless_zero(a: jax.Array, b: jax.Array) -> jax.Array:
+    return jnp.where(is_zero(real(a)), b, a)
 
 
 def finish_dead(state: State) -> dict[str, Any]:
