@@ -68,7 +68,7 @@ def _statistic_text(statistic: Statistic, kept_at: Any, points: Points) -> str:
 
     `finish` may change.
     """
-    at = kept_at if isinstance(kept_at, Mapping) else dict.fromkeys(points, kept_at)
+    at = kept_at if isinstance(kept_at, Mapping) else dict.fromkeys(points, statistic)
     felt = [p for p in points.values() if p.has_delta and p.name in at]
     values = {(p.shape[len(p.axes) :], np.dtype(p.dtype), id(at[p.name])): at[p.name] for p in felt}
     ordered = sorted(values.items(), key=lambda item: str(item[0][:2]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import heapq
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -93,17 +94,15 @@ class Activations:
         bends = self._functions(jaxpr, value, inside)
         readers = self._readers(jaxpr)
         reached: dict[Var, bool] = {value: False}  # whether it is more than linear in the value
+        left: list[Var] = []
         for count, (eqn, is_bent) in enumerate(bends.values(), 1):
             reached.update(dict.fromkeys(eqn.outvars, is_bent))
-            done = [*bends][:count]
-            goes_on = lambda v, done=done: any(
-                i not in done and (v is not value or i in bends) for i in readers.get(v, ())
-            )
-            if len(left := [v for v in reached if goes_on(v)]) == 1 and reached[left[0]]:
+            later = {*bends} - {*itertools.islice(bends, count)}
+            goes_on = lambda v, later=later: any(i in later or (v is not value and i not in bends) for i in readers[v])
+            left = [v for v in reached if v in readers and goes_on(v)]
+            if len(left) == 1 and reached[left[0]]:
                 break  # it alone goes on from here: the first activation is complete
-        else:
-            left = [v for v in reached if reached[v] and goes_on(v)] if bends else []
-        left = [v for v in left if types.is_float(v.aval)]
+        left = [v for v in left if reached[v] and types.is_float(v.aval)]
         return self._activation(jaxpr, value, list(bends), left) if left else None
 
     def _functions(self, jaxpr: Jaxpr, value: Var, inside: Sequence[int]) -> dict[int, tuple[JaxprEqn, bool]]:

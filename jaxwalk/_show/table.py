@@ -162,6 +162,29 @@ def summary(tree: Any) -> str:
     return ", ".join(numbers(leaf) for leaf in jax.tree.leaves(tree) if is_readable(leaf))
 
 
+def labelled(tree: Any, limit: int = 3) -> str:
+    """Return the numbers of a pytree's arrays, each after its name in the pytree, those past `limit` counted."""
+    found = [(jax.tree_util.keystr(path, simple=True, separator="/"), leaf) for path, leaf in _leaves(tree)]
+    shown = [f"{name} {_told(leaf)}".strip() for name, leaf in found[:limit]]
+    return ", ".join(shown + [f"… {len(found) - limit} more"] * (len(found) > limit))
+
+
+def _leaves(tree: Any) -> list[tuple[Any, Any]]:
+    if not isinstance(tree, dict):
+        return jax.tree_util.tree_leaves_with_path(tree)
+    # In the order in which they were put there, in which JAX would not have them.
+    return [((jax.tree_util.DictKey(key), *path), leaf) for key, item in tree.items() for path, leaf in _leaves(item)]
+
+
+def _told(leaf: Any) -> str:
+    """Return the numbers of an array, of conditions how many hold; of what cannot be read now, its type."""
+    if not is_readable(leaf):
+        return brief(leaf)
+    if np.ndim(leaf) and leaf.dtype == jnp.bool_:
+        return f"{np.sum(leaf)} of {np.size(leaf)}"
+    return summary(leaf) or brief(leaf)
+
+
 def tabular(cls: type[T]) -> type[T]:
     """Give a class with a method `_table` what shows it: as text in a terminal, as HTML in a notebook."""
     shown: Any = cls

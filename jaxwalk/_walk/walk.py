@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -24,6 +25,7 @@ from .._rewrite.rules import Records
 from .._rewrite.tap import Tap, delta_tap
 from .._source.user_files import Source
 from .memory import warn_if_large
+from .nonfinite import nonfinite_inputs
 from .result import Walk
 
 
@@ -119,7 +121,8 @@ def walk(
         chosen, kept_at = keep_at(staged.closed, choose(points, at, by), keep)
         if keep is None:
             warn_if_large(chosen.nbytes)
-        return walk_staged(staged, chosen, kept_at, has_aux)
+        found = walk_staged(staged, chosen, kept_at, has_aux)
+        return found if keep is not None else dataclasses.replace(found, inputs=nonfinite_inputs(args, kwargs))
 
     return walked
 
