@@ -14,6 +14,7 @@ from .._jax.tracing import Staged
 from .._jax.types import widened
 from .._points.point import Point, Points
 from .._points.units import Keep
+from .._walk.nonfinite import kind_of_all
 from .._walk.walk import walk_staged
 from ..stats import Statistic
 from ..stats._batched import of_batch, of_datum, over_data
@@ -159,9 +160,10 @@ def _each_datum(task: Task) -> Callable[..., _Each]:
     @jax.jit
     def each(params: list[Any], leaves: Sequence[Any], counts: jax.Array) -> _Each:
         over = jax.vmap(one, in_axes=(None, 0, 0), out_axes=(0, 0, 0, None))
+        given = jax.vmap(kind_of_all)(leaves)
         with divided(task.placed.divided, task.rows):
             losses, norms, apart, merged = over(params, leaves, counts == COUNTS)
-        return _Each(Rows(losses, jnp.stack([norms[name] for name in names], 1), counts), apart, merged)
+        return _Each(Rows(losses, jnp.stack([norms[name] for name in names], 1), counts, given), apart, merged)
 
     return each
 

@@ -78,8 +78,14 @@ def fitted(table: Table, lead: Sequence[str]) -> list[Table]:
                 parts.append([])
             parts[-1] += names
     tables = [table.only([*lead, *names])._replace(title="", notes=()) for names in parts]
-    tables[0] = tables[0]._replace(title=table.title)
+    tables = [tables[0]._replace(title=table.title), *(_saying(part, lead) for part in tables[1:])]
     return [*tables[:-1], tables[-1]._replace(notes=table.notes)]
+
+
+def _saying(table: Table, lead: Sequence[str]) -> Table:
+    """Return the same less the rows that say nothing but which they are."""
+    others = [i for i, name in enumerate(table.columns) if name not in lead]
+    return table._replace(rows=[row for row in table.rows if any(row[i] for i in others)])
 
 
 def text(table: Table) -> str:

@@ -19,6 +19,7 @@ from .._points.point import Point, Points
 from .culprits import concrete, sizes_of
 
 FINITE, INF, NAN = range(3)
+KINDS = ("", "Inf", "NaN")
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -65,16 +66,24 @@ def nonfinite_inputs(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Named:
 
     Of several arguments the first is taken for parameters: they can be larger than all that a walk holds.
     """
-    data = {f"args[{i}]": arg for i, arg in enumerate(args) if i > 0 or len(args) == 1} | kwargs
-    return Named({f"{name}{keystr(path)}": _kind_of(leaf) for name, arg in data.items() for path, leaf in _floats(arg)})
+    data = {f"args[{i}]": arg for i, arg in enumerate(args) if i > 0 or len(args) == 1} | dict(kwargs)
+    return Named({f"{name}{keystr(path)}": kind_of(leaf) for name, arg in data.items() for path, leaf in _floats(arg)})
+
+
+def kind_of_all(leaves: Any) -> jax.Array:
+    """Return `kind_of` all numbers of some arrays."""
+    return jnp.max(jnp.stack([jnp.int8(FINITE), *(kind_of(leaf) for _, leaf in _floats(leaves))]))
 
 
 def _floats(arg: Any) -> list[tuple[Any, Any]]:
     leaves = jax.tree_util.tree_leaves_with_path(arg)
-    return [(path, leaf) for path, leaf in leaves if is_value(leaf) and jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)]
+    return [
+        (path, leaf) for path, leaf in leaves if is_value(leaf) and jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
+    ]
 
 
-def _kind_of(x: Any) -> jax.Array:
+def kind_of(x: Any) -> jax.Array:
+    """Return 0 if all numbers are finite, 1 if there is an Inf among them, 2 if there is a NaN."""
     kinds = jnp.where(jnp.isnan(x), NAN, jnp.where(jnp.isfinite(x), FINITE, INF)).astype(jnp.int8)
     return jnp.max(kinds, initial=FINITE)
 

@@ -24,6 +24,7 @@ from .._rewrite.rewire import Visitor, plan, run
 from .._rewrite.rules import Records
 from .._rewrite.tap import Tap, delta_tap
 from .._source.user_files import Source
+from .cotangent import check_cotangent
 from .memory import warn_if_large
 from .nonfinite import nonfinite_inputs
 from .result import Walk
@@ -203,6 +204,7 @@ def vjp(
 
     Raises:
         PointError: as of `walk`.
+        ArgumentError: (by the pullback) the cotangent has not the structure, shapes and dtypes of the value.
 
     >>> import jax.numpy as jnp, jaxwalk as jw
     >>> value, outputs, pullback = jw.vjp(lambda x: jw.tag(x**2, "square") * 3, jnp.float32(2.0))
@@ -225,6 +227,7 @@ def vjp(
     value, pull, records = jax.vjp(forward, _slots(taps), *args, has_aux=True)
 
     def pullback(ct: Any) -> tuple[Named, tuple]:
+        check_cotangent(ct, value)
         cotangents, *cts = pull(ct)
         return _collected(chosen, taps, cotangents, records), tuple(cts)
 

@@ -49,7 +49,7 @@ def by_active_unit(statistic: Statistic) -> Statistic:
     def at(value: Value) -> tuple[Statistic, Units]:
         activated = value.activated
         if value.made_by or activated is None:
-            return taken(statistic, value, f"output of {value.made_by}" if value.made_by else "no activation reads it")
+            return taken(statistic, value, f"output of {value.made_by}" if value.made_by else "no activation")
         last, units = taken(statistic, value, f"after {value.activation}")
 
         def of(output: Any, delta: Any) -> State:
