@@ -42,7 +42,7 @@ class Task(NamedTuple):
         top: how many culprits.
         rows: how many rows a step takes, of all processes together.
         placed: where arrays are.
-        kept_at: the statistic, or by point what it is there, if it differs among them.
+        kept_at: by point, what the statistic is there, if it differs among them.
     """
 
     staged: Staged
@@ -187,7 +187,7 @@ def _datum(task: Task, keep: Callable, params: list[Any], leaves: Sequence[Any],
 
 def _keep_of(task: Task) -> Callable[[jax.Array], Keep | dict[str, Keep]]:
     """Return whether a datum counts -> what to keep, by point if the statistic differs among them."""
-    at = task.kept_at
+    at = task.kept_at or task.statistic
     if not isinstance(at, Mapping):
         return functools.partial(functools.partial, _keep_of_one(task, at))
     each = {id(one): _keep_of_one(task, one) for one in (None, *at.values())}

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from ._measure import Measure
-from ._statistic import State, Statistic, Units, Value, numpy_of
+from ._statistic import Of, State, Statistic, Units, Value, numpy_of
 from ._sums import all_sums, by_unit, counted, entry_axes, is_zero, plain_squares, real, share, sums
 from ._unit_axes import taken
 
@@ -46,17 +46,17 @@ def by_active_unit(statistic: Statistic) -> Statistic:
     an entry is zero if it is in all of them.
     """
 
-    def at(value: Value) -> tuple[Statistic, Units]:
+    def at(value: Value) -> tuple[Of, Units]:
         activated = value.activated
         if value.made_by or activated is None:
-            return taken(statistic, value, f"output of {value.made_by}" if value.made_by else "no activation")
-        last, units = taken(statistic, value, f"after {value.activation}")
+            return taken(statistic.of, value, f"output of {value.made_by}" if value.made_by else "no activation")
+        last, units = taken(statistic.of, value, f"after {value.activation}")
 
         def of(output: Any, delta: Any) -> State:
             result = functools.reduce(_unless_zero, activated(output))
-            return last.of(result, result)
+            return last(result, result)
 
-        return dataclasses.replace(last, of=of), units
+        return of, units
 
     return dataclasses.replace(statistic, at=at)
 

@@ -7,7 +7,7 @@ import functools
 import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from .._errors import ArgumentError, listed, shown
 from ._fold import Partial, fold
 
 State = Mapping[str, Any]
+Of: TypeAlias = Callable[[Any, Any], State]
 
 
 class Units(NamedTuple):
@@ -84,19 +85,20 @@ class Statistic:
         merge_all: (states, which) -> state: of many data at once, where that is cheaper than two by two; arrays have a
             leading axis, and `which`, booleans of that length, says whose are to be merged: the others are zeros.
             It is called with JAX's arrays.
-        at: `Value` -> (statistic, `Units`): the same, as it is taken of that value; its states merge and finish as all
-            do. It raises an `ArgumentError`, in a few words, where it cannot be taken. None: it is alike everywhere.
+        at: `Value` -> (of, `Units`): the `of` for that value, where it is not the same for all. It raises an
+            `ArgumentError`, in a few words, where there is none. Called with a value alone, as in a function of one's
+            own, a statistic knows nothing of a point.
         doc: what `help` says of it, if not this.
     """
 
     name: str
-    of: Callable[[Any, Any], State]
+    of: Of
     merge: Callable[[State, State], State]
     finish: Callable[[State], dict[str, Any]]
     side: str | None = None
     parts: tuple[Statistic, ...] = ()
     merge_all: Callable[[State, Any], State] | None = None
-    at: Callable[[Value], tuple[Statistic, Units]] | None = None
+    at: Callable[[Value], tuple[Of, Units]] | None = None
     doc: str | None = None
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._errors import ArgumentError, shown
-from ._statistic import Statistic, Units, Value, _check, union
+from ._statistic import Of, Statistic, Units, Value, _check, union
 
 # Units --------------------------------------------------------------------------------------------------
 
@@ -48,32 +48,30 @@ def with_units(statistic: Statistic, axis: int | Sequence[int] | None = None) ->
     axes = _numbers(axis)
     parts = tuple(with_units(part, axis) for part in statistic.parts)
 
-    def at(value: Value) -> tuple[Statistic, Units]:
+    def at(value: Value) -> tuple[Of, Units]:
         try:
             chosen = _axes_of(value.shape, axes)
         except ArgumentError:
             raise ArgumentError(f"it has no {_said(axes or ())}") from None
-        return (statistic.at or functools.partial(taken, statistic))(value._replace(axes=chosen))
+        return (statistic.at or functools.partial(taken, statistic.of))(value._replace(axes=chosen))
 
-    return dataclasses.replace(_with_units_last(statistic, axes), parts=parts, at=at)
+    return dataclasses.replace(statistic, of=_with_units_last(statistic.of, axes), parts=parts, at=at)
 
 
 def of_units(statistic: Statistic) -> Statistic:
     """Return the same statistic, which at a point is taken of the units that the value has there."""
-    return dataclasses.replace(statistic, at=functools.partial(taken, statistic))
+    return dataclasses.replace(statistic, at=functools.partial(taken, statistic.of))
 
 
-def taken(statistic: Statistic, value: Value, note: str = "") -> tuple[Statistic, Units]:
-    """Return the statistic of the units that the value has."""
+def taken(of: Of, value: Value, note: str = "") -> tuple[Of, Units]:
+    """Return the `of` of a statistic of the units that the value has, and these."""
     if value.axes is None:
         raise ArgumentError("nothing tells the axis of its units")
-    units = Units(statistic.name, value.shape, value.axes, note)
-    return _with_units_last(statistic, value.axes), units
+    return _with_units_last(of, value.axes), Units("", value.shape, value.axes, note)
 
 
-def _with_units_last(statistic: Statistic, axes: tuple[int, ...] | None) -> Statistic:
-    of = lambda output, delta: statistic.of(_units_last(output, axes), _units_last(delta, axes))
-    return dataclasses.replace(statistic, of=of)
+def _with_units_last(of: Of, axes: tuple[int, ...] | None) -> Of:
+    return lambda output, delta: of(_units_last(output, axes), _units_last(delta, axes))
 
 
 def _numbers(axis: Any) -> tuple[int, ...] | None:
@@ -147,10 +145,10 @@ def _at(statistic: Statistic, value: Value) -> tuple[Statistic | None, tuple[Uni
     if statistic.at is None:
         return statistic, ()
     try:
-        one, units = statistic.at(value)
+        of, units = statistic.at(value)
     except ArgumentError as error:
         return None, (Units(statistic.name, value.shape, None, str(error)),)
-    return one, (units,)
+    return dataclasses.replace(statistic, of=of, at=None), (units._replace(statistic=statistic.name),)
 
 
 def units_told(units: Sequence[Units]) -> list[str]:
