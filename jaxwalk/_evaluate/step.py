@@ -20,6 +20,7 @@ from ..stats import Statistic
 from ..stats._batched import of_batch, of_datum, over_data
 from ..stats._fold import Partial
 from ..stats._quick import divided, quick_or
+from ..stats._subnormal import largest, rescaled, scale_of, scaled
 from ..stats._sums import is_safe, plain_squares, real
 from . import device_totals
 from .batches import COUNTS
@@ -231,9 +232,8 @@ def _numbers(state: Any) -> int:
 
 def _scaled_norm(delta: jax.Array) -> jax.Array:
     size = jnp.abs(real(delta))
-    scale = jnp.max(size, initial=0)
-    unit = jnp.where((scale > 0) & jnp.isfinite(scale), scale, 1)
-    return unit * jnp.sqrt(jnp.sum((size / unit) ** 2))
+    scale = scale_of(largest(size))
+    return rescaled(jnp.sqrt(jnp.sum(scaled(size, scale) ** 2)), scale)
 
 
 def _plain_norm(delta: jax.Array) -> tuple[jax.Array, jax.Array]:

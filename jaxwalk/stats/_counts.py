@@ -11,19 +11,17 @@ import jax.numpy as jnp
 
 from ._measure import Measure
 from ._statistic import Of, State, Statistic, Units, Value, numpy_of
-from ._sums import all_sums, by_unit, counted, entry_axes, is_zero, plain_squares, real, share, sums
+from ._sums import all_sums, are_finite, are_zero, counted, entry_axes, one_unit, plain_squares, real, share, sums
 from ._unit_axes import taken
 
 
 def _zeros_of(x: Any) -> State:
-    x = real(x)
-    return {"count": counted(jnp.isfinite(x)), "zeros": counted(is_zero(x))}
+    return {"count": counted(are_finite(x)), "zeros": counted(are_zero(x))}
 
 
 def _quick_zeros_of(x: Any) -> tuple[State, jax.Array]:
-    x = real(x)
-    state = {"count": jnp.full((), x.size, jnp.int32), "zeros": counted(is_zero(x))}
-    return state, jnp.isfinite(plain_squares(x))
+    state = {"count": jnp.full((), x.size, jnp.int32), "zeros": counted(are_zero(x))}
+    return state, jnp.isfinite(plain_squares(real(x)))
 
 
 def _finish_zeros(state: State) -> dict[str, Any]:
@@ -34,9 +32,9 @@ ZEROS = Measure(_zeros_of, sums, _finish_zeros, all_sums, _quick_zeros_of)
 
 
 def dead_of(output: Any, delta: Any) -> State:
-    x = by_unit(output)
-    finite, axes = jnp.isfinite(x), entry_axes(x)
-    return {"count": counted(finite, axes), "active": counted(finite & ~is_zero(x), axes)}
+    finite, zero = one_unit(are_finite(output)), one_unit(are_zero(output))
+    axes = entry_axes(finite)
+    return {"count": counted(finite, axes), "active": counted(finite & ~zero, axes)}
 
 
 def by_active_unit(statistic: Statistic) -> Statistic:
@@ -62,7 +60,7 @@ def by_active_unit(statistic: Statistic) -> Statistic:
 
 
 def _unless_zero(a: jax.Array, b: jax.Array) -> jax.Array:
-    return jnp.where(is_zero(real(a)), b, a)
+    return jnp.where(are_zero(a), b, a)
 
 
 def finish_dead(state: State) -> dict[str, Any]:
@@ -78,10 +76,9 @@ def finish_dead(state: State) -> dict[str, Any]:
 
 
 def blocked_of(output: Any, delta: Any) -> State:
-    output, delta = by_unit(output), by_unit(delta)
-    axes = entry_axes(output)
-    arrives = jnp.isfinite(delta) & ~is_zero(delta)
-    return {"arrives": counted(arrives, axes), "blocked": counted(arrives & is_zero(output), axes)}
+    arrives = one_unit(are_finite(delta) & ~are_zero(delta))
+    axes = entry_axes(arrives)
+    return {"arrives": counted(arrives, axes), "blocked": counted(arrives & one_unit(are_zero(output)), axes)}
 
 
 def finish_blocked(state: State) -> dict[str, Any]:
