@@ -64,12 +64,12 @@ def listed(names: Iterable[str], limit: int = 12) -> str:
     return ", ".join(f"`{name}`" for name in names[:limit]) + more
 
 
-def near(name: str, names: Iterable[str]) -> str:
+def near(name: object, names: Iterable[str]) -> str:
     """Return a sentence that says which names are close to `name`, or which there are."""
     names = list(names)
     if not names:
         return "There are none."
-    close = difflib.get_close_matches(name, names, n=5, cutoff=0.5)
+    close = difflib.get_close_matches(str(name), names, n=5, cutoff=0.5)
     return f"Near it: {listed(close)}." if close else f"There are: {listed(names)}."
 
 

@@ -6,11 +6,11 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import jax
 from jax.core import Tracer
 
 from .._errors import ArgumentError, counted, shown
 from .._jax.jaxprs import is_staging
+from .._jax.leaves import flatten
 from ..stats import averaged
 from ..stats._statistic import Statistic
 from .batches import Batches
@@ -37,7 +37,7 @@ def statistic_of(keep: Any) -> Statistic | None:
 
 def check_untraced(*trees: Any) -> None:
     """Raise an ArgumentError where these, or what is computed now, are being traced: data are gone through now."""
-    if is_staging() or any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(trees)):
+    if is_staging() or any(isinstance(leaf, Tracer) for leaf in flatten(trees)[0]):
         raise ArgumentError(
             "`evaluate` goes through data now and cannot be traced; call it outside `jax.jit`, `jax.vmap` and"
             " `jax.grad`."

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from .._points.point import Points, by_point
+from .._walk.nonfinite import KINDS
 from ..stats import Statistic
 from ..stats._fold import Partial, either_on_host, finished, on_host
 from ..stats._sums import merge_means
@@ -63,7 +64,9 @@ def _by_name(states: Sequence[Partial], alike: Sequence[Sequence[str]]) -> Itera
 def _data(largest: TopK, points: Points, names: Sequence[str]) -> list[Datum]:
     there = np.flatnonzero(largest.key > -np.inf)
     norms = [by_point(dict(zip(names, map(float, largest.rows.norms[i]), strict=True)), points) for i in there]
-    return [Datum(int(largest.index[i]), float(largest.rows.loss[i]), n) for i, n in zip(there, norms, strict=True)]
+    rows = largest.rows
+    each = zip(there, norms, strict=True)
+    return [Datum(int(largest.index[i]), float(rows.loss[i]), n, KINDS[int(rows.inputs[i])]) for i, n in each]
 
 
 # On disk -------------------------------------------------------------------------------------------------
@@ -77,7 +80,10 @@ def to_arrays(totals: Totals) -> dict[str, np.ndarray]:
 def from_arrays(arrays: Mapping[str, np.ndarray], like: Callable[[], Totals]) -> Totals:
     """Return the totals that these arrays are of; `like` gives others of the same structure."""
     leaves = [arrays[f"leaf {i}"] for i in range(len(arrays))]
-    return jax.tree.unflatten(jax.tree.structure(jax.eval_shape(like)), leaves)
+    structure = jax.tree.structure(jax.eval_shape(like))
+    if len(leaves) == structure.num_leaves - 1:  # an older tree did not write `Rows.inputs`, the last leaf
+        leaves.append(np.zeros(leaves[-1].shape, np.int64))
+    return jax.tree.unflatten(structure, leaves)
 
 
 def columns(rows: Rows, names: Sequence[str], before: int) -> dict[str, np.ndarray]:

@@ -19,6 +19,7 @@ from .._jax.tracing import Staged, trace_context
 from .._points.find import check_by, find
 from .._points.name_patterns import At, choose
 from .._points.point import Points
+from .._points.units import keep_at
 from .._source.captures import CannotTell, Captures
 from .._source.user_files import Source
 from .._walk.walk import loss_only, walk_staged
@@ -130,14 +131,16 @@ class Programs:
         staged, points = find(
             asked.fun, (closed(params), *data.datum), {}, asked.by, asked.source, None, _loss_of_datum
         )
+        are_params = [i < len(params) for i in range(len(staged.args))]
         chosen = _with_delta(choose(points, asked.at, asked.by))
+        chosen, kept_at = keep_at(staged.closed, chosen, asked.statistic, are_params)
         constants = list(staged.closed.consts)
         staged = staged.with_constants_as_inputs()
         shapes = [_shape(value) for value in (*constants, *params)]
         rows = data.size * placed.processes
         staged = staged._replace(args=[*shapes, *data.form.rows])
         task = Task(
-            staged, shapes, data.form.rows, chosen, asked.statistic, asked.top, rows, placed._replace(home=None)
+            staged, shapes, data.form.rows, chosen, asked.statistic, asked.top, rows, placed._replace(home=None), kept_at
         )
         _check_countable(task)
         return Program(task, step_of(task), [_kept_weakly(c, arrays) for c in constants]), constants

@@ -81,7 +81,8 @@ class _Run(NamedTuple):
         task, data = self.task, self.data
         others = {"batch_size": data.size, "top": task.top, "processes": self.placed.processes}
         function, derivatives = task.staged.closed, self.program.derivatives()
-        return identity(function, derivatives, self.arrays, task.points, task.statistic, data.first, **others)
+        kept = task.statistic, task.kept_at
+        return identity(function, derivatives, self.arrays, task.points, *kept, data.first, **others)
 
     def evaluation(self, totals: Totals) -> Evaluation:
         return evaluation_of(totals, self.task.statistic, self.task.points, self.step)

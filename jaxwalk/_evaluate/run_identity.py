@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -30,6 +30,7 @@ def identity(
     params: Iterable[Any],
     points: Points,
     statistic: Statistic | None,
+    kept_at: Statistic | Mapping[str, Statistic] | None,
     first: Any,
     **others: object,
 ) -> dict[str, str]:
@@ -46,6 +47,7 @@ def identity(
         params: the arrays.
         points: those chosen.
         statistic: what is kept, or None.
+        kept_at: the same, or by point what it is there.
         first: the first batch.
         others: more that must be the same.
     """
@@ -54,21 +56,23 @@ def identity(
         "derivatives": program(derivatives),
         "params": _digest(contents(params)),
         "points": ", ".join(points),
-        "statistics": "none" if statistic is None else _statistic_text(statistic, points),
+        "statistics": "none" if statistic is None else _statistic_text(statistic, kept_at, points),
         "first batch": _digest(contents(jax.tree.leaves(first))),
         "jax": jax.__version__,
     }
     return texts | {name.replace("_", " "): str(value) for name, value in others.items()}
 
 
-def _statistic_text(statistic: Statistic, points: Points) -> str:
+def _statistic_text(statistic: Statistic, kept_at: Any, points: Points) -> str:
     """Return its name, which another may have too, and a digest of how its states come about and merge.
 
     `finish` may change.
     """
-    values = {(p.shape[len(p.axes) :], np.dtype(p.dtype)) for p in points.values() if p.has_delta}
-    ordered = sorted(values, key=str)
-    parts = [part.encode() for shape, dtype in ordered for part in _parts(statistic, shape, dtype)]
+    at = kept_at if isinstance(kept_at, Mapping) else dict.fromkeys(points, statistic)
+    felt = [p for p in points.values() if p.has_delta and p.name in at]
+    values = {(p.shape[len(p.axes) :], np.dtype(p.dtype), id(at[p.name])): at[p.name] for p in felt}
+    ordered = sorted(values.items(), key=lambda item: str(item[0][:2]))
+    parts = [part.encode() for (shape, dtype, _), one in ordered for part in _parts(one, shape, dtype)]
     return f"{statistic.name} ({_digest(parts)[:12]})"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -13,11 +13,14 @@ from jax.sharding import NamedSharding, PartitionSpec
 from .._jax.tracing import Staged
 from .._jax.types import widened
 from .._points.point import Point, Points
+from .._points.units import Keep
+from .._walk.nonfinite import kind_of_all
 from .._walk.walk import walk_staged
 from ..stats import Statistic
 from ..stats._batched import of_batch, of_datum, over_data
 from ..stats._fold import Partial
 from ..stats._quick import divided, quick_or
+from ..stats._subnormal import largest, rescaled, scale_of, scaled
 from ..stats._sums import is_safe, plain_squares, real
 from . import device_totals
 from .batches import COUNTS
@@ -40,6 +43,7 @@ class Task(NamedTuple):
         top: how many culprits.
         rows: how many rows a step takes, of all processes together.
         placed: where arrays are.
+        kept_at: by point, what the statistic is there, if it differs among them.
     """
 
     staged: Staged
@@ -50,6 +54,7 @@ class Task(NamedTuple):
     top: int
     rows: int
     placed: Placement
+    kept_at: Any = None
 
     @property
     def with_delta(self) -> list[Point]:
@@ -156,9 +161,10 @@ def _each_datum(task: Task) -> Callable[..., _Each]:
     @jax.jit
     def each(params: list[Any], leaves: Sequence[Any], counts: jax.Array) -> _Each:
         over = jax.vmap(one, in_axes=(None, 0, 0), out_axes=(0, 0, 0, None))
+        given = jax.vmap(kind_of_all)(leaves)
         with divided(task.placed.divided, task.rows):
             losses, norms, apart, merged = over(params, leaves, counts == COUNTS)
-        return _Each(Rows(losses, jnp.stack([norms[name] for name in names], 1), counts), apart, merged)
+        return _Each(Rows(losses, jnp.stack([norms[name] for name in names], 1), counts, given), apart, merged)
 
     return each
 
@@ -171,7 +177,7 @@ def _datum(task: Task, keep: Callable, params: list[Any], leaves: Sequence[Any],
     those of many such points are merged at once.
     """
     staged = task.staged._replace(args=[*params, *leaves])
-    walked = walk_staged(staged, Points(task.with_delta), functools.partial(keep, counts))
+    walked = walk_staged(staged, Points(task.with_delta), keep(counts))
     loss = walked.value.astype(widened(walked.value.dtype))
     kept = {p.name: walked.kept[p.name] for p in task.with_delta}
     norms = {name: _over_steps(found["norm"]).astype(loss.dtype) for name, found in kept.items()}
@@ -180,13 +186,28 @@ def _datum(task: Task, keep: Callable, params: list[Any], leaves: Sequence[Any],
     return loss, norms, pick("apart", apart), pick("merged", kept.keys() - apart)
 
 
-def _keep_of(task: Task) -> Callable[[jax.Array, jax.Array, jax.Array], dict[str, Any]]:
+def _keep_of(task: Task) -> Callable[[jax.Array], Keep | dict[str, Keep]]:
+    """Return whether a datum counts -> what to keep, by point if the statistic differs among them."""
+    at = task.kept_at or task.statistic
+    if not isinstance(at, Mapping):
+        return functools.partial(functools.partial, _keep_of_one(task, at))
+    each = {id(one): _keep_of_one(task, one) for one in (None, *at.values())}
+
+    def keep(counts: jax.Array) -> dict[str, Keep]:
+        one = {key: functools.partial(kept, counts) for key, kept in each.items()}
+        return {point.name: one[id(at.get(point.name))] for point in task.with_delta}
+
+    return keep
+
+
+def _keep_of_one(
+    task: Task, statistic: Statistic | None
+) -> Callable[[jax.Array, jax.Array, jax.Array], dict[str, Any]]:
     """Return (whether a datum counts, output, δ) -> its norm and its states.
 
-    It does not know at which point it is. So it gives the states of all kinds of points there are: those that are not
-    looked at are not computed.
+    It is for several points. So it gives the states of all kinds of points there are: those that are not looked at are
+    not computed.
     """
-    statistic = task.statistic
     if statistic is None:
         return lambda counts, output, delta: {"norm": _norm(delta)}
     conditional = {p.conditional for p in task.with_delta}
@@ -211,9 +232,8 @@ def _numbers(state: Any) -> int:
 
 def _scaled_norm(delta: jax.Array) -> jax.Array:
     size = jnp.abs(real(delta))
-    scale = jnp.max(size, initial=0)
-    unit = jnp.where((scale > 0) & jnp.isfinite(scale), scale, 1)
-    return unit * jnp.sqrt(jnp.sum((size / unit) ** 2))
+    scale = scale_of(largest(size))
+    return rescaled(jnp.sqrt(jnp.sum(scaled(size, scale) ** 2)), scale)
 
 
 def _plain_norm(delta: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -20,6 +20,34 @@ def opened_leaves(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]
     return [as_input(leaves[i]) for i in places], closed
 
 
+def flatten(tree: Any) -> tuple[list[Any], Any]:
+    """Return the leaves of some arguments, and the structure.
+
+    Raises:
+        ArgumentError: in a dict are keys that JAX cannot sort, as 1 and "L1".
+    """
+    try:
+        return jax.tree.flatten(tree)
+    except (ValueError, TypeError):
+        for keys in _keys_in(tree):
+            kinds = {type(key): key for key in keys}
+            if len(kinds) > 1:
+                first, second, *_ = kinds.values()
+                raise ArgumentError(
+                    f"An argument has a dict with the keys {first!r} and {second!r}, which JAX cannot sort;"
+                    " give keys of one type."
+                ) from None
+        raise
+
+
+def _keys_in(tree: Any) -> Iterator[list[Any]]:
+    if isinstance(tree, dict):
+        yield list(tree)
+    if isinstance(tree, (dict, list, tuple)):
+        for item in tree.values() if isinstance(tree, dict) else tree:
+            yield from _keys_in(item)
+
+
 def replaced(values: Sequence[Any], places: Sequence[int], others: Sequence[Any]) -> list[Any]:
     """Return `values` with `others` at these places."""
     found = list(values)

@@ -12,7 +12,7 @@ from .._errors import ArgumentError, shown
 from . import jaxprs
 from .argnums import leaves_of, positions_of
 from .jaxprs import Closed
-from .leaves import as_input, is_array, other_leaves, replaced
+from .leaves import as_input, flatten, is_array, other_leaves, replaced
 
 
 class Staged(NamedTuple):
@@ -48,7 +48,7 @@ def stage(fun: Callable, args: tuple, kwargs: dict[str, Any], argnums: int | Seq
     """
     if not callable(fun):
         raise ArgumentError(f"`fun` is {shown(fun)}, which cannot be called; give a function of arrays.")
-    leaves, tree = jax.tree.flatten((args, kwargs))
+    leaves, tree = flatten((args, kwargs))
     positions = positions_of(args, argnums)
     named = leaves_of(args, positions)
     traced = [i for i, leaf in enumerate(leaves) if i in named or is_array(leaf)]

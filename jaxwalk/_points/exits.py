@@ -31,7 +31,7 @@ def exits(
     What an equation reads that runs more of the same entry (`goes_on_in`) stays in it. An entry that nothing leaves,
     because nothing of it is used, is left by the values in it that nobody reads.
     """
-    readers = _readers(jaxpr)
+    readers = readers_of(jaxpr)
 
     def shared(path: Path, reader: int) -> int:
         if reader == len(paths):
@@ -51,7 +51,7 @@ def exits(
     return found
 
 
-def _readers(jaxpr: Jaxpr) -> dict[Var, list[int]]:
+def readers_of(jaxpr: Jaxpr) -> dict[Var, list[int]]:
     readers: dict[Var, list[int]] = {}
     for index, operands in enumerate([*(eqn.invars for eqn in jaxpr.eqns), jaxpr.outvars]):
         for v in dict.fromkeys(v for v in operands if not is_literal(v)):

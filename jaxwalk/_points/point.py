@@ -16,6 +16,8 @@ from .._show.outline import Row, tree
 from .._show.table import Table, size, tabular
 from .._source.packages import package_of
 from .._source.statements import text_of
+from ..stats import Units
+from ..stats._unit_axes import not_taken, units_told
 from .ordered_mapping import MissingName, Named
 
 
@@ -71,6 +73,7 @@ class Point:
             "blocks.0.attn/q". It is how the point stands in a tree, and a glob may be one of it.
         aliases: other names under which it is found: its path, and what it was called before modules named it.
         alike: the passes of its line could not be told from those of a loop inside what the line calls.
+        units: which `jw.stats.Units` the statistic given as `keep` has here; () if it has none, or none was given.
         site: where it is in the traced function. Two points of one site are two names of one value.
         clock: when it is met in a run: the equations down to it, with a `ScanStep` for each scan around.
         type: of the value at one step, as JAX has it: with its sharding, where that is part of the type.
@@ -92,6 +95,7 @@ class Point:
     alike: bool = False
     path: str = ""
     aliases: tuple[str, ...] = ()
+    units: tuple[Units, ...] = ()
     site: Site = dataclasses.field(default=Site(), repr=False)
     clock: tuple[int | ScanStep, ...] = dataclasses.field(default=(), repr=False)
     type: Any = dataclasses.field(default=None, repr=False, compare=False)
@@ -109,6 +113,10 @@ class Point:
             way = "the way back from the loss leads through a `while_loop` or a callback"
             return f"It has an output and no δ: {way}, where JAX has no derivative backward; `jax.jvp` goes forward."
         return f"Its dtype is {self.dtype}: it has an output and no δ."
+
+    def why_not_kept(self) -> str:
+        """Return a sentence on why nothing of it is there."""
+        return " ".join(not_taken({self.name: self.units})) or self.why_no_delta()
 
     @property
     def source(self) -> str:
@@ -138,6 +146,7 @@ class Point:
         notes += ["conditional"] * self.conditional + ["unused"] * self.unused
         notes += ["stop_gradient or an integer ahead: delta is 0"] * self.stopped
         notes += ["a pass of the line, or of a loop in what it calls"] * self.alike
+        notes += units_told(self.units)
         if self.opaque is not None:
             notes.append(f"opaque: {self.opaque.partition(',')[0]}")
         elif self.stuck:
@@ -245,5 +254,5 @@ def by_point(values: Mapping[str, Any], points: Points, why: str | None = None) 
     """Return `values` in forward order, under all the names of each point; `why`: why points have none."""
     same = {name: first for name, first in points.same().items() if first in values}
     found = {name: values[same.get(name, name)] for name in points if same.get(name, name) in values}
-    absent = {p.name: why or p.why_no_delta() for p in points.values() if p.name not in found}
+    absent = {p.name: why or p.why_not_kept() for p in points.values() if p.name not in found}
     return Named(found, absent | ({"*": why} if why else {}), same, points.aliases())

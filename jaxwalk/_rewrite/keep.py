@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +16,7 @@ from .._jax.jaxprs import Closed
 from .._jax.leaves import is_value
 from .._jax.reach import Reach
 from .._points.point import Point
+from .._points.units import Keep
 from .integer_cotangents import as_floats, as_integers
 from .tap import Tap, loops
 
@@ -38,8 +39,8 @@ class _Split(NamedTuple):
     needs_output: bool  # whether the second looks at the output
 
 
-def keep_taps(points: Iterable[Point], keep: Callable[[Any, Any], Any]) -> dict[str, Tap]:
-    """Return by name taps that note, and whose slots' cotangents are, what `keep(output, δ)` returns.
+def keep_taps(points: Iterable[Point], keep: Keep | Mapping[str, Keep]) -> dict[str, Tap]:
+    """Return by name taps that note, and whose slots' cotangents are, what `keep(output, δ)` returns, or that by point.
 
     Results that do not depend on δ are computed in the forward pass, where the output is at hand. So no output is
     saved for them, nor computed again under `jax.checkpoint`. The others are computed by the rule of the tap in the
@@ -52,12 +53,14 @@ def keep_taps(points: Iterable[Point], keep: Callable[[Any, Any], Any]) -> dict[
     there for its own sake: with none, and nothing before the point differentiated, JAX would not run the rule until
     somebody differentiates the walk.
     """
-    made: dict[jax.ShapeDtypeStruct, Callable[[Point], Tap]] = {}  # values of one type have one trace of `keep`
+    made: dict[Any, Callable[[Point], Tap]] = {}  # values of one type have one trace of `keep`
     taps = {}
     for point in points:
-        if point.type not in made:
-            made[point.type] = _tap_of(point, keep)
-        taps[point.name] = made[point.type](point)
+        its_own = keep[point.name] if isinstance(keep, Mapping) else keep
+        key = point.type, id(its_own)
+        if key not in made:
+            made[key] = _tap_of(point, its_own)
+        taps[point.name] = made[key](point)
     return taps
 
 

@@ -78,8 +78,14 @@ def fitted(table: Table, lead: Sequence[str]) -> list[Table]:
                 parts.append([])
             parts[-1] += names
     tables = [table.only([*lead, *names])._replace(title="", notes=()) for names in parts]
-    tables[0] = tables[0]._replace(title=table.title)
+    tables = [tables[0]._replace(title=table.title), *(_saying(part, lead) for part in tables[1:])]
     return [*tables[:-1], tables[-1]._replace(notes=table.notes)]
+
+
+def _saying(table: Table, lead: Sequence[str]) -> Table:
+    """Return the same less the rows that say nothing but which they are."""
+    others = [i for i, name in enumerate(table.columns) if name not in lead]
+    return table._replace(rows=[row for row in table.rows if any(row[i] for i in others)])
 
 
 def text(table: Table) -> str:
@@ -160,6 +166,29 @@ def is_readable(values: Any) -> bool:
 def summary(tree: Any) -> str:
     """Return the numbers of a pytree's arrays, those of large ones folded; nothing of what cannot be read now."""
     return ", ".join(numbers(leaf) for leaf in jax.tree.leaves(tree) if is_readable(leaf))
+
+
+def labelled(tree: Any, limit: int = 3) -> str:
+    """Return the numbers of a pytree's arrays, each after its name in the pytree, those past `limit` counted."""
+    found = [(jax.tree_util.keystr(path, simple=True, separator="/"), leaf) for path, leaf in _leaves(tree)]
+    shown = [f"{name} {_told(leaf)}".strip() for name, leaf in found[:limit]]
+    return ", ".join(shown + [f"… {len(found) - limit} more"] * (len(found) > limit))
+
+
+def _leaves(tree: Any) -> list[tuple[Any, Any]]:
+    if not isinstance(tree, dict):
+        return jax.tree_util.tree_leaves_with_path(tree)
+    # In the order in which they were put there, in which JAX would not have them.
+    return [((jax.tree_util.DictKey(key), *path), leaf) for key, item in tree.items() for path, leaf in _leaves(item)]
+
+
+def _told(leaf: Any) -> str:
+    """Return the numbers of an array, of conditions how many hold; of what cannot be read now, its type."""
+    if not is_readable(leaf):
+        return brief(leaf)
+    if np.ndim(leaf) and leaf.dtype == jnp.bool_:
+        return f"{np.sum(leaf)} of {np.size(leaf)}"
+    return summary(leaf) or brief(leaf)
 
 
 def tabular(cls: type[T]) -> type[T]:

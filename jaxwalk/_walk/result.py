@@ -17,7 +17,9 @@ from .._jax.types import widened
 from .._kinks.kink import Kinks
 from .._points.ordered_mapping import Named
 from .._points.point import Point, Points
-from .._show.table import Table, is_readable, number, summary, tabular
+from .._show.table import Table, fitted, html, is_readable, labelled, number, text
+from ..stats import Units
+from ..stats._unit_axes import not_taken
 from .culprits import Culprits, largest, mean_of, sizes_of
 from .nonfinite import Nonfinite, first_nonfinite
 
@@ -25,7 +27,6 @@ SIZES = ("|output| mean", "|output| max", "|δ| mean", "|δ| max")
 COLUMNS = ("point", "shape", "dtype", *SIZES, "kept", "kinks", "note")
 
 
-@tabular
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class Walk:
     """One run of a function, forward and backward. A pytree: it goes through `jit`, `vmap` and `scan`.
@@ -39,6 +40,8 @@ class Walk:
         deltas: δ = ∂loss/∂value at each point that has one, by name in forward order. Of a complex value, δ is in
             JAX's convention (∂/∂re − i ∂/∂im).
         kept: what `keep` returned at each point, by name in forward order.
+        inputs: of the arguments that are data (of several, all but the first), by their place, as "args[1]": 0 if all
+            numbers are finite, 1 if there is an Inf, 2 if there is a NaN. Nothing with `keep`.
         kinks: the `Kinks` given to `with_kinks`; else None. They tell of these very numbers: a walk that comes out of
             `jit`, `vmap`, `jax.tree.map` ... is another, and has None.
     """
@@ -50,6 +53,7 @@ class Walk:
     outputs: Named
     deltas: Named
     kept: Named
+    inputs: Named = dataclasses.field(default_factory=lambda: Named({}))
     kinks: Kinks | None = None
 
     def predict(self, moves: Mapping[str, Any]) -> jax.Array:
@@ -127,13 +131,15 @@ class Walk:
         """Return the first NaN or Inf met: outputs in the order of the run, the loss, deltas from the loss backward,
         the gradients; or None. Inside a scan, the order is that of its steps. Of many walks, it is the first in any.
 
+        It says so where the data that came in have one already, as a NaN among the pixels.
+
         Raises:
             ArgumentError: the walk is being traced (under `jit`).
             PointError: the walk holds no outputs, as with `keep`.
         """
         if not self.outputs:
             raise PointError(f"The walk holds no outputs. {self.outputs.why_empty()}")
-        return first_nonfinite(self.outputs, self.value, self.deltas, self.grads, self.points)
+        return first_nonfinite(self.outputs, self.value, self.deltas, self.grads, self.points, self.inputs)
 
     def with_kinks(self, kinks: Kinks) -> Walk:
         """Return the same walk, whose table, and whose `jw.listing`, has a column `kinks`.
@@ -175,7 +181,15 @@ class Walk:
     def _table(self) -> Table:
         columns = ("X", *COLUMNS)
         rows = [(str(point.number), *row_of(self, point)) for point in self.points.values()]
-        return Table(self._title(), columns, rows, right=("X", *SIZES), notes=list(kink_notes(self)))
+        return Table(
+            self._title(), columns, rows, right=("X", *SIZES), notes=[*not_taken(_units(self)), *kink_notes(self)]
+        )
+
+    def __repr__(self) -> str:
+        return "\n".join(map(text, fitted(self._table(), ("X", "point"))))
+
+    def _repr_html_(self) -> str:
+        return html(self._table())
 
     def _title(self) -> str:
         through = f"through {counted(len(self.points), 'point')}"
@@ -193,9 +207,13 @@ def row_of(walk: Walk, point: Point) -> tuple[str, ...]:
     shape = getattr(output, "shape", point.shape)
     return (
         point.name, str(shape), str(point.dtype), *_sizes(output), *_sizes(delta),
-        "" if kept is None else summary(kept), "" if walk.kinks is None else walk.kinks.at(point.name).summary(),
+        "" if kept is None else labelled(kept), "" if walk.kinks is None else walk.kinks.at(point.name).summary(),
         point.note(getattr(walk.value, "ndim", 0)),
     )  # fmt: skip
+
+
+def _units(walk: Walk) -> dict[str, tuple[Units, ...]]:
+    return {name: point.units for name, point in walk.points.items()}
 
 
 def kink_notes(walk: Walk) -> Iterator[str]:
@@ -217,7 +235,7 @@ def _sizes(values: Any) -> tuple[str, str]:
     return number(mean_of(size), digits), number(size.max(), digits)
 
 
-_LEAVES = ("value", "aux", "grads", "outputs", "deltas", "kept")
+_LEAVES = ("value", "aux", "grads", "outputs", "deltas", "kept", "inputs")
 jax.tree_util.register_pytree_with_keys(
     Walk,
     lambda walk: ([(jax.tree_util.GetAttrKey(name), getattr(walk, name)) for name in _LEAVES], walk.points),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,12 +18,15 @@ from .._points.find import check_by, find
 from .._points.name_patterns import At, choose
 from .._points.ordered_mapping import Named
 from .._points.point import Point, Points, by_point
+from .._points.units import Keep, keep_at
 from .._rewrite.keep import keep_taps
 from .._rewrite.rewire import Visitor, plan, run
 from .._rewrite.rules import Records
 from .._rewrite.tap import Tap, delta_tap
 from .._source.user_files import Source
+from .cotangent import check_cotangent
 from .memory import warn_if_large
+from .nonfinite import nonfinite_inputs
 from .result import Walk
 
 
@@ -115,16 +119,20 @@ def walk(
     def walked(*args: Any, **kwargs: Any) -> Walk:
         check = functools.partial(loss_only, has_aux=has_aux)
         staged, points = find(fun, args, kwargs, by, source, argnums, check)
-        chosen = choose(points, at, by)
+        chosen, kept_at = keep_at(staged.closed, choose(points, at, by), keep)
         if keep is None:
             warn_if_large(chosen.nbytes)
-        return walk_staged(staged, chosen, keep, has_aux)
+        found = walk_staged(staged, chosen, kept_at, has_aux)
+        return found if keep is not None else dataclasses.replace(found, inputs=nonfinite_inputs(args, kwargs))
 
     return walked
 
 
-def walk_staged(staged: Staged, chosen: Points, keep: Callable[[Any, Any], Any] | None, has_aux: bool = False) -> Walk:
-    """Walk a function that is traced already, at the values in `staged.args`; arguments else as of `walk`."""
+def walk_staged(staged: Staged, chosen: Points, keep: Keep | Mapping[str, Keep] | None, has_aux: bool = False) -> Walk:
+    """Walk a function that is traced already, at the values in `staged.args`; arguments else as of `walk`.
+
+    `keep` may be one by point: then nothing is kept of the others.
+    """
     taps = _taps(chosen, keep)
     met = [p for p in _values(chosen) if p.name in taps or keep is None]
     planned, visitor = plan(staged.closed, met), _tapping(taps)
@@ -196,6 +204,7 @@ def vjp(
 
     Raises:
         PointError: as of `walk`.
+        ArgumentError: (by the pullback) the cotangent has not the structure, shapes and dtypes of the value.
 
     >>> import jax.numpy as jnp, jaxwalk as jw
     >>> value, outputs, pullback = jw.vjp(lambda x: jw.tag(x**2, "square") * 3, jnp.float32(2.0))
@@ -218,6 +227,7 @@ def vjp(
     value, pull, records = jax.vjp(forward, _slots(taps), *args, has_aux=True)
 
     def pullback(ct: Any) -> tuple[Named, tuple]:
+        check_cotangent(ct, value)
         cotangents, *cts = pull(ct)
         return _collected(chosen, taps, cotangents, records), tuple(cts)
 
@@ -233,8 +243,8 @@ def _values(points: Points) -> list[Point]:
     return [p for p in points.values() if p.opaque is None and p.name not in same]
 
 
-def _taps(points: Points, keep: Callable | None) -> dict[str, Tap]:
-    felt = [p for p in _values(points) if p.has_delta]
+def _taps(points: Points, keep: Keep | Mapping[str, Keep] | None) -> dict[str, Tap]:
+    felt = [p for p in _values(points) if p.has_delta and (not isinstance(keep, Mapping) or p.name in keep)]
     taps = {p.name: delta_tap(p) for p in felt} if keep is None else keep_taps(felt, keep)
     if keep is not None and not taps:
         raise PointError(f"`keep` was given, but no value at {listed(points)} has a δ to keep; choose others by `at`.")

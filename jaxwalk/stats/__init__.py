@@ -51,19 +51,21 @@ Array([[False,  True],
 from __future__ import annotations
 
 from ._averaged import averaged, largest, summed
-from ._counts import NONFINITE, ZEROS, blocked_of, dead_of, finish_blocked, finish_dead
+from ._counts import NONFINITE, ZEROS, blocked_of, by_active_unit, dead_of, finish_blocked, finish_dead
 from ._directions import COSINE, delta_output_of, finish_delta_output, merge_all_delta_output, merge_delta_output
 from ._magnitudes import HISTOGRAM, MAGNITUDES
 from ._measure import joined, two_sided
 from ._moments import ENTRY_MOMENTS, NORMS, UNIT_MOMENTS
-from ._statistic import State, Statistic, combine, numpy_of, of_delta, of_output
+from ._statistic import State, Statistic, Units, Value, combine, numpy_of, of_delta, of_output
 from ._sums import all_sums, sums
-from ._unit_axes import with_units
+from ._unit_axes import of_units, with_units
 
 __all__ = [
     "MAGNITUDES",
     "State",
     "Statistic",
+    "Units",
+    "Value",
     "averaged",
     "blocked",
     "combine",
@@ -109,6 +111,7 @@ moments = two_sided(
     `output_unit_mean`, `output_unit_variance` (divided by the number of entries), `output_unit_std`, its root, which
     holds where the variance of small numbers is too small for its dtype; the same of δ as `delta_unit_mean` and so on.
     """,
+    by_unit=True,
 )
 
 zeros = two_sided(
@@ -118,30 +121,36 @@ zeros = two_sided(
     not.""",
 )
 
-dead = Statistic(
-    "dead",
-    dead_of,
-    sums,
-    finish_dead,
-    "output",
-    merge_all=all_sums,
-    doc="""Units that were never active over the data: whose output was exactly zero at every entry.
+dead = by_active_unit(
+    Statistic(
+        "dead",
+        dead_of,
+        sums,
+        finish_dead,
+        "output",
+        merge_all=all_sums,
+        doc="""Units that were never active over the data: whose output was exactly zero at every entry.
 
     Active is what is not zero, positive or negative. So a relu that never fires is dead, and a unit that dropout or a
     mask always takes; one of gelu or tanh, whose outputs are small but not zero, is not.
 
     `dead`: per unit, whether. `dead_count`, `dead_share`: how many units, what share of them. `active_share`: per unit,
     the share of its entries that were active.
+
+    At a point whose value an activation reads, as a relu does that of a linear layer, all this is said of what comes
+    out of the activation; `Point.units` tells which, or that there is none.
     """,
+    )
 )
 
-blocked = Statistic(
-    "blocked",
-    blocked_of,
-    sums,
-    finish_blocked,
-    merge_all=all_sums,
-    doc="""Blocked flow: of the entries at which a δ arrives (δ ≠ 0), the share whose output is exactly zero.
+blocked = of_units(
+    Statistic(
+        "blocked",
+        blocked_of,
+        sums,
+        finish_blocked,
+        merge_all=all_sums,
+        doc="""Blocked flow: of the entries at which a δ arrives (δ ≠ 0), the share whose output is exactly zero.
 
     At the output of a relu, of dropout or of a mask, nothing flows on from there: their derivative is zero where their
     output is. One point cannot know which operation made its value. At the result of a matrix product, a zero is a
@@ -149,6 +158,7 @@ blocked = Statistic(
 
     `blocked`: per unit; NaN where no δ arrives. `blocked_share`: over the entries of all units.
     """,
+    )
 )
 
 nonfinite = two_sided(
@@ -169,18 +179,20 @@ magnitudes = two_sided(
     """,
 )
 
-delta_output = Statistic(
-    "delta_output",
-    delta_output_of,
-    merge_delta_output,
-    finish_delta_output,
-    merge_all=merge_all_delta_output,
-    doc="""Σ δ·output, the derivative of the loss with respect to a factor on the value: how the loss would grow, to
+delta_output = of_units(
+    Statistic(
+        "delta_output",
+        delta_output_of,
+        merge_delta_output,
+        finish_delta_output,
+        merge_all=merge_all_delta_output,
+        doc="""Σ δ·output, the derivative of the loss with respect to a factor on the value: how the loss would grow, to
     first order, with the value as a whole; minus it is what putting the value to zero is predicted to change.
 
     `delta_output`: the sum over a datum, its mean over data. `unit_delta_output`: the same per unit. Of complex numbers
     the real part. Products that are not finite are left out.
     """,
+    )
 )
 
 cosine = two_sided(

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from ._measure import Measure
-from ._statistic import State, numpy_of
-from ._sums import all_sums, by_unit, counted, entry_axes, is_zero, plain_squares, real, share, sums
+from ._statistic import Of, State, Statistic, Units, Value, numpy_of
+from ._sums import all_sums, are_finite, are_zero, counted, entry_axes, one_unit, plain_squares, real, share, sums
+from ._unit_axes import taken
 
 
 def _zeros_of(x: Any) -> State:
-    x = real(x)
-    return {"count": counted(jnp.isfinite(x)), "zeros": counted(is_zero(x))}
+    return {"count": counted(are_finite(x)), "zeros": counted(are_zero(x))}
 
 
 def _quick_zeros_of(x: Any) -> tuple[State, jax.Array]:
-    x = real(x)
-    state = {"count": jnp.full((), x.size, jnp.int32), "zeros": counted(is_zero(x))}
-    return state, jnp.isfinite(plain_squares(x))
+    state = {"count": jnp.full((), x.size, jnp.int32), "zeros": counted(are_zero(x))}
+    return state, jnp.isfinite(plain_squares(real(x)))
 
 
 def _finish_zeros(state: State) -> dict[str, Any]:
@@ -31,9 +32,35 @@ ZEROS = Measure(_zeros_of, sums, _finish_zeros, all_sums, _quick_zeros_of)
 
 
 def dead_of(output: Any, delta: Any) -> State:
-    x = by_unit(output)
-    finite, axes = jnp.isfinite(x), entry_axes(x)
-    return {"count": counted(finite, axes), "active": counted(finite & ~is_zero(x), axes)}
+    finite, zero = one_unit(are_finite(output)), one_unit(are_zero(output))
+    axes = entry_axes(finite)
+    return {"count": counted(finite, axes), "active": counted(finite & ~zero, axes)}
+
+
+def by_active_unit(statistic: Statistic) -> Statistic:
+    """Return the same statistic of the output, which at a point is taken after the activation that reads the value.
+
+    Of the result of an activation it is taken as it is. Where others read several results in the place of the value,
+    an entry is zero if it is in all of them.
+    """
+
+    def at(value: Value) -> tuple[Of, Units]:
+        activated = value.activated
+        if value.made_by or activated is None:
+            return taken(statistic.of, value, f"output of {value.made_by}" if value.made_by else "no activation")
+        last, units = taken(statistic.of, value, f"after {value.activation}")
+
+        def of(output: Any, delta: Any) -> State:
+            result = functools.reduce(_unless_zero, activated(output))
+            return last(result, result)
+
+        return of, units
+
+    return dataclasses.replace(statistic, at=at)
+
+
+def _unless_zero(a: jax.Array, b: jax.Array) -> jax.Array:
+    return jnp.where(are_zero(a), b, a)
 
 
 def finish_dead(state: State) -> dict[str, Any]:
@@ -49,10 +76,9 @@ def finish_dead(state: State) -> dict[str, Any]:
 
 
 def blocked_of(output: Any, delta: Any) -> State:
-    output, delta = by_unit(output), by_unit(delta)
-    axes = entry_axes(output)
-    arrives = jnp.isfinite(delta) & ~is_zero(delta)
-    return {"arrives": counted(arrives, axes), "blocked": counted(arrives & is_zero(output), axes)}
+    arrives = one_unit(are_finite(delta) & ~are_zero(delta))
+    axes = entry_axes(arrives)
+    return {"arrives": counted(arrives, axes), "blocked": counted(arrives & one_unit(are_zero(output)), axes)}
 
 
 def finish_blocked(state: State) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from jax import lax
 from .._jax.types import widened
 from ._measure import Measure
 from ._statistic import State, numpy_of
-from ._sums import all_sums, common_scale, common_scale_of_all, entry_axes, over, real, scale_of, sums
+from ._subnormal import largest, scale_of, scaled
+from ._sums import all_sums, common_scale, common_scale_of_all, entry_axes, over, real, sums
 
 
 def delta_output_of(output: Any, delta: Any) -> State:
@@ -19,8 +20,8 @@ def delta_output_of(output: Any, delta: Any) -> State:
     wide = lambda x: x.astype(widened(x.dtype))
     product = jnp.atleast_1d(jnp.real(wide(delta) * wide(output)))
     product, axes = jnp.where(jnp.isfinite(product), product, 0), entry_axes(product)
-    scale = scale_of(jnp.max(jnp.abs(product), axis=axes, initial=0, keepdims=True))
-    total, scale = jnp.sum(product * (1 / scale), axis=axes), scale.reshape(-1)
+    scale = scale_of(largest(jnp.abs(product), axes, True))
+    total, scale = jnp.sum(scaled(product, scale), axis=axes), scale.reshape(-1)
     return {"data": jnp.ones(scale.shape, jnp.int32), "scale": scale, "total": total}
 
 
@@ -45,11 +46,11 @@ def finish_delta_output(state: State) -> dict[str, Any]:
 def _cosine_of(x: Any) -> State:
     x = jnp.asarray(x).reshape(-1)
     x = jnp.concatenate([x.real, x.imag]) if jnp.issubdtype(x.dtype, jnp.complexfloating) else real(x)
-    scale = scale_of(jnp.max(jnp.where(jnp.isfinite(x), jnp.abs(x), 0), initial=0))
-    scaled = x * (1 / scale)
-    squares = jnp.sum(scaled * scaled)
+    scale = scale_of(largest(jnp.where(jnp.isfinite(x), jnp.abs(x), 0)))
+    parts = scaled(x, scale)
+    squares = jnp.sum(parts * parts)
     has_direction = jnp.isfinite(squares) & (squares > 0)
-    unit = jnp.where(has_direction, scaled * lax.rsqrt(jnp.where(has_direction, squares, 1)), 0)
+    unit = jnp.where(has_direction, parts * lax.rsqrt(jnp.where(has_direction, squares, 1)), 0)
     return {"data": has_direction.astype(jnp.int32), "unit": unit}
 
 

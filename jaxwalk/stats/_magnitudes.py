@@ -11,7 +11,8 @@ from jax import lax
 
 from ._measure import Measure
 from ._statistic import State
-from ._sums import all_sums, bits_of, real, sums
+from ._subnormal import bits_of
+from ._sums import all_sums, real, sums
 
 MAGNITUDES = (0.0, *(2.0**exponent for exponent in range(-149, 128)), np.inf)
 """Where each of the 279 bins of `magnitudes` begins."""

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from ._quick import Quick, quick_or
 from ._statistic import State, Statistic, union
+from ._unit_axes import of_units
 
 
 class Measure(NamedTuple):
@@ -48,14 +49,18 @@ def joined(**measures: Measure) -> Measure:
     )
 
 
-def two_sided(name: str, measure: Measure, doc: str) -> Statistic:
-    """Make the statistic of a measure of the output and of δ; the side precedes the names of results."""
+def two_sided(name: str, measure: Measure, doc: str, by_unit: bool = False) -> Statistic:
+    """Make the statistic of a measure of the output and of δ; the side precedes the names of results.
+
+    `by_unit`: whether results are per unit.
+    """
     of = quick_or(measure.of, measure.quick) if measure.quick else measure.of
 
     def on(side: str, chosen: Callable) -> Statistic:
         named = lambda state: {f"{side}_{key}": value for key, value in measure.finish(state).items()}
         of_side = lambda *sides: of(jnp.asarray(chosen(*sides)))
-        return Statistic(f"{side}_{name}", of_side, measure.merge, named, side, (), measure.merge_all, doc)
+        one = Statistic(f"{side}_{name}", of_side, measure.merge, named, side, (), measure.merge_all, doc=doc)
+        return of_units(one) if by_unit else one
 
     both = union(name, [on("output", lambda output, delta: output), on("delta", lambda output, delta: delta)])
     return dataclasses.replace(both, doc=doc)

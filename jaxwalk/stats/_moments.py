@@ -11,6 +11,7 @@ import numpy as np
 
 from ._measure import Measure
 from ._statistic import State, numpy_of
+from ._subnormal import is_zero, larger, largest, rescaled, scale_of, scaled
 from ._sums import (
     all_sums,
     by_unit,
@@ -19,11 +20,9 @@ from ._sums import (
     counted,
     entry_axes,
     is_safe,
-    is_zero,
     over,
     plain_squares,
     real,
-    scale_of,
 )
 
 
@@ -32,17 +31,17 @@ def _scaled_norms(x: jax.Array) -> State:
     finite = jnp.isfinite(x)
     count = counted(finite)
     sizes = jnp.where(finite, jnp.abs(x), 0)
-    largest = jnp.max(sizes, initial=0)
-    scale = scale_of(largest)
-    scaled = sizes * (1 / scale)
-    squares = jnp.sum(scaled * scaled)
+    size = largest(sizes)
+    scale = scale_of(size)
+    parts = scaled(sizes, scale)
+    squares = jnp.sum(parts * parts)
     is_whole = count == x.size
     return {
         "data": is_whole.astype(jnp.int32),
         "count": count,
         "scale": scale,
-        "max": largest,
-        "l1": jnp.where(is_whole, jnp.sum(scaled), 0),
+        "max": size,
+        "l1": jnp.where(is_whole, jnp.sum(parts), 0),
         "l2": jnp.where(is_whole, jnp.sqrt(squares), 0),
         "squares": squares,
     }
@@ -51,22 +50,22 @@ def _scaled_norms(x: jax.Array) -> State:
 def _plain_norms(x: jax.Array) -> tuple[State, jax.Array]:
     x = real(x)
     sizes, squares = jnp.abs(x), plain_squares(x)
-    largest = jnp.max(sizes, initial=0)
+    size = largest(sizes)
     state = {
         "data": jnp.ones((), jnp.int32),
         "count": jnp.full((), x.size, jnp.int32),
-        "scale": _plain_scale(largest),
-        "max": largest,
+        "scale": _plain_scale(size),
+        "max": size,
         "l1": jnp.sum(sizes),
         "l2": jnp.sqrt(squares),
         "squares": squares,
     }
-    return state, is_safe(squares) | is_zero(largest)
+    return state, is_safe(squares) | is_zero(size)
 
 
-def _plain_scale(largest: jax.Array) -> jax.Array:
+def _plain_scale(size: jax.Array) -> jax.Array:
     """Return 1, or for nothing but zeros the smallest scale, so that zeros do not raise a common scale."""
-    return jnp.where(largest > 0, 1, scale_of(jnp.zeros_like(largest)))
+    return jnp.where(size > 0, 1, scale_of(jnp.zeros_like(size)))
 
 
 def _merge_norms(a: State, b: State) -> State:
@@ -75,7 +74,7 @@ def _merge_norms(a: State, b: State) -> State:
         "data": a["data"] + b["data"],
         "count": a["count"] + b["count"],
         "scale": scale,
-        "max": numpy_of((a, b)).maximum(a["max"], b["max"]),
+        "max": larger(a["max"], b["max"]),
         "l1": a["l1"] * of_a + b["l1"] * of_b,
         "l2": a["l2"] * of_a + b["l2"] * of_b,
         "squares": a["squares"] * of_a**2 + b["squares"] * of_b**2,
@@ -86,17 +85,17 @@ def _merge_all_norms(states: State, which: jax.Array) -> State:
     scale, factor = common_scale_of_all(states)
     factors = {"l1": factor, "l2": factor, "squares": factor**2}
     sums = all_sums({key: states[key] * factors[key] if key in factors else states[key] for key in states}, which)
-    return {**sums, "scale": scale, "max": jnp.max(states["max"], 0)}
+    return {**sums, "scale": scale, "max": largest(states["max"], 0)}
 
 
 def _finish_norms(state: State) -> dict[str, Any]:
     xp, scale = numpy_of(state), state["scale"]
     with np.errstate(over="ignore"):
         return {
-            "l1": over(state["l1"], state["data"]) * scale,
-            "l2": over(state["l2"], state["data"]) * scale,
+            "l1": rescaled(over(state["l1"], state["data"]), scale),
+            "l2": rescaled(over(state["l2"], state["data"]), scale),
             "max": xp.where(state["count"] > 0, state["max"], xp.nan),
-            "rms": xp.sqrt(over(state["squares"], state["count"])) * scale,
+            "rms": rescaled(xp.sqrt(over(state["squares"], state["count"])), scale),
         }
 
 
@@ -109,10 +108,10 @@ NORMS = Measure(_scaled_norms, _merge_norms, _finish_norms, _merge_all_norms, _p
 def _scaled_moments(x: jax.Array, axes: Sequence[int] | None) -> State:
     finite = jnp.isfinite(x)
     count = counted(finite, axes, keepdims=True)
-    scale = scale_of(jnp.max(jnp.where(finite, jnp.abs(x), 0), axis=axes, initial=0, keepdims=True))
-    scaled = jnp.where(finite, x, 0) * (1 / scale)
-    mean = jnp.sum(scaled, axis=axes, keepdims=True) / jnp.maximum(count, 1).astype(x.dtype)
-    squares = jnp.sum(jnp.where(finite, jnp.square(scaled - mean), 0), axis=axes, keepdims=True)
+    scale = scale_of(largest(jnp.where(finite, jnp.abs(x), 0), axes, True))
+    parts = scaled(jnp.where(finite, x, 0), scale)
+    mean = jnp.sum(parts, axis=axes, keepdims=True) / jnp.maximum(count, 1).astype(x.dtype)
+    squares = jnp.sum(jnp.where(finite, jnp.square(parts - mean), 0), axis=axes, keepdims=True)
     state = {"count": count, "scale": scale, "mean": mean, "squares": squares}
     return {key: jnp.squeeze(value, axes) for key, value in state.items()}
 
@@ -120,15 +119,15 @@ def _scaled_moments(x: jax.Array, axes: Sequence[int] | None) -> State:
 def _plain_moments(x: jax.Array) -> tuple[State, jax.Array]:
     """Compute Σ(x - mean)² as Σx² - mean·Σx, right to rounding if the second is at most half of the first."""
     x = real(x)
-    largest, squares, total = jnp.max(jnp.abs(x), initial=0), plain_squares(x), jnp.sum(x)
+    size, squares, total = largest(jnp.abs(x)), plain_squares(x), jnp.sum(x)
     mean = total / max(x.size, 1)
     state = {
         "count": jnp.full((), x.size, jnp.int32),
-        "scale": _plain_scale(largest),
+        "scale": _plain_scale(size),
         "mean": mean,
         "squares": squares - mean * total,
     }
-    return state, (is_safe(squares) & (mean * total <= squares / 2)) | is_zero(largest)
+    return state, (is_safe(squares) & (mean * total <= squares / 2)) | is_zero(size)
 
 
 def _merge_moments(a: State, b: State) -> State:
@@ -168,9 +167,9 @@ def _finish_moments(state: State) -> dict[str, Any]:
     variance = over(state["squares"], state["count"])
     with np.errstate(over="ignore"):
         return {
-            "mean": xp.where(state["count"] > 0, state["mean"] * scale, xp.nan),
+            "mean": xp.where(state["count"] > 0, rescaled(state["mean"], scale), xp.nan),
             "variance": variance * scale * scale,
-            "std": xp.sqrt(variance) * scale,
+            "std": rescaled(xp.sqrt(variance), scale),
         }
 
 

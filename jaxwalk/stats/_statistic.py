@@ -7,7 +7,7 @@ import functools
 import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,50 @@ from .._errors import ArgumentError, listed, shown
 from ._fold import Partial, fold
 
 State = Mapping[str, Any]
+Of: TypeAlias = Callable[[Any, Any], State]
+
+
+class Units(NamedTuple):
+    """Which units a statistic has at a point, or why it is not taken there.
+
+    Attributes:
+        statistic: its name.
+        shape: of the value, without the axes of loops.
+        axes: of the value, whose positions are the units, in row-major order; None where it is not taken.
+        note: what else there is to say: after which activation it is taken, or why it is not taken.
+    """
+
+    statistic: str
+    shape: tuple[int, ...]
+    axes: tuple[int, ...] | None
+    note: str = ""
+
+    def __str__(self) -> str:
+        if self.axes is None:
+            return f"no {self.statistic}: {self.note}"
+        axes = "axis" if len(self.axes) == 1 else "axes"
+        named = f"{axes} {', '.join(map(str, self.axes))} of {self.shape}" if self.axes else f"{self.shape} as one unit"
+        return f"{named}, {self.note}" if self.note else named
+
+
+class Value(NamedTuple):
+    """What is known of the value at a point before it is there.
+
+    Attributes:
+        shape: without the axes of loops.
+        axes: of its units, as of its channels; None where nothing tells.
+        activation: the name of the one that reads it, or "".
+        made_by: the name of the one whose result it is, or "".
+        activated: value -> what others read in its place, where an activation reads it.
+        program: a text that is equal where `activated` is.
+    """
+
+    shape: tuple[int, ...]
+    axes: tuple[int, ...] | None
+    activation: str = ""
+    made_by: str = ""
+    activated: Callable[[Any], Sequence[Any]] | None = None
+    program: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,16 +85,20 @@ class Statistic:
         merge_all: (states, which) -> state: of many data at once, where that is cheaper than two by two; arrays have a
             leading axis, and `which`, booleans of that length, says whose are to be merged: the others are zeros.
             It is called with JAX's arrays.
+        at: `Value` -> (of, `Units`): the `of` for that value, where it is not the same for all. It raises an
+            `ArgumentError`, in a few words, where there is none. Called with a value alone, as in a function of one's
+            own, a statistic knows nothing of a point.
         doc: what `help` says of it, if not this.
     """
 
     name: str
-    of: Callable[[Any, Any], State]
+    of: Of
     merge: Callable[[State, State], State]
     finish: Callable[[State], dict[str, Any]]
     side: str | None = None
     parts: tuple[Statistic, ...] = ()
     merge_all: Callable[[State, Any], State] | None = None
+    at: Callable[[Value], tuple[Of, Units]] | None = None
     doc: str | None = None
 
     def __post_init__(self) -> None:
@@ -110,7 +158,7 @@ def _check(statistic: Any, said: str = "`statistic` is") -> None:
 
 
 def union(name: str, parts: Sequence[Statistic]) -> Statistic:
-    """Return the union of statistics, no two of one name."""
+    """Return the union of statistics, no two of one name. States of some of them are merged and finished too."""
 
     def of(output: Any, delta: Any) -> State:
         state = {part.name: part.of(output, delta) for part in parts}
@@ -119,13 +167,13 @@ def union(name: str, parts: Sequence[Statistic]) -> Statistic:
         return state
 
     def merge(a: State, b: State) -> State:
-        return {part.name: part.merge(a[part.name], b[part.name]) for part in parts}
+        return {part.name: part.merge(a[part.name], b[part.name]) for part in parts if part.name in a}
 
     def finish(state: State) -> dict[str, Any]:
-        return _flat({part.name: part.finish(state[part.name]) for part in parts})
+        return _flat({part.name: part.finish(state[part.name]) for part in parts if part.name in state})
 
     def merge_all(states: State, which: Any) -> State:
-        return {part.name: merged(part, states[part.name], which) for part in parts}
+        return {part.name: merged(part, states[part.name], which) for part in parts if part.name in states}
 
     sides = {part.side for part in parts}
     return Statistic(name, of, merge, finish, sides.pop() if len(sides) == 1 else None, tuple(parts), merge_all)

@@ -8,26 +8,38 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from .._jax.types import widened
 from ._statistic import State, numpy_of
+from ._subnormal import bits_of, modulus, scale_of
 
 
 def real(x: Any) -> jax.Array:
     """Return `x` as real numbers of at least float32; integers as the default float."""
     x = jnp.asarray(x)
-    x = jnp.abs(x) if jnp.issubdtype(x.dtype, jnp.complexfloating) else x
+    x = modulus(x) if jnp.issubdtype(x.dtype, jnp.complexfloating) else x
     return x.astype(widened(x.dtype) if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.result_type(float))
 
 
-def bits_of(x: jax.Array) -> jax.Array:
-    return lax.bitcast_convert_type(x, jnp.uint32 if x.dtype == jnp.float32 else jnp.uint64)
+def _size_bits(x: Any) -> jax.Array:
+    """Return integers in the order of |x|; of a complex number, of its larger part.
+
+    What is asked of a float as such, as whether it is finite, may let a compiler take a subnormal one for zero.
+    """
+    x = jnp.asarray(x)
+    if jnp.issubdtype(x.dtype, jnp.complexfloating):
+        return jnp.maximum(bits_of(x.real) << 1, bits_of(x.imag) << 1)
+    return bits_of(real(x)) << 1
 
 
-def is_zero(x: jax.Array) -> jax.Array:
-    """Compare bits: where numbers are compared, a processor that flushes subnormal numbers takes them for zeros."""
-    return (bits_of(x) << 1) == 0
+def are_zero(x: Any) -> jax.Array:
+    return _size_bits(x) == 0
+
+
+def are_finite(x: Any) -> jax.Array:
+    bits = _size_bits(x)
+    infinite = np.array(np.inf, f"f{bits.dtype.itemsize}").view(bits.dtype) << 1
+    return bits < infinite.astype(bits.dtype)
 
 
 def entry_axes(x: jax.Array) -> tuple[int, ...]:
@@ -35,7 +47,11 @@ def entry_axes(x: jax.Array) -> tuple[int, ...]:
 
 
 def by_unit(x: Any) -> jax.Array:
-    x = real(x)
+    return one_unit(real(x))
+
+
+def one_unit(x: jax.Array) -> jax.Array:
+    """Return a scalar as a vector of one unit."""
     return x.reshape(1) if x.ndim == 0 else x
 
 
@@ -114,15 +130,6 @@ def is_safe(squares: jax.Array) -> jax.Array:
     too small do not matter beside the sum. A million such sums can be added. A sum of 0 is not safe: the entries may
     be numbers whose squares are too small."""
     return (squares > 1e-20) & (squares < 1e20)
-
-
-def scale_of(largest: jax.Array) -> jax.Array:
-    """Return the power of two next below `largest`, among those whose inverse is a normal number: scaling is exact."""
-    info = jnp.finfo(largest.dtype)
-    bits = bits_of(largest)
-    exponent = bits & np.array(-1 << info.nmant, np.int64).astype(bits.dtype)
-    tiny = float(info.tiny)
-    return jnp.clip(lax.bitcast_convert_type(exponent, largest.dtype), tiny, 1 / tiny)
 
 
 def common_scale(a: State, b: State) -> tuple[Any, Any, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._errors import ArgumentError, shown
-from ._statistic import Statistic, _check
+from ._statistic import Of, Statistic, Units, Value, _check, union
 
 # Units --------------------------------------------------------------------------------------------------
 
@@ -45,9 +46,32 @@ def with_units(statistic: Statistic, axis: int | Sequence[int] | None = None) ->
     """
     _check(statistic)
     axes = _numbers(axis)
-    of = lambda output, delta: statistic.of(_units_last(output, axes), _units_last(delta, axes))
     parts = tuple(with_units(part, axis) for part in statistic.parts)
-    return dataclasses.replace(statistic, of=of, parts=parts)
+
+    def at(value: Value) -> tuple[Of, Units]:
+        try:
+            chosen = _axes_of(value.shape, axes)
+        except ArgumentError:
+            raise ArgumentError(f"it has no {_said(axes or ())}") from None
+        return (statistic.at or functools.partial(taken, statistic.of))(value._replace(axes=chosen))
+
+    return dataclasses.replace(statistic, of=_with_units_last(statistic.of, axes), parts=parts, at=at)
+
+
+def of_units(statistic: Statistic) -> Statistic:
+    """Return the same statistic, which at a point is taken of the units that the value has there."""
+    return dataclasses.replace(statistic, at=functools.partial(taken, statistic.of))
+
+
+def taken(of: Of, value: Value, note: str = "") -> tuple[Of, Units]:
+    """Return the `of` of a statistic of the units that the value has, and these."""
+    if value.axes is None:
+        raise ArgumentError("nothing tells the axis of its units")
+    return _with_units_last(of, value.axes), Units("", value.shape, value.axes, note)
+
+
+def _with_units_last(of: Of, axes: tuple[int, ...] | None) -> Of:
+    return lambda output, delta: of(_units_last(output, axes), _units_last(delta, axes))
 
 
 def _numbers(axis: Any) -> tuple[int, ...] | None:
@@ -58,14 +82,92 @@ def _numbers(axis: Any) -> tuple[int, ...] | None:
         raise ArgumentError(f"`axis` is {shown(axis)}; {fix}.") from None
 
 
+def _said(axes: Sequence[int]) -> str:
+    return ("axis " if len(axes) == 1 else "axes ") + ", ".join(map(str, axes))
+
+
+def _axes_of(shape: tuple[int, ...], chosen: tuple[int, ...] | None) -> tuple[int, ...]:
+    rank = len(shape)
+    axes = tuple(range(rank)) if chosen is None else chosen
+    if not all(-rank <= i < rank for i in axes) or len({i % rank for i in axes}) < len(axes):
+        said = ", ".join(map(str, axes))
+        raise ArgumentError(f"`axis` is {said}, but the value has the shape {shape}; name axes of it, each once.")
+    return tuple(i % rank for i in axes)
+
+
 def _units_last(x: Any, chosen: tuple[int, ...] | None) -> jax.Array:
     """Return `x` with the axes of the units as one, behind the others."""
     x = jnp.asarray(x)
-    axes = tuple(range(x.ndim)) if chosen is None else chosen
-    if not all(-x.ndim <= i < x.ndim for i in axes) or len({i % x.ndim for i in axes}) < len(axes):
-        said = ", ".join(map(str, axes))
-        raise ArgumentError(f"`axis` is {said}, but the value has the shape {x.shape}; name axes of it, each once.")
-    axes = [i % x.ndim for i in axes]
+    axes = _axes_of(x.shape, chosen)
     others = [i for i in range(x.ndim) if i not in axes]
     shape = [x.shape[i] for i in others] + [math.prod(x.shape[i] for i in axes)]
-    return x.transpose(others + axes).reshape(shape)
+    return x.transpose(*others, *axes).reshape(shape)
+
+
+# At points ----------------------------------------------------------------------------------------------
+
+
+def depends_on_point(statistic: Statistic) -> bool:
+    """Tell whether it may be taken differently at different points."""
+    return statistic.at is not None or any(map(depends_on_point, statistic.parts))
+
+
+def at_points(
+    statistic: Statistic, values: Mapping[str, Value]
+) -> tuple[dict[str, Statistic], dict[str, tuple[Units, ...]]]:
+    """Return, by point, the statistic as it is taken there, if it can be; and which units it has.
+
+    At values that are alike it is the same object. Of a union, those parts are taken that can be.
+
+    Raises:
+        ArgumentError: it can be taken at none of the points.
+    """
+    alike: dict[Value, tuple[Statistic | None, tuple[Units, ...]]] = {}
+    for value in values.values():
+        if (key := value._replace(activated=None)) not in alike:
+            alike[key] = _at(statistic, value)
+    found = {name: alike[value._replace(activated=None)] for name, value in values.items()}
+    possible = {name: one for name, (one, _) in found.items() if one is not None}
+    units = {name: units for name, (_, units) in found.items()}
+    if not possible:
+        raise ArgumentError(f"`keep` can be taken at no point: {' '.join(not_taken(units))}")
+    return possible, units
+
+
+def _at(statistic: Statistic, value: Value) -> tuple[Statistic | None, tuple[Units, ...]]:
+    if statistic.parts:
+        each = [_at(part, value) for part in statistic.parts]
+        units = tuple(one for _, many in each for one in many)
+        if len({one._replace(statistic="") for one in units}) == 1 and len(units) == len(each):
+            units = (units[0]._replace(statistic=statistic.name),)
+        possible = [part for part, _ in each if part is not None]
+        return (union(statistic.name, possible) if possible else None), units
+    if statistic.at is None:
+        return statistic, ()
+    try:
+        of, units = statistic.at(value)
+    except ArgumentError as error:
+        return None, (Units(statistic.name, value.shape, None, str(error)),)
+    return dataclasses.replace(statistic, of=of, at=None), (units._replace(statistic=statistic.name),)
+
+
+def units_told(units: Sequence[Units]) -> list[str]:
+    """Return in a few words which units a statistic has, and of several that differ whose they are."""
+    if len({one._replace(statistic="") for one in units}) <= 1:
+        return [str(one) for one in units[:1]]
+    return [str(one) if one.axes is None else f"{one.statistic}: {one}" for one in units]
+
+
+def not_taken(units: Mapping[str, Sequence[Units]]) -> list[str]:
+    """Return sentences on where a statistic is not taken, why, and what to do."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for name, each in units.items():
+        for one in each:
+            if one.axes is None:
+                names.setdefault((one.statistic, one.note), []).append(f"`{name}` {one.shape}")
+    fix = "choose an axis by `jw.stats.with_units`"
+    return [f"No `{of}` at {_first(where)}: {note}; {fix}." for (of, note), where in names.items()]
+
+
+def _first(names: Sequence[str], limit: int = 6) -> str:
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

@@ -45,7 +45,8 @@ def test_inside_the_backward_pass_and_after_it(monkeypatch):
 
 
 def test_a_statistic_that_merges_two_by_two_alone(monkeypatch):
-    pairs = jw.stats.Statistic("dead", jw.stats.dead.of, jw.stats.dead.merge, jw.stats.dead.finish)
+    dead = jw.stats.dead
+    pairs = jw.stats.Statistic("dead", dead.of, dead.merge, dead.finish, at=dead.at)
     whole = evaluate(fun=deep, params=WEIGHTS, keep=jw.stats.dead)
     assert_same(evaluate(fun=deep, params=WEIGHTS, keep=pairs), whole)
     monkeypatch.setattr("jaxwalk._evaluate.step.SMALL", 0)

@@ -13,6 +13,8 @@ import numpy as np
 
 from ..._errors import DataError, StoreError
 from ..._points.point import Axis, Point, Points, Site, by_point
+from ..._walk.nonfinite import KINDS
+from ...stats import Units
 from ..store import npz
 from ..store.disk import write
 from .datum import Data, Datum
@@ -50,6 +52,7 @@ def save(fields: dict[str, Any], path: str | os.PathLike[str]) -> None:
     arrays |= {f"seen {i}": fields["seen"][name] for i, name in enumerate(names)}
     arrays["index"] = np.array([d.index for d in culprits], np.int64)
     arrays["loss"] = np.array([d.loss for d in culprits])
+    arrays["inputs"] = np.array([KINDS.index(d.inputs) for d in culprits], np.int8)
     arrays["norms"] = np.array([[d.norms[name] for name in normed] for d in culprits])
     header = {"jaxwalk evaluation": FORMAT, "points": _described(points), "kept": names, "norms": normed}
     header |= {name: fields[name] for name in WHOLE} | {"why": None if names else kept.why_empty()}
@@ -85,8 +88,10 @@ def _restored(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str
             number, _, result = key.removeprefix("kept ").partition("/")
             kept[header["kept"][int(number)]][result] = value
     seen = {name: arrays[f"seen {i}"] for i, name in enumerate(header["kept"])}
-    rows = zip(arrays["index"].tolist(), arrays["loss"].tolist(), arrays["norms"].tolist(), strict=True)
-    data = [Datum(i, loss, by_point(dict(zip(header["norms"], norms, strict=True)), points)) for i, loss, norms in rows]
+    inputs = arrays.get("inputs", np.zeros(len(arrays["index"]), np.int8))
+    rows = zip(*(a.tolist() for a in (arrays["index"], arrays["loss"], arrays["norms"], inputs)), strict=True)
+    by_name = lambda norms: by_point(dict(zip(header["norms"], norms, strict=True)), points)
+    data = [Datum(i, loss, by_name(norms), KINDS[kind]) for i, loss, norms, kind in rows]
     whole = {name: header[name] for name in WHOLE}
     named = {key: by_point(values, points, header["why"]) for key, values in (("kept", kept), ("seen", seen))}
     return whole | named | {"points": points, "culprits": Data(data)}
@@ -98,7 +103,7 @@ def _described(points: Points) -> list[dict[str, Any]]:
     return [
         {name: getattr(point, name) for name in PLAIN}
         | {"shape": point.shape, "dtype": str(point.dtype), "axes": point.axes, "site": sites.index(point.site)}
-        | {"aliases": point.aliases}
+        | {"aliases": point.aliases, "units": point.units}
         for point in points.values()
     ]
 
@@ -108,7 +113,12 @@ def _point(described: dict[str, Any]) -> Point:
     site, shape, dtype = Site(equation=described["site"]), tuple(described["shape"]), _dtype(described["dtype"])
     plain = {name: described[name] for name in PLAIN if name in described}  # an older one lacks some
     plain["aliases"] = tuple(described.get("aliases", ()))
+    plain["units"] = tuple(_units(*each) for each in described.get("units", ()))
     return Point(**plain, shape=shape, dtype=dtype, axes=axes, site=site)
+
+
+def _units(statistic: str, shape: list[int], axes: list[int] | None, note: str) -> Units:
+    return Units(statistic, tuple(shape), None if axes is None else tuple(axes), note)
 
 
 def _dtype(name: str) -> Any:

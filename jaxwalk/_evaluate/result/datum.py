@@ -23,16 +23,19 @@ class Datum:
         index: which datum, in the order in which they came, from 0.
         loss: of it.
         norms: the ℓ2 norm of its δ, by point, in forward order.
+        inputs: "NaN" or "Inf" if there is one among its own numbers, before anything is computed of them; else "".
     """
 
     index: int
     loss: float
     norms: Named
+    inputs: str = ""
 
     def __repr__(self) -> str:
         shown = [f"{name!r}: {number(norm)}" for name, norm in itertools.islice(self.norms.items(), NORMS)]
         more = [f"… {len(self.norms) - NORMS} more"] * (len(self.norms) > NORMS)
-        return f"Datum(index={self.index}, loss={number(self.loss)}, norms={{{', '.join(shown + more)}}})"
+        came = f", inputs={self.inputs!r}" if self.inputs else ""
+        return f"Datum(index={self.index}, loss={number(self.loss)}, norms={{{', '.join(shown + more)}}}{came})"
 
 
 class Data(tuple[Datum, ...]):
@@ -53,12 +56,12 @@ class Data(tuple[Datum, ...]):
         names = list(self[0].norms.once()) if self else []
         if len(names) <= NORMS:
             columns = [f"‖δ‖ {name}" for name in names]
-            rows = [(*_first(d), *(number(d.norms[name]) for name in names)) for d in self]
+            rows = [(*_first(d), *(number(d.norms[name]) for name in names), _came(d)) for d in self]
         else:
             columns = ["largest ‖δ‖"]
-            rows = [(*_first(d), largest_norms(d)) for d in self]
+            rows = [(*_first(d), largest_norms(d), _came(d)) for d in self]
         right = ("datum", "loss", *(columns if len(names) <= NORMS else ()))
-        return Table(_culprits(len(self)), ("datum", "loss", *columns), rows, right)
+        return Table(_culprits(len(self)), ("datum", "loss", *columns, "note"), rows, right)
 
     def __repr__(self) -> str:
         return "\n".join(map(text, fitted(self._table(), ("datum", "loss"))))
@@ -71,11 +74,19 @@ def _first(datum: Datum) -> tuple[str, str]:
     return str(datum.index), number(datum.loss)
 
 
+def _came(datum: Datum) -> str:
+    return f"{datum.inputs} in its inputs" if datum.inputs else ""
+
+
 def largest_norms(datum: Datum) -> str:
-    """Return the three points of largest norm, and the norms."""
-    norms = {name: float(datum.norms[name]) for name in datum.norms.once()}
-    largest = sorted(norms, key=lambda name: -np.nan_to_num(norms[name], nan=np.inf))[:3]
-    return ", ".join(f"{name} {number(norms[name])}" for name in largest)
+    """Return the three largest norms, each after the names of its points: a value may have been tagged twice."""
+    names: dict[float, list[str]] = {}
+    for name in datum.norms.once():
+        norm = float(datum.norms[name])
+        names.setdefault(np.inf if np.isnan(norm) else norm, []).append(name)
+    several = lambda same: " = ".join(same[:2]) + " = …" * (len(same) > 2)
+    largest = sorted(names.items(), reverse=True)[:3]
+    return ", ".join(f"{several(same)} {number(datum.norms[same[0]])}" for _, same in largest)
 
 
 def _culprits(count: int) -> str:

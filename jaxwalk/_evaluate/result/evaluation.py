@@ -15,6 +15,7 @@ from ..._points.ordered_mapping import Named
 from ..._points.point import Point, Points
 from ..._rewrite.tap import loops
 from ..._show.table import Table, fitted, html, number, numbers, text
+from ...stats._unit_axes import not_taken
 from . import archive
 from .datum import Data
 
@@ -95,6 +96,7 @@ class Evaluation:
         columns, others = self._columns()
         rows = [row for point in self.points.values() for row in self._rows(point, columns)]
         notes = [f"Also in `kept`: {listed(others, 6)}."] if others else []
+        notes += not_taken({name: point.units for name, point in self.points.items()})
         columns = [*(["data"] if self._has_branches() else []), *columns]
         return Table(self._title(), ("X", "point", "shape", *columns, "note"), rows, ("X", *columns), notes)
 

@@ -12,11 +12,13 @@ COUNT = jnp.int32  # of the data of one group: totals go to the host after each 
 
 
 class Rows(NamedTuple):
-    """What is found of each datum of a batch: loss, (data,); ℓ2 norms of δ, (data, points); `Batch.counts`, (data,)."""
+    """What is found of each datum of a batch: loss, (data,); ℓ2 norms of δ, (data, points); `Batch.counts`, (data,);
+    whether its own numbers are finite, as `kind_of` says it, (data,)."""
 
     loss: jax.Array
     norms: jax.Array
     counts: jax.Array
+    inputs: jax.Array
 
 
 class TopK(NamedTuple):
