@@ -12,10 +12,10 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 
-from .. import __version__
 from .._errors import JaxwalkError
 from .._show.json_text import as_json
 from .._show.terminal import show
+from .._version import __version__
 from . import walk_command
 from .example import COLUMNS, PATIENTS, Cohort, walk_through
 from .example_exact import exact_data, exact_tables, formula_tables

@@ -81,11 +81,12 @@ def evaluate(
             part after every 8192 data or so, each there whole or not at all. Needs pyarrow, the extra `store`. Of
             several processes, the first writes.
         resume: go on with what is in `out`, after its last whole part, with the same function, params, points,
-            statistics, `top`, batches and version of jax; the devices may be others. Batches that are done are gone
-            through, compared, and passed over; so they are where all is done. They are compared by a checksum, which
-            takes a processor about 1 ms for 3 MB while they are walked. Each part keeps `top` culprits, so that another
-            `top` is refused; more of them are in the rows. What a callback does on the host is not compared, nor, after
-            the first batch, the numbers in JAX's arrays that lie on an accelerator. Where nothing is there, begin.
+            statistics, `top`, batches, versions of jax and jaxwalk, and settings of JAX and XLA that change numbers;
+            the devices may be others. Batches that are done are gone through, compared, and passed over; so they are
+            where all is done. They are compared by a checksum, which takes a processor about 1 ms for 3 MB while they
+            are walked. Each part keeps `top` culprits, so that another `top` is refused; more of them are in the rows.
+            What runs outside of JAX is not compared (a callback on the host, the code behind `jax.ffi`), nor, after the
+            first batch, the numbers in JAX's arrays that lie on an accelerator. Where nothing is there, begin.
         progress: show a bar on standard error, if that is a terminal or a notebook and rich is installed.
 
     Returns:
@@ -155,8 +156,8 @@ class _Run(NamedTuple):
         """Return what must be the same for a run to resume another."""
         task, data = self.task, self.data
         others = {"batch_size": data.size, "top": task.top, "processes": task.placed.processes}
-        function, derivatives = task.staged.closed, _derivatives(task)
-        return identity(function, derivatives, self.params, task.points, task.statistic, data.first, **others)
+        function, walk = task.staged.closed, _walk_of_a_batch(task, data.size)
+        return identity(function, walk, self.params, task.points, task.statistic, data.first, **others)
 
     def evaluation(self, totals: Totals) -> Evaluation:
         return evaluation_of(totals, self.task.statistic, self.task.points, self.step)
@@ -170,14 +171,16 @@ def _with_delta(points: Points) -> Points:
     return points
 
 
-def _derivatives(task: Task) -> Closed:
-    """Return the program of δ at the points, of one datum."""
+def _walk_of_a_batch(task: Task, size: int) -> Closed:
+    """Return the program of the loss and of δ at the points, of `size` data at once."""
 
-    def deltas(*inputs: Any) -> list[Any]:
-        staged = task.staged._replace(args=list(inputs))
-        return list(walk_staged(staged, Points(task.with_delta), lambda output, delta: delta).kept.values())
+    def walk(params: list[Any], leaves: list[Any]) -> tuple[Any, list[Any]]:
+        staged = task.staged._replace(args=[*params, *leaves])
+        walked = walk_staged(staged, Points(task.with_delta), lambda output, delta: delta)
+        return walked.value, list(walked.kept.values())
 
-    return trace(deltas, *task.params, *task.datum)[0]
+    rows = [jax.ShapeDtypeStruct((size, *row.shape), row.dtype) for row in task.datum]
+    return trace(jax.vmap(walk, in_axes=(None, 0)), task.params, rows)[0]
 
 
 def _loss_of_datum(staged: Staged) -> list[bool]:

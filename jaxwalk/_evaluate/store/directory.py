@@ -20,7 +20,11 @@ KEY, OLD_KEY = "jaxwalk store", "jaxwalk evaluation"
 
 PLACES = ("rows", "state")
 
-BECAUSE = {"derivatives": ("function", "points"), "statistics": ("function", "points"), "first batch": ("batch size",)}
+BECAUSE = {
+    "walk of a batch": ("function", "points", "batch size"),
+    "statistics": ("function", "points"),
+    "first batch": ("batch size",),
+}
 """What an error does not name as changed where one of these others has changed too."""
 
 BEFORE_THE_MANIFEST = {".lock", ".probe", ".manifest.json.tmp", *PLACES}
