@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     """Import everything with the first name that is asked for: `jaxwalk --help` need not wait for JAX."""
-    if not name.startswith("__") or name == "__all__":
+    if not name.startswith("_") or name == "__all__":
         api = importlib.import_module(f"{__name__}._api")
         names = getattr(api, "__all__", ())  # there are none while it is being imported
         globals().update({public: getattr(api, public) for public in ("__all__", *names) if names})
@@ -36,4 +36,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__getattr__("__all__")})
+    return [*__getattr__("__all__"), "__version__"]

@@ -17,6 +17,7 @@ from .._evaluate.result.evaluation import Evaluation
 from .._points.find import find
 from .._points.name_patterns import choose
 from .._points.point import Point, Points
+from .._source.user_files import Source
 from .._walk.result import Nonfinite
 from .._walk.walk import loss_only, walk
 from ..stats import of_output
@@ -77,7 +78,9 @@ def _is_finite(datum: Datum) -> bool:
     return bool(np.isfinite([datum.loss, *datum.norms.values()]).all())
 
 
-def points_of(fun: Callable, params: Any, data: Dataset, at: Sequence[str] | None, by: str | None) -> Points:
+def points_of(
+    fun: Callable, params: Any, data: Dataset, at: Sequence[str] | None, by: str | None, source: Source = None
+) -> Points:
     """Return the points of `fun(params, x, y)` that `at` asks for. What `fun` raises of the first datum comes through.
 
     Raises:
@@ -85,7 +88,7 @@ def points_of(fun: Callable, params: Any, data: Dataset, at: Sequence[str] | Non
         ArgumentError: the loss is not a real scalar.
     """
     args = (params, *(jax.ShapeDtypeStruct(np.shape(array), array.dtype) for array in data.first))
-    found = find(fun, args, {}, by, None, None, _loss)[1]
+    found = find(fun, args, {}, by, source, None, _loss)[1]
     if not found:
         raise PointError(NONE[by])
     points = choose(found, _split(at, found), by)
@@ -131,6 +134,7 @@ def survey(
     points: Points,
     at: Sequence[str] | None = None,
     by: str | None = None,
+    source: Source = None,
     mesh: jax.sharding.Mesh | None = None,
     progress: bool = False,
     kinks: bool = True,
@@ -140,7 +144,7 @@ def survey(
 
     The others are as of `evaluate`, with `top`, `out` and `resume` among `options`.
     """
-    again = {"by": by, "mesh": mesh, "progress": progress}
+    again = {"by": by, "source": source, "mesh": mesh, "progress": progress}
     walkable = [name for name, point in points.items() if point.opaque is None]
     found = evaluate(fun, params, batches, at=walkable if at else None, keep=sizes, **again, **options)
     if found.count != batches.rows:
@@ -156,7 +160,7 @@ def survey(
         return surveyed
     # The first of them is walked again, alone, to see where it goes wrong.
     x, y = next(batches.data.batches(1, surveyed.bad[0]))
-    alone = jax.jit(walk(fun, walkable, by=by))(params, x[0], y[0])
+    alone = jax.jit(walk(fun, walkable, by=by, source=source))(params, x[0], y[0])
     return surveyed._replace(first=alone.first_nonfinite())
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from .. import _signals
 from .._errors import ArgumentError, DataError, PointError, StoreError, argument, shown
 from .._jax.jaxprs import Closed, trace
 from .._jax.leaves import opened_leaves
@@ -101,6 +102,8 @@ def evaluate(
         StoreError: `out` is something else, holds another evaluation or one that is not to be resumed, or cannot be
             written.
         Whatever `batches` raises. What was done until then is in `out`, and in the attribute `evaluation` of the error.
+        KeyboardInterrupt: likewise. Ctrl-C is answered between two batches, or within `batches`, and once the first
+            batch has been compiled; a second one at once, and the group of batches that is under way is then lost.
 
     >>> import jax, jax.numpy as jnp, numpy as np, jaxwalk as jw
     >>> def fun(weights, x, y):
@@ -217,7 +220,7 @@ def _check_as_many(store: Store, data: Batches) -> None:
     """Refuse other data before all are gone through, where it is known how many there are."""
     ended = store.header or {}
     before = ended.get("total")
-    if before and data.total and before != data.total and ended["unit"] == data.unit:
+    if isinstance(before, int) and data.total and before != data.total and ended.get("unit") == data.unit:
         of_one, many = (1, "rows") if data.unit == "row" else (data.size, "batches")
         now, then = data.total // of_one, before // of_one
         when = f"when the evaluation in `{argument('out')}` came to its end"
@@ -253,7 +256,7 @@ def _evaluation(run: _Run, store: Store | None, resumed: Resumed, progress: bool
 def _added(run: _Run, resumed: Resumed, writer: PartWriter, progress: bool) -> Totals | None:
     """Add the data that are not done, and write them part by part."""
     data, totals, before = run.data, resumed.totals, resumed.data
-    with shown_progress(data.total, progress, before) as bar:
+    with _signals.held_back(), shown_progress(data.total, progress, before) as bar:
         loop = Loop(run.step, run.task.params, run.task.placed, _group_size(run.task), run.is_stored, bar.advance)
         try:
             for group in one_behind(loop.groups(data, resumed.mine)):
@@ -264,6 +267,7 @@ def _added(run: _Run, resumed: Resumed, writer: PartWriter, progress: bool) -> T
                     writer.write(columns(group.rows, run.step.names, before), {"fed": fingerprints}, to_arrays(part))
                 before = int(totals.data)
             writer.finish({"data": before, "total": data.total, "unit": data.unit})
+            _signals.check()
         except BaseException as error:
             _tell(error, run, totals, writer)
             raise

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from ..._errors import ArgumentError, DataError, first_line, listed
+from ..options import of_data
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -66,7 +67,7 @@ class Dataset:
 
     def _batches(self, size: int, start: int) -> Iterator[Pair]:
         row = start
-        with reading(self.path):
+        with of_data(), reading(self.path):
             for x, y in _exactly(self.blocks(start, size), size):
                 yield _held(self.path, "x", x, row), _held(self.path, "y", y, row)
                 row += len(x)

@@ -60,7 +60,9 @@ class Store:
         pyarrow_parquet()
         if not isinstance(directory, str | os.PathLike):
             raise ArgumentError(f"`out` is {shown(directory)}; give the path of a directory.")
-        directory = Path(os.path.abspath(directory))
+        if "\0" in os.fsdecode(directory):
+            raise ArgumentError(f"`out` is {shown(directory)}, which holds a NUL byte; give the path of a directory.")
+        directory = Path(os.path.abspath(os.fsdecode(directory)))
         _directory.make(directory)
         store = cls(directory, identity)
         try:
@@ -145,9 +147,7 @@ class Store:
 
     def _begin(self, resume: bool) -> None:
         manifest = _directory.read_manifest(self.directory)
-        if manifest is not None and not resume:
-            fix = f"give `{argument('resume=True')}` to go on with it, or another directory"
-            _directory.reject(self.directory, "holds an evaluation", fix)
+        _directory.check_resumed(self.directory, manifest, resume)
         if manifest is not None:
             _directory.check_identity(self.directory, manifest["identity"], self._identity)
         _directory.prepare(self.directory, self._identity)
