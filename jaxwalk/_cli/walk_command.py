@@ -94,19 +94,19 @@ def _source(given: Sequence[str] | None) -> list[str | ModuleType] | None:
     Raises:
         DataError: there is no module of that name.
     """
-    return (
-        None if given is None else [_module(text) if text.replace(".", "").isidentifier() else text for text in given]
-    )
+    if given is None:
+        return None
+    is_name = lambda text: text.replace(".", "").isidentifier()
+    return [_module(text) if is_name(text) else text for text in given]
 
 
 def _module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except Exception as error:
-        fix = "name a module that can be, or give a glob of files, such as `*/name/*`"
-        raise DataError(
-            f"`--source` is {name!r}, a module that cannot be imported: {describe(error)}; {fix}."
-        ) from error
+        cause = f"a module that cannot be imported: {describe(error)}"
+        fix = "name one that can be, or give a glob of files, such as `*/name/*`"
+        raise DataError(f"`--source` is `{name}`, {cause}; {fix}.") from error
 
 
 def _batch_size(asked: int | None, rows: int, devices: int) -> int:

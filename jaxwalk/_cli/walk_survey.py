@@ -45,6 +45,7 @@ class Survey(NamedTuple):
         outputs: of points that have no δ, what is kept of their outputs.
         kinks: by point; None: at no point. Or why they were not counted; or None, if they were not to be.
         first: where the first datum that is not finite has its first NaN or Inf, if there is one.
+        given: which of its x and y have one already.
     """
 
     points: Points
@@ -52,6 +53,7 @@ class Survey(NamedTuple):
     outputs: Mapping[str, Kept]
     kinks: Mapping[str | None, int] | str | None
     first: Nonfinite | None
+    given: Sequence[str] = ()
 
     @property
     def by_point(self) -> list[PointSizes]:
@@ -161,7 +163,8 @@ def survey(
     # The first of them is walked again, alone, to see where it goes wrong.
     x, y = next(batches.data.batches(1, surveyed.bad[0]))
     alone = jax.jit(walk(fun, walkable, by=by, source=source))(params, x[0], y[0])
-    return surveyed._replace(first=alone.first_nonfinite())
+    given = [name for name, value in (("x", x), ("y", y)) if not np.isfinite(value).all()]
+    return surveyed._replace(first=alone.first_nonfinite(), given=given)
 
 
 def _is_number(point: Point) -> bool:
