@@ -4,6 +4,7 @@ Each must end it within seconds, with 130 or 143 and without a traceback, and wh
 run resumes the one before, until one comes to its end, whose rows must be those of a run that was left alone.
 """
 
+import functools
 import random
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-ROWS = 40_000
+ROWS = 150_000
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 UGLY = ("Traceback", "Exception ignored", "Fatal", "terminate called")
 
@@ -30,7 +31,10 @@ objective = jw.objective(model, lambda out, y: jnp.sum((out - y) ** 2))
 def started(place, out, *options):
     command = [sys.executable, "-m", "jaxwalk", "walk", str(place / "model.py"), "--data", str(place / "data.npz")]
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([*command, "--json", "--out", str(out), *options], cwd=place, **pipes)
+    # A shell has what it starts in the background ignore Ctrl-C.
+    as_in_front = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    arguments = [*command, "--json", "--out", str(out), *options]
+    return subprocess.Popen(arguments, cwd=place, preexec_fn=as_in_front, **pipes)
 
 
 def make(place):

@@ -94,10 +94,10 @@ def _manifest(directory: Path) -> Path:
 
 
 def _foreign(directory: Path) -> list[str]:
-    found = [name for name in os.listdir(directory) if name not in BEFORE_THE_MANIFEST]
-    inside = [place for place in PLACES if (directory / place).exists()]
-    found += [f"{p}/{name}" for p in inside for name in os.listdir(directory / p) if name not in BEFORE_THE_MANIFEST]
-    return sorted(found)
+    inside = [place for place in PLACES if (directory / place).exists() and not (directory / place).is_symlink()]
+    names = [*os.listdir(directory), *(f"{place}/{name}" for place in inside for name in os.listdir(directory / place))]
+    is_ours = lambda path: path.name in BEFORE_THE_MANIFEST and not path.is_symlink()
+    return sorted(name for name in names if not is_ours(directory / name))
 
 
 def lock(directory: Path) -> int:
