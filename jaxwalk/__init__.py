@@ -12,106 +12,28 @@ Where to begin reading:
 - `_jax/jaxprs.py`, `_jax/kinds.py`, `_jax/call_parameters.py`: what is known of JAX, and nowhere else.
 """
 
-from collections.abc import Mapping as _Mapping
-from typing import get_type_hints as _get_type_hints
+from __future__ import annotations
 
-from . import stats as stats
-from ._errors import ArgumentError as ArgumentError
-from ._errors import DataError as DataError
-from ._errors import FormulaError as FormulaError
-from ._errors import JaxwalkError as JaxwalkError
-from ._errors import MemoryWarning as MemoryWarning
-from ._errors import PointError as PointError
-from ._errors import StoreError as StoreError
-from ._evaluate.evaluate import evaluate as evaluate
-from ._evaluate.evaluate import evaluator as evaluator
-from ._evaluate.result.datum import Data as Data
-from ._evaluate.result.datum import Datum as Datum
-from ._evaluate.result.evaluation import Evaluation as Evaluation
-from ._formulas.entries.exact import exact as exact
-from ._formulas.equations import Equation as Equation
-from ._formulas.equations import Formulas as Formulas
-from ._formulas.formulas import formulas as formulas
-from ._formulas.symbols.formula import formula as formula
-from ._kinks.kink import Kink as Kink
-from ._kinks.kink import Kinks as Kinks
-from ._kinks.kinks import kinks as kinks
-from ._model.chain import Chain as Chain
-from ._model.chain import chain as chain
-from ._model.chain import objective as objective
-from ._model.scoped import scoped as scoped
-from ._model.tag import tag
-from ._points.ordered_mapping import Named as Named
-from ._points.point import Axis as Axis
-from ._points.point import Point as Point
-from ._points.point import Points as Points
-from ._walk.culprits import Culprit as Culprit
-from ._walk.culprits import Culprits as Culprits
-from ._walk.intervene import intervene as intervene
-from ._walk.nonfinite import Nonfinite as Nonfinite
-from ._walk.result import Walk as Walk
-from ._walk.source_listing import Listing as Listing
-from ._walk.source_listing import listing as listing
-from ._walk.walk import outputs as outputs
-from ._walk.walk import points as points
-from ._walk.walk import vjp as vjp
-from ._walk.walk import walk as walk
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from ._version import __version__ as __version__
 
-__all__ = [
-    "ArgumentError",
-    "Axis",
-    "Chain",
-    "Culprit",
-    "Culprits",
-    "Data",
-    "DataError",
-    "Datum",
-    "Equation",
-    "Evaluation",
-    "FormulaError",
-    "Formulas",
-    "JaxwalkError",
-    "Kink",
-    "Kinks",
-    "Listing",
-    "MemoryWarning",
-    "Named",
-    "Nonfinite",
-    "Point",
-    "PointError",
-    "Points",
-    "StoreError",
-    "Walk",
-    "chain",
-    "evaluate",
-    "evaluator",
-    "exact",
-    "formula",
-    "formulas",
-    "intervene",
-    "kinks",
-    "listing",
-    "objective",
-    "outputs",
-    "points",
-    "scoped",
-    "stats",
-    "tag",
-    "vjp",
-    "walk",
-]
+if TYPE_CHECKING:
+    from ._api import *  # noqa: F403
+    from ._api import __all__ as __all__
 
 
-def _say_where_types_are_public(module: _Mapping) -> None:
-    """Set `__module__` of a module's public types, whose annotations are first resolved where they are written."""
-    for value in (module[name] for name in module["__all__"]):
-        if isinstance(value, type):
-            hints = _get_type_hints(value)
-            value.__annotations__ = {name: hints[name] for name in vars(value).get("__annotations__", ())}
-            value.__module__ = module["__name__"]
+def __getattr__(name: str) -> Any:
+    """Import everything with the first name that is asked for: `jaxwalk --help` need not wait for JAX."""
+    if not name.startswith("_") or name == "__all__":
+        api = importlib.import_module(f"{__name__}._api")
+        names = getattr(api, "__all__", ())  # there are none while it is being imported
+        globals().update({public: getattr(api, public) for public in ("__all__", *names) if names})
+        if name in globals():
+            return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
 
 
-_say_where_types_are_public(globals())
-_say_where_types_are_public(vars(stats))
+def __dir__() -> list[str]:
+    return [*__getattr__("__all__"), "__version__"]

@@ -20,8 +20,9 @@ def evaluated(directory):
     import numpy as np
 
     import jaxwalk as jw
+    import jaxwalk._evaluate.programs
 
-    jw._evaluate.programs.GROUP = PART
+    jaxwalk._evaluate.programs.GROUP = PART
     numbers = np.random.default_rng(0)
     weights = numbers.normal(size=(3, 8, 8)).astype(np.float32)
     x, y = numbers.normal(size=(ROWS, 8)).astype(np.float32), numbers.normal(size=ROWS).astype(np.float32)

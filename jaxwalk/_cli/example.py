@@ -12,9 +12,9 @@ from .._kinks.kinks import kinks
 from .._model.chain import chain, objective
 from .._walk.result import Walk
 from .._walk.walk import walk
+from .options import COLUMNS
 
-FEATURES = ("broccoli", "strawberries", "workout")
-COLUMNS = (*FEATURES, "expectation")
+FEATURES = COLUMNS[:-1]
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 

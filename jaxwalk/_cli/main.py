@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
+import importlib
 import io
-import itertools
 import os
 import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from .. import __version__
-from .._errors import JaxwalkError
-from .._show.json_text import as_json
-from .._show.terminal import show
-from . import walk_command
-from .example import COLUMNS, PATIENTS, Cohort, walk_through
-from .example_exact import exact_data, exact_tables, formula_tables
-from .example_patients import read_csv
-from .example_tables import walkthrough_data, walkthrough_tables
+from .._errors import JaxwalkError, counted, with_options
+from .._signals import Stopped, check, stopping
+from .._version import __version__
+from .options import BATCH, COLUMNS, NAMES, check_walk, names, path, positive
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,39 +31,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # so that a terminal that has no δ shows a ? for it
             stream.reconfigure(errors="replace")
     try:
-        with _terminable():
-            options.run(options)
+        with stopping(lambda: options.interrupted(options)):
+            options.check(options)
+            _command(options.command)(options)
             sys.stdout.flush()
     except JaxwalkError as error:
-        print(f"jaxwalk: {error}", file=sys.stderr)
+        print(f"jaxwalk: {with_options(error, NAMES)}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of our output, `head` say, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt as stop:
-        if interrupted := options.interrupted(options):
-            print(f"jaxwalk: {interrupted}", file=sys.stderr)
-        return 128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)
+        print(f"jaxwalk: {options.interrupted(options)}", file=sys.stderr)
+        return 128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
     return 0
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which a cluster sends before it takes the machine away. It stops the command as Ctrl-C does."""
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # signals can be handled only there
-        yield
-        return
-
-    def stop(*_: object) -> None:
-        raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _command(module: str) -> Callable[[argparse.Namespace], None]:
+    """Import a command, and JAX with it: this takes seconds, so it is done once the options are known to fit."""
+    run = importlib.import_module(f".{module}", __package__).run
+    check()
+    return run
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,27 +59,60 @@ def _parser() -> argparse.ArgumentParser:
         description="Walk through a JAX model, forward and backward. Without a command: the worked example.",
     )
     nothing = lambda options: None
-    parser.set_defaults(parser=parser, run=_walk_example, refused=nothing, interrupted=nothing)
-    path = walk_command.path
+    parser.set_defaults(parser=parser, command="example_command", refused=nothing, check=nothing)
+    parser.set_defaults(interrupted=lambda options: "stopped.")
     parser.add_argument("--version", action="version", version=f"jaxwalk {__version__}")
     parser.add_argument("--csv", type=path, metavar="FILE", help=f"other patients; columns: {', '.join(COLUMNS)}")
     parser.add_argument("--exact", action="store_true", help="the worked example in fractions, nothing rounded")
     parser.add_argument("--json", action="store_true", help="print data instead of tables")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    walk_command.add_to(commands)
+    _add_walk(parser.add_subparsers(title="commands", metavar="COMMAND"))
     return parser
 
 
-def _walk_example(options: argparse.Namespace) -> None:
-    cohort = PATIENTS
+def _add_walk(commands: Any) -> None:
+    parser = commands.add_parser(
+        "walk",
+        help="walk a model of your own through its data",
+        description="Walks objective(params, x, y) through every datum: a line per point, then the largest losses.",
+    )
+    parser.set_defaults(
+        parser=parser, command="walk_command", refused=_refused, check=check_walk, interrupted=_interrupted
+    )
+    add = parser.add_argument
+    add("file", type=path, metavar="FILE.py", help="defines objective(params, x, y), of one datum, and params")
+    add("--data", type=path, required=True, metavar="PATH", help="x and y: npz, folder of npy, csv, Parquet")
+    add("--x", type=names, metavar="NAMES", help="the columns of a table, or the array, to take as x")
+    add("--y", type=names, metavar="NAMES", help="... as y")
+    add("--by", choices=("tags", "scopes", "lines"), help="where points come from (default: tags and scopes, or lines)")
+    add("--source", action="append", metavar="WHERE", help="whose lines are yours too: a module, or a glob of files")
+    add("--at", action="append", metavar="NAME", help="walk these points alone; a name or a glob, may be repeated")
+    add("--batch-size", type=positive, metavar="N", help=f"how many data are walked at once (default {BATCH})")
+    add("--devices", type=positive, metavar="N", help="divide each batch among N devices; on a CPU, N virtual ones")
+    add("--out", type=path, metavar="DIR", help="write loss and norms of every datum there, as Parquet (extra `store`)")
+    add("--resume", action="store_true", help="go on with what is in --out")
+    add("--top", type=positive, default=10, metavar="K", help="how many data of largest loss (default 10)")
+    add("--no-kinks", action="store_true", help="do not count kinks, which takes about three forward passes")
+    add("--no-progress", action="store_true", help="show no bar")
+    # Suppressed: else its default would undo a `--json` before the command.
+    add("--json", action="store_true", default=argparse.SUPPRESS, help="print data instead of tables")
+
+
+def _refused(options: argparse.Namespace) -> str | None:
+    """Return why these options do not go together, if they do not."""
     if options.csv is not None:
-        table = read_csv(options.csv, COLUMNS)
-        cohort = Cohort(table[:, :-1], table[:, -1])
-    if options.exact and options.json:
-        print(as_json(exact_data(cohort)))
-    elif options.exact:
-        show(exact_tables(cohort))
-    elif options.json:
-        print(as_json(walkthrough_data(walk_through(cohort))))
-    else:
-        show(itertools.chain(formula_tables(), walkthrough_tables(walk_through(cohort))))
+        return "--csv is for the worked example; `walk` takes its data by --data"
+    if options.exact:
+        return "--exact is for the worked example; for a function of your own there is `jaxwalk.exact`"
+    if options.resume and options.out is None:
+        return "--resume goes on with what is in --out; name its directory"
+    if options.source and options.by in ("tags", "scopes"):
+        return f"--source says whose lines are points, but --by is {options.by}; leave it out, or use --by lines"
+    return None
+
+
+def _interrupted(options: argparse.Namespace) -> str:
+    """Return what to say when the user has stopped it."""
+    if options.out is None:
+        return "stopped."
+    parts = counted(len(list((options.out / "rows").glob("part-*.parquet"))), "part")
+    return f"stopped; `{options.out}` holds {parts} of the rows, and the same command with `--resume` goes on."

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from .._errors import DataError, first_line
 from .._jax.origin import file_and_line
 from .._source.user_files import is_users
+from .options import check_model
 
 
 class Model(NamedTuple):
@@ -27,9 +28,10 @@ def read_model(path: Path) -> Model:
     Raises:
         DataError: the file is not there, raises, or does not define both.
     """
+    check_model(path)
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    if not path.is_file() or spec is None or spec.loader is None:
-        raise DataError(f"`{path}` is not a Python file that is there; give the path of one.")
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(path.parent.resolve()))  # as `python FILE.py` does: what lies beside it can be imported
     try:

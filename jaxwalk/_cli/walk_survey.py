@@ -17,6 +17,7 @@ from .._evaluate.result.evaluation import Evaluation
 from .._points.find import find
 from .._points.name_patterns import choose
 from .._points.point import Point, Points
+from .._source.user_files import Source
 from .._walk.result import Nonfinite
 from .._walk.walk import loss_only, walk
 from ..stats import of_output
@@ -44,6 +45,7 @@ class Survey(NamedTuple):
         outputs: of points that have no δ, what is kept of their outputs.
         kinks: by point; None: at no point. Or why they were not counted; or None, if they were not to be.
         first: where the first datum that is not finite has its first NaN or Inf, if there is one.
+        given: which of its x and y have one already.
     """
 
     points: Points
@@ -51,6 +53,7 @@ class Survey(NamedTuple):
     outputs: Mapping[str, Kept]
     kinks: Mapping[str | None, int] | str | None
     first: Nonfinite | None
+    given: Sequence[str] = ()
 
     @property
     def by_point(self) -> list[PointSizes]:
@@ -77,7 +80,9 @@ def _is_finite(datum: Datum) -> bool:
     return bool(np.isfinite([datum.loss, *datum.norms.values()]).all())
 
 
-def points_of(fun: Callable, params: Any, data: Dataset, at: Sequence[str] | None, by: str | None) -> Points:
+def points_of(
+    fun: Callable, params: Any, data: Dataset, at: Sequence[str] | None, by: str | None, source: Source = None
+) -> Points:
     """Return the points of `fun(params, x, y)` that `at` asks for. What `fun` raises of the first datum comes through.
 
     Raises:
@@ -85,7 +90,7 @@ def points_of(fun: Callable, params: Any, data: Dataset, at: Sequence[str] | Non
         ArgumentError: the loss is not a real scalar.
     """
     args = (params, *(jax.ShapeDtypeStruct(np.shape(array), array.dtype) for array in data.first))
-    found = find(fun, args, {}, by, None, None, _loss)[1]
+    found = find(fun, args, {}, by, source, None, _loss)[1]
     if not found:
         raise PointError(NONE[by])
     points = choose(found, _split(at, found), by)
@@ -131,6 +136,7 @@ def survey(
     points: Points,
     at: Sequence[str] | None = None,
     by: str | None = None,
+    source: Source = None,
     mesh: jax.sharding.Mesh | None = None,
     progress: bool = False,
     kinks: bool = True,
@@ -140,7 +146,7 @@ def survey(
 
     The others are as of `evaluate`, with `top`, `out` and `resume` among `options`.
     """
-    again = {"by": by, "mesh": mesh, "progress": progress}
+    again = {"by": by, "source": source, "mesh": mesh, "progress": progress}
     walkable = [name for name, point in points.items() if point.opaque is None]
     found = evaluate(fun, params, batches, at=walkable if at else None, keep=sizes, **again, **options)
     if found.count != batches.rows:
@@ -156,8 +162,9 @@ def survey(
         return surveyed
     # The first of them is walked again, alone, to see where it goes wrong.
     x, y = next(batches.data.batches(1, surveyed.bad[0]))
-    alone = jax.jit(walk(fun, walkable, by=by))(params, x[0], y[0])
-    return surveyed._replace(first=alone.first_nonfinite())
+    alone = jax.jit(walk(fun, walkable, by=by, source=source))(params, x[0], y[0])
+    given = [name for name, value in (("x", x), ("y", y)) if not np.isfinite(value).all()]
+    return surveyed._replace(first=alone.first_nonfinite(), given=given)
 
 
 def _is_number(point: Point) -> bool:

@@ -126,6 +126,9 @@ def _bad(s: Survey) -> Iterator[str]:
     if total := s.evaluation.nonfinite:
         more = f", and {total - len(s.bad)} more (`--top` names more)" if total > len(s.bad) else ""
         where = "" if s.first is None else f" Of datum {s.bad[0]} the first is in {_where(s)}."
+        if s.given:
+            have = "has" if len(s.given) == 1 else "have"
+            where = f" In datum {s.bad[0]} its {' and '.join(s.given)} {have} one already, before the model."
         named = ", ".join(map(str, s.bad))
         yield f"{_data(total)} with a NaN or Inf: {named}{more}.{where} The mean loss is of finite ones."
     if any(np.any(kept["nonfinite_data"]) for sizes in s.by_point for kept in (sizes.output, sizes.delta) if kept):
@@ -159,7 +162,9 @@ def survey_data(s: Survey, notes: Sequence[str]) -> dict[str, Any]:
     """Return the same as data. At a point in a loop each number is a list, of one per step."""
     found = s.evaluation
     culprits = [{"datum": d.index, "loss": d.loss, "norms": _norms(d)} for d in found.culprits]
-    first = None if s.first is None else {"datum": s.bad[0], "point": s.first.point, "array": s.first.array}
+    first = None
+    if s.first is not None:
+        first = {"datum": s.bad[0], "point": s.first.point, "array": s.first.array, "given": list(s.given)}
     return {
         "data": found.count,
         "mean_loss": found.loss,

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from .._errors import ArgumentError, DataError, counted, shown
 
@@ -150,7 +151,7 @@ def _total(batches: Any, size: int) -> tuple[int | None, str]:
 def _array(leaf: Any, path: str, number: int) -> Any:
     """Return a leaf as an array that nobody else will write to."""
     if isinstance(leaf, jax.Array):
-        return _strong(leaf)
+        return leaf if isinstance(leaf, Tracer) else _own(_strong(leaf))
     if isinstance(leaf, np.ma.MaskedArray):
         raise ArgumentError(
             f"Batch {number} of `batches` holds a masked array at `batch{path}`, whose mask would be lost; fill it."
@@ -173,6 +174,14 @@ def _is_held(dtype: np.dtype) -> bool:
 def _strong(array: jax.Array) -> jax.Array:
     """Return an array whose dtype is not weak: a weak one gives way to others; that of the next batch might not."""
     return jax.lax.convert_element_type(array, array.dtype) if getattr(array, "weak_type", False) else array
+
+
+def _own(array: jax.Array) -> jax.Array:
+    """Return a copy of what lies on CPUs: there JAX takes a buffer of NumPy's as it is, which may be filled again."""
+    is_key = jnp.issubdtype(array.dtype, jax.dtypes.extended)
+    if is_key or not array.is_fully_addressable or any(device.platform != "cpu" for device in array.devices()):
+        return array
+    return jax.device_put(np.array(array), array.sharding if array.committed else None)
 
 
 def _narrowed(array: np.ndarray, path: str, number: int) -> np.ndarray:

@@ -10,11 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .. import _signals
 from .._jax.leaves import opened_leaves
 from .._kinks.decisions import Key
 from .._kinks.kinks import analyse, count_kinks
 from .._points.point import Point
 from .._show.progress import progress as shown_progress
+from .._source.user_files import Source
 from .._walk.walk import outputs
 from ..stats import Statistic
 from ..stats._batched import of_datum, over_data
@@ -25,14 +27,20 @@ from .placement import placement
 
 
 def kinks_over(
-    fun: Callable, params: Any, batches: Iterable[Any], by: str | None, mesh: Any = None, progress: bool = False
+    fun: Callable,
+    params: Any,
+    batches: Iterable[Any],
+    by: str | None,
+    source: Source = None,
+    mesh: Any = None,
+    progress: bool = False,
 ) -> dict[str | None, int]:
     """Count the entries over the data, per point, that are kinks of `fun(params, x, y)`; None: at no point.
 
     Compiles once. Arguments as of `evaluate`.
     """
     data = open_batches(batches)
-    analysis, _, _ = analyse(fun, params, *data.datum, by=by)
+    analysis, _, _ = analyse(fun, params, *data.datum, by=by, source=source)
 
     def step(arrays: list[Any], leaves: Sequence[Any], counts: jax.Array) -> dict[Key, jax.Array]:
         found = jax.vmap(lambda leaves: count_kinks(analysis, [*arrays, *leaves]))(leaves)
@@ -54,6 +62,7 @@ def outputs_over(
     points: Sequence[Point],
     statistic: Statistic,
     by: str | None,
+    source: Source = None,
     mesh: Any = None,
     progress: bool = False,
 ) -> dict[str, dict[str, np.ndarray]]:
@@ -65,7 +74,7 @@ def outputs_over(
     loops = {point.name: len(point.axes) for point in points}
 
     def one(arrays: list[Any], leaves: Sequence[Any], counts: jax.Array) -> dict[str, Partial]:
-        _, found = outputs(fun, list(loops), by=by)(closed(arrays), *data.arguments(leaves))
+        _, found = outputs(fun, list(loops), by=by, source=source)(closed(arrays), *data.arguments(leaves))
         return {name: _at_each_step(statistic, axes)(found[name], counts) for name, axes in loops.items()}
 
     def step(arrays: list[Any], leaves: Sequence[Any], counts: jax.Array) -> dict[str, Partial]:
@@ -92,11 +101,12 @@ def _totals(
 ) -> Any:
     """Add up what `step(params, leaves, counts)` finds in all batches, on the host in 64 bits."""
     placed = placement(mesh, data.size)
-    with placed.context(), shown_progress(data.total, progress, what=what) as bar:
+    with placed.context(), _signals.held_back(), shown_progress(data.total, progress, what=what) as bar:
         compiled, arrays = jax.jit(step, out_shardings=placed.whole), placed.params(params)
 
         def sent() -> Iterator[Any]:
             for batch in data:
+                _signals.check()
                 *leaves, counts = placed.batch([*batch.leaves, batch.counts])
                 yield compiled(arrays, leaves, counts), int((batch.counts == COUNTS).sum())
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from .. import _signals
 from .._errors import DataError
 from .batch_checksums import Fingerprint, too_many
 from .batches import COUNTS, FAILED, Batch, Batches
@@ -80,6 +81,8 @@ class Loop(NamedTuple):
             state, rows = self.step.update(self.params, state, leaves, counts)
             in_flight.add(rows, batch.counts)
             steps += 1
+            if self.is_read:  # it is on its way to the disk
+                _signals.saving()
             if self.placed.processes == 1 or (batch.counts == COUNTS).any():
                 fingerprint = fingerprint.update(batch, self.is_read)
         return Group(*self.step.finish(state), steps, fingerprint)
@@ -140,15 +143,17 @@ class _InFlight:
 
 def one_behind(items: Iterator[Any]) -> Iterator[Any]:
     """Give each item only once the next is there, or an error is: by then its numbers are computed."""
-    late = None
-    try:
-        for item in items:
-            if late is not None:
-                yield late
-            late = item
-    except Exception:
+    late, error = None, None
+    while True:
+        try:
+            item = next(items)
+        except BaseException as raised:  # Ctrl-C too
+            error = raised
+            break
         if late is not None:
             yield late
-        raise
+        late = item
     if late is not None:
         yield late
+    if not isinstance(error, StopIteration):
+        raise error

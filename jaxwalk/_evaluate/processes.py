@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from .. import _signals
 from .._errors import StoreError
 from .batch_checksums import Fingerprint, skip_done
 from .batches import FAILED, Batch, Batches
@@ -79,19 +80,27 @@ class Feed:
 
     def __init__(self, data: Batches, done: Sequence[Fingerprint], together: bool):
         self._data, self._done, self._together = data, done, together
-        self.error: Exception | None = None
+        self._rest: Iterator[Batch] | None = None
+        self.error: BaseException | None = None
 
     def batches(self, is_over: Callable[[], bool]) -> Iterator[Batch]:
         """Yield the batches to send, until `is_over` says that all processes end."""
-        try:
-            for batch in self.remaining():
-                if self._together and is_over():
-                    return
-                yield batch
-        except Exception as error:
-            self.error = error
+        while (batch := self._next()) is not None:
+            if self._together and is_over():
+                return
+            yield batch
         while self._together and not is_over():
             yield self._data.empty(0 if self.error is None else FAILED)
+
+    def _next(self) -> Batch | None:
+        """Return the next batch, or None where they end; Ctrl-C ends them as an error does."""
+        try:
+            with _signals.handled():
+                self._rest = self.remaining() if self._rest is None else self._rest
+                return next(self._rest, None)
+        except BaseException as error:
+            self.error = error
+            return None
 
     def remaining(self) -> Iterator[Batch]:
         """Return the batches that are not done, of several processes without the empty ones."""

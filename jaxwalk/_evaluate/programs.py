@@ -72,15 +72,17 @@ class Program(NamedTuple):
         entries = max(math.prod(p.shape[len(p.axes) :]) for p in self.task.with_delta)
         return max(1, min(GROUP // self.task.rows, COUNTED // (self.task.rows * max(entries, 1))))
 
-    def derivatives(self) -> Closed:
-        """Return the program of δ at the points, of one datum."""
+    def walk_of_a_batch(self, size: int) -> Closed:
+        """Return the program of the loss and of δ at the points, of `size` data at once."""
         task = self.task
 
-        def deltas(*inputs: Any) -> list[Any]:
-            staged = task.staged._replace(args=list(inputs))
-            return list(walk_staged(staged, Points(task.with_delta), lambda output, delta: delta).kept.values())
+        def walk(params: list[Any], leaves: list[Any]) -> tuple[Any, list[Any]]:
+            staged = task.staged._replace(args=[*params, *leaves])
+            walked = walk_staged(staged, Points(task.with_delta), lambda output, delta: delta)
+            return walked.value, list(walked.kept.values())
 
-        return trace(deltas, *task.params, *task.datum)[0]
+        rows = [jax.ShapeDtypeStruct((size, *row.shape), row.dtype) for row in task.datum]
+        return trace(jax.vmap(walk, in_axes=(None, 0)), task.params, rows)[0]
 
 
 class Programs:

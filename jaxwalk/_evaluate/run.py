@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from .. import _signals
 from .._errors import ArgumentError, DataError, StoreError, argument
 from .._show.progress import progress as shown_progress
 from .arguments import check_untraced
@@ -80,9 +81,9 @@ class _Run(NamedTuple):
         """Return what must be the same for a run to resume another."""
         task, data = self.task, self.data
         others = {"batch_size": data.size, "top": task.top, "processes": self.placed.processes}
-        function, derivatives = task.staged.closed, self.program.derivatives()
+        function, walk = task.staged.closed, self.program.walk_of_a_batch(data.size)
         kept = task.statistic, task.kept_at
-        return identity(function, derivatives, self.arrays, task.points, *kept, data.first, **others)
+        return identity(function, walk, self.arrays, task.points, *kept, data.first, **others)
 
     def evaluation(self, totals: Totals) -> Evaluation:
         return evaluation_of(totals, self.task.statistic, self.task.points, self.step)
@@ -113,7 +114,7 @@ def _check_as_many(store: Store, data: Batches) -> None:
     """Refuse other data before all are gone through, where it is known how many there are."""
     ended = store.header or {}
     before = ended.get("total")
-    if before and data.total and before != data.total and ended["unit"] == data.unit:
+    if isinstance(before, int) and data.total and before != data.total and ended.get("unit") == data.unit:
         of_one, many = (1, "rows") if data.unit == "row" else (data.size, "batches")
         now, then = data.total // of_one, before // of_one
         when = f"when the evaluation in `{argument('out')}` came to its end"
@@ -149,7 +150,7 @@ def _evaluation(one: _Run, store: Store | None, resumed: Resumed, progress: bool
 def _added(one: _Run, resumed: Resumed, writer: PartWriter, progress: bool) -> Totals | None:
     """Add the data that are not done, and write them part by part."""
     data, totals, before = one.data, resumed.totals, resumed.data
-    with shown_progress(data.total, progress, before) as bar:
+    with _signals.held_back(), shown_progress(data.total, progress, before) as bar:
         loop = Loop(one.step, one.arrays, one.placed, one.program.group_size, one.is_stored, bar.advance)
         try:
             for group in one_behind(loop.groups(data, resumed.mine)):
@@ -160,6 +161,7 @@ def _added(one: _Run, resumed: Resumed, writer: PartWriter, progress: bool) -> T
                     writer.write(columns(group.rows, one.step.names, before), {"fed": fingerprints}, to_arrays(part))
                 before = int(totals.data)
             writer.finish({"data": before, "total": data.total, "unit": data.unit})
+            _signals.check()
         except BaseException as error:
             _tell(error, one, totals, writer)
             raise

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -14,7 +15,9 @@ import numpy as np
 
 from .._jax import call_parameters, jaxprs
 from .._jax.jaxprs import Closed
+from .._jax.settings import settings
 from .._points.point import Points
+from .._version import __version__
 from ..stats._statistic import Statistic
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ PASSING = r" at \S+:\d+|0x[0-9a-fA-FX]+"
 
 def identity(
     function: Closed,
-    derivatives: Closed,
+    walk: Closed,
     params: Iterable[Any],
     points: Points,
     statistic: Statistic | None,
@@ -37,13 +40,14 @@ def identity(
     """Return texts, by what each is about, that differ between evaluations that are not the same.
 
     A program is what was traced, with the arrays that it closes over; where it stands in the source does not matter,
-    nor on which devices it runs, unless it says so itself, as by `jax.shard_map`. What a callback does on the host is
-    not in it.
+    nor on which devices it runs, unless it says so itself, as by `jax.shard_map`. With it come the settings of JAX and
+    XLA, and the versions, that make other numbers of the same program. Not in it is what runs outside of JAX: a
+    callback on the host, the code behind `jax.ffi`, the device and its libraries.
 
     Arguments:
         function: of one datum.
-        derivatives: of one datum, δ at the points; rules of its own that a function has for its derivative are in
-            here alone.
+        walk: of a batch, as it runs: the loss and δ at the points, under `jax.vmap`. Rules of its own that a function
+            has for its derivative, or for a batch, are in here alone.
         params: the arrays.
         points: those chosen.
         statistic: what is kept, or None.
@@ -53,14 +57,14 @@ def identity(
     """
     texts = {
         "function": program(function),
-        "derivatives": program(derivatives),
+        "walk of a batch": program(walk),
         "params": _digest(contents(params)),
         "points": ", ".join(points),
         "statistics": "none" if statistic is None else _statistic_text(statistic, kept_at, points),
         "first batch": _digest(contents(jax.tree.leaves(first))),
-        "jax": jax.__version__,
+        "jaxwalk": __version__,
     }
-    return texts | {name.replace("_", " "): str(value) for name, value in others.items()}
+    return texts | settings() | {name.replace("_", " "): str(value) for name, value in others.items()}
 
 
 def _statistic_text(statistic: Statistic, kept_at: Any, points: Points) -> str:
@@ -78,12 +82,21 @@ def _statistic_text(statistic: Statistic, kept_at: Any, points: Points) -> str:
 
 def _parts(statistic: Statistic, shape: tuple[int, ...], dtype: Any) -> Iterator[str]:
     value = jax.ShapeDtypeStruct(shape, dtype)
-    of, state = jaxprs.trace(statistic.of, value, value)
-    yield program(of)
-    yield program(jaxprs.trace(statistic.merge, state, state)[0])
+    state = jax.eval_shape(statistic.of, value, value)
+    yield from _programs(statistic.of, value, value)
+    yield from _programs(statistic.merge, state, state)
     if statistic.merge_all is not None:
-        two = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((2, *leaf.shape), leaf.dtype), state)
-        yield program(jaxprs.trace(statistic.merge_all, two, jax.ShapeDtypeStruct((2,), bool))[0])
+        yield from _programs(statistic.merge_all, _rows(state), jax.ShapeDtypeStruct((2,), bool))
+
+
+def _programs(fun: Callable, *args: Any) -> Iterator[str]:
+    """Give the program of `fun`, and that under `jax.vmap`, for which it may have a rule."""
+    yield program(jaxprs.trace(fun, *args)[0])
+    yield program(jaxprs.trace(jax.vmap(fun), *map(_rows, args))[0])
+
+
+def _rows(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((2, *leaf.shape), leaf.dtype), tree)
 
 
 # Programs ------------------------------------------------------------------------------------------------
@@ -139,11 +152,14 @@ def _text(value: Any) -> str:
     """Return a parameter of an equation as text; `_equations` looks at the programs among them."""
     if hasattr(value, "eqns"):
         return "program"
+    if isinstance(value, (np.ndarray, np.generic, jax.Array)) and value.dtype != object:
+        return _digest(contents([value]))
     if isinstance(value, (tuple, list)):
         return f"[{', '.join(map(_text, value))}]"
-    if isinstance(value, (np.ndarray, jax.Array)):
-        return _digest(contents([value]))
-    return re.sub(r"\{[^{}]*\}", _ordered, re.sub(PASSING, "", repr(value)))
+    if isinstance(value, Mapping):
+        return f"[{', '.join(sorted(f'{key!r}: {_text(item)}' for key, item in value.items()))}]"
+    with np.printoptions(threshold=sys.maxsize, floatmode="unique"):  # whole, and to the last digit
+        return re.sub(r"\{[^{}]*\}", _ordered, re.sub(PASSING, "", repr(value)))
 
 
 def _ordered(found: re.Match[str]) -> str:

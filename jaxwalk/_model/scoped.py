@@ -224,7 +224,3 @@ def _made(origin: _Origin) -> type:
         warnings.simplefilter("ignore")
         cls = type(plain)(plain.__name__, (_Scoped, plain), namespace)
     return cls
-
-
-# Pickles from before this file had its place name it so.
-sys.modules.setdefault("jaxwalk._scoped", sys.modules[__name__])

@@ -3,11 +3,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import jax
 import numpy as np
 import pytest
 
+import stopped
+from jaxwalk import _signals
 from jaxwalk.__main__ import main
 from jaxwalk._cli import walk_survey
 from jaxwalk._cli.data.dataset import DataBatches
@@ -462,6 +465,8 @@ def test_more_devices_than_there_are(capsys, files, tmp_path):
         (["--out", ""], "argument --out: it is empty; give a path"),
         (["--x", "a,,b"], "'a,,b' has an empty name; divide names by commas"),
         (["--by", "modules"], "invalid choice: 'modules'"),
+        (["--by", "tags", "--source", "numpy"], "--source says whose lines are points, but --by is tags; leave it out"),
+        (["--out", "a\0b"], "it holds a NUL byte, which no path has"),
         (["--batch-size", "0"], "'0' is not an integer of at least 1"),
     ],
 )
@@ -525,12 +530,92 @@ def test_columns_that_do_not_fit_are_named(capsys, files, tmp_path):
 def test_sigterm_stops_it_as_ctrl_c_does(capsys, files, monkeypatch):
     def killed(*_, **options):
         os.kill(os.getpid(), signal.SIGTERM)
-        raise AssertionError
+        while True:
+            _signals.check()
+            time.sleep(0.01)
 
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr("jaxwalk._cli.walk_command.survey", killed)
     assert run(capsys, "walk", *files) == (143, "", "jaxwalk: stopped.\n")
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_ctrl_c_once_the_model_is_read(tmp_path):
+    """`python tests/stopped.py 60` sends more signals, at moments of the whole run."""
+    stopped.make(tmp_path)
+    process = stopped.started(tmp_path, tmp_path / "out")
+    assert process.stderr.readline() == "begun\n"
+    process.send_signal(signal.SIGINT)
+    said, _, wrong = stopped.ended(process, signal.SIGINT)
+    assert (wrong, process.returncode) == ([], 130), said
+
+
+def test_what_is_said_before_jax_is_imported(files, tmp_path):
+    """In a process of its own, in which JAX is not there yet."""
+    (tmp_path / "file").write_text("")
+    held = tmp_path / "held"
+    held.mkdir()
+    (held / "thing").write_text("")
+    walks = [
+        (["walk", "absent.py", *files[1:]], "`absent.py` is not a Python file that is there; give the path of one."),
+        (["walk", files[0], "--data", "absent.npz"], "`--data`: `absent.npz` is not there; give the path of an npz"),
+        (["walk", *files, "--out", str(tmp_path / "file")], "which is a file; give a directory."),
+        (["walk", *files, "--out", str(tmp_path / "file" / "x")], "which cannot be written: Not a directory; mend"),
+        (["walk", *files, "--out", str(held)], "which is not empty and no evaluation: it holds `thing`; give"),
+        (["walk", *files, "--out", "x" * 300], "which cannot be written: File name too long; mend that"),
+    ]
+    code = f"""
+import contextlib, io, sys
+from jaxwalk.__main__ import main
+with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()) as out:
+    main(["walk", "--help"])
+assert "--source" in out.getvalue()
+for arguments, _ in {walks!r}:
+    assert main(arguments) == 2
+assert "jax" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 0, done.stderr
+    for line, (_, message) in zip(done.stderr.splitlines(), walks, strict=True):
+        assert line.startswith("jaxwalk: ")
+        assert message in line
+
+
+def test_where_the_rows_are_is_said(capsys, files, tmp_path):
+    pytest.importorskip("pyarrow")
+    status, out, _ = run(capsys, "walk", *files, *QUICK, "--out", str(tmp_path / "out"))
+    said = (
+        f"A row per datum, its loss and the norm of δ at each point, is in `{tmp_path / 'out' / 'rows'}`, as Parquet."
+    )
+    assert status == 0
+    assert "".join(said.split()) in "".join(out.split())
+
+
+def test_an_empty_cell_is_told_and_not_the_models(capsys, files, tmp_path):
+    (tmp_path / "data.csv").write_text("a,b,y\n1,2,0.0\n3,,1.0\n,,1.0\n")
+    status, out, _ = run(capsys, "walk", files[0], "--data", str(tmp_path / "data.csv"), *QUICK, "--json")
+    data = json.loads(out)
+    assert status == 0
+    assert "3 empty cells of `--data` are read as NaN, the first in the column `b` of datum 1." in data["notes"]
+    assert "2 data with a NaN or Inf: 1, 2. In datum 1 its x has one already, before the model." in data["notes"][0]
+
+
+def test_lines_of_an_installed_package(capsys, files, tmp_path):
+    package = tmp_path / "site-packages" / "installed_by_a_test"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("def doubled(x):\n    twice = x * 2\n    return twice\n")
+    (tmp_path / "model.py").write_text(
+        f"import sys\nsys.path.append({str(package.parent)!r})\nimport installed_by_a_test as package\n"
+        "params = 1.0\ndef objective(params, x, y):\n    h = package.doubled(x) * params\n    return h.sum()\n"
+    )
+    options = ["--no-kinks", "--json"]
+    names = lambda *more: [p["point"] for p in json.loads(run(capsys, "walk", *files, *options, *more)[1])["points"]]
+    assert names() == ["objective/h", "objective/return"]
+    assert names("--source", "installed_by_a_test")[0] == "objective/h/doubled/twice"
+    assert names("--source", "*/installed_by_a_test/*")[0] == "objective/h/doubled/twice"
+    status, _, err = run(capsys, "walk", *files, *options, "--source", "no_such_module")
+    assert status == 2
+    assert "`--source` is `no_such_module`, a module that cannot be imported: ModuleNotFoundError" in err
 
 
 def test_names_are_folded_at_their_slashes(capsys, monkeypatch):

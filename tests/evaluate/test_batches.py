@@ -93,6 +93,19 @@ def test_nobody_else_writes_to_them():
     np.testing.assert_array_equal(batch.leaves[0], X)
 
 
+def test_nobody_else_writes_to_an_array_of_jax_that_lies_in_a_buffer():
+    """On a CPU, JAX takes an array of NumPy's as it is, if it begins at the right place."""
+    buffer = np.ones((100, 300), np.float32)
+    place = jax.devices()[-1]
+    for wrapped in (jnp.asarray(buffer), jax.device_put(buffer, place)):
+        buffer[:] = 1
+        (batch,) = all_of([wrapped])
+        buffer[:] = -1
+        np.testing.assert_array_equal(batch.leaves[0], np.ones((100, 300)))
+        assert batch.leaves[0].committed == wrapped.committed
+        assert batch.leaves[0].devices() == wrapped.devices()
+
+
 @pytest.mark.parametrize(
     ("given", "held"),
     [("float64", "float32"), ("int64", "int32"), ("uint64", "uint32"), ("complex128", "complex64"), ("bool", "bool")],

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax.custom_batching import custom_vmap
 
 import jaxwalk as jw
 from jaxwalk._evaluate.run_identity import _statistic_text, program
@@ -138,7 +139,18 @@ def test_a_rule_for_the_derivative_alone(tmp_path, kind):
         return {"fun": lambda params, x: jnp.sum(twice(jw.tag(x * 2, "a")))}
 
     assert told_apart(tmp_path / "same", ruled(2), ruled(2)) == []
-    assert told_apart(tmp_path / "other", ruled(2), ruled(3)) == ["derivatives"]
+    assert told_apart(tmp_path / "other", ruled(2), ruled(3)) == ["walk of a batch"]
+
+
+def test_a_rule_for_a_batch_alone(tmp_path):
+    def scaled(factor):
+        scale = custom_vmap(lambda x: 2 * x)
+        scale.def_vmap(lambda size, batched, x: (factor * x, batched[0]))
+        fixed = lambda x: lax.stop_gradient(scale(lax.stop_gradient(x)))
+        return {"fun": lambda params, x: jnp.sum(jw.tag(x * 2, "a") + fixed(x))}
+
+    assert told_apart(tmp_path / "same", scaled(2), scaled(2)) == []
+    assert told_apart(tmp_path / "other", scaled(2), scaled(7)) == ["walk of a batch"]
 
 
 def test_where_it_runs_does_not_matter(tmp_path):
@@ -162,6 +174,46 @@ def test_a_closure_within(tmp_path):
     closing = lambda a: {"fun": lambda params, x: jnp.sum(jax.jit(lambda x: jw.tag(x * a, "a"))(x))}
     assert told_apart(tmp_path / "same", closing(ARRAY), closing(ARRAY.copy())) == []
     assert "function" in told_apart(tmp_path / "other", closing(ARRAY), closing(OTHER))
+
+
+def test_arrays_that_are_attributes_of_a_foreign_function():
+    """NumPy's `repr` shortens them, and rounds their numbers."""
+
+    def calling(table):
+        call = jax.ffi.ffi_call("target", jax.ShapeDtypeStruct((3,), jnp.float32))
+        return lambda x: call(x, table=table)
+
+    long, other = np.zeros(2000, np.float32), np.eye(1, 2000, 1000, np.float32)[0]
+    assert traced(calling(long)) == traced(calling(long.copy())) != traced(calling(other))
+    tables = [np.array([1.0]), np.array([1 + 1e-12]), np.array([1.0], np.float32), np.array([[1.0]])]
+    assert len({traced(calling(table)) for table in tables}) == len(tables)
+
+
+# Settings ------------------------------------------------------------------------------------------------
+
+NOISY = {"fun": lambda params, x: jnp.sum(jw.tag(x * 2, "a")) + jax.random.normal(jax.random.key(0), (3,))[1]}
+
+
+def test_settings_that_change_numbers(tmp_path, monkeypatch):
+    run(tmp_path, **NOISY)
+    refused = lambda said: pytest.raises(jw.StoreError, match=f"cannot be resumed, since {said};")
+    with jax.threefry_partitionable(False), refused("`jax_threefry_partitionable` was True and is False"):
+        run(tmp_path, True, **NOISY)
+    with jax.default_matmul_precision("float32"), refused("`jax_default_matmul_precision` was None and is float32"):
+        run(tmp_path, True, **NOISY)
+    before = os.environ.get("XLA_FLAGS", "")
+    monkeypatch.setenv("XLA_FLAGS", f"{before} --xla_cpu_enable_fast_math=true")
+    with refused("`XLA_FLAGS` .*"):
+        run(tmp_path, True, **NOISY)
+    monkeypatch.setenv("XLA_FLAGS", f"--xla_force_host_platform_device_count=7 {before} --xla_dump_to=/tmp/dump")
+    assert run(tmp_path, True, **NOISY).count == 2
+
+
+def test_the_version_of_jaxwalk_is_told(tmp_path, monkeypatch):
+    run(tmp_path)
+    monkeypatch.setattr("jaxwalk._evaluate.run_identity.__version__", "9.9")
+    with pytest.raises(jw.StoreError, match=r"since `jaxwalk` was \d.* and is 9\.9;"):
+        run(tmp_path, True)
 
 
 # Parameters and data -------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import errno
 import os
 import random
+import signal
 import time
 
 import jax
@@ -16,6 +17,7 @@ from killed import killed, parts
 
 import jaxwalk as jw
 from jaxwalk._cli.data.dataset import DataBatches, Dataset
+from jaxwalk._evaluate.placement import Placement
 from jaxwalk._evaluate.store import disk
 from jaxwalk._evaluate.store.store import Store
 
@@ -217,11 +219,41 @@ def failed(first, error):
 def test_an_interrupt_comes_through_and_what_was_done_is_on_disk(tmp_path, whole):
     with pytest.raises(KeyboardInterrupt) as caught:
         evaluate(tmp_path / "out", failing(8, KeyboardInterrupt()))
-    done = caught.value.evaluation.count
-    assert done in (20, 30)  # the last part may still be under way
-    assert len(rows(tmp_path / "out")) == done
+    assert caught.value.evaluation.count == len(rows(tmp_path / "out")) == 40
     assert_same(evaluate(tmp_path / "out", resume=True), whole, tmp_path)
     check_rows(tmp_path / "out")
+
+
+def test_what_is_under_way_is_kept_when_ctrl_c_comes_in_the_batches(tmp_path, whole):
+    before = signal.getsignal(signal.SIGINT)
+
+    def pressed():
+        yield from batches()[:3]
+        os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        evaluate(tmp_path / "out", pressed())
+    assert caught.value.evaluation.count == len(rows(tmp_path / "out")) == 15
+    assert "`evaluate` had done 15 data" in caught.value.__notes__[0]
+    assert signal.getsignal(signal.SIGINT) is before
+    assert evaluate(tmp_path / "out", resume=True).count == 43
+    check_rows(tmp_path / "out")
+
+
+def test_what_is_under_way_is_kept_when_ctrl_c_comes_in_a_step(tmp_path, monkeypatch):
+    put, sent = Placement.batch, []
+
+    def pressed(self, leaves):
+        sent.append(len(leaves))
+        if sent.count(2) == 3:  # batches, not what counts in them
+            os.kill(os.getpid(), signal.SIGINT)
+        return put(self, leaves)
+
+    monkeypatch.setattr(Placement, "batch", pressed)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        evaluate(tmp_path)
+    assert caught.value.evaluation.count == len(rows(tmp_path)) == 15
 
 
 def test_there_was_nothing_to_go_on_with(tmp_path):
@@ -447,6 +479,8 @@ def test_sentences(tmp_path):
         ),
         (jw.StoreError, "`out` is `.*/file`, which is a file; give a directory.", tmp_path / "file", {}),
         (jw.ArgumentError, "`out` is 3; give the path of a directory.", 3, {}),
+        (jw.ArgumentError, r"`out` is 'a\\x00b', which holds a NUL byte; give the path of a directory.", "a\0b", {}),
+        (jw.StoreError, "`out` is .*, which cannot be written: File name too long; mend", tmp_path / ("x" * 300), {}),
         (jw.ArgumentError, "`top` is 0; it must be an integer of at least 1.", None, {"top": 0}),
         (jw.ArgumentError, "`top` is True; it must be", None, {"top": True}),
         (jw.ArgumentError, "`keep` is 3; give one of `jw.stats`", None, {"keep": 3}),

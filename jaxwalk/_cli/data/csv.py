@@ -12,7 +12,7 @@ import numpy as np
 from ..._errors import DataError, counted
 from . import csv_arrow
 from .columns import choose
-from .dataset import Dataset, Pair, reading
+from .dataset import Dataset, Empty, Pair, empty_among, reading
 
 CHUNK = 1024  # rows that are checked together
 
@@ -24,7 +24,8 @@ def open_csv(path: Path, x: Sequence[str] | None, y: Sequence[str] | None) -> Da
     """Open a csv: reads it to the end once to count and to check, and then again as batches are taken.
 
     A column is of numbers if its first cell is one or is empty; then all cells must. It is of integers if all are.
-    An empty cell is NaN. A column of True and False (or TRUE, true) is one of booleans: 1 and 0 beside numbers.
+    An empty cell is NaN, and told. A column of True and False (or TRUE, true) is one of booleans: 1 and 0 beside
+    numbers.
     """
     with reading(path):
         header = _header(path)
@@ -36,12 +37,12 @@ def open_csv(path: Path, x: Sequence[str] | None, y: Sequence[str] | None) -> Da
         kinds = {name: bool if _reads_as(bool, cells[name]) else int for name in columns.names}
         by_arrow = csv_arrow.scan(path, header, kinds)
         read = csv_arrow.read if by_arrow else _read
-        rows, kinds = by_arrow or _scan(path, header, kinds)
+        rows, kinds, empty = by_arrow or _scan(path, header, kinds)
 
     def blocks(start: int, size: int) -> Iterator[Pair]:
         return map(columns.pair, read(path, header, kinds, start))
 
-    return Dataset(path, rows, columns.unused, blocks, columns.joined)
+    return Dataset(path, rows, columns.unused, blocks, columns.joined, empty)
 
 
 def _header(path: Path) -> dict[str, str]:
@@ -82,9 +83,11 @@ def _chunks(path: Path, width: int, size: int, start: int = 0) -> Iterator[Lines
         yield chunk
 
 
-def _scan(path: Path, header: Mapping[str, str], kinds: Mapping[str, type]) -> tuple[int, dict[str, type]]:
-    """Count the rows and checks their cells; `csv_arrow.scan` does the same."""
-    rows, found = 0, dict(kinds)
+def _scan(
+    path: Path, header: Mapping[str, str], kinds: Mapping[str, type]
+) -> tuple[int, dict[str, type], Empty | None]:
+    """Count the rows and the empty cells, and check all cells; `csv_arrow.scan` does the same."""
+    rows, found, empty = 0, dict(kinds), None
     for chunk in _chunks(path, len(header), CHUNK):
         cells = dict(zip(header, zip(*(row for _, row in chunk))))
         for name, kind in found.items():
@@ -97,8 +100,11 @@ def _scan(path: Path, header: Mapping[str, str], kinds: Mapping[str, type]) -> t
                     f"`{path}`, line {line}: `{name}` is {cell!r}, which is {what}; mend it, or choose other columns"
                     " by `--x` and `--y`."
                 )
+        floats = [name for name, kind in found.items() if kind is float]
+        which = {name: np.array([not cell.strip() for cell in cells[name]]) for name in floats}
+        empty = empty_among(empty, rows, which)
         rows += len(chunk)
-    return rows, found
+    return rows, found, empty
 
 
 def _read(

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..._errors import JaxwalkError
 from ..._optional import pyarrow
+from .dataset import Empty, empty_among
 
 BLOCK = 2**20  # bytes of the file that are read together
 
@@ -26,8 +27,11 @@ TYPES = {bool: "bool_", int: "int64", float: "float64", str: "string"}
 # pyarrow has no types of its own that a checker could read: its readers, batches and columns are Any.
 
 
-def scan(path: Path, header: Mapping[str, str], kinds: Mapping[str, type]) -> tuple[int, dict[str, type]] | None:
-    """Count the rows, and return `kinds` with float in place of int for the columns in which not all are integers.
+def scan(
+    path: Path, header: Mapping[str, str], kinds: Mapping[str, type]
+) -> tuple[int, dict[str, type], Empty | None] | None:
+    """Count the rows, and return `kinds` with float in place of int for the columns in which not all are integers, and
+    which cells are empty.
 
     Returns None where the standard library has to read the file: pyarrow is not installed, a cell matches none of
     `SPELLINGS`, or something is wrong with the file.
@@ -40,7 +44,7 @@ def scan(path: Path, header: Mapping[str, str], kinds: Mapping[str, type]) -> tu
         refusals = pyarrow("lib").ArrowException
     except JaxwalkError:
         return None
-    rows, found = 0, dict(kinds)
+    rows, found, empty = 0, dict(kinds), None
     try:
         with _opened(path, dict.fromkeys(header.values(), str)) as reader:  # all columns: each must be in UTF-8
             if reader.schema.names != list(header.values()):
@@ -49,10 +53,13 @@ def scan(path: Path, header: Mapping[str, str], kinds: Mapping[str, type]) -> tu
                 cells = dict(zip(header, batch.columns))
                 if _longest(batch.columns) > csv.field_size_limit() or not _all_match(found, cells):
                     return None
+                floats = [name for name, kind in found.items() if kind is float]
+                which = {name: _array(pyarrow("compute").binary_length(cells[name])) == 0 for name in floats}
+                empty = empty_among(empty, rows, which)
                 rows += batch.num_rows
     except refusals:
         return None
-    return rows, found
+    return rows, found, empty
 
 
 def read(

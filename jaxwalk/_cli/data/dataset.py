@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from ..._errors import ArgumentError, DataError, first_line, listed
+from ..options import of_data
 
 Pair = tuple[np.ndarray, np.ndarray]
+
+
+class Empty(NamedTuple):
+    """Empty cells of a table: how many, and the row (from 0) and the column of the first."""
+
+    cells: int
+    row: int
+    column: str
+
+    @property
+    def note(self) -> str:
+        """Return what to say of them."""
+        are = "An empty cell of `--data` is" if self.cells == 1 else f"{self.cells} empty cells of `--data` are"
+        return f"{are} read as NaN, the first in the column `{self.column}` of datum {self.row}."
 
 
 @dataclass(frozen=True)
@@ -28,6 +44,7 @@ class Dataset:
         joined: names of the columns that are x because they hold numbers, and no others were asked for.
         blocks: `blocks(start, size)` gives x and y as they are stored, from row `start` on, in blocks of any length;
             `size` is how many rows are wanted at a time. `batches` is what to call.
+        empty: the empty cells that are read as NaN, if there are any.
     """
 
     path: Path
@@ -35,13 +52,15 @@ class Dataset:
     unused: list[str]
     blocks: Callable[[int, int], Iterator[Pair]]
     joined: Sequence[str] = ()
+    empty: Empty | None = None
 
     @property
     def notes(self) -> list[str]:
-        """Return sentences: which columns were taken, where nobody chose them, and what was left."""
+        """Return sentences: which columns were taken, where nobody chose them, what was left, what is missing."""
         taken = [f"x is {_columns(self.joined)}; choose others by `--x`."] * bool(self.joined)
         why = "Not numbers, and not used" if self.joined else "Not used"
-        return taken + [f"{why} of `--data`: {listed(self.unused)}."] * bool(self.unused)
+        left = [f"{why} of `--data`: {listed(self.unused)}."] * bool(self.unused)
+        return taken + left + ([] if self.empty is None else [self.empty.note])
 
     def batches(self, size: int, start: int = 0) -> Iterator[Pair]:
         """Yield x (size, ...) and y (size, ...), from row `start` on, in the dtypes that JAX has for them.
@@ -66,7 +85,7 @@ class Dataset:
 
     def _batches(self, size: int, start: int) -> Iterator[Pair]:
         row = start
-        with reading(self.path):
+        with of_data(), reading(self.path):
             for x, y in _exactly(self.blocks(start, size), size):
                 yield _held(self.path, "x", x, row), _held(self.path, "y", y, row)
                 row += len(x)
@@ -74,6 +93,17 @@ class Dataset:
 
 def _columns(names: Sequence[str]) -> str:
     return f"the column{'s' * (len(names) > 1)} {listed(names)}"
+
+
+def empty_among(before: Empty | None, row: int, cells: Mapping[str, np.ndarray]) -> Empty | None:
+    """Return the empty cells `before` and those of some rows more, from `row` on: `cells` says which are empty."""
+    count = sum(int(which.sum()) for which in cells.values())
+    if not count:
+        return before
+    if before is not None:
+        return before._replace(cells=before.cells + count)
+    first, column = min((int(which.argmax()), name) for name, which in cells.items() if which.any())
+    return Empty(count, row + first, column)
 
 
 @dataclass(frozen=True)

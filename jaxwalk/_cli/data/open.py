@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..._errors import DataError, listed
+from ..options import check_data, of_data
 from .csv import open_csv
 from .dataset import Dataset
 from .npy import open_folder, open_npz
@@ -38,10 +39,12 @@ def open_data(path: Path, x: Sequence[str] | None = None, y: Sequence[str] | Non
     [((2, 3), [0, 1]), ((2, 3), [2, 3]), ((1, 3), [4])]
     """
     path = Path(path)
-    if path.is_dir():
-        return _open_folder(path, x, y)
-    if not path.exists():
-        raise DataError(f"`{path}` is not there; give the path of an npz, a csv, a Parquet file or a folder.")
+    check_data(path)
+    with of_data():
+        return _open_folder(path, x, y) if path.is_dir() else _open_file(path, x, y)
+
+
+def _open_file(path: Path, x: Sequence[str] | None, y: Sequence[str] | None) -> Dataset:
     match path.suffix.lower():
         case ".npz":
             return open_npz(path, _alone(path, "x", x), _alone(path, "y", y))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,11 +21,38 @@ KEY, OLD_KEY = "jaxwalk store", "jaxwalk evaluation"
 
 PLACES = ("rows", "state")
 
-BECAUSE = {"derivatives": ("function", "points"), "statistics": ("function", "points"), "first batch": ("batch size",)}
+BECAUSE = {
+    "walk of a batch": ("function", "points", "batch size"),
+    "statistics": ("function", "points"),
+    "first batch": ("batch size",),
+}
 """What an error does not name as changed where one of these others has changed too."""
 
 BEFORE_THE_MANIFEST = {".lock", ".probe", ".manifest.json.tmp", *PLACES}
 """What a process that ended before it wrote the manifest may leave."""
+
+
+def check(directory: Path, resume: bool) -> None:
+    """Look, without writing, whether an evaluation can be written to a directory, or gone on with.
+
+    Raises:
+        StoreError: it is a file, cannot be made or read, holds something else than a whole evaluation, or one that is
+            not to be resumed.
+    """
+    directory = Path(os.path.abspath(directory))
+    try:
+        is_directory = stat.S_ISDIR(os.stat(directory).st_mode)
+    except FileNotFoundError:
+        above = next(place for place in directory.parents if place.exists())
+        if not os.access(above, os.W_OK | os.X_OK):
+            unwritable(directory, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+        return
+    except OSError as error:
+        unwritable(directory, error)
+    if not is_directory:
+        reject(directory, "is a file", "give a directory")
+    _check_held(directory)
+    check_resumed(directory, read_manifest(directory), resume)
 
 
 def make(directory: Path) -> None:
@@ -35,16 +63,30 @@ def make(directory: Path) -> None:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        reject(directory, "is a file", "give a directory")
+    except OSError as error:
+        unwritable(directory, error)
+    _check_held(directory)
+
+
+def _check_held(directory: Path) -> None:
+    try:
         foreign = _foreign(directory) if read_manifest(directory) is None else []
     except StoreError:
         raise
     except OSError as error:
-        if directory.exists() and not directory.is_dir():
-            reject(directory, "is a file", "give a directory")
         unwritable(directory, error)
     if foreign:
         holds = f"is not empty and no evaluation: it holds {listed(foreign, 3)}"
         reject(directory, holds, "give a directory that is new or empty")
+
+
+def check_resumed(directory: Path, manifest: Mapping[str, Any] | None, resume: bool) -> None:
+    """Raise a StoreError where the directory has a manifest and the evaluation is not to be resumed."""
+    if manifest is not None and not resume:
+        fix = f"give `{argument('resume=True')}` to go on with it, or another directory"
+        reject(directory, "holds an evaluation", fix)
 
 
 def _manifest(directory: Path) -> Path:
@@ -52,10 +94,10 @@ def _manifest(directory: Path) -> Path:
 
 
 def _foreign(directory: Path) -> list[str]:
-    found = [name for name in os.listdir(directory) if name not in BEFORE_THE_MANIFEST]
-    inside = [place for place in PLACES if (directory / place).exists()]
-    found += [f"{p}/{name}" for p in inside for name in os.listdir(directory / p) if name not in BEFORE_THE_MANIFEST]
-    return sorted(found)
+    inside = [place for place in PLACES if (directory / place).exists() and not (directory / place).is_symlink()]
+    names = [*os.listdir(directory), *(f"{place}/{name}" for place in inside for name in os.listdir(directory / place))]
+    is_ours = lambda path: path.name in BEFORE_THE_MANIFEST and not path.is_symlink()
+    return sorted(name for name in names if not is_ours(directory / name))
 
 
 def lock(directory: Path) -> int:
@@ -104,13 +146,12 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
     try:
         manifest = json.loads(_manifest(directory).read_bytes())
         version = manifest[KEY if KEY in manifest else OLD_KEY]
-        identity, finished = manifest["identity"], manifest["finished"]
-        is_whole = isinstance(identity, dict) and (finished is None or {"parts", "header"} <= set(finished))
+        is_whole = isinstance(version, int) and _is_whole(manifest["identity"], manifest["finished"])
     except FileNotFoundError:
         return None
     except OSError as error:
         unwritable(directory, error)
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         manifest, version, is_whole = {}, FORMAT, False
     if isinstance(version, int) and version > FORMAT:
         holds = f"holds an evaluation of format {version}, newer than this jaxwalk, which reads format {FORMAT}"
@@ -122,6 +163,13 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
             "restore it, or give another directory",
         )
     return manifest
+
+
+def _is_whole(identity: Any, finished: Any) -> bool:
+    texts = isinstance(identity, dict) and all(isinstance(text, str) for text in identity.values())
+    if finished is None or not texts:
+        return texts
+    return isinstance(finished["parts"], int) and isinstance(finished["header"], dict)
 
 
 def check_identity(directory: Path, known: Mapping[str, str], given: Mapping[str, str]) -> None:

@@ -11,6 +11,9 @@ from pathlib import Path
 UNLOCKABLE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 """What file systems without locks answer: there, nothing guards against two writers."""
 
+ITSELF = getattr(os, "O_NOFOLLOW", 0)
+"""Not what a symbolic link of this name leads to: somebody else may have put one there."""
+
 _held: set[int] = set()
 
 
@@ -69,7 +72,7 @@ def lock(path: Path) -> int:
     Raises:
         BlockingIOError: another process, or another descriptor of this one, holds it.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | ITSELF, 0o666)
     try:
         _lock(descriptor)
     except BaseException:
@@ -86,6 +89,14 @@ def unlock(descriptor: int) -> None:
         os.close(descriptor)
 
 
+def holds(descriptor: int, path: Path) -> bool:
+    """Tell whether the file at `path` is still the one that was locked."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
+    except OSError:
+        return False
+
+
 def _lock(descriptor: int) -> None:
     try:
         import fcntl
@@ -99,7 +110,10 @@ def _lock(descriptor: int) -> None:
 
 
 def _write_through(path: Path, data: bytes | memoryview) -> None:
-    with open(path, "wb") as file:
+    """Write a file that is new: what a killed process left there, or a link that somebody put there, is removed."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | ITSELF, 0o666), "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

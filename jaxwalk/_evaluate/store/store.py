@@ -39,6 +39,7 @@ class Store:
         self.header: dict[str, Any] | None = None
         self._identity = dict(identity)
         self._columns: list[list[str]] | None = None
+        self._sizes: list[int] = []  # of the files of rows
         self._lock = _directory.lock(directory)
 
     @classmethod
@@ -60,7 +61,9 @@ class Store:
         pyarrow_parquet()
         if not isinstance(directory, str | os.PathLike):
             raise ArgumentError(f"`out` is {shown(directory)}; give the path of a directory.")
-        directory = Path(os.path.abspath(directory))
+        if "\0" in os.fsdecode(directory):
+            raise ArgumentError(f"`out` is {shown(directory)}, which holds a NUL byte; give the path of a directory.")
+        directory = Path(os.path.abspath(os.fsdecode(directory)))
         _directory.make(directory)
         store = cls(directory, identity)
         try:
@@ -113,6 +116,7 @@ class Store:
             raise StoreError(f"Part {part} is not the next of `{self.directory}`, which has {self.parts}; write that.")
         columns = _part.columns(rows)
         self._check_columns(part, columns)
+        self._check_place()
         table = _part.rows_to_parquet(rows)
         described = {"part": part, "identity": self._digest(), "columns": columns, "checksum": zlib.crc32(table)}
         state = npz.pack({**described, "header": dict(header)}, arrays)
@@ -123,19 +127,35 @@ class Store:
             if not self._rows_file(part).exists():  # it exists where only syncing the directory failed
                 disk.remove(self._state_file(part))
             self._unwritten(f"Part {part}", error)
+        self._sizes.append(len(table))
         self.parts += 1
 
     def finish(self, header: Mapping[str, Any]) -> None:
-        """Mark the evaluation as complete.
+        """Mark the evaluation as complete, if it is.
 
         Raises:
-            StoreError: the manifest cannot be written (the parts are whole).
+            StoreError: the manifest cannot be written (the parts are whole); a part is no longer there, or is another.
         """
+        self._check_place()
+        for part in range(self.parts):
+            self._check_kept(part)
         try:
             _directory.write_manifest(self.directory, self._identity, {"parts": self.parts, "header": dict(header)})
         except OSError as error:
             self._unwritten("The end", error)
         self.header = dict(header)
+
+    def _check_place(self) -> None:
+        if not disk.holds(self._lock, self.directory / ".lock"):
+            holds = "is no longer the directory in which this evaluation began"
+            _directory.reject(self.directory, holds, "restore that, and go on with it, or give another directory")
+
+    def _check_kept(self, part: int) -> None:
+        for path in (self._rows_file(part), self._state_file(part)):
+            if not path.is_file():
+                raise StoreError(f"`{path}`, which this evaluation wrote, is no longer there; {FIX}.")
+        if self._rows_file(part).stat().st_size != self._sizes[part]:
+            raise StoreError(f"`{self._rows_file(part)}` is not what this evaluation wrote; {FIX}.")
 
     def _unwritten(self, what: str, error: OSError) -> NoReturn:
         reason, remedy = _directory.cause(error)
@@ -145,9 +165,7 @@ class Store:
 
     def _begin(self, resume: bool) -> None:
         manifest = _directory.read_manifest(self.directory)
-        if manifest is not None and not resume:
-            fix = f"give `{argument('resume=True')}` to go on with it, or another directory"
-            _directory.reject(self.directory, "holds an evaluation", fix)
+        _directory.check_resumed(self.directory, manifest, resume)
         if manifest is not None:
             _directory.check_identity(self.directory, manifest["identity"], self._identity)
         _directory.prepare(self.directory, self._identity)
@@ -171,6 +189,7 @@ class Store:
                 if part not in numbers:
                     raise StoreError(f"`{path}` is missing, and part {max(rows)} is there; {FIX}.")
             self._check_part(part)
+            self._sizes.append(self._rows_file(part).stat().st_size)
         for part in states - rows:  # left by a process that ended between the two writes
             disk.remove(self._state_file(part))
 

@@ -226,12 +226,29 @@ DAMAGE = {
     "state cut short": (lambda d: cut(d / "state/part-00002.npz"), "state/part-00002.npz` cannot be read: "),
     "manifest cut short": (lambda d: cut(d / "manifest.json"), "holds a `manifest.json` that is damaged, or of"),
     "manifest of nothing": (lambda d: cut(d / "manifest.json", 0), "holds a `manifest.json` that is damaged, or of"),
+    "a number for the identity": (lambda d: manifest(d, identity=3), "holds a `manifest.json` that is damaged"),
+    "a number in the identity": (
+        lambda d: manifest(d, identity={"function": 3}),
+        "holds a `manifest.json` that is dam",
+    ),
+    "a number for the end": (lambda d: manifest(d, finished=3), "holds a `manifest.json` that is damaged, or of"),
+    "a text for a count": (
+        lambda d: manifest(d, finished={"parts": "4", "header": {}}),
+        "holds a `manifest.json` that",
+    ),
+    "a list for a header": (lambda d: manifest(d, finished={"parts": 4, "header": []}), "holds a `manifest.json`"),
+    "lists in lists": (lambda d: (d / "manifest.json").write_text("[" * 10**5), "holds a `manifest.json` that is"),
     "a file more": (lambda d: (d / "rows/mine.parquet").write_text(""), "rows/mine.parquet` is no part of an eval"),
     "a number twice": (
         lambda d: shutil.copy(d / "rows/part-00003.parquet", d / "rows/part-000003.parquet"),
         "rows/part-000003.parquet` is no part of an evaluation; take it out of there",
     ),
 }
+
+
+def manifest(directory, **changes):
+    path = directory / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
 def cut(path, size=None):
@@ -255,6 +272,78 @@ def test_a_finished_evaluation_that_lost_its_last_part(tmp_path):
     os.unlink(filled(tmp_path, finished=True) / "rows/part-00003.parquet")
     with pytest.raises(StoreError, match="holds 3 parts of 4 of a finished evaluation; restore the others"):
         opened(tmp_path)
+
+
+def test_an_end_is_not_written_over_parts_that_are_gone_or_others(tmp_path):
+    for change, said in (
+        (
+            lambda d: os.unlink(d / "rows/part-00001.parquet"),
+            "rows/part-00001.parquet`, which .* is no longer there",
+        ),
+        (
+            lambda d: os.unlink(d / "state/part-00001.npz"),
+            "state/part-00001.npz`, which this evaluation wrote, is no",
+        ),
+        (
+            lambda d: cut(d / "rows/part-00002.parquet"),
+            "rows/part-00002.parquet` is not what this evaluation wrote",
+        ),
+        (
+            lambda d: cut(d / "rows/part-00003.parquet"),
+            "rows/part-00003.parquet` is not what this evaluation wrote",
+        ),
+    ):
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+        with opened(filled(tmp_path / "run", 3)) as store:
+            write(store, 3)
+            change(tmp_path / "run")
+            with pytest.raises(StoreError, match=said):
+                store.finish({})
+            assert json.loads((tmp_path / "run/manifest.json").read_text())["finished"] is None
+
+
+def test_a_directory_that_took_the_place_of_another_is_not_written_to(tmp_path):
+    run = tmp_path / "run"
+    with opened(filled(run)) as store:
+        run.rename(tmp_path / "old")
+        for there in (False, True):
+            if there:
+                filled(run, 2)
+            said = "which is no longer the directory in which this evaluation began; restore that, and go"
+            with pytest.raises(StoreError, match=said):
+                write(store, 4)
+            with pytest.raises(StoreError, match=said):
+                store.finish({})
+    check(run, 2)
+    check(tmp_path / "old", 4)
+
+
+@pytest.mark.parametrize("name", [".probe", "rows/.probe", "state/.probe", ".manifest.json.tmp", ".lock", "rows"])
+def test_links_that_somebody_put_there_are_not_followed(tmp_path, name):
+    """Not in a new directory, which then holds something else, and not in one that holds an evaluation."""
+    victim, link = tmp_path / "victim", tmp_path / "new" / name
+    victim.write_text("precious")
+    link.parent.mkdir(parents=True)
+    link.symlink_to(victim)
+    with pytest.raises(StoreError, match=f"is not empty and no evaluation: it holds `{re.escape(name)}`; give"):
+        opened(tmp_path / "new")
+    assert [link.is_symlink(), victim.read_text()] == [True, "precious"]
+
+
+@pytest.mark.parametrize("name", [".probe", "rows/.part-00004.parquet.tmp", "state/.part-00004.npz.tmp", ".lock"])
+def test_links_put_into_an_evaluation_are_not_followed(tmp_path, name):
+    victim, run = tmp_path / "victim", filled(tmp_path / "run")
+    victim.write_text("precious")
+    (run / name).unlink(missing_ok=True)
+    (run / name).symlink_to(victim)
+    if name == ".lock":
+        with pytest.raises(StoreError, match="cannot be written: Too many levels of symbolic links; mend that"):
+            opened(run)
+    else:
+        with opened(run) as store:
+            write(store, 4)
+        check(run, 5)
+    assert victim.read_text() == "precious"
 
 
 def test_a_damaged_array_is_found_when_it_is_read(tmp_path):
@@ -380,10 +469,11 @@ class Full:
         self.path = path
 
     def __enter__(self):
-        os.symlink("/dev/full", self.path)
+        self.open = os.open
+        os.open = lambda path, *how: self.open(*(("/dev/full", os.O_WRONLY) if path == self.path else (path, *how)))
 
     def __exit__(self, *_):
-        pass
+        os.open = self.open
 
 
 class Limited:

@@ -1,0 +1,73 @@
+"""What options mean, and paths looked at before JAX is imported, which takes seconds."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from .._errors import DataError
+from .._evaluate.store import directory
+
+BATCH = 256  # data walked at once, if nothing else is asked for
+
+COLUMNS = ("broccoli", "strawberries", "workout", "expectation")
+"""Of the worked example's patients: what they did in a year, and in which shape they are."""
+
+NAMES = {"at": "--at", "batches": "--data", "out": "--out", "resume=True": "--resume", "top": "--top"}
+"""What arguments of the API, as errors have them, are called here."""
+
+
+def path(text: str) -> Path:
+    """Read an option that is a path."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; give a path")  # by itself, `Path` would take the current folder
+    if "\0" in text:
+        raise argparse.ArgumentTypeError("it holds a NUL byte, which no path has")
+    return Path(text)
+
+
+def positive(text: str) -> int:
+    """Read an option that counts something."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least 1")
+    return int(text)
+
+
+def names(text: str) -> list[str]:
+    """Read an option that is names, divided by commas."""
+    found = [name.strip() for name in text.split(",")]
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"{text!r} has an empty name; divide names by commas")
+    return found
+
+
+def check_model(path: Path) -> None:
+    """Raise a DataError if there is no Python file at `path`."""
+    if path.suffix != ".py" or not path.is_file():
+        raise DataError(f"`{path}` is not a Python file that is there; give the path of one.")
+
+
+def check_data(path: Path) -> None:
+    """Raise a DataError if there are no data at `path`."""
+    with of_data():
+        if not path.exists():
+            raise DataError(f"`{path}` is not there; give the path of an npz, a csv, a Parquet file or a folder.")
+
+
+@contextlib.contextmanager
+def of_data() -> Iterator[None]:
+    """Name the option in errors about data."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"`--data`: {error}") from error
+
+
+def check_walk(options: argparse.Namespace) -> None:
+    """Raise a JaxwalkError if the paths of `jaxwalk walk` cannot be read or written."""
+    check_model(options.file)
+    check_data(options.data)
+    if options.out is not None:
+        directory.check(options.out, options.resume)
