@@ -99,7 +99,7 @@ class Programs:
         self._kept = [] if kept is None else kept
 
     def program(self, params: Any, data: Batches, placed: Placement) -> tuple[Program, list[Any]]:
-        """Return the program, and the arrays that it takes before the batches'."""
+        """Return the program, and the arrays that it takes before the batches', where they are."""
         given, closed = opened_leaves(params)
         key, arrays = self._key(params, given, data), set()
         if key is not None:
@@ -108,11 +108,11 @@ class Programs:
                 constants = [constant() for constant in program.constants]
                 if known == key and all(constant is not None for constant in constants):
                     self._kept.append(self._kept.pop(i))
-                    return program, placed.params([*constants, *given])
+                    return program, [*constants, *given]
         program, constants = self._built(closed, placed.params(given), data, placed, arrays)
         if key is not None:
             self._kept[:] = [*self._kept, (key, program)][-KEPT:]
-        return program, placed.params([*constants, *given])
+        return program, [*constants, *given]
 
     def _key(self, params: Any, given: Sequence[Any], data: Batches) -> _Key | None:
         asked = self.asked
@@ -142,7 +142,15 @@ class Programs:
         rows = data.size * placed.processes
         staged = staged._replace(args=[*shapes, *data.form.rows])
         task = Task(
-            staged, shapes, data.form.rows, chosen, asked.statistic, asked.top, rows, placed._replace(home=None), kept_at
+            staged,
+            shapes,
+            data.form.rows,
+            chosen,
+            asked.statistic,
+            asked.top,
+            rows,
+            placed._replace(home=None),
+            kept_at,
         )
         _check_countable(task)
         return Program(task, step_of(task), [_kept_weakly(c, arrays) for c in constants]), constants

@@ -48,8 +48,8 @@ def run(programs: Programs, params: Any, batches: Iterable[Any], output: Output,
     check_untraced(data.first)
     placed = placement(programs.asked.mesh, data.size, params, data.first)
     with placed.context(), contextlib.ExitStack() as stack:
-        program, arrays = programs.program(params, data, placed)
-        one = _Run(program, arrays, data, placed, output.path is not None)
+        program, given = programs.program(params, data, placed)
+        one = _Run(program, given, placed.params(given), data, placed, output.path is not None)
         path, resume = output
         store, resumed = (None, Resumed()) if path is None else _opened(stack, one, path, resume)
         return _evaluation(one, store, resumed, progress)
@@ -59,11 +59,13 @@ class _Run(NamedTuple):
     """One evaluation.
 
     Attributes:
-        arrays: what the program takes before the data.
+        given: the arrays that the program takes before the data, where they lay before.
+        arrays: the same, placed.
         is_stored: whether what is found is written to disk.
     """
 
     program: Program
+    given: list[Any]
     arrays: list[Any]
     data: Batches
     placed: Placement
@@ -83,7 +85,7 @@ class _Run(NamedTuple):
         others = {"batch_size": data.size, "top": task.top, "processes": self.placed.processes}
         function, walk = task.staged.closed, self.program.walk_of_a_batch(data.size)
         kept = task.statistic, task.kept_at
-        return identity(function, walk, self.arrays, task.points, *kept, data.first, **others)
+        return identity(function, walk, self.given, task.points, *kept, data.first, **others)
 
     def evaluation(self, totals: Totals) -> Evaluation:
         return evaluation_of(totals, self.task.statistic, self.task.points, self.step)
