@@ -12,6 +12,7 @@ from .decision_rules import DecisionRule, decision_rule, may_decide
 from .liveness import Use
 from .nearby_names import NearbyNames
 from .program import Name, Operation, Program
+from .recombination import Recombination, recombinations
 from .selections import Selection, selections
 
 Path = tuple[int, ...]  # the place of an operation: in its program, after those of the operations around it
@@ -32,6 +33,7 @@ class Decision(NamedTuple):
     rule: DecisionRule
     name: str  # what it is called in a table
     selections: list[Selection]  # of a comparison
+    recombination: Recombination | None  # of a max, min or abs
     axes: tuple[Axis, ...]  # the loops around it
     point: str | None  # as of `NearbyNames.nearest`
     conditional: bool  # in a branch
@@ -61,7 +63,7 @@ class _Around(NamedTuple):
 
 def _decisions(program: Program, used: Mapping[int, Use], around: _Around) -> Iterator[Decision]:
     names = NearbyNames(program, around.before, around.after)
-    selected = selections(program, used)
+    selected, recombined = selections(program, used), recombinations(program)
     for index, op in enumerate(program.ops):
         path = (*around.path, index)
         if op.bodies:
@@ -73,7 +75,8 @@ def _decisions(program: Program, used: Mapping[int, Use], around: _Around) -> It
             if found is not None:  # of comparisons that are alike, the first stands for all
                 name = op.origin.function or _name(program, op, rule)
                 point = names.nearest(index, op)
-                yield Decision(path, op, rule, name, found, around.axes, point, around.conditional)
+                made = recombined.get(op.outs[0])
+                yield Decision(path, op, rule, name, found, made, around.axes, point, around.conditional)
 
 
 def _enter(op: Operation, number: int, around: _Around) -> _Around:

@@ -20,6 +20,7 @@ from .liveness import uses
 from .margins import Margin, where_it_moves
 from .one_sided_derivatives import selection_margin
 from .program import Operation, Program, constants, structure_of
+from .recombination import where_it_bends
 from .rounding.bounds import Application, Rounded, bound
 from .rounding.inputs import constant
 from .rounding.movement import moved
@@ -172,6 +173,8 @@ def _margins(program: Program, decision: Decision, values: Mapping[int, Rounded]
         parts = {str(i): sided(selection) for i, selection in enumerate(decision.selections)}
     elif decision.op.name in COMPARISONS:
         parts = {"": where_it_moves(parts[""], operands)}
+    elif decision.recombination is not None:
+        parts = {"": where_it_bends(decision.recombination, values.__getitem__, parts[""])}
     return {Key(decision.path, part): _in_one_dtype(margin) for part, margin in parts.items()}
 
 

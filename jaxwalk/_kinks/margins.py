@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -29,6 +30,11 @@ class Margin(NamedTuple):
 
 SLOPES = {1: (0.0, 1.0), -1: (1.0, 0.0)}  # of max(x, threshold), and of min, below and above the threshold
 Parts = dict[str, Margin]  # by the part of an operation that decides: "lower" and "upper" of a clip, else ""
+
+
+def slope_tolerance(dtype: Any) -> float:
+    """Return by how much of themselves two derivatives may differ that count as one."""
+    return 4 * math.sqrt(float(jnp.finfo(dtype).eps))
 
 
 def real(x: Rounded) -> jax.Array:

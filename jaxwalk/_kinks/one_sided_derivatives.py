@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,7 +11,7 @@ import jax.numpy as jnp
 
 from .._jax import jaxprs
 from .._jax.types import is_float
-from .margins import Margin, where_it_moves
+from .margins import Margin, slope_tolerance, where_it_moves
 from .program import Operation, Program
 from .rounding.bounds import Rounded, bound
 from .selections import Selection
@@ -45,6 +44,9 @@ def selection_margin(
     if not selection.in_rule and not (selection.bends and same is False):
         smooth = _smooth(no, yes, margin.bound, distance.dtype, selection.bends)
         distance = jnp.where(smooth, jnp.inf, distance)
+    if comparison.name in ("eq", "ne") and selection.between and not selection.in_rule:
+        point, around = (yes, False) if comparison.name == "eq" else (no, True)
+        distance = jnp.where(_fills_gap(point, selection, read, around), jnp.inf, distance)
     return Margin(distance, margin.bound, left.slope, right.slope, used)
 
 
@@ -86,11 +88,28 @@ def _case_at(selection: Selection, read: _Read, taken: bool, compared: Any) -> A
     return local[selection.select.ins[1 + taken]]
 
 
+def _fills_gap(point: _Case, selection: Selection, read: _Read, around: bool) -> jax.Array:
+    """Return where the case for one point goes on as the other case does on either side, as 1 for sin(x) / x at 0.
+
+    The other case may be no number at the point itself; its limits are extrapolated from two distances.
+    """
+    x = read(selection.compared).value
+    step = float(jnp.finfo(x.dtype).eps) ** 0.25 * jnp.maximum(jnp.abs(x), 1).astype(x.dtype)
+    near = lambda move: jax.jvp(functools.partial(_case_at, selection, read, around), (x + move,), (jnp.ones_like(x),))
+    found = [near(move) for move in (step, -step, step / 2, -step / 2)]
+    scale = functools.reduce(jnp.maximum, [jnp.abs(number) for pair in found for number in pair])
+    error = jnp.zeros_like(scale)
+    for there, (right, left, nearer_right, nearer_left) in zip((point.value, point.slope), zip(*found)):
+        jump = 2 * (nearer_right - nearer_left) - (right - left)
+        limit = (4 * (nearer_right + nearer_left) - (right + left)) / 6
+        error = jnp.maximum(error, jnp.maximum(jnp.abs(jump), jnp.abs(limit - there)))
+    return error <= slope_tolerance(x.dtype) * scale
+
+
 def _smooth(no: _Case, yes: _Case, error: Any, dtype: Any, bends: bool) -> jax.Array:
     """Return where both cases have one value, to rounding, and, where it counts, one derivative."""
     one, other = (jnp.asarray(case.slope).astype(dtype) for case in (no, yes))
     level = jnp.maximum(jnp.abs(one), jnp.abs(other))
-    tolerance = 4 * math.sqrt(float(jnp.finfo(no.value.dtype).eps))
-    alike = (jnp.abs(one - other) <= tolerance * level) | (not bends)
+    alike = (jnp.abs(one - other) <= slope_tolerance(no.value.dtype) * level) | (not bends)
     gap = jnp.abs(yes.value - no.value).astype(dtype)
     return alike & (gap <= yes.bound + no.bound + 2 * level * error)

@@ -14,7 +14,7 @@ from .program import Flow, Operation, Program
 REACH = 40  # operations looked at between a comparison and what it selects
 _COPIES = {"convert", "copy", "stop_gradient"}  # each the same value, if the dtype is
 _SPREADS = {"broadcast_in_dim", "convert", "copy"}  # each the same number in all entries, if the operand has one
-_ELEMENTWISE = {
+ELEMENTWISE = {
     "add", "sub", "mul", "div", "neg", "exp", "exp2", "expm1", "log", "log1p", "sqrt", "rsqrt", "tanh", "logistic",
     "sin", "cos", "tan", "erf", "erfc", "pow", "integer_pow", "square", "max", "min", "abs", "select_n", "cbrt",
     "convert", "copy",
@@ -155,7 +155,7 @@ class _Finder:
         visited = [visit(case) for case in select.ins[1:]]
         follows = any(visited) or len(depends) > 4 * REACH
         path = [op for op in self.program.ops if any(depends.get(out) and out != start for out in op.outs)]
-        plain = all(op.name in _ELEMENTWISE and avals[op.outs[0]].shape == shape for op in path)
+        plain = all(op.name in ELEMENTWISE and avals[op.outs[0]].shape == shape for op in path)
         is_known = plain and avals[start].shape == shape and len(depends) <= 4 * REACH
         return tuple(path) if is_known else None, follows
 

@@ -431,3 +431,124 @@ def test_the_survey_counts_them(capsys, tmp_path):
     main(arguments)
     lines = [" ".join(line.split()) for line in capsys.readouterr()[0].splitlines()]
     assert any(line.startswith("1 act (2,)") and line.endswith(" 300") for line in lines)
+
+
+# Called again
+
+
+@pytest.fixture
+def compilations():
+    """A list that grows by one entry with each compilation."""
+    seen = []
+    listen = lambda name, seconds, **_: seen.append(name) if name.endswith("backend_compile_duration") else None
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield seen
+    jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def test_a_second_call_compiles_nothing(compilations):
+    def fun(w, x):
+        keep = jax.random.bernoulli(jax.random.key(0), 0.5, x.shape)
+        return lax.scan(lambda c, _: (jax.nn.relu(c * w + x), None), jnp.where(keep, x, x), None, length=2)[0].sum()
+
+    first = jw.kinks(fun, np.float32(1), np.float32([1, 0]))
+    assert compilations
+    compilations.clear()
+    second = jw.kinks(fun, np.float32(1), np.float32([0, 3]))
+    assert not compilations
+    assert [k.entries[:, 1].tolist() for k in (*first, *second)] == [[1, 1], [0, 0]]
+    jw.kinks(fun, np.float32(1), np.float32([1, 0]), inputs="exact")
+    jw.kinks(fun, np.float32(1), np.float32([1, 0, 2]))
+    assert len(compilations) >= 2
+
+
+def test_a_second_call_sees_what_has_changed_since(compilations):
+    captured = [jnp.float32([1, 5]), 0.0]
+
+    def fun(x):
+        return jnp.sum(jnp.maximum(x, captured[0]) + jnp.maximum(x, captured[1]))
+
+    x = np.float32([1, 0])
+    entries = lambda: [k.entries.tolist() for k in jw.kinks(fun, x)]
+    assert entries() == [[[0]], [[1]]]
+    captured[0] = jnp.float32([5, 0])
+    compilations.clear()
+    assert entries() == [[[1]], [[1]]]
+    assert not compilations  # an array is an argument of what was compiled
+    captured[1] = 1.0
+    assert entries() == [[[1]], [[0]]]
+
+
+def test_a_rule_that_has_changed_since_is_seen():
+    def fun(threshold):
+        @jax.custom_jvp
+        def step(x):
+            return x
+
+        step.defjvp(lambda xs, ts: (xs[0], jnp.where(xs[0] > threshold, ts[0], 0)))
+        return lambda x: jnp.sum(step(x))
+
+    for threshold, entry in ((0.0, 1), (1.0, 0)):
+        assert only(fun(threshold), np.float32([1, 0])).entries.tolist() == [[entry]]
+
+
+def test_what_was_compiled_holds_nothing_of_the_function():
+    import gc
+    import weakref
+
+    def make():
+        weights = jnp.float32([1, 2])
+
+        @jax.custom_jvp
+        def scaled(x):
+            return x * weights
+
+        scaled.defjvp(lambda xs, ts: (scaled(*xs), ts[0] * jnp.where(xs[0] > 0, weights, 0)))
+        return (lambda x: jnp.sum(scaled(x))), weakref.ref(weights)
+
+    fun, weights = make()
+    assert len(jw.kinks(fun, np.float32([1, 0]))) == 1
+    del fun
+    gc.collect()
+    assert weights() is None
+
+
+# A rule that calls itself
+
+
+def test_a_derivative_rule_that_calls_its_own_function():
+    @jax.custom_jvp
+    def solve(a, b):
+        return b / a
+
+    @solve.defjvp
+    def _(primals, tangents):
+        (a, b), (da, db) = primals, tangents
+        y = solve(a, b)
+        return y, solve(a, db - da * y)
+
+    kink = only(lambda x: jnp.sum(jax.nn.relu(solve(x, x - 2))), np.float32([1, 2, 3]))
+    assert (kink.operation, kink.entries.tolist()) == ("relu", [[1]])
+
+
+# Values that have no bound, or are complex
+
+
+WITHOUT_ERROR = {
+    "real": lambda x: jnp.fft.fft(x).real,
+    "rfft": lambda x: jnp.fft.irfft(jnp.fft.rfft(x) * 0.5, n=3),
+    "angle": lambda x: jnp.angle(lax.complex(x, jnp.ones_like(x))),
+    "imag": lambda x: jnp.imag(jnp.exp(lax.complex(jnp.zeros_like(x), x))),
+    "eigvals": lambda x: jnp.linalg.eigvals(jnp.outer(x, x) + jnp.diag(x)).real,
+    "float8": lambda x: (x.astype(jnp.float8_e4m3fn) @ x.astype(jnp.float8_e4m3fn)).astype(jnp.float32)[None],
+    "segment_sum": lambda x: jax.ops.segment_sum(x.astype(jnp.bfloat16) * 2, np.int32([0, 1, 0]), 2),
+    "at add": lambda x: x.astype(jnp.bfloat16).at[jnp.array([0])].add(jnp.tanh(x[:1]).astype(jnp.bfloat16)),
+    "at set": lambda x: x.astype(jnp.bfloat16).at[jnp.array([0])].set(jnp.tanh(x[:1]).astype(jnp.bfloat16)),
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_ERROR)
+def test_no_raw_error(name):
+    found = jw.kinks(lambda x: jnp.sum(jax.nn.relu(WITHOUT_ERROR[name](x))), np.float32([0.3, -1.0, 2.0]))
+    assert found.decisions
+    assert all("is estimated, not bounded" in note for note in found.notes)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from ..._jax.jaxprs import apply
 from ..._jax.primitives import COMPARISONS
-from .bounds import Application, Moves, Rounded, bound
+from .bounds import Application, Moves, Rounded, bound, size
 
 
 def moved(name: str | None, op: Application) -> list[Moves]:
@@ -50,7 +50,7 @@ def _through(op: Application) -> Moves:
 
 
 def _is_close(a: Rounded, b: Rounded) -> Moves:
-    return ~(jnp.abs(a.value - b.value) > bound(a) + bound(b))
+    return ~(size(a.value - b.value) > bound(a) + bound(b))
 
 
 def _compared(op: Application) -> Moves:

@@ -175,3 +175,57 @@ def test_random_programs(program, x):
         exact = np.asarray(jax.jit(lambda x: other(x))(jnp.asarray(x, jnp.float64)))
     if np.isfinite(error) and "cond" not in str(program):  # a branch may be rounding's choice
         assert np.abs(value - exact) <= error + 1e-37
+
+
+def test_a_power_is_charged_its_products():
+    """However it is multiplied out, n - 1 roundings; the worst of many is not far from that."""
+    x = R.uniform(0.9, 1.1, 4000).astype(np.float32)
+    value, error = bounds(lambda x: x**128, x)
+    off = np.abs(value - x.astype(np.float64) ** 128)
+    assert np.all(off <= error)
+    assert np.max(off / error) > 0.5
+    for power in (2, 3, -2, 7):
+        value, error = bounds(lambda x, power=power: x**power, x)
+        assert np.all(np.abs(value - x.astype(np.float64) ** power) <= error)
+
+
+def test_a_product_that_comes_out_whole_is_not_exact():
+    x, y = (jnp.asarray(R.uniform(7, 11, 400), jnp.bfloat16) for _ in range(2))
+    value, error = bounds(lambda x, y: x * y, x, y)
+    exact = np.asarray(x, np.float64) * np.asarray(y, np.float64)
+    whole = value == np.round(value)
+    assert np.any(whole & (value != exact))
+    assert np.all(np.abs(value - exact) <= error)
+    _, error = bounds(lambda x, y: x * y, np.float32([3, 0.1, 0.1, 1000]), np.float32([7, 0.5, 0, 1.5]))
+    assert np.all(error == 0)  # few digits, or a power of 2
+
+
+def test_a_conversion_that_comes_out_whole_is_not_exact():
+    x = R.uniform(64, 128, 400).astype(np.float32)
+    value, error = bounds(lambda x: x.astype(jnp.bfloat16), x, read=rounded_input)
+    assert np.all(np.abs(value - x.astype(np.float64)) <= error)
+
+
+COMPLEX = {
+    "abs": lambda x: jnp.abs(jnp.exp(lax.complex(x, x))),
+    "real": lambda x: jnp.real(jnp.exp(lax.complex(x, x)) * lax.complex(x, 2 * x)),
+    "power": lambda x: jnp.imag(lax.complex(x, 2 * x) ** 9),
+}
+
+
+@pytest.mark.parametrize("name", COMPLEX)
+def test_complex_numbers(name):
+    x = normal(200)
+    value, error = bounds(COMPLEX[name], x)
+    assert np.all(np.abs(value - exactly(COMPLEX[name], x)) <= error)
+    assert np.all(np.isfinite(error))
+
+
+@pytest.mark.parametrize("fill", [-np.inf, -1e9, float(np.finfo(np.float32).min)])
+def test_a_mask_makes_no_bound_worse(fill):
+    x, mask = normal(4, 6), np.tri(4, 6) > 0
+    fun = lambda x: jax.nn.softmax(jnp.where(mask, x * 0.3, jnp.asarray(fill, x.dtype)))
+    value, error = bounds(fun, x, read=rounded_input)
+    assert np.all(error[~mask] == 0)
+    assert np.all(error[mask] < 1e-5)
+    assert np.all(np.abs(value - exactly(fun, x)) <= error)
