@@ -11,10 +11,11 @@ import numpy as np
 
 OF_AXES = {"Σ": np.sum, "Π": np.prod, "max": np.max, "min": np.min}
 OF_ENTRIES = {
-    "sqrt": np.sqrt, "exp": np.exp, "log": np.log, "tanh": np.tanh, "sin": np.sin, "cos": np.cos, "sign": np.sign, "log1p": np.log1p, "xor": np.logical_xor,
+    "sqrt": np.sqrt, "exp": np.exp, "log": np.log, "tanh": np.tanh, "sin": np.sin, "cos": np.cos, "sign": np.sign,
     "abs_": np.abs, "floor": np.floor, "Max": np.maximum, "Min": np.minimum, "max": np.maximum, "min": np.minimum,
     "Mod": np.mod, "where_": np.where, "and_": np.logical_and, "or_": np.logical_or, "not_": np.logical_not,
-    "logistic": lambda x: 1 / (1 + np.exp(-x)), "float32": np.float32, "pow": np.power, "uint8": np.uint8, "int8": np.int8,
+    "logistic": lambda x: 1 / (1 + np.exp(-x)), "float32": np.float32, "pow": np.power,
+    "log1p": np.log1p, "xor": np.logical_xor, "uint8": lambda x: np.mod(x, 256),
 }  # fmt: skip
 SIGNS = {"−": "-", "⊙": "*", "·": "%", "⊗": "//", "≠": "!=", "≤": "<=", "≥": ">=", "∧": "&", "∨": "|", "¬": "~",
          "^": "**", "∞": "inf", "1[": "holds[", "ᵀ": ".T", "√": "sqrt", "σ": "logistic"}  # fmt: skip

@@ -35,8 +35,8 @@ def formula_tables() -> Iterator[Table | str]:
 
 
 BACKWARD: Headings = {
-    "Backward pass: δⁱ = ∂Loss/∂Xⁱ": {"δ4": "delta4", "δ3": "delta3", "δ2 = δ1": "delta2"},
-    "Backward pass, down to the weights": {"δw² = ∂Loss/∂W²": "delta_w2"},
+    "Backward pass: δⁱ = ∂Loss/∂Xⁱ": {"δ⁴": "delta4", "δ³": "delta3", "δ² = δ¹": "delta2"},
+    "Backward pass, down to the weights": {"δW² = ∂Loss/∂W²": "delta_w2"},
 }
 
 
@@ -51,7 +51,7 @@ def exact_tables(cohort: Cohort) -> Iterator[Table | str]:
     """Yield the worked example in fractions: nothing is rounded."""
     patients = exact_numbers(cohort)
     weights = exact(lambda w: w)(params["L2"])
-    yield f"In fractions, nothing rounded. w² = {shown(weights)}."
+    yield f"In fractions, nothing rounded. W² = {shown(weights)}."
     cells = {key: [shown(patient[key]) for patient in patients] for key in patients[0]}
     cells["correct"] = ["right" if patient["correct"] else "wrong" for patient in patients]
     yield from tables({**FORWARD, **BACKWARD}, cohort.names, cells)
@@ -63,8 +63,8 @@ def _notes(patients: Sequence[dict[str, Any]], names: Sequence[str]) -> Iterator
     for name, found in zip(names, patients, strict=True):
         if found["o2"] == 0 and found["delta4"] != 0:
             yield (
-                f"{name} stands on the kink of L3: o2 is exactly 0. L3 takes 0 to its side of X³ ≥ 0, which lets all of"
-                " δ4 through to δ3; the other side lets nothing through."
+                f"{name} stands on the kink of L3: o² is exactly 0. L3 takes 0 to its side of X³ ≥ 0, which lets all of"
+                " δ⁴ through to δ³; the other side lets nothing through."
             )
 
 

@@ -14,17 +14,31 @@ from .example import WEIGHTS, Walkthrough
 Headings = Mapping[str, Mapping[str, str]]
 """Titles of tables, the headings of their columns, and what stands in each, as `numbers_of` names it."""
 
-FEATURE_HEADINGS = ("broccoli", "Tagada strawberries", "workout hours")
-DATA: Headings = {"The data: patients, per year": {name: name for name in (*FEATURE_HEADINGS, "expectation")}}
+FEATURE_HEADINGS = ("broccoli", "strawberries", "workout, h")
+DATA: Headings = {
+    "The data: broccoli, Tagada strawberries, workout per year": {
+        name: name for name in (*FEATURE_HEADINGS, "expectation")
+    }
+}
 FORWARD: Headings = {
-    "Forward pass": {"o1 = L1(x)": "o1", "o2 = L2(o1)": "o2", "o3 = L3(o2)": "o3"},
-    "Loss = ½ (o3 - y)²": {"o3": "o3", "y": "y", "loss": "loss", "correct? (threshold ½)": "correct"},
+    "Forward pass": {"o¹ = L1(x)": "o1", "o² = L2(o¹)": "o2", "o³ = L3(o²)": "o3"},
+    "Loss = ½ (o³ − y)²": {"o³": "o3", "y": "y", "loss": "loss", "correct? (threshold ½)": "correct"},
 }
-BACKWARD: Headings = {  # in two tables: each fits a terminal of 80 columns
-    "Backward pass: δⁱ = ∂Loss/∂Xⁱ": {"δ4": "delta4", "δ3": "delta3", "δ2": "delta2"},
-    "Backward pass, down to the input and to the weights": {"δ1": "delta1", "δw² = ∂Loss/∂W²": "delta_w2"},
+BACKWARD: Headings = {  # in two tables: each fits a terminal of 60 columns
+    "Backward pass: δⁱ = ∂Loss/∂Xⁱ": {"δ⁴": "delta4", "δ³": "delta3", "δ²": "delta2"},
+    "Backward pass, down to input and weights: δW² = ∂Loss/∂W²": {"δ¹": "delta1", "δW²": "delta_w2"},
 }
-WORDS = ("expectation", "correct? (threshold ½)")  # set flush left, as numbers are not
+NUMBERS = (
+    *FEATURE_HEADINGS,
+    "o² = L2(o¹)",
+    "o³ = L3(o²)",
+    "o³",
+    "y",
+    "loss",
+    "δ⁴",
+    "δ³",
+)  # flush right: words are not, nor vectors
+CHANGE = "change of the loss"
 
 
 def numbers_of(w: Walk, y: Any, correct: Any) -> dict[str, Any]:
@@ -40,7 +54,7 @@ def tables(headings: Headings, names: Sequence[str], cells: Mapping[str, Sequenc
     """Yield tables with a row per patient."""
     for title, columns in headings.items():
         rows = zip(names, *(cells[key] for key in columns.values()), strict=True)
-        yield Table(title, ("patient", *columns), list(rows), [name for name in columns if name not in WORDS])
+        yield Table(title, ("x", *columns), list(rows), [name for name in columns if name in NUMBERS])
 
 
 def walkthrough_tables(w: Walkthrough) -> Iterator[Table | str]:
@@ -67,18 +81,18 @@ def _blame(w: Walkthrough, bound: float) -> Iterator[Table | str]:
     values = _column([c.value for c in w.culprits], [bound * (c.point in ("L2", "L3")) for c in w.culprits])
     rows = [(_where(c.point, c.index), v, number(c.delta)) for c, v in zip(w.culprits, values, strict=True)]
     yield Table(f"Culprits: who is to blame for the loss of {worst}", ("value", "is", "δ"), rows, ("is", "δ"))
-    rows = [("predicted, δ1 · (0, 0, 1)", number(w.predicted)), ("actual", number(w.actual, 3))]
-    yield Table(f"A prediction: one hour of workout more for {worst}", ("change of the loss", ""), rows, ("",))
+    rows = [("predicted, δ¹ · (0, 0, 1)", number(w.predicted)), ("actual", number(w.actual, 3))]
+    yield Table(f"A prediction for {worst}", ("one hour of workout more", CHANGE), rows, (CHANGE,))
 
 
 def notes(w: Walkthrough) -> Iterator[str]:
     """Yield what a reader of the numbers must know."""
     for i in np.flatnonzero(w.on_kink):
         o2 = float(w.walk.outputs["L2"][i])
-        side = "lets all of δ4 through to δ3" if o2 >= 0 else "lets nothing of δ4 through to δ3"
+        side = "lets all of δ⁴ through to δ³" if o2 >= 0 else "lets nothing of δ⁴ through to δ³"
         value, bound = number(np.float32(o2), 2), number(np.float32(w.bound[i]), 2)
         yield (
-            f"{w.cohort.names[i]} stands on the kink of L3: o2 is {value}, within its rounding error of {bound} from"
+            f"{w.cohort.names[i]} stands on the kink of L3: o² is {value}, within its rounding error of {bound} from"
             f" 0. On which side it falls is rounding's choice: this one {side}, the other does the opposite."
         )
 

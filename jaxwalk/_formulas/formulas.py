@@ -25,6 +25,11 @@ def formulas(
     δ² = δ³ W²ᵀ. Xⁱ is the input of layer i, Wⁱ its weights, δⁱ = ∂Loss/∂Xⁱ, δWⁱ = ∂Loss/∂Wⁱ; weights that have names
     of their own carry these: w², δw². What has no notation keeps the name of its primitive.
 
+    Cases stand in parentheses wherever they are a part of something. Entry by entry, a formula has a case where JAX
+    gives a NaN or an infinity that it would not show, as of `formula`. Tensor by tensor, nothing is simplified that has
+    such places, an axis that a sum keeps is put in again ("[:, None]"), and conversions that change numbers are
+    written: "float32(X¹)", "bfloat16(X¹)", "uint8(X¹ − 128)".
+
     Arguments:
         model: a `Chain`, or any function of (params, x), which is then one layer.
         loss: a function of two variables, the model's result and the expectation.

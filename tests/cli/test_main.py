@@ -1,5 +1,7 @@
+import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -59,7 +61,7 @@ def test_the_main_job_prints_the_walkthrough(capsys):
         "x³ -1 -1 (-0.005, 0.0002586, -0.0001724)",
         "x³ (-0.005, 0.0002586, -0.0001724) (0, -2000, -3000)",
         "X⁴ (L3) 0 -1",
-        "predicted, δ1 · (0, 0, 1) -0.0001724",
+        "predicted, δ¹ · (0, 0, 1) -0.0001724",
     ):
         assert line in lines
     assert "x³ stands on the kink of L3" in out
@@ -295,7 +297,7 @@ def test_the_worked_example_in_fractions(capsys, monkeypatch):
     assert (status, err) == (0, "")
     lines = [" ".join(line.split()) for line in out.splitlines()]
     for line in (
-        "In fractions, nothing rounded. w² = (1/200, −3/11600, 1/5800).",
+        "In fractions, nothing rounded. W² = (1/200, −3/11600, 1/5800).",
         "x¹ (100, 2000, 100) 0 0",
         "x² (200, 0, 0) 1 1",
         "x³ (0, 2000, 3000) 0 0",
@@ -305,9 +307,25 @@ def test_the_worked_example_in_fractions(capsys, monkeypatch):
         "x³ −(0, 2000, 3000)",
     ):
         assert line in lines
-    assert "x³ stands on the kink of L3: o2 is exactly 0. L3 takes 0 to its side of X³ ≥ 0" in " ".join(lines)
+    assert "x³ stands on the kink of L3: o² is exactly 0. L3 takes 0 to its side of X³ ≥ 0" in " ".join(lines)
     assert "x² stands" not in out
     assert max(map(len, out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("options", [[], ["--exact"]])
+def test_the_worked_example_fits_60_columns_and_writes_each_thing_in_one_way(capsys, monkeypatch, options):
+    monkeypatch.setenv("COLUMNS", "60")
+    _, out, _ = run(capsys, *options)
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 60
+    assert not re.search(r"[oδ]\d|w²", out)  # δ⁴, not δ4
+    for i, heading in enumerate(lines[:-2]):  # no column begins or ends elsewhere than its heading
+        if set(lines[i + 1].strip()) == {"─"} and "x    " in heading:
+            starts = [m.start() for m in re.finditer(r"(?<=   )\S", heading)]
+            ends = [m.end() for m in re.finditer(r"\S(?=   |$)", heading)]
+            for row in itertools.takewhile(str.strip, lines[i + 2 :]):
+                cells = [m.span() for m in re.finditer(r"\S+( \S+)*", row)][1:]
+                assert all(a in starts or b in ends for a, b in cells)
 
 
 def test_fractions_as_data(capsys, tmp_path):

@@ -152,8 +152,9 @@ class _Interpreter:
 
 def _check_not_refused(which: Value) -> None:
     """Refuse where what decides how it goes on could not be computed."""
-    if isinstance(which[()], Refused):
-        raise FormulaError(which[()].reason)
+    entry: Any = which[()]
+    if isinstance(entry, Refused):
+        raise FormulaError(entry.reason)
 
 
 CALLS: dict[str | None, Callable[[_Interpreter, JaxprEqn, list[Value], list[bool]], list[Any]]] = {

@@ -65,8 +65,8 @@ def guarded(expression: Any, exceptions: Iterable[tuple[Region | None, Any]]) ->
 
 
 def restricted(expression: Any, region: Region) -> Any:
-    """Return an expression as it is in a region: of its cases those that apply, numbers for symbols that are one."""
-    if not getattr(expression, "args", ()):
+    """Return an expression as it is in a region: of its cases those that apply, numbers for parts that are one."""
+    if not expression.args:
         return _numbers(region).get(expression, expression)
     chosen = {}
     for node in expression.atoms(sympy.Piecewise):
@@ -83,7 +83,7 @@ def restricted(expression: Any, region: Region) -> Any:
 
 
 def _numbers(region: Region) -> dict[Any, Any]:
-    return {c.lhs: c.rhs for c in region if isinstance(c, sympy.Eq) and c.lhs.is_Symbol and c.rhs.is_Number}
+    return {c.lhs: c.rhs for c in region if isinstance(c, sympy.Eq) and c.rhs.is_Number}
 
 
 # What is no number where: of the operands, regions and what JAX gives there, in order -------------------------

@@ -24,6 +24,14 @@ def formula(fun: Callable, *args: Any, names: Sequence[str] | None = None) -> An
     fractions. Derivatives are JAX's own, also where there is none: that of relu at 0 is 0, that of `jnp.maximum` at a
     tie ½.
 
+    Where JAX gives a NaN or an infinity that the formula would not show, it has a case for it: `exp(log(x))` is x if
+    x ≥ 0 and else NaN, and so is the derivative of `where(x > 0, sqrt(x), 0)` at x ≤ 0. `isnan` and the like become
+    conditions. The symbol `undefined` stands where the function meets a NaN or an infinity, and what it makes of it is
+    not told. Overflow is not looked for.
+
+    A conversion that rounds what the arguments hold is a function, `bfloat16(x)`. Small integers, and unsigned ones
+    below 0, wrap, which `Mod` says; other integers are taken not to overflow.
+
     Arguments:
         fun: any function of arrays.
         *args: its arguments. An array or a `jax.ShapeDtypeStruct` becomes symbols: a scalar `Y` the symbol `Y`, of a
@@ -43,6 +51,8 @@ def formula(fun: Callable, *args: Any, names: Sequence[str] | None = None) -> An
     >>> loss = lambda X4, Y: 0.5 * (X4 - Y) ** 2
     >>> jw.formula(jax.grad(loss), jnp.zeros(()), jnp.zeros(()))
     X4 - Y
+    >>> jw.formula(lambda x: jnp.exp(jnp.log(x)), jnp.zeros(()))
+    Piecewise((x, x >= 0), (nan, True))
     >>> jw.formula(lambda w, x: w @ x, jnp.zeros((2, 2)), jnp.zeros(2))
     [w_1_1*x_1 + w_1_2*x_2, w_2_1*x_1 + w_2_2*x_2]
     """

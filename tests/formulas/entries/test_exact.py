@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
+import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
@@ -99,6 +100,21 @@ def test_what_is_rational_is_computed():
     assert jw.exact(fun)(F(9, 4)) == (F(3, 2), F(2, 3), F(8, 27), F(3, 2), 1, F(1, 4))
 
 
+def test_roots_of_large_numbers_and_small_decimals():
+    assert jw.exact(jnp.cbrt)(F(10**60)) == 10**20
+    assert jw.exact(jnp.cbrt)(F(-(10**1200), 27)) == -F(10**400, 3)
+    assert jw.exact(lambda x: x + 1e-8)(0) == F(1, 10**8)
+    assert jw.exact(lambda x: x + np.float32(1 / 3))(0) == F(1, 3)
+
+
+def test_an_error_of_the_function_names_the_function():
+    def of_a_branch(x):
+        return x if x > 0 else -x
+
+    with pytest.raises(jax.errors.TracerBoolConversionError, match=r"of_a_branch at .*test_exact\.py.* argument x\b"):
+        jw.exact(of_a_branch)(F(1, 3))
+
+
 def test_a_branch_that_is_not_taken_may_leave_the_rationals():
     safe = lambda x: jnp.where(x > 0, 1 / x, 7.0) + jnp.where(x > 0, jnp.log(x), 0.0)
     assert jw.exact(safe)(0) == 7
@@ -130,6 +146,17 @@ REFUSED = {
 }  # fmt: skip
 
 
+REFUSED |= {
+    "branch": (lambda x: lax.cond(jnp.sqrt(x) > 1, lambda: 1.0, lambda: 2.0), 2, "the root of 2 is not rational"),
+    "loop": (lambda x: lax.while_loop(lambda c: jnp.sqrt(c) < 9, lambda c: c * 2, x), 2, "the root of 2 is not"),
+    "unsigned": (lambda x: x.astype(jnp.uint8), F(-5, 2), "-2 is not among the numbers of uint8"),
+    "eight bits": (lambda x: x.astype(jnp.int8), 1000, "1000 is not among the numbers of int8"),
+    "long": (jnp.cbrt, F(10**60 + 1), "the root of a number of 61 digits is not rational"),
+    "shortened": (lambda x: lax.reduce_precision(x, 8, 2), F(1, 3), "it rounds to 2 bits of mantissa"),
+    "complex": (lambda x: jnp.where(x > 0, 1j, 2.0).real, 1, "it is of complex numbers"),
+}
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_leaves_the_rationals_is_refused(name):
     fun, x, text = REFUSED[name]
@@ -141,6 +168,9 @@ def test_what_leaves_the_rationals_is_refused(name):
 def test_arguments_that_do_not_fit():
     for attempt, text in (
         (lambda: jw.exact(3), "`fun` is 3, which cannot be called"),
+        (lambda: jw.exact(jnp.sum)(1 + 2j), "`args[0]` holds (1+2j); give fractions, integers, and object arrays"),
+        (lambda: jw.exact(jnp.sum)(sympy.Rational(1, 3)), "`args[0]` holds 1/3; give fractions"),
+        (lambda: jw.exact(jnp.sum)(np.ones(2, complex)), "`args[0]` is of complex numbers; give fractions"),
         (lambda: jw.exact(jnp.sum)(array(1, "a")), "`args[0]` holds 'a'; give fractions"),
         (
             lambda: jw.exact(jnp.sum)({"a": jax.ShapeDtypeStruct((2,), "float32")}),

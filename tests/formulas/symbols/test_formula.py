@@ -245,7 +245,93 @@ def test_a_derivative_too_long_to_print_is_refused():
         jw.formula(chain, jnp.zeros(()))
 
 
+GUARDS = {
+    "nan_to_num": (lambda x: jnp.nan_to_num(jnp.log(x)), "Piecewise((-1.7976931348623157e+308, Eq(x, 0)), "),
+    "isnan": (lambda x: jnp.where(jnp.isnan(jnp.log(x)), 0.0, jnp.log(x)), "Piecewise((0, x < 0), (log(x), True))"),
+    "isfinite": (lambda x: jnp.where(jnp.isfinite(1 / x), 1.0, 2.0), "Piecewise((1, Ne(x, 0)), (2, True))"),
+    "isinf": (lambda x: jnp.where(jnp.isinf(1 / x), 7.0, 1 / x), "Piecewise((7, Eq(x, 0)), (1/x, True))"),
+    "nansum": (lambda x: jnp.nansum(jnp.log(jnp.stack([x, 1.0]))), "Piecewise((0, x < 0), (log(x), True))"),
+    "neither": (lambda x: jnp.where(jnp.isnan(jnp.sqrt(x)) | jnp.isinf(1 / x), 3.0, x), "Piecewise((3, "),
+    "√ where": (
+        jax.grad(lambda x: jnp.where(x > 0, jnp.sqrt(x), 0.0)), "Piecewise((1/(2*sqrt(x)), x > 0), (nan, True))"),
+    "log where": (
+        jax.grad(lambda x: jnp.where(x > 0, jnp.log(x), 0.0)), "Piecewise((nan, Eq(x, 0)), (1/x, x > 0), (0, True))"),
+    "1/x where": (
+        jax.grad(lambda x: jnp.where(x > 0, 1 / x, 0.0)), "Piecewise((nan, Eq(x, 0)), (-1/x**2, x > 0), (0, True))"),
+    "exp log": (lambda x: jnp.exp(jnp.log(x)), "Piecewise((x, x >= 0), (nan, True))"),
+    "exp 2 log": (lambda x: jnp.exp(2 * jnp.log(x)), "Piecewise((x**2, x >= 0), (nan, True))"),
+    "√ squared": (lambda x: jnp.sqrt(x) ** 2, "Piecewise((x, x >= 0), (nan, True))"),
+    "√ √": (lambda x: jnp.sqrt(x) * jnp.sqrt(x), "Piecewise((x, x >= 0), (nan, True))"),
+    "0 log": (lambda x: 0.0 * jnp.log(x), "Piecewise((0, x > 0), (nan, True))"),
+    "x / x": (lambda x: x / x, "Piecewise((1, Ne(x, 0)), (nan, True))"),
+    "0 / x": (lambda x: 0 / x, "Piecewise((0, Ne(x, 0)), (nan, True))"),
+    "one over one over": (lambda x: 1 / (1 / x), "x"),
+    "shown": (lambda x: jnp.log(x) / (x - 1), "log(x)/(x - 1)"),
+    "never": (lambda x: jnp.log(1 - jnp.tanh(x) ** 2) + jnp.log(jax.nn.sigmoid(x)) + 1 / (x**2 + 1), None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GUARDS)
+def test_where_jax_gives_no_number_the_formula_says_so(name):
+    """Wherever the formula is a number, JAX gives it; and where JAX gives one, the formula does."""
+    fun, text = GUARDS[name]
+    found = jw.formula(fun, jnp.zeros(()), names=["x"])
+    assert text is None or str(found).startswith(text)
+    assert not found.has(sympy.Symbol("undefined"))
+    for x in (-2.0, -1.0, 0.0, 0.5, 1.0, 2.0):
+        at = sympy.N(found.subs(sympy.Symbol("x"), sympy.Float(x) if x else 0).doit(), 17)
+        is_number = at.is_real and at.is_finite
+        expected = float(fun(jnp.asarray(x)))
+        assert bool(is_number) == bool(np.isfinite(expected)), (x, at, expected)
+        if is_number:
+            np.testing.assert_allclose(float(at), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_what_becomes_of_an_infinity_may_be_undefined():
+    s = jnp.zeros(())
+    found = jw.formula(lambda x, y: jnp.nan_to_num(y / x), s, s)
+    x, y, undefined = sympy.symbols("x y undefined")
+    assert [found.subs({x: a, y: b}) for a, b in ((2, 4), (0, 0), (0, 1))] == [2, 0, undefined]
+    found = jw.formula(lambda x, y: jnp.where(jnp.isfinite(y / x), y / x, 0.0), s, s)
+    assert str(found) == "Piecewise((y/x, Ne(x, 0)), (0, True))"
+
+
+def test_a_domain_in_a_domain():
+    found = jw.formula(lambda x: jnp.exp(jnp.log(jnp.log(x))), jnp.zeros(()))
+    assert str(found) == "Piecewise((log(x), log(x) >= 0), (nan, True))"
+
+
+def test_which_is_the_largest_of_several_is_never_none():
+    found = jw.formula(jax.grad(jnp.max), np.ones(4))
+    assert not found.has(sympy.nan, sympy.Symbol("undefined"))
+
+
+@pytest.mark.parametrize(
+    ("fun", "dtype", "numbers"),
+    [
+        (lambda x: (x - 128).astype(float) / 255, np.uint8, (0, 52, 127, 128, 255)),
+        (lambda x: (-x * x).astype(float), np.int8, (-128, -12, 0, 11, 127)),
+        (lambda x: (x + x).astype(np.uint8), np.int32, (-3, 0, 127, 128, 300)),
+        (lambda x: (x - 1).astype(float), np.uint32, (0, 1, 7)),
+    ],
+)
+def test_integers_wrap(fun, dtype, numbers):
+    found = jw.formula(fun, jnp.zeros((), dtype), names=["x"])
+    for x in numbers:
+        np.testing.assert_allclose(float(found.subs("x", x)), fun(jnp.asarray(x, dtype)), rtol=1e-12)
+
+
+def test_rounding_is_a_function_named_by_the_dtype():
+    through = lambda x: x.astype(jnp.bfloat16).astype(np.float32) * 3
+    found = jw.formula(through, jnp.zeros((), np.float32), names=["x"])
+    assert str(found) == "3*bfloat16(x)"
+    np.testing.assert_allclose(float(found.subs("x", 1.001).doit()), through(np.float32(1.001)))
+    assert str(jw.formula(lambda x: lax.reduce_precision(x, 8, 2), jnp.zeros(()))) == "reduce_precision(x, 8, 2)"
+
+
 REFUSED = {
+    "logarithm": (lambda x: x * jnp.log(-1.0), "no number, such as a division by zero"),
+    "constant": (lambda x: jnp.where(x > 0, 1j, 2.0).real, "it holds complex numbers"),
     "sort": (lambda x: lax.sort(x), "`sort` (test_formula.py:"),
     "argmax": (lambda x: jnp.argmax(x), "the order of symbols is not known"),
     "index": (lambda x: x[x[0].astype(int)], "where it reads depends on a symbol; give indices as constants"),
