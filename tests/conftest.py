@@ -4,6 +4,7 @@ What one test has compiled, no other compiles again, nor do the processes that t
 """
 
 import os
+import signal
 import tempfile
 
 # Before JAX is imported, which reads them; the workers of xdist inherit them.
@@ -24,6 +25,11 @@ jax.config.update("jax_num_cpu_devices", 4)
 def pytest_configure(config):
     """Equinox asks jax before 0.9 for two names that this jax deprecates."""
     config.addinivalue_line("filterwarnings", r"ignore:jax.core.(un)?mapped_aval is deprecated:DeprecationWarning")
+
+
+# A shell has what it starts in the background ignore Ctrl-C, and so what that starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

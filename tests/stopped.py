@@ -4,7 +4,6 @@ Each must end it within seconds, with 130 or 143 and without a traceback, and wh
 run resumes the one before, until one comes to its end, whose rows must be those of a run that was left alone.
 """
 
-import functools
 import random
 import signal
 import subprocess
@@ -31,10 +30,7 @@ objective = jw.objective(model, lambda out, y: jnp.sum((out - y) ** 2))
 def started(place, out, *options):
     command = [sys.executable, "-m", "jaxwalk", "walk", str(place / "model.py"), "--data", str(place / "data.npz")]
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-    # A shell has what it starts in the background ignore Ctrl-C.
-    as_in_front = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    arguments = [*command, "--json", "--out", str(out), *options]
-    return subprocess.Popen(arguments, cwd=place, preexec_fn=as_in_front, **pipes)
+    return subprocess.Popen([*command, "--json", "--out", str(out), *options], cwd=place, **pipes)
 
 
 def make(place):
@@ -94,4 +90,6 @@ def main(signals, seed):
 
 
 if __name__ == "__main__":
+    # A shell has what it starts in the background ignore Ctrl-C, and so what that starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     main(int(sys.argv[1]), *sys.argv[2:3] or "0")
