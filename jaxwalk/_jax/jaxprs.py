@@ -150,6 +150,20 @@ def function_of(eqn: Any, values: Sequence[Any], places: Sequence[int]) -> Calla
     return results
 
 
+def is_differentiable(eqn: JaxprEqn, place: int) -> bool:
+    """Tell whether an equation's results can be differentiated by this operand: its rule may refuse."""
+
+    def pulled_back(*values: Any) -> Any:
+        results, pullback = jax.vjp(function_of(eqn, values, [place]), values[place])
+        return pullback([jnp.zeros_like(result) for result in results])
+
+    try:
+        trace(pulled_back, *(jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in eqn.invars))
+    except Exception:  # whatever the rule of another library raises
+        return False
+    return True
+
+
 @functools.cache
 def _empty() -> Jaxpr:
     return trace(lambda: ())[0].jaxpr

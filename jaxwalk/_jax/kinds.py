@@ -92,6 +92,13 @@ def refuses_forward_mode(error: TypeError) -> bool:
     return "custom_vjp" in str(error) and "forward-mode" in str(error)
 
 
+def is_foreign(eqn: JaxprEqn) -> bool:
+    """Tell whether an equation's primitive is another library's: one that is not evaluated by JAX's own function."""
+    evaluate = getattr(eqn.primitive, "impl", None)
+    module = getattr(getattr(evaluate, "func", evaluate), "__module__", None) or "jax"
+    return module.partition(".")[0] not in ("jax", "jaxlib", "functools")
+
+
 # Names --------------------------------------------------------------------------------------------------
 
 

@@ -91,8 +91,8 @@ class Origins:
 
     def _bodies(self, eqn: JaxprEqn, kind: str, at: Origin) -> list[_Body]:
         if kind == "while":
-            every = (1,) * len(eqn.outvars)
-            return [_Body(call_parameters.while_parts(eqn).body.jaxpr, every, every)]
+            used, back = ((reach.whole,) * len(eqn.outvars) for reach in (self._reach, self._back))
+            return [_Body(call_parameters.while_parts(eqn).body.jaxpr, used, back)]
         used = self._reach.inner(eqn, at.level.used[at.equation])
         back = self._back.inner(eqn, at.level.back[at.equation])
         return [_Body(closed.jaxpr, u, b) for (closed, u), (_, b) in zip(used, back, strict=True)]
@@ -125,9 +125,9 @@ class Origins:
         self, jaxpr: Jaxpr, index: int, operand: int, reach: Reach, masks: Sequence[Mask], results: Mask
     ) -> bool:
         if index == len(masks):
-            return bool(results[operand])
+            return results[operand] >= reach.whole
         eqn, mask = jaxpr.eqns[index], masks[index]
-        return bool((any(mask) or reach.is_needed(eqn)) and reach.operands(eqn, mask)[operand])
+        return (any(mask) or reach.is_needed(eqn)) and reach.operands(eqn, mask)[operand] >= reach.whole
 
 
 def _carried(eqn: JaxprEqn, body: Jaxpr, result: int, kind: str | None) -> Iterator[tuple[Var, int]]:

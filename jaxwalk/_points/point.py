@@ -58,6 +58,8 @@ class Point:
         unused: the loss (of `points`: any result) does not depend on it; its δ is exactly zero.
         stuck: it has no δ, though the loss depends on it: the way back leads through a `while_loop` or a callback,
             through which JAX cannot take a derivative backward.
+        behind: if it is stuck by a primitive of another library, which refuses a derivative, the name of that; else "".
+        stopped: the loss depends on it, but behind a `stop_gradient` alone: its δ is exactly zero.
         read_in: it comes out of a loop or a branch ("scan", "while", "cond"), in which it is read too, or returned
             twice; δ is then that of who reads it afterwards. A point inside has the whole δ of a step.
         opaque: why it cannot be walked and what to do, or None.
@@ -79,6 +81,8 @@ class Point:
     conditional: bool = False
     unused: bool = False
     stuck: bool = False
+    behind: str = ""
+    stopped: bool = False
     read_in: str | None = None
     opaque: str | None = None
     file: str = ""
@@ -97,6 +101,9 @@ class Point:
         """Return a sentence on why it has no δ."""
         if self.opaque is not None:
             return f"The point is {self.opaque}."
+        if self.behind:
+            refuses = f"the way back from the loss leads through `{self.behind}`, whose own rule refuses a derivative"
+            return f"It has an output and no δ: {refuses} by what comes from here."
         if self.stuck:
             way = "the way back from the loss leads through a `while_loop` or a callback"
             return f"It has an output and no δ: {way}, where JAX has no derivative backward; `jax.jvp` goes forward."
@@ -129,12 +136,15 @@ class Point:
         notes = [f"axis {i}: {axis.kind} of {axis.length}" for i, axis in enumerate(self.axes, lead)]
         notes += ["conditional"] * self.conditional + ["unused"] * self.unused
         notes += ["unwatched: its pass is a guess"] * self.alike
+        if self.stopped and self.has_delta:
+            notes.append("zero delta: behind a stop_gradient")
         if self.read_in is not None and self.has_delta:
             notes.append(f"read in the {self.read_in} too: δ of later readers alone")
         if self.opaque is not None:
             notes.append(f"opaque: {self.opaque.partition(',')[0]}")
         elif self.stuck:
-            notes.append("no delta: behind a while_loop or a callback")
+            behind = f"{self.behind}, which refuses it" if self.behind else "a while_loop or a callback"
+            notes.append(f"no delta: behind {behind}")
         elif not self.has_delta:
             notes.append(f"{self.dtype}: no delta")
         return "; ".join(notes)

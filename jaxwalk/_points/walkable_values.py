@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from .._jax import call_parameters, jaxprs, kinds, origin, types
 from .._jax.jaxprs import Closed
-from .._jax.reach import STUCK, Reach, Return
+from .._jax.reach import STOPPED, STUCK, Reach, Return
 from .exits import Exit, exits
 from .lines import LinePaths
 from .origins import Level, Origin, Origins
@@ -84,7 +84,8 @@ class _PointReader:
         """Return the points, each with a name of its own."""
         points: dict[str, Point] = {}
         seen: dict[str, int] = {}
-        for point in self.read(closed.jaxpr, used, used, _Around()):
+        back = [self.back.whole * int(u) for u in used]
+        for point in self.read(closed.jaxpr, used, back, _Around()):
             name = point.name
             while name in points:
                 seen[point.name] = seen.get(point.name, 1) + 1
@@ -153,7 +154,7 @@ class _PointReader:
         inside = around._replace(opaque=around.opaque or _OPAQUE.get(kind or "", unknown))
         for closed in jaxprs.jaxprs_of(eqn):
             used = [is_used] * len(closed.jaxpr.outvars)
-            yield from self.read(closed.jaxpr, used, used, inside)
+            yield from self.read(closed.jaxpr, used, [self.back.whole * int(u) for u in used], inside)
 
     def _point(
         self,
@@ -187,7 +188,9 @@ class _PointReader:
             axes=around.axes,
             conditional=around.conditional,
             unused=not at.used,
-            stuck=at.back == STUCK,
+            stuck=at.back >= STUCK,
+            behind=self.back.behind[max(at.back - STUCK, 0)],
+            stopped=at.back == STOPPED,
             read_in=at.read_in,
             opaque=opaque,
             file=file,

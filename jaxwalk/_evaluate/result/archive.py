@@ -21,6 +21,7 @@ FORMAT = 1
 """The version of the header; it grows with every change that an older jaxwalk would misread."""
 
 WHOLE = ("count", "loss", "nonfinite")
+NEWER = ("behind", "stopped", "read_in")  # which older files do not have
 PLAIN = ("name", "number", "kind", "conditional", "unused", "stuck", "opaque", "file", "line", "alike")
 """Fields of a point that JSON holds as they are."""
 
@@ -83,7 +84,7 @@ def _described(points: Points) -> list[dict[str, Any]]:
     """Return the points as JSON. Of their sites it says only which are the same."""
     sites = list(dict.fromkeys(point.site for point in points.values()))
     return [
-        {name: getattr(point, name) for name in (*PLAIN, "read_in")}
+        {name: getattr(point, name) for name in (*PLAIN, *NEWER)}
         | {"shape": point.shape, "dtype": str(point.dtype), "axes": point.axes, "site": sites.index(point.site)}
         for point in points.values()
     ]
@@ -92,7 +93,7 @@ def _described(points: Points) -> list[dict[str, Any]]:
 def _point(described: dict[str, Any]) -> Point:
     axes = tuple(Axis(kind, length) for kind, length in described["axes"])
     site, shape, dtype = Site(equation=described["site"]), tuple(described["shape"]), _dtype(described["dtype"])
-    plain = {name: described[name] for name in PLAIN} | {"read_in": described.get("read_in")}  # newer than the others
+    plain = {name: described[name] for name in PLAIN} | {name: described[name] for name in NEWER if name in described}
     return Point(**plain, shape=shape, dtype=dtype, axes=axes, site=site)
 
 
