@@ -157,8 +157,9 @@ def is_differentiable(eqn: JaxprEqn, place: int) -> bool:
         results, pullback = jax.vjp(function_of(eqn, values, [place]), values[place])
         return pullback([jnp.zeros_like(result) for result in results])
 
+    operands: Any = [v.aval for v in eqn.invars]
     try:
-        trace(pulled_back, *(jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in eqn.invars))
+        trace(pulled_back, *(jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in operands))
     except Exception:  # whatever the rule of another library raises
         return False
     return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from .._jax import call_parameters
+from .._jax import call_parameters, jaxprs
 from .._jax.jaxprs import is_literal
 from .._jax.reach import Mask, Reach, Return
 
@@ -75,7 +75,7 @@ class Origins:
         here = found = Origin(level, equation, result)
         while True:
             eqn = here.level.jaxpr.eqns[here.equation]
-            kind = self._reach.kind(eqn)
+            kind = self._reach.kind(eqn) or ("call" if jaxprs.calls_a_jaxpr(eqn) else None)
             if kind in (None, "name", "custom_jvp", "custom_vjp"):  # the derivative of these is not by what is inside
                 return found
             bodies = self._bodies(eqn, kind, here)
