@@ -118,9 +118,14 @@ def jaxprs_of(eqn: JaxprEqn) -> list[Closed]:
     return [jaxpr for value in values for jaxpr in _jaxprs_in(value)]
 
 
+def is_ref(aval: Any) -> bool:
+    """Tell whether a variable of this type holds a mutable array (`jax.new_ref`)."""
+    return hasattr(aval, "inner_aval")
+
+
 def touches_ref(eqn: JaxprEqn) -> bool:
-    """Tell whether a mutable array (`jax.new_ref`) is an operand: the equation may then write what is read later."""
-    return any(hasattr(v.aval, "inner_aval") for v in eqn.invars)
+    """Tell whether a mutable array is an operand: the equation may then write what is read later."""
+    return any(is_ref(v.aval) for v in eqn.invars)
 
 
 def literal_array(literal: Literal) -> np.ndarray:
@@ -153,6 +158,21 @@ def function_of(eqn: Any, values: Sequence[Any], places: Sequence[int]) -> Calla
         return [z for z in apply(eqn, operands) if jnp.issubdtype(jnp.result_type(z), jnp.inexact)]
 
     return results
+
+
+def is_differentiable(eqn: JaxprEqn, place: int) -> bool:
+    """Tell whether an equation's results can be differentiated by this operand: its rule may refuse."""
+
+    def pulled_back(*values: Any) -> Any:
+        results, pullback = jax.vjp(function_of(eqn, values, [place]), values[place])
+        return pullback([jnp.zeros_like(result) for result in results])
+
+    operands: Any = [v.aval for v in eqn.invars]
+    try:
+        trace(pulled_back, *(jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in operands))
+    except Exception:  # whatever the rule of another library raises
+        return False
+    return True
 
 
 @functools.cache

@@ -87,6 +87,18 @@ def barrier_of(eqn: JaxprEqn) -> str | None:
     return _barriers().get(_key(eqn))
 
 
+def refuses_forward_mode(error: TypeError) -> bool:
+    """Tell whether JAX raised this because a `custom_vjp` is differentiated forward."""
+    return "custom_vjp" in str(error) and "forward-mode" in str(error)
+
+
+def is_foreign(eqn: JaxprEqn) -> bool:
+    """Tell whether an equation's primitive is another library's: one that is not evaluated by JAX's own function."""
+    evaluate = getattr(eqn.primitive, "impl", None)
+    module = getattr(getattr(evaluate, "func", evaluate), "__module__", None) or "jax"
+    return module.partition(".")[0] not in ("jax", "jaxlib", "functools")
+
+
 # Names --------------------------------------------------------------------------------------------------
 
 

@@ -19,6 +19,8 @@ Mask: TypeAlias = tuple[int, ...]  # per variable, how it is reached: 0 is not a
 class Reach:
     """Backward reachability over one traced program: what is used is 1. Each (jaxpr, mask) is looked at once."""
 
+    whole = 1  # in a mask: reached, by any way
+
     def __init__(self) -> None:
         self.kind = kinds.kinds()
         self._memo: dict[tuple[int, Mask], tuple[Mask, list[Mask]]] = {}
@@ -64,7 +66,7 @@ class Reach:
                 return (max(used, default=0), *needed) if kind == "cond" else needed
             case "while":
                 return self._while(eqn, used)
-        return [max(used, default=0) or int(self.is_needed(eqn))] * len(eqn.invars)
+        return [max(used, default=0) or self.whole * self.is_needed(eqn)] * len(eqn.invars)
 
     def inner(self, eqn: JaxprEqn, used: Mask) -> list[tuple[Closed, Mask]]:
         """Return the jaxprs that a jit, checkpoint, scan or cond runs, each with which of its results are used."""
@@ -91,15 +93,28 @@ class Reach:
         return [*tested[:test_consts], *needed[:body_consts], *carry]
 
 
-STUCK = 2  # in a mask of `Return`: δ would come back, but for what it must go through on the way; 1 is that it comes
+# In a mask of `Return`: a `stop_gradient` is on every way; δ comes back; it would, but for what is on a way. Numbers
+# from STUCK on say by what, as `Return.behind` has it.
+STOPPED, COMES, STUCK = 1, 2, 3
 
 
 class Return(Reach):
     """To which values δ comes back, from the results that have one; and to which it cannot, though it should.
 
-    It goes neither through integers and booleans nor through `stop_gradient`. Through a `while_loop` and through a
-    callback it should, but JAX cannot take it: with a tap before one, the whole backward pass would fail.
+    It goes neither through integers and booleans nor through `stop_gradient`. Through a `while_loop`, a callback, and
+    a primitive of another library that refuses it, it should, but JAX cannot take it: with a tap before one, the whole
+    backward pass would fail.
+
+    Attributes:
+        behind: by what else than a `while_loop` or a callback δ is stuck; first nothing else.
     """
+
+    whole = COMES
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.behind = [""]
+        self._refusals: dict[int, list[bool]] = {}
 
     def is_needed(self, eqn: JaxprEqn) -> bool:
         return super().is_needed(eqn) or kinds.barrier_of(eqn) == "callback"
@@ -109,15 +124,31 @@ class Return(Reach):
         return [u if _has_delta(v) else 0 for u, v in zip(self._through(eqn, used), eqn.invars, strict=True)]
 
     def _through(self, eqn: JaxprEqn, used: Mask) -> Sequence[int]:
-        barrier, count = kinds.barrier_of(eqn), len(eqn.invars)
+        barrier, count, most = kinds.barrier_of(eqn), len(eqn.invars), max(used, default=0)
         if barrier == "callback":  # it cannot even be differentiated forward
             return [STUCK] * count
-        if barrier == "stop_gradient" or not (any(used) or self.is_needed(eqn)):
-            return [0] * count
+        if barrier == "stop_gradient" or not (most or self.is_needed(eqn)):
+            return [min(most, STOPPED)] * count
         if self.kind(eqn) == "while":
             tested = call_parameters.while_parts(eqn).test_consts
-            return [0] * tested + [STUCK] * (count - tested)
-        return super().operands(eqn, used)
+            return [0] * tested + [most if most == STOPPED else STUCK] * (count - tested)
+        needed = super().operands(eqn, used)
+        if most == STOPPED or not kinds.is_foreign(eqn):
+            return needed
+        return [self._stuck_at(eqn) if refused else n for n, refused in zip(needed, self._refused(eqn), strict=True)]
+
+    def _refused(self, eqn: JaxprEqn) -> list[bool]:
+        if id(eqn) not in self._refusals:
+            self._refusals[id(eqn)] = [
+                _has_delta(v) and not jaxprs.is_differentiable(eqn, place) for place, v in enumerate(eqn.invars)
+            ]
+        return self._refusals[id(eqn)]
+
+    def _stuck_at(self, eqn: JaxprEqn) -> int:
+        name = str(eqn.primitive)
+        if name not in self.behind:
+            self.behind.append(name)
+        return STUCK + self.behind.index(name)
 
 
 def _has_delta(v: Var | Literal) -> bool:

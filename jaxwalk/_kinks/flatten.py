@@ -36,7 +36,7 @@ class _Flattener:
         self.names: dict[tuple[Any, int, int | None], list[Point]] = {}
         for point in points.values():
             if point.opaque is None:
-                self.names.setdefault(point.site[:3], []).append(point)
+                self.names.setdefault(point.site, []).append(point)
         self.kind, self.primitive_name = kinds.kinds(), primitives.names()
         self.number = itertools.count()
 
@@ -69,21 +69,13 @@ class _Flattener:
         for index, eqn in enumerate(jaxpr.eqns):
             here = origin._replace(scopes=origin.scopes + tuple(element.identity for element in name_stack(eqn)))
             outs = self.equation(program, eqn, index, tuple(map(read, eqn.invars)), here)
-            self.give_names(program, here, len(origin.scopes), index, outs)
+            self.give_names(program, here, index, outs)
             numbers.update(zip(eqn.outvars, outs, strict=True))
         return [read(v) for v in jaxpr.outvars]
 
-    def give_names(self, program: Program, origin: Origin, around: int, index: int, outs: Sequence[int]) -> None:
-        """Write down the names of an equation's results; a tag's is that of the equation.
-
-        `around`: how many of the scopes of `origin` are around the jaxpr that the equation is in.
-        """
-
-        def named(point: Point) -> Name:
-            stack = point.site.stack
-            left = None if point.kind != "scope" or stack is None else origin.scopes[: around + stack]
-            return Name(point.name, left, point.kind == "line")
-
+    def give_names(self, program: Program, origin: Origin, index: int, outs: Sequence[int]) -> None:
+        """Write down the names of an equation's results; a tag's is that of the equation."""
+        named = lambda point: Name(point.name, point.opening, point.kind == "line")
         for number, result in ((outs[0], None), *zip(outs, itertools.count())) if outs else ():
             if number not in program.literals and (points := self.names.get((origin.site, index, result))):
                 program.names.setdefault(number, []).extend(map(named, points))

@@ -46,7 +46,7 @@ class NearbyNames:
         ahead, before = self.after(op), self.before[index]
         makes = ahead is not None and (
             ahead.is_line
-            or (ahead.scopes is not None and op.origin.scopes[: len(ahead.scopes)] == ahead.scopes)
+            or (ahead.opening is not None and ahead.opening in op.origin.scopes)
             or ahead in self._made_of(op)
         )
         found = ahead if makes or before is None else before

@@ -37,7 +37,7 @@ class Name(NamedTuple):
     """The name of a value, which is a point."""
 
     name: str
-    scopes: tuple[int, ...] | None  # the openings of scopes down to the one that it leaves; None: of a tag or a line
+    opening: int | None  # of the scope that it leaves; None: of a tag or a line
     is_line: bool = False
 
 

@@ -60,16 +60,16 @@ class Activations:
     def reading(self, point: Point) -> Activation | None:
         """Return the activation that reads the value at a point, where it is or where a call returns it to."""
         chain = self._jaxprs(point.site)
-        index, result, inside = point.site.equation, point.site.result or 0, point.site.inside
+        index, result = point.site.equation, point.site.result or 0
         for depth in range(len(chain) - 1, -1, -1):
             jaxpr = chain[depth]
             v = jaxpr.eqns[index].outvars[result]
-            if (found := self._of(jaxpr, v, inside)) is not None:
+            if (found := self._of(jaxpr, v)) is not None:
                 return found
             places = [place for place, out in enumerate(jaxpr.outvars) if out is v]
             if depth == 0 or not places:
                 return None
-            index, inside = point.site.calls[depth - 1][0], ()
+            index = point.site.calls[depth - 1][0]
             if self._kind_of(chain[depth - 1].eqns[index]) not in _CALLS:
                 return None
             result = places[0]
@@ -90,8 +90,8 @@ class Activations:
             chain.append(jaxprs.jaxprs_of(chain[-1].eqns[index])[branch].jaxpr)
         return chain
 
-    def _of(self, jaxpr: Jaxpr, value: Var, inside: Sequence[int]) -> Activation | None:
-        bends = self._functions(jaxpr, value, inside)
+    def _of(self, jaxpr: Jaxpr, value: Var) -> Activation | None:
+        bends = self._functions(jaxpr, value)
         readers = self._readers(jaxpr)
         reached: dict[Var, bool] = {value: False}  # whether it is more than linear in the value
         left: list[Var] = []
@@ -105,12 +105,12 @@ class Activations:
         left = [v for v in left if reached[v] and types.is_float(v.aval)]
         return self._activation(jaxpr, value, list(bends), left) if left else None
 
-    def _functions(self, jaxpr: Jaxpr, value: Var, inside: Sequence[int]) -> dict[int, tuple[JaxprEqn, bool]]:
+    def _functions(self, jaxpr: Jaxpr, value: Var) -> dict[int, tuple[JaxprEqn, bool]]:
         """Return the equations that compute, entry by entry, functions of `value` alone, and whether they bend."""
         readers, constants = self._readers(jaxpr), self._constants(jaxpr)
         bent: dict[Any, bool] = {value: False}
         found: dict[int, tuple[JaxprEqn, bool]] = {}
-        waiting = sorted({*readers.get(value, ())} - {*inside})
+        waiting = sorted({*readers.get(value, ())})
         while waiting and (index := heapq.heappop(waiting)) < len(jaxpr.eqns) and len(found) < _LIMIT:
             eqn = jaxpr.eqns[index]
             if index not in found and self._joins(eqn, value, bent, constants):

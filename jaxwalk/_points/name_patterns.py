@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from .._errors import ArgumentError, PointError, argument, listed, near, shown
 from .point import Point, Points
@@ -46,19 +46,6 @@ def point_named(points: Points, name: str, argument: str) -> Point:
     return point
 
 
-def own_names(edits: Mapping[str, Any], points: Points) -> dict[str, Any]:
-    """Return `edits`, by the points' own names, where they are given under aliases; refuse two of one point."""
-    found: dict[str, Any] = {}
-    given: dict[str, str] = {}
-    for name, edit in edits.items():
-        own = points.aliases().get(name, name)
-        if own in found:
-            both = f"`edits` names `{given[own]}` and `{name}`"
-            raise ArgumentError(f"{both}, which are two names of one value; edit it once.")
-        found[own], given[own] = edit, name
-    return found
-
-
 def _matching(points: Points, at: At) -> Points:
     if callable(at):
         chosen = points.where(at)
@@ -78,12 +65,17 @@ def _matching(points: Points, at: At) -> Points:
 def _by_name(points: Points, name: str) -> Points:
     if name in points:
         return Points([point_named(points, name, argument("at"))])
-    pattern = name.split("/")
-    names = lambda point: (point.name, *point.aliases)
-    chosen = points.where(lambda point: any(_fits(name.split("/"), pattern) for name in names(point)))
+    chosen = fitting(points, name)
     if not chosen:
         raise PointError(f"`{argument('at')}={name!r}` matches no point. {near(name, points)}")
     return chosen
+
+
+def fitting(points: Points, pattern: str) -> Points:
+    """Return the points whose names, or aliases, fit a glob."""
+    parts = pattern.split("/")
+    names = lambda point: (point.name, *point.aliases)
+    return points.where(lambda point: any(_fits(name.split("/"), parts) for name in names(point)))
 
 
 def _fits(parts: list[str], pattern: list[str]) -> bool:

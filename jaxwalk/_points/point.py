@@ -22,13 +22,11 @@ from .ordered_mapping import MissingName, Named
 
 
 class Site(NamedTuple):
-    """Where a value is in a traced function, and who reads it there."""
+    """Where a value is computed in a traced function."""
 
     calls: tuple[tuple[int, int], ...] = ()  # (equation, jaxpr within it) for each call around it
     equation: int = 0  # the one that names it, or that it is a result of
     result: int | None = None  # which of the results; None for what an equation names
-    inside: tuple[int, ...] = ()  # equations that read the value before it gets there: they are in what it leaves
-    stack: int | None = None  # how many elements of the equation's name stack are still around it; None for all
 
 
 class ScanStep(NamedTuple):
@@ -64,18 +62,23 @@ class Point:
         unused: the loss (of `points`: any result) does not depend on it; its δ is exactly zero.
         stuck: it has no δ, though the loss depends on it: the way back leads through a `while_loop` or a callback,
             through which JAX cannot take a derivative backward.
+        behind: if it is stuck by a primitive of another library, which refuses a derivative, the name of that; else "".
         stopped: its δ is exactly zero, though the loss depends on it: every way there leads through a `stop_gradient`,
             or through integers or booleans.
+        read_in: it comes out of a loop or a branch ("scan", "while", "cond"), in which it is read too, or returned
+            twice; δ is then that of who reads it afterwards. A point inside has the whole δ of a step.
         opaque: why it cannot be walked and what to do, or None.
         file: the source file of the line that named it, or that it leaves, or "".
         line: the number of that line there, from 1; 0 if it is not known.
         path: the name, with the path of a module that `scoped` has named divided as the rest is: "blocks/0/attn/q" of
             "blocks.0.attn/q". It is how the point stands in a tree, and a glob may be one of it.
         aliases: other names under which it is found: its path, and what it was called before modules named it.
-        alike: the passes of its line could not be told from those of a loop inside what the line calls.
+        alike: its line is in a loop, or in what a loop calls, and the run was not watched (README): which pass of the
+            line it is of was told from positions in the code, which may be wrong.
         units: which `jw.stats.Units` the statistic given as `keep` has here; () if it has none, or none was given.
         site: where it is in the traced function. Two points of one site are two names of one value.
         clock: when it is met in a run: the equations down to it, with a `ScanStep` for each scan around.
+        opening: of a scope that it leaves: which opening, of the many that may have one name.
         type: of the value at one step, as JAX has it: with its sharding, where that is part of the type.
     """
 
@@ -88,7 +91,9 @@ class Point:
     conditional: bool = False
     unused: bool = False
     stuck: bool = False
+    behind: str = ""
     stopped: bool = False
+    read_in: str | None = None
     opaque: str | None = None
     file: str = ""
     line: int = 0
@@ -98,6 +103,7 @@ class Point:
     units: tuple[Units, ...] = ()
     site: Site = dataclasses.field(default=Site(), repr=False)
     clock: tuple[int | ScanStep, ...] = dataclasses.field(default=(), repr=False)
+    opening: int | None = dataclasses.field(default=None, repr=False, compare=False)
     type: Any = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
@@ -109,6 +115,9 @@ class Point:
         """Return a sentence on why it has no δ."""
         if self.opaque is not None:
             return f"The point is {self.opaque}."
+        if self.behind:
+            refuses = f"the way back from the loss leads through `{self.behind}`, whose own rule refuses a derivative"
+            return f"It has an output and no δ: {refuses} by what comes from here."
         if self.stuck:
             way = "the way back from the loss leads through a `while_loop` or a callback"
             return f"It has an output and no δ: {way}, where JAX has no derivative backward; `jax.jvp` goes forward."
@@ -144,13 +153,17 @@ class Point:
         """Return what a reader must know of it, in a few words; "" if nothing. `lead` axes are before its own."""
         notes = [f"axis {i}: {axis.kind} of {axis.length}" for i, axis in enumerate(self.axes, lead)]
         notes += ["conditional"] * self.conditional + ["unused"] * self.unused
-        notes += ["stop_gradient or an integer ahead: delta is 0"] * self.stopped
-        notes += ["a pass of the line, or of a loop in what it calls"] * self.alike
+        notes += ["unwatched: its pass is a guess"] * self.alike
         notes += units_told(self.units)
+        if self.stopped and self.has_delta:
+            notes.append("stop_gradient or an integer ahead: delta is 0")
+        if self.read_in is not None and self.has_delta:
+            notes.append(f"read in the {self.read_in} too: δ of later readers alone")
         if self.opaque is not None:
             notes.append(f"opaque: {self.opaque.partition(',')[0]}")
         elif self.stuck:
-            notes.append("no delta: behind a while_loop or a callback")
+            behind = f"{self.behind}, which refuses it" if self.behind else "a while_loop or a callback"
+            notes.append(f"no delta: behind {behind}")
         elif not self.has_delta:
             notes.append(f"{self.dtype}: no delta")
         return "; ".join(notes)

@@ -14,9 +14,10 @@ import jax.numpy as jnp
 
 from .._jax import call_parameters, jaxprs, kinds, origin, types
 from .._jax.jaxprs import Closed
-from .._jax.reach import STUCK, Mask, Reach, Return
+from .._jax.reach import STOPPED, STUCK, Reach, Return
 from .exits import Exit, exits
 from .lines import LinePaths
+from .origins import Level, Origin, Origins
 from .paths import Entries, Entry, Path, Paths
 from .point import Axis, Point, Points, ScanStep, Site
 from .scopes import ScopePaths
@@ -81,11 +82,13 @@ class _PointReader:
         self.kind, self.paths, self.tags, self.leaving = kind, paths, tags, leaving
         self.reach, self.back = Reach(), Return()
         self.names, self.former_names = Names(), Names(by_module=False)
+        self.origins = Origins(self.reach, self.back)
         self._has_points: dict[int, bool] = {}
 
     def points(self, closed: Closed, used: Sequence[bool]) -> Points:
         """Return the points, each with a name of its own."""
-        found = list(self.read(closed.jaxpr, used, used, _Around()))
+        back = [self.back.whole * int(u) for u in used]
+        found = list(self.read(closed.jaxpr, used, back, _Around()))
         names = unique([called for _, called in found])
         return Points(
             dataclasses.replace(point, number=number, name=called.name, path=called.path, aliases=called.aliases)
@@ -108,7 +111,7 @@ class _PointReader:
 
     def read(self, jaxpr: Jaxpr, used: Sequence[int], back: Sequence[int], around: _Around) -> Iterator[_Found]:
         """Yield the points of a jaxpr; `used` and `back` say which of its results are used, and have a δ."""
-        level = _Level(jaxpr, self.reach.into(jaxpr, used)[1], self.back.into(jaxpr, back)[1], around)
+        level = Level(jaxpr, self.reach.into(jaxpr, used)[1], self.back.into(jaxpr, back)[1], around.calls)
         paths, entries, leaving = self._paths(jaxpr, around)
         values = collections.Counter(entry for many in leaving for exit in many for entry in exit.entries)
         numbers: collections.Counter[Entry] = collections.Counter()
@@ -117,14 +120,14 @@ class _PointReader:
             for module in modules:
                 self.names.of(module)  # numbers them as they are called, whatever is a point
             if self._is_tag(eqn):
-                yield self._tag(level, index, modules[-1] if modules else None)
+                yield self._tag(level, index, around, modules[-1] if modules else None)
             yield from self._inside(level, index, around._replace(path=paths[index], entries=entries))
             for order, exit in enumerate(leaving[index]):
                 left = []
                 for entry in exit.entries:
                     left.append((entry, f":{numbers[entry]}" if values[entry] > 1 else ""))
                     numbers[entry] += 1
-                yield from self._leaving(level, index, exit, order, left)
+                yield from self._leaving(level, index, around, exit, order, left)
 
     def _paths(self, jaxpr: Jaxpr, around: _Around) -> tuple[Sequence[Path], Entries, Sequence[Sequence[Exit]]]:
         paths, entries = self.paths(jaxpr, around.path, around.entries)
@@ -132,7 +135,7 @@ class _PointReader:
             return paths, entries, [()] * len(jaxpr.eqns)
         return paths, entries, exits(jaxpr, paths, around.path, self.paths.goes_on_in)
 
-    def _inside(self, level: _Level, index: int, around: _Around) -> Iterator[_Found]:
+    def _inside(self, level: Level, index: int, around: _Around) -> Iterator[_Found]:
         """Yield the points in what an equation runs."""
         eqn = level.jaxpr.eqns[index]
         kind = self.reach.kind(eqn)
@@ -156,16 +159,16 @@ class _PointReader:
         inside = around._replace(opaque=around.opaque or _OPAQUE.get(kind or "", unknown))
         for closed in jaxprs.jaxprs_of(eqn):
             used = [is_used] * len(closed.jaxpr.outvars)
-            yield from self.read(closed.jaxpr, used, used, inside)
+            yield from self.read(closed.jaxpr, used, [self.back.whole * int(u) for u in used], inside)
 
-    def _tag(self, level: _Level, index: int, module: Entry | None) -> _Found:
+    def _tag(self, level: Level, index: int, around: _Around, module: Entry | None) -> _Found:
         """Return the point at what an equation names; in a module that `scoped` has named, with its path."""
         tag = kinds.name_of(level.jaxpr.eqns[index])
         called = Called(tag, tag, (tag,)) if module is None else self.names.called(module, f"/{tag}", (tag,))
-        return self._point(level, index, Exit(0, ())), called
+        return self._point(level, index, 0, around), called
 
     def _leaving(
-        self, level: _Level, index: int, exit: Exit, order: int, left: Sequence[tuple[Entry, str]]
+        self, level: Level, index: int, around: _Around, exit: Exit, order: int, left: Sequence[tuple[Entry, str]]
     ) -> Iterator[_Found]:
         """Yield the points at a result on its way out; `left`: what it leaves, and its number among what leaves that.
 
@@ -176,22 +179,23 @@ class _PointReader:
             former = (*former, self.former_names.of(entry) + number)
             if outer is None or outer is not entry.parent or not self.paths.is_all_of_its_module(entry):
                 called = self.names.called(entry, number, former, self.paths.leaves(entry, v))
-                yield self._point(level, index, exit, order, entry), called
+                yield self._point(level, index, exit.result, around, order, entry), called
                 former = ()
 
-    def _point(self, level: _Level, index: int, exit: Exit, order: int = 0, entry: Entry | None = None) -> Point:
+    def _point(
+        self, level: Level, index: int, result: int, around: _Around, order: int = 0, entry: Entry | None = None
+    ) -> Point:
         """Return the point at a result on its way out of `entry`; without one, at what an equation names."""
-        eqn, around = level.jaxpr.eqns[index], level.around
-        type = types.struct(eqn.outvars[exit.result].aval)
-        opaque = around.opaque
+        eqn, opaque = level.jaxpr.eqns[index], around.opaque
+        follow = entry is not None and opaque is None
+        at = self.origins.of(level, index, result) if follow else Origin(level, index, result)
+        type = types.struct(at.variable.aval)
         if opaque is None and around.conditional and jnp.issubdtype(type.dtype, jax.dtypes.extended):
             opaque = f"a value of dtype {type.dtype} inside a `cond`, where a branch not taken has no zeros to give"
-        is_used = level.reached(index, exit, self.reach, level.used) > 0
-        back = level.reached(index, exit, self.back, level.back)
         if entry is None:
             site, clock = Site(around.calls, index), (*around.clock, 2 * index)
         else:
-            site = Site(around.calls, index, exit.result, exit.inside, exit.entries[0].stack)
+            site = Site(at.level.calls, at.equation, at.result)
             clock = (*around.clock, 2 * index + 1, order)
         file, line = (entry and entry.place) or origin.place_of(eqn) or ("", 0)
         return Point(
@@ -202,37 +206,17 @@ class _PointReader:
             dtype=type.dtype,
             axes=around.axes,
             conditional=around.conditional,
-            unused=not is_used,
-            stuck=back == STUCK,
-            stopped=is_used and not back and opaque is None and jnp.issubdtype(type.dtype, jnp.inexact),
+            unused=not at.used,
+            stuck=at.back >= STUCK,
+            behind=self.back.behind[max(at.back - STUCK, 0)],
+            stopped=at.back == STOPPED,
+            read_in=at.read_in,
             opaque=opaque,
             file=file,
             line=line,
             alike=entry is not None and entry.alike,
             site=site,
             clock=clock,
+            opening=entry and entry.opening,
             type=type,
         )
-
-
-class _Level(NamedTuple):
-    """A jaxpr; per equation how its results are used and whether δ comes back to them; and what is around."""
-
-    jaxpr: Jaxpr
-    used: Sequence[Mask]
-    back: Sequence[Mask]
-    around: _Around
-
-    def reached(self, index: int, exit: Exit, reach: Reach, masks: Sequence[Mask]) -> int:
-        """Return how a result is reached; if some read it before its exit, by those who read it afterwards."""
-        if not exit.inside:
-            return masks[index][exit.result]
-        return max(self._read_by(reader, index, exit.result, reach, masks) for reader in exit.outside)
-
-    def _read_by(self, reader: int, index: int, result: int, reach: Reach, masks: Sequence[Mask]) -> int:
-        v = self.jaxpr.eqns[index].outvars[result]
-        if reader == len(masks):
-            return masks[index][result]
-        eqn, mask = self.jaxpr.eqns[reader], masks[reader]
-        needed = reach.operands(eqn, mask) if any(mask) else [0] * len(eqn.invars)
-        return max(int(n) for operand, n in zip(eqn.invars, needed, strict=True) if operand is v)

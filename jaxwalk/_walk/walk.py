@@ -26,6 +26,7 @@ from .._rewrite.tap import Tap, delta_tap
 from .._source.user_files import Source
 from .cotangent import check_cotangent
 from .memory import warn_if_large
+from .mutable_arrays import differentiating
 from .nonfinite import nonfinite_inputs
 from .result import Walk
 
@@ -145,8 +146,9 @@ def walk_staged(staged: Staged, chosen: Points, keep: Keep | Mapping[str, Keep] 
 
     # The slots are made here, inside whatever is being traced, so that XLA sees that they are zeros.
     values = [staged.args[i] for i in staged.chosen]
-    (value, witnesses), pullback, (aux, records) = jax.vjp(forward, _slots(taps), values, has_aux=True)
-    cotangents, grads = pullback((jnp.ones_like(value), jax.tree.map(jnp.zeros_like, witnesses)))
+    with differentiating(staged.closed):
+        (value, witnesses), pullback, (aux, records) = jax.vjp(forward, _slots(taps), values, has_aux=True)
+        cotangents, grads = pullback((jnp.ones_like(value), jax.tree.map(jnp.zeros_like, witnesses)))
     found = _collected(chosen, taps, cotangents, records)
     if keep is not None:
         gone = _nothing("With `keep`, the arrays do not leave the backward pass; they are there without it.")
@@ -224,11 +226,13 @@ def vjp(
         outs, records = run(planned, jax.tree.leaves(args), slots, visitor)
         return staged.results(outs), records
 
-    value, pull, records = jax.vjp(forward, _slots(taps), *args, has_aux=True)
+    with differentiating(staged.closed):
+        value, pull, records = jax.vjp(forward, _slots(taps), *args, has_aux=True)
 
     def pullback(ct: Any) -> tuple[Named, tuple]:
         check_cotangent(ct, value)
-        cotangents, *cts = pull(ct)
+        with differentiating(staged.closed):
+            cotangents, *cts = pull(ct)
         return _collected(chosen, taps, cotangents, records), tuple(cts)
 
     return value, by_point(records, chosen), pullback

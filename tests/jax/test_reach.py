@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax.extend.core import Primitive
+from jax.interpreters import ad
 
 import jaxwalk as jw
 
@@ -99,3 +101,56 @@ def test_changing_an_unused_value_changes_nothing(fun):
     for name, point in jw.points(fun, X).items():
         changed = jw.intervene(fun, {name: lambda v: v + 100})(X)
         assert (changed == fun(X)) == point.unused, name
+
+
+# Ways that are cut ----------------------------------------------------------------------------------------
+
+
+def stopped(x):
+    a = jw.tag(jnp.sin(x), "a")
+    b = jw.tag(a * 2, "b")
+    c = jw.tag(lax.scan(lambda c, _: (c + lax.stop_gradient(b), None), x, None, length=2)[0], "c")
+    positive = jw.tag(x * 3, "i") > 0
+    return jnp.sum(jnp.where(positive, c, -c) * lax.stop_gradient(jw.tag(a + 1, "d")))
+
+
+def test_what_is_behind_a_stop_gradient_says_so():
+    walk = jw.walk(stopped)(X)
+    assert {name: p.stopped for name, p in walk.points.items()} == {
+        "a": True,
+        "b": True,
+        "c": False,
+        "d": True,
+        "i": False,
+    }
+    assert repr(walk).count("zero delta: behind a stop_gradient") == 3
+    for name in "abd":
+        np.testing.assert_array_equal(walk.deltas[name], np.zeros(3))
+
+
+def test_what_a_primitive_of_another_library_refuses_has_no_delta_and_says_why():
+    """As lineax's `linear_solve` has it: its rule asserts that a factorised matrix is not differentiated."""
+    picky = Primitive("picky")
+    picky.def_impl(lambda x, table: x * table)
+    picky.def_abstract_eval(lambda x, table: x)
+
+    def jvp(primals, tangents):
+        assert type(tangents[1]) is ad.Zero
+        return picky.bind(*primals), tangents[0] * primals[1]
+
+    ad.primitive_jvps[picky] = jvp
+
+    def fun(x):
+        table = jw.tag(x * 2, "table")
+        return jnp.sum(picky.bind(jw.tag(x, "x"), lax.stop_gradient(table) + jw.tag(jnp.ones(3), "t")))
+
+    walk = jw.walk(fun, argnums=0)(X)
+    assert list(walk.deltas) == ["table", "x"]
+    assert (walk.points["table"].stopped, walk.points["t"].stuck, walk.points["t"].behind) == (True, True, "picky")
+    np.testing.assert_allclose(walk.deltas["x"], 2 * X + 1)
+    np.testing.assert_allclose(walk.grads, 2 * X + 1)
+    assert "no delta: behind picky, which refuses it" in repr(walk)
+    with pytest.raises(
+        jw.PointError, match="the way back from the loss leads through `picky`, whose own rule refuses a"
+    ):
+        walk.deltas["t"]

@@ -11,7 +11,7 @@ from helpers import examples
 from jaxwalk._jax import jaxprs
 from jaxwalk._points.walkable_values import read
 from jaxwalk._rewrite.rewire import plan
-from programs import programs, scoped, slots, tagged, with_epsilons
+from programs import programs, run, scoped, slots, tagged, with_epsilons
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -42,6 +42,27 @@ def test_deltas_of_what_leaves_scopes_do_too(program):
     expected = jax.tree.leaves(jax.jit(jax.grad(with_epsilons(program), 1))(X, slots(program)))
     for delta, by_hand in zip(deltas, expected, strict=True):
         np.testing.assert_allclose(delta, by_hand, rtol=1e-9, atol=1e-11)
+
+
+@given(programs)
+@settings(max_examples=examples(6), **unhurried)
+def test_deltas_of_what_is_read_in_its_scope_and_after_it_are_whole(program):
+    def mark(value, eps):
+        with jax.named_scope("p"):
+            first = value * 1.0
+            second = 0.3 * jnp.sin(first)
+        return first + second
+
+    def by_hand(value, eps):
+        first = value + eps
+        return first + 0.3 * jnp.sin(first)
+
+    zeros = slots(program)
+    fun = lambda x: jnp.sum(run(program, x, zeros, mark) ** 2)
+    walk = jax.jit(jw.walk(fun, lambda point: point.name.endswith(":0"), by="scopes"))(X)
+    expected = jax.tree.leaves(jax.jit(jax.grad(lambda eps: jnp.sum(run(program, X, eps, by_hand) ** 2)))(zeros))
+    for delta, e in zip(walk.deltas.values(), expected, strict=True):
+        np.testing.assert_allclose(delta, e, rtol=1e-9, atol=1e-11)
 
 
 @given(programs)

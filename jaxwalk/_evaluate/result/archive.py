@@ -30,13 +30,12 @@ PLAIN = (
     "conditional",
     "unused",
     "stuck",
-    "stopped",
     "opaque",
     "file",
     "line",
     "alike",
-    "path",
 )
+NEWER = ("behind", "stopped", "read_in", "path")  # which older files do not have
 """Fields of a point that JSON holds as they are."""
 
 
@@ -101,7 +100,7 @@ def _described(points: Points) -> list[dict[str, Any]]:
     """Return the points as JSON. Of their sites it says only which are the same."""
     sites = list(dict.fromkeys(point.site for point in points.values()))
     return [
-        {name: getattr(point, name) for name in PLAIN}
+        {name: getattr(point, name) for name in (*PLAIN, *NEWER)}
         | {"shape": point.shape, "dtype": str(point.dtype), "axes": point.axes, "site": sites.index(point.site)}
         | {"aliases": point.aliases, "units": point.units}
         for point in points.values()
@@ -111,7 +110,7 @@ def _described(points: Points) -> list[dict[str, Any]]:
 def _point(described: dict[str, Any]) -> Point:
     axes = tuple(Axis(kind, length) for kind, length in described["axes"])
     site, shape, dtype = Site(equation=described["site"]), tuple(described["shape"]), _dtype(described["dtype"])
-    plain = {name: described[name] for name in PLAIN if name in described}  # an older one lacks some
+    plain = {name: described[name] for name in PLAIN} | {name: described[name] for name in NEWER if name in described}
     plain["aliases"] = tuple(described.get("aliases", ()))
     plain["units"] = tuple(_units(*each) for each in described.get("units", ()))
     return Point(**plain, shape=shape, dtype=dtype, axes=axes, site=site)
