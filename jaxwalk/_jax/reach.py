@@ -67,7 +67,7 @@ class Reach:
         return [max(used, default=0) or int(self.is_needed(eqn))] * len(eqn.invars)
 
     def inner(self, eqn: JaxprEqn, used: Mask) -> list[tuple[Closed, Mask]]:
-        """Return the jaxprs that a jit, checkpoint, scan, cond or shard_map runs, each with its results that are used."""
+        """Return the jaxprs that a jit, checkpoint, scan, cond or shard_map runs, each with its used results."""
         bodies = jaxprs.jaxprs_of(eqn)
         if self.kind(eqn) == "scan":
             parts = call_parameters.scan_parts(eqn)
