@@ -108,9 +108,14 @@ def jaxprs_of(eqn: JaxprEqn) -> list[Closed]:
     return [jaxpr for value in values for jaxpr in _jaxprs_in(value)]
 
 
+def is_ref(aval: Any) -> bool:
+    """Tell whether a variable of this type holds a mutable array (`jax.new_ref`)."""
+    return hasattr(aval, "inner_aval")
+
+
 def touches_ref(eqn: JaxprEqn) -> bool:
-    """Tell whether a mutable array (`jax.new_ref`) is an operand: the equation may then write what is read later."""
-    return any(hasattr(v.aval, "inner_aval") for v in eqn.invars)
+    """Tell whether a mutable array is an operand: the equation may then write what is read later."""
+    return any(is_ref(v.aval) for v in eqn.invars)
 
 
 def literal_array(literal: Literal) -> np.ndarray:

@@ -95,6 +95,11 @@ def barrier_of(eqn: JaxprEqn) -> str | None:
     return _barriers().get(_key(eqn))
 
 
+def refuses_forward_mode(error: TypeError) -> bool:
+    """Tell whether JAX raised this because a `custom_vjp` is differentiated forward."""
+    return "custom_vjp" in str(error) and "forward-mode" in str(error)
+
+
 # Names --------------------------------------------------------------------------------------------------
 
 

@@ -140,19 +140,12 @@ def place_of(eqn: JaxprEqn) -> tuple[str, int] | None:
     return next(((f.file_name, f.line_num) for f in frames if not f.file_name.startswith(LIBRARIES)), None)
 
 
-def as_at(eqn: JaxprEqn, depth: int | None, fun: Callable, *args: Any) -> Any:
-    """Call `fun` with pytrees of arrays, as if it were called where `eqn` was: in its scopes, on its line of source.
-
-    Arguments:
-        depth: how many elements of the name stack to keep; None for all.
-    """
+def as_at(eqn: JaxprEqn, fun: Callable, *args: Any) -> Any:
+    """Call `fun` with pytrees of arrays, as if it were called where `eqn` was: in its scopes, on its line of source."""
     if not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(args)):
         return fun(*args)  # nothing is staged out that could tell where it was
-    info = eqn.source_info
-    if depth is not None:
-        info = info.replace(name_stack=info.name_stack[:depth])
     closed, shapes = trace(fun, *args)
-    eqns = [inner.replace(source_info=info) for inner in closed.jaxpr.eqns]
+    eqns = [inner.replace(source_info=eqn.source_info) for inner in closed.jaxpr.eqns]
     results = evaluate(closed._replace(jaxpr=closed.jaxpr.replace(eqns=eqns)), jax.tree.leaves(args))
     return jax.tree.unflatten(jax.tree.structure(shapes), results)
 

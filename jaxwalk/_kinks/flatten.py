@@ -34,7 +34,7 @@ class _Flattener:
         self.names: dict[tuple[Any, int, int | None], list[str]] = {}
         for name, point in points.items():
             if point.opaque is None:
-                self.names.setdefault(point.site[:3], []).append(name)
+                self.names.setdefault(point.site, []).append(name)
         self.kind, self.primitive_name = kinds.kinds(), primitives.names()
         self.number = itertools.count()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,15 +17,13 @@ class Exit(NamedTuple):
     """A result of an equation on its way out, by the number of the result."""
 
     result: int
-    entries: tuple[Entry, ...]  # what it leaves at once, the innermost first: who reads it past one is past all
-    inside: tuple[int, ...] = ()  # the equations that read it before it leaves: they are still within
-    outside: tuple[int, ...] = ()  # those that read it afterwards; the number of all stands for the jaxpr's results
+    entries: tuple[Entry, ...]  # what it leaves, the innermost first
 
 
 def exits(
     jaxpr: Jaxpr, paths: Sequence[Path], around: Path, goes_on_in: Callable[[JaxprEqn, Entry], bool]
 ) -> list[list[Exit]]:
-    """Return, per equation, what leaves some entry with it, innermost first.
+    """Return, per equation, what leaves some entry with it.
 
     What an equation reads that runs more of the same entry (`goes_on_in`) stays in it. An entry that nothing leaves,
     because nothing of it is used, is left by the values in it that nobody reads.
@@ -66,9 +63,6 @@ def _exits(
         return
     for result, v in enumerate(eqn.outvars):
         if v in readers and types.is_array_type(v.aval):
-            stays = {reader: shared(path, reader) for reader in readers[v]}
-            # What lies between two depths at which readers stay is left at once.
-            for depth, end in reversed([*itertools.pairwise(sorted({*stays.values(), len(path)}))]):
-                inside = tuple(reader for reader, level in stays.items() if level > depth)
-                outside = tuple(reader for reader, level in stays.items() if level <= depth)
-                yield Exit(result, tuple(reversed(path[depth:end])), inside, outside)
+            entries = path[min(shared(path, reader) for reader in readers[v]) :]
+            if entries:
+                yield Exit(result, tuple(reversed(entries)))

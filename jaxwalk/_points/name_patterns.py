@@ -65,11 +65,16 @@ def _matching(points: Points, at: At) -> Points:
 def _by_name(points: Points, name: str) -> Points:
     if name in points:
         return Points([point_named(points, name, argument("at"))])
-    pattern = name.split("/")
-    chosen = points.where(lambda point: _fits(point.name.split("/"), pattern))
+    chosen = fitting(points, name)
     if not chosen:
         raise PointError(f"`{argument('at')}={name!r}` matches no point. {near(name, points)}")
     return chosen
+
+
+def fitting(points: Points, pattern: str) -> Points:
+    """Return the points whose names fit a glob."""
+    parts = pattern.split("/")
+    return points.where(lambda point: _fits(point.name.split("/"), parts))
 
 
 def _fits(parts: list[str], pattern: list[str]) -> bool:

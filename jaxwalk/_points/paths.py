@@ -18,10 +18,9 @@ class Entry:
 
     label: str  # of the scope ("attn") or the line ("net/b")
     parent: Entry | None  # the passage within which this one is
-    stack: int | None = None  # how many elements of the name stack lead down to it; None where they do not tell
     opening: int | None = None  # of a scope: equal for all that is in one opening of it
     place: tuple[str, int] | None = None  # (file, line) of a line of source
-    alike: bool = False  # whether its passes could not be told from those of a loop within it
+    alike: bool = False  # whether it may be another passage: none was seen, and positions in the code cannot tell all
 
     @property
     def is_rooted(self) -> bool:

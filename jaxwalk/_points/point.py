@@ -19,13 +19,11 @@ from .ordered_mapping import MissingName, Named
 
 
 class Site(NamedTuple):
-    """Where a value is in a traced function, and who reads it there."""
+    """Where a value is computed in a traced function."""
 
     calls: tuple[tuple[int, int], ...] = ()  # (equation, jaxpr within it) for each call around it
     equation: int = 0  # the one that names it, or that it is a result of
     result: int | None = None  # which of the results; None for what an equation names
-    inside: tuple[int, ...] = ()  # equations that read the value before it gets there: they are in what it leaves
-    stack: int | None = None  # how many elements of the equation's name stack are still around it; None for all
 
 
 class ScanStep(NamedTuple):
@@ -70,10 +68,13 @@ class Point:
         unused: the loss (of `points`: any result) does not depend on it; its δ is exactly zero.
         stuck: it has no δ, though the loss depends on it: the way back leads through a `while_loop` or a callback,
             through which JAX cannot take a derivative backward.
+        read_in: it comes out of a loop or a branch ("scan", "while", "cond"), in which it is read too, or returned
+            twice; δ is then that of who reads it afterwards. A point inside has the whole δ of a step.
         opaque: why it cannot be walked and what to do, or None.
         file: the source file of the line that named it, or that it leaves, or "".
         line: the number of that line there, from 1; 0 if it is not known.
-        alike: the passes of its line could not be told from those of a loop inside what the line calls.
+        alike: its line is in a loop, or in what a loop calls, and the run was not watched (README): which pass of the
+            line it is of was told from positions in the code, which may be wrong.
         site: where it is in the traced function. Two points of one site are two names of one value.
         clock: when it is met in a run: the equations down to it, with a `ScanStep` or `ShardIndex` for each of `axes`.
         type: of the value at one step, as JAX has it: with its sharding, where that is part of the type.
@@ -89,6 +90,7 @@ class Point:
     conditional: bool = False
     unused: bool = False
     stuck: bool = False
+    read_in: str | None = None
     opaque: str | None = None
     file: str = ""
     line: int = 0
@@ -140,7 +142,9 @@ class Point:
         """Return what a reader must know of it, in a few words; "" if nothing. `lead` axes are before its own."""
         notes = [f"axis {i}: {axis.kind} of {axis.length}" for i, axis in enumerate(self.axes, lead)]
         notes += ["conditional"] * self.conditional + ["unused"] * self.unused
-        notes += ["a pass of the line, or of a loop in what it calls"] * self.alike
+        notes += ["unwatched: its pass is a guess"] * self.alike
+        if self.read_in is not None and self.has_delta:
+            notes.append(f"read in the {self.read_in} too: δ of later readers alone")
         if self.opaque is not None:
             notes.append(f"opaque: {self.opaque.partition(',')[0]}")
         elif self.stuck:

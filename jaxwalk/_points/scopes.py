@@ -48,7 +48,7 @@ class ScopePaths:
 
     def _path(self, eqn: JaxprEqn, around: Path, entries: dict[Any, Entry]) -> Path:
         path, transforms = around, ()
-        for depth, element in enumerate(origin.name_stack(eqn), 1):
+        for element in origin.name_stack(eqn):
             if element.is_transform:
                 transforms = (*transforms, element.name)
             elif self._counts(element):
@@ -56,7 +56,7 @@ class ScopePaths:
                 key = (parent, transforms, element.identity)
                 if key not in entries:
                     label = _label(element.name, transforms)
-                    entries[key] = Entry(label, parent, stack=depth, opening=element.identity)
+                    entries[key] = Entry(label, parent, opening=element.identity)
                 path, transforms = (*path, entries[key]), ()
         return path
 

@@ -14,10 +14,11 @@ import jax.numpy as jnp
 from .._errors import listed
 from .._jax import call_parameters, jaxprs, kinds, origin, shards, types
 from .._jax.jaxprs import Closed
-from .._jax.reach import STUCK, Mask, Reach, Return
+from .._jax.reach import STUCK, Reach, Return
 from .._jax.shards import Loop, Shards
 from .exits import Exit, exits
 from .lines import LinePaths
+from .origins import Level, Origin, Origins
 from .paths import Entries, Entry, Path, Paths
 from .point import Axis, Point, Points, ScanStep, ShardIndex, Site
 from .scopes import ScopePaths
@@ -78,6 +79,7 @@ class _PointReader:
     def __init__(self, kind: str, paths: Paths | None, tags: bool = True):
         self.kind, self.paths, self.tags = kind, paths, tags
         self.reach, self.back = Reach(), Return()
+        self.origins = Origins(self.reach, self.back)
         self.names = Names()
         self._has_points: dict[int, bool] = {}
 
@@ -109,20 +111,20 @@ class _PointReader:
 
     def read(self, jaxpr: Jaxpr, used: Sequence[int], back: Sequence[int], around: _Around) -> Iterator[Point]:
         """Yield the points of a jaxpr; `used` and `back` say which of its results are used, and have a δ."""
-        level = _Level(jaxpr, self.reach.into(jaxpr, used)[1], self.back.into(jaxpr, back)[1], around)
+        level = Level(jaxpr, self.reach.into(jaxpr, used)[1], self.back.into(jaxpr, back)[1], around.calls)
         paths, entries, leaving = self._paths(jaxpr, around)
         values = collections.Counter(entry for many in leaving for exit in many for entry in exit.entries)
         numbers: collections.Counter[Entry] = collections.Counter()
         for index, eqn in enumerate(jaxpr.eqns):
             if self._is_tag(eqn):
-                yield self._point(level, index, Exit(0, ()), kinds.name_of(eqn))
+                yield self._point(level, index, 0, around, kinds.name_of(eqn))
             yield from self._inside(level, index, around._replace(path=paths[index], entries=entries))
             for order, exit in enumerate(leaving[index]):
                 for entry in exit.entries:
                     name = self.names.of(entry)
                     if values[entry] > 1:
                         name, numbers[entry] = f"{name}:{numbers[entry]}", numbers[entry] + 1
-                    yield self._point(level, index, exit, name, order, entry)
+                    yield self._point(level, index, exit.result, around, name, order, entry)
 
     def _paths(self, jaxpr: Jaxpr, around: _Around) -> tuple[Sequence[Path], Entries, Sequence[Sequence[Exit]]]:
         if self.paths is None:
@@ -130,7 +132,7 @@ class _PointReader:
         paths, entries = self.paths(jaxpr, around.path, around.entries)
         return paths, entries, exits(jaxpr, paths, around.path, self.paths.goes_on_in)
 
-    def _inside(self, level: _Level, index: int, around: _Around) -> Iterator[Point]:
+    def _inside(self, level: Level, index: int, around: _Around) -> Iterator[Point]:
         """Yield the points in what an equation runs."""
         eqn = level.jaxpr.eqns[index]
         kind = self.reach.kind(eqn)
@@ -153,16 +155,25 @@ class _PointReader:
             yield from self.read(closed.jaxpr, used, used, inside)
 
     def _point(
-        self, level: _Level, index: int, exit: Exit, name: str, order: int = 0, entry: Entry | None = None
+        self,
+        level: Level,
+        index: int,
+        result: int,
+        around: _Around,
+        name: str,
+        order: int = 0,
+        entry: Entry | None = None,
     ) -> Point:
         """Return the point at a result on its way out of `entry`; without one, at what an equation names."""
-        eqn, around = level.jaxpr.eqns[index], level.around
-        type = types.struct(eqn.outvars[exit.result].aval)
+        eqn = level.jaxpr.eqns[index]
+        follow = entry is not None and around.opaque is None
+        at = self.origins.of(level, index, result) if follow else Origin(level, index, result)
+        type = types.struct(at.variable.aval)
         axes = tuple(axis for loop in around.loops for axis in _axes(loop, type))
         if entry is None:
             site, clock = Site(around.calls, index), (*around.clock, 2 * index)
         else:
-            site = Site(around.calls, index, exit.result, exit.inside, exit.entries[0].stack)
+            site = Site(at.level.calls, at.equation, at.result)
             clock = (*around.clock, 2 * index + 1, order)
         file, line = (entry and entry.place) or origin.place_of(eqn) or ("", 0)
         return Point(
@@ -173,8 +184,9 @@ class _PointReader:
             dtype=type.dtype,
             axes=axes,
             conditional=around.conditional,
-            unused=not level.reached(index, exit, self.reach, level.used),
-            stuck=level.reached(index, exit, self.back, level.back) == STUCK,
+            unused=not at.used,
+            stuck=at.back == STUCK,
+            read_in=at.read_in,
             opaque=around.opaque or _why_opaque(type, around),
             file=file,
             line=line,
@@ -225,26 +237,3 @@ def _why_opaque(type: jax.ShapeDtypeStruct, around: _Around) -> str | None:
     if types.is_partial_sum(type):
         return "a part of a sum over shards that is yet to be added up (`unreduced`); name the sum"
     return None
-
-
-class _Level(NamedTuple):
-    """A jaxpr; per equation how its results are used and whether δ comes back to them; and what is around."""
-
-    jaxpr: Jaxpr
-    used: Sequence[Mask]
-    back: Sequence[Mask]
-    around: _Around
-
-    def reached(self, index: int, exit: Exit, reach: Reach, masks: Sequence[Mask]) -> int:
-        """Return how a result is reached; if some read it before its exit, by those who read it afterwards."""
-        if not exit.inside:
-            return masks[index][exit.result]
-        return max(self._read_by(reader, index, exit.result, reach, masks) for reader in exit.outside)
-
-    def _read_by(self, reader: int, index: int, result: int, reach: Reach, masks: Sequence[Mask]) -> int:
-        v = self.jaxpr.eqns[index].outvars[result]
-        if reader == len(masks):
-            return masks[index][result]
-        eqn, mask = self.jaxpr.eqns[reader], masks[reader]
-        needed = reach.operands(eqn, mask) if any(mask) else [0] * len(eqn.invars)
-        return max(int(n) for operand, n in zip(eqn.invars, needed, strict=True) if operand is v)

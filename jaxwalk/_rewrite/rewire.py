@@ -17,7 +17,7 @@ from .._jax.jaxprs import Closed, is_literal
 from .._jax.shards import Loop
 from .._points.point import Point, Site
 from .rules import Body, Payload, Records, Result, carry_through
-from .value_versions import Key, Span, Versions
+from .spans import Span, Spans
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
@@ -39,11 +39,10 @@ class Visitor(NamedTuple):
 
 
 class _Met(NamedTuple):
-    """A chosen point, where it is met: the name, the equation, how much of its name stack is around, and the type."""
+    """A chosen point, where it is met: the name, the equation, and the type."""
 
     point: str
     eqn: JaxprEqn
-    stack: int | None
     value: jax.ShapeDtypeStruct
 
 
@@ -77,11 +76,10 @@ class _Step(NamedTuple):
     """What is run at once, and what is visited then."""
 
     core: _Core
-    reads: Sequence[Key]  # under which keys it reads its operands
+    reads: Sequence[Var | Literal]  # its operands
     makes: Sequence[Var | Literal]  # its results
-    kept: Sequence[tuple[Var, Key]]  # results that some read before any visit, and the keys for that
-    exits: Sequence[tuple[_Met, Var, Key | None]]  # with the key under which it is read before the next visit, if it is
-    dead: Sequence[Key]  # what nothing reads afterwards
+    visits: Sequence[tuple[_Met, Var]]  # those of its results that are visited
+    dead: Sequence[Var]  # what nothing reads afterwards
 
 
 class Plan(NamedTuple):
@@ -94,7 +92,7 @@ class Plan(NamedTuple):
         """Yield the points in it, but for those inside of an equation."""
         for step in self.steps:
             yield from [step.core.met] if isinstance(step.core, _Named) else []
-            yield from (met for met, _, _ in step.exits)
+            yield from (met for met, _ in step.visits)
 
     def entered(self) -> Iterator[tuple[Sequence[Loop], Plan]]:
         """Yield what is inside of its equations, with what gives it leading axes: a scan, or a shard_map."""
@@ -108,26 +106,23 @@ class Plan(NamedTuple):
         return _record_types(self, lambda name, value: value)
 
 
-def plan(closed: Closed, points: Iterable[Point], at_once: bool = False) -> Plan:
-    """Plan how to evaluate `closed` so that each of `points` is visited; `at_once` as of `Versions`."""
-    return _plan(closed, {point.site: point.name for point in points}, kinds.kinds(), at_once)
+def plan(closed: Closed, points: Iterable[Point]) -> Plan:
+    """Plan how to evaluate `closed` so that each of `points` is visited."""
+    return _plan(closed, {point.site: point.name for point in points}, kinds.kinds())
 
 
 def run(plan: Plan, args: Sequence[Any], payload: Payload, visitor: Visitor) -> Result:
     """Return the results of the planned jaxpr, and by name the values met at its points."""
     jaxpr, consts = plan.closed
-    env: dict[Key, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *args], strict=True))
+    env: dict[Var, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *args], strict=True))
     records: Records = {}
     for step in plan.steps:
-        outs = _do(step.core, [_read(env, key) for key in step.reads], payload, visitor, records)
+        outs = _do(step.core, [_read(env, v) for v in step.reads], payload, visitor, records)
         env.update(zip(step.makes, outs, strict=True))
-        env.update((key, env[v]) for v, key in step.kept)
-        for met, v, early in step.exits:
+        for met, v in step.visits:
             env[v] = _visited(met, env[v], payload, visitor, records)
-            if early is not None:
-                env[early] = env[v]
-        for key in step.dead:
-            env.pop(key, None)
+        for v in step.dead:
+            env.pop(v, None)
     return [jaxprs.as_array(_read(env, v)) for v in jaxpr.outvars], records
 
 
@@ -141,7 +136,7 @@ def _do(core: _Core, args: list[Any], payload: Payload, visitor: Visitor, record
         case _Entered(kind, eqn, plans):
             # The records of all its branches come out: zeros for those not taken.
             carry = functools.partial(carry_through, kind, eqn, [_body(p, visitor) for p in plans])
-            there = functools.partial(origin.as_at, eqn, None, carry) if visitor.as_there else carry
+            there = functools.partial(origin.as_at, eqn, carry) if visitor.as_there else carry
             outs, found = there(args, payload)
             records.update(found)
             return outs
@@ -158,7 +153,7 @@ def _visited(
     at_point = functools.partial(visitor.visit, met.point)
     if visitor.as_there:
         edit = lambda value, its_payload: kinds.edited(at_point(value, its_payload)[0])
-        value, note = origin.as_at(met.eqn, met.stack, edit, value, payload.get(met.point)), None
+        value, note = origin.as_at(met.eqn, edit, value, payload.get(met.point)), None
     else:
         value, note = at_point(value, payload.get(met.point))
     value = finish(value)
@@ -184,43 +179,43 @@ def _record_types(plan: Plan, recorded: Callable[[str, jax.ShapeDtypeStruct], An
     return found
 
 
-def _read(env: Mapping[Key, Any], v: Key | Literal) -> Any:
+def _read(env: Mapping[Var, Any], v: Var | Literal) -> Any:
     return v.val if is_literal(v) else env[v]
 
 
 # Planning -------------------------------------------------------------------------------------------------
 
 
-def _plan(closed: Closed, sites: Mapping[Site, str], kind_of: Callable[[JaxprEqn], str | None], at_once: bool) -> Plan:
+def _plan(closed: Closed, sites: Mapping[Site, str], kind_of: Callable[[JaxprEqn], str | None]) -> Plan:
     jaxpr = closed.jaxpr
     inside: dict[int, dict[Site, str]] = {}
     named: dict[int, Site] = {}
-    leaving: list[Site] = []
+    results: list[Site] = []
     for site, name in sites.items():
         if site.calls:
             inside.setdefault(site.calls[0][0], {})[site] = name
         elif site.result is None:
             named[site.equation] = site
         else:
-            leaving.append(site)
-    versions = Versions(jaxpr, leaving, at_once)
-    spans = list(versions.spans({*inside, *named}))
+            results.append(site)
+    spans = Spans(jaxpr, results)
+    divided = list(spans.divide({*inside, *named}))
     cores: list[_Core] = []
-    for span in spans:
+    for span in divided:
         eqn = jaxpr.eqns[span.start]
         if span.start in named:
             cores.append(_Named(eqn, jaxpr, _met(jaxpr, named[span.start], sites)))
         elif span.start in inside:
             plans = [
-                _plan(body, _within(inside[span.start], branch), kind_of, at_once)
+                _plan(body, _within(inside[span.start], branch), kind_of)
                 for branch, body in enumerate(jaxprs.jaxprs_of(eqn))
             ]
             cores.append(_Entered(kind_of(eqn) or "", eqn, plans))
         else:
-            cores.append(_stretch(jaxpr, span, versions))
+            cores.append(_stretch(jaxpr, span, spans))
     if jaxprs.is_staging():
         cores = _shared(cores)
-    return Plan(closed, [_step(jaxpr, *both, versions, sites) for both in zip(cores, spans, strict=True)])
+    return Plan(closed, [_step(jaxpr, *both, spans, sites) for both in zip(cores, divided, strict=True)])
 
 
 def _within(sites: Mapping[Site, str], branch: int) -> dict[Site, str]:
@@ -228,24 +223,23 @@ def _within(sites: Mapping[Site, str], branch: int) -> dict[Site, str]:
     return {s._replace(calls=s.calls[1:]): name for s, name in sites.items() if s.calls[0][1] == branch}
 
 
-def _step(jaxpr: Jaxpr, core: _Core, span: Span, versions: Versions, sites: Mapping[Site, str]) -> _Step:
+def _step(jaxpr: Jaxpr, core: _Core, span: Span, spans: Spans, sites: Mapping[Site, str]) -> _Step:
     source = core.closed.jaxpr if isinstance(core, _Stretch) else core.eqn
-    exits = [(_met(jaxpr, site, sites), v, early) for site, v, early in versions.visits(span)]
-    reads = [v if is_literal(v) else span.read[v] for v in source.invars]
-    return _Step(core, reads, source.outvars, versions.kept(span), exits, versions.dead(span))
+    visits = [(_met(jaxpr, site, sites), v) for site, v in spans.visits(span)]
+    return _Step(core, source.invars, source.outvars, visits, spans.dead(span))
 
 
 def _met(jaxpr: Jaxpr, site: Site, sites: Mapping[Site, str]) -> _Met:
     eqn = jaxpr.eqns[site.equation]
-    return _Met(sites[site], eqn, site.stack, types.struct(eqn.outvars[site.result or 0].aval))
+    return _Met(sites[site], eqn, types.struct(eqn.outvars[site.result or 0].aval))
 
 
-def _stretch(jaxpr: Jaxpr, span: Span, versions: Versions) -> _Stretch:
+def _stretch(jaxpr: Jaxpr, span: Span, spans: Spans) -> _Stretch:
     """Return the equations of a span as a jaxpr: what they read goes in, what is needed after it comes out."""
     eqns = jaxpr.eqns[span.start : span.stop]
     made = dict.fromkeys(v for eqn in eqns for v in eqn.outvars)
     invars = dict.fromkeys(v for eqn in eqns for v in eqn.invars if not is_literal(v) and v not in made)
-    closed = jaxprs.stretch(jaxpr, eqns, list(invars), [v for v in made if versions.is_needed(v, span.stop)])
+    closed = jaxprs.stretch(jaxpr, eqns, list(invars), [v for v in made if spans.is_needed(v, span.stop)])
     return _Stretch(closed, functools.partial(jaxprs.evaluate, closed))
 
 

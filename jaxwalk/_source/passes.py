@@ -20,7 +20,7 @@ class Pass(NamedTuple):
     call: int  # a number of its own for each call of a function
     turn: int  # how often the run has gone back in this call
     first: int  # the equation traced first in this turn
-    alike: bool = False  # whether a loop within could as well have taken what are counted as turns here
+    alike: bool = False  # whether it may be another: positions cannot tell all that loops do
 
 
 class Passes:
@@ -44,6 +44,21 @@ class Passes:
         for index, frames in enumerate(stacks):
             kept = self._kept(index) if index else []
             self.rows.append(kept + [self._called(index) for _ in frames[len(kept) :]])
+        self._repeats: dict[int, list[bool]] = {}
+        self.rows = [self._marked(row, frames) for row, frames in zip(self.rows, stacks, strict=True)]
+
+    def _marked(self, row: Sequence[Pass], frames: Frames) -> list[Pass]:
+        """Return the passes, those marked that may be others: they are in a loop, or in what a loop calls."""
+        if id(frames) not in self._repeats:
+            self._repeats[id(frames)] = list(self._may_repeat(frames))
+        return [p._replace(alike=repeats) for p, repeats in zip(row, self._repeats[id(frames)], strict=True)]
+
+    def _may_repeat(self, frames: Frames) -> Iterator[bool]:
+        called = False  # whether a loop of a frame outside calls this one
+        for code, offset in frames:
+            loops = [loop for loop in self._user_code.flow(code).loops if loop.holds(offset)]
+            yield called or any(not self._user_code.is_one_line(code, loop) for loop in loops)
+            called = called or bool(loops)
 
     def _called(self, index: int) -> Pass:
         self._calls += 1
@@ -66,7 +81,7 @@ class Passes:
         turning, loop = next((l for l in loops if self._has_more(frames, *l)), loops[-1])
         old = passes[turning]
         if not self._user_code.is_one_line(frames[turning][0], loop):
-            old = Pass(old.call, old.turn + 1, index, old.alike or turning != loops[0][0])
+            old = Pass(old.call, old.turn + 1, index)
         return [*passes[:turning], old]
 
     def _went_forward(self, before: Frames, frames: Frames, level: int) -> bool:

@@ -23,6 +23,7 @@ from .._rewrite.rules import Records
 from .._rewrite.tap import Tap, delta_tap
 from .._source.user_files import Source
 from .memory import warn_if_large
+from .mutable_arrays import differentiating
 from .result import Walk
 
 
@@ -137,8 +138,9 @@ def walk_staged(staged: Staged, chosen: Points, keep: Callable[[Any, Any], Any] 
 
     # The slots are made here, inside whatever is being traced, so that XLA sees that they are zeros.
     values = [staged.args[i] for i in staged.chosen]
-    (value, witnesses), pullback, (aux, records) = jax.vjp(forward, _slots(taps), values, has_aux=True)
-    cotangents, grads = pullback((jnp.ones_like(value), jax.tree.map(jnp.zeros_like, witnesses)))
+    with differentiating(staged.closed):
+        (value, witnesses), pullback, (aux, records) = jax.vjp(forward, _slots(taps), values, has_aux=True)
+        cotangents, grads = pullback((jnp.ones_like(value), jax.tree.map(jnp.zeros_like, witnesses)))
     found = _collected(chosen, taps, cotangents, records)
     if keep is not None:
         gone = _nothing("With `keep`, the arrays do not leave the backward pass; they are there without it.")
@@ -215,10 +217,12 @@ def vjp(
         outs, records = run(planned, jax.tree.leaves(args), slots, visitor)
         return staged.results(outs), records
 
-    value, pull, records = jax.vjp(forward, _slots(taps), *args, has_aux=True)
+    with differentiating(staged.closed):
+        value, pull, records = jax.vjp(forward, _slots(taps), *args, has_aux=True)
 
     def pullback(ct: Any) -> tuple[Named, tuple]:
-        cotangents, *cts = pull(ct)
+        with differentiating(staged.closed):
+            cotangents, *cts = pull(ct)
         return _collected(chosen, taps, cotangents, records), tuple(cts)
 
     return value, by_point(records, chosen), pullback

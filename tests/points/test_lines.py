@@ -301,7 +301,43 @@ def test_what_was_traced_unseen_merges_nothing_and_says_what_it_cannot_tell():
     points = jw.points(net, X, by="lines")
     assert sum(name.endswith("once_more/x") for name in points) == 6
     assert sum(p.alike for p in points.values()) > 0
-    assert "a pass of the line, or of a loop in what it calls" in repr(points)
+    assert "unwatched: its pass is a guess" in repr(points)
+
+
+def in_one_line(x, log):
+    for _ in range(2):
+        x = sum(a * b for a, b in zip([x, x], [0.5, 0.3], strict=True))
+        log("in_one_line/x", x)
+    return jnp.sum(x)
+
+
+def in_a_library(x, log):
+    rows = jax.tree.map(lambda a: helper(a, log), {"a": x, "b": 2 * x})
+    total = sum(jax.tree.leaves(rows))
+    return jnp.sum(total)
+
+
+def helper(a, log):
+    s = jnp.sin(a)
+    return s * 2
+
+
+@pytest.mark.parametrize("fun", [in_one_line, in_a_library, alike, "structures"])
+def test_a_pass_that_is_told_wrong_while_a_debugger_watches_says_so(fun):
+    import sys
+
+    fun = functools.partial(globals()[fun] if isinstance(fun, str) else fun, log=silent)
+    _, watched = jw.outputs(fun, by="lines")(X)
+    sys.settrace(lambda *event: None)
+    try:
+        _, told = jw.outputs(fun, by="lines")(X)
+        points = jw.points(fun, X, by="lines")
+    finally:
+        sys.settrace(None)
+    for name, point in points.items():
+        right = name in watched and np.array_equal(told[name], watched[name], equal_nan=True)
+        assert right or point.alike, name
+    assert fun.func is not structures or not any(point.alike for point in points.values())
 
 
 def test_points_are_the_same_the_second_time():

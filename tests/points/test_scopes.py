@@ -79,39 +79,22 @@ def test_two_scopes_left_at_once_are_two_names_of_one_value():
     assert jax.tree.map(jnp.shape, walk.outputs)["outer/inner"] == (3,)
 
 
-def test_who_reads_a_value_inside_its_scope_does_not_count_for_what_leaves_it():
-    """`mu` leaves "encode/mu", and later "encode"; what "encode" does with it itself is none of the outside's doing."""
+def test_who_reads_a_value_inside_its_scope_counts_for_what_leaves_it():
+    """`mu` leaves "encode/mu", and later "encode": one value, whose δ is that of all its readers."""
 
-    def fun(x, inner=0.0, outer=0.0):
+    def fun(x, moved=0.0):
         with scope("encode"):
             with scope("mu"):
-                mu = jnp.sin(x)
-            mu = mu + inner
-            spread = mu * mu
-            mu = mu + outer
-        return jnp.sum(spread) + jnp.sum(3 * mu)
-
-    def plain(x):
-        with scope("encode"):
-            with scope("mu"):
-                mu = jnp.sin(x)
+                mu = jnp.sin(x) + moved
             spread = mu * mu
         return jnp.sum(spread) + jnp.sum(3 * mu)
 
-    walk = jw.walk(plain, by="scopes", argnums=0)(X)
+    walk = jw.walk(fun, by="scopes", argnums=0)(X)
     assert list(walk.deltas) == ["encode/mu", "encode:0", "encode:1"]
-    by_hand = jax.grad(fun, (1, 2))(X, jnp.zeros(3), jnp.zeros(3))
-    np.testing.assert_allclose(walk.deltas["encode/mu"], by_hand[0], rtol=1e-6)
-    np.testing.assert_allclose(walk.deltas["encode:0"], by_hand[1], rtol=1e-6)
+    np.testing.assert_allclose(walk.deltas["encode:0"], jax.grad(fun, 1)(X, jnp.zeros(3)), rtol=1e-6)
     np.testing.assert_allclose(walk.deltas["encode:1"], [1, 1, 1])
-    np.testing.assert_array_equal(walk.grads, jax.grad(plain)(X))
-    for name, moved in {"encode/mu": (0.25, 0.0), "encode:0": (0.0, 0.25)}.items():
-        edited = jw.intervene(plain, {name: lambda v: v + 0.25}, by="scopes")
-        np.testing.assert_allclose(edited(X), fun(X, *moved), rtol=1e-6)
-        assert names(edited) == names(plain)
-        again = jw.walk(edited, name, by="scopes")(X).deltas[name]
-        by_hand = jax.grad(lambda e, moved=moved: fun(X, *(m + e if m else 0 * e for m in moved)))(jnp.zeros(3))
-        np.testing.assert_allclose(again, by_hand, rtol=1e-6)
+    assert walk.deltas["encode/mu"] is walk.deltas["encode:0"]
+    np.testing.assert_array_equal(walk.grads, jax.grad(fun)(X))
 
 
 def test_through_the_structures():

@@ -153,9 +153,7 @@ A, B, ANY_A, ANY_B = "mesh axis a", "mesh axis b", "unchecked mesh axis a", "unc
 EACH, EACH_ANY = [A, B], [ANY_A, ANY_B]
 CASES = {
     "sums": Case(sums, {"y": (2, 2, 2, 2), "z": (2, 2, 2), "w": (2, 2)}, {"y": EACH, "z": [B], "w": []}),
-    "sums, unchecked": Case(
-        sums, dict.fromkeys("yzw", (2, 2, 2, 2)), {name: EACH_ANY for name in "yzw"}, checked=False
-    ),
+    "sums, unchecked": Case(sums, dict.fromkeys("yzw", (2, 2, 2, 2)), dict.fromkeys("yzw", EACH_ANY), checked=False),
     "scan inside": Case(scan_inside, {"c": (2, 2, 3, 2, 2)}, {"c": [*EACH, "scan"]}),
     "scan inside, unchecked": Case(scan_inside, {"c": (2, 2, 3, 2, 2)}, {"c": [*EACH_ANY, "scan"]}, checked=False),
     "scan around": Case(scan_around, dict.fromkeys("gh", (3, 2, 2, 4, 2)), {name: ["scan", *EACH] for name in "gh"}),

@@ -83,7 +83,7 @@ def _described(points: Points) -> list[dict[str, Any]]:
     """Return the points as JSON. Of their sites it says only which are the same."""
     sites = list(dict.fromkeys(point.site for point in points.values()))
     return [
-        {name: getattr(point, name) for name in PLAIN}
+        {name: getattr(point, name) for name in (*PLAIN, "read_in")}
         | {"shape": point.shape, "dtype": str(point.dtype), "axes": point.axes, "site": sites.index(point.site)}
         for point in points.values()
     ]
@@ -92,7 +92,8 @@ def _described(points: Points) -> list[dict[str, Any]]:
 def _point(described: dict[str, Any]) -> Point:
     axes = tuple(Axis(kind, length) for kind, length in described["axes"])
     site, shape, dtype = Site(equation=described["site"]), tuple(described["shape"]), _dtype(described["dtype"])
-    return Point(**{name: described[name] for name in PLAIN}, shape=shape, dtype=dtype, axes=axes, site=site)
+    plain = {name: described[name] for name in PLAIN} | {"read_in": described.get("read_in")}  # newer than the others
+    return Point(**plain, shape=shape, dtype=dtype, axes=axes, site=site)
 
 
 def _dtype(name: str) -> Any:
