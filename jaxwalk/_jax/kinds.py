@@ -29,12 +29,20 @@ _twice.defvjp(lambda x: (2 * x, None), lambda _, ct: (2 * ct,))
 _thrice = jax.custom_jvp(lambda x: 3 * x)
 _thrice.defjvps(lambda dx, _, x: 3 * dx)
 
+
+def over_one_device(fun: Callable) -> Callable:
+    """Return `fun` under `jax.shard_map`. For tracing alone: there is no device."""
+    mesh = jax.sharding.AbstractMesh((1,), ("x",))
+    return jax.shard_map(fun, mesh=mesh, in_specs=jax.sharding.PartitionSpec(), out_specs=jax.sharding.PartitionSpec())
+
+
 KINDS: dict[str, Callable] = {
     "name": lambda x: checkpoint_name(x, "x"),
     "jit": jax.jit(lambda x: x + 1),
     "checkpoint": jax.checkpoint(jnp.sin),
     "scan": lambda x: lax.scan(lambda c, _: (c + 1, None), x, None, length=2)[0],
     "cond": lambda x: lax.switch(jnp.int32(0), [jnp.sin, jnp.cos], x),
+    "shard_map": lambda x: over_one_device(jnp.sin)(x),
     "while": lambda x: lax.while_loop(lambda c: c < 1, lambda c: c + 1, x),
     "custom_jvp": _thrice,
     "custom_vjp": _twice,

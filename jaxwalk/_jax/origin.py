@@ -17,6 +17,7 @@ from jax import lax
 from jax.core import Tracer
 
 from .jaxprs import evaluate, jaxprs_of, trace
+from .kinds import over_one_device
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn
@@ -111,6 +112,7 @@ _BODIES: Sequence[Callable] = (
     lambda f: lambda x: lax.scan(lambda c, _: (f(c), None), x, None, length=2)[0],
     lambda f: lambda x: lax.cond(x[0] > 0, f, f, x),
     lambda f: lambda x: lax.while_loop(lambda c: c[0] > 0, f, x),
+    over_one_device,
     lambda f: _derived(jax.custom_jvp(f)),
     lambda f: _derived(jax.custom_vjp(f)),
 )

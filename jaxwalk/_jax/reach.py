@@ -60,7 +60,7 @@ class Reach:
         ignores.
         """
         match self.kind(eqn):
-            case "jit" | "checkpoint" | "scan" | "cond" as kind:
+            case "jit" | "checkpoint" | "scan" | "cond" | "shard_map" as kind:
                 bodies = [self.into(closed.jaxpr, inner)[0] for closed, inner in self.inner(eqn, used)]
                 needed = tuple(map(max, zip(*bodies, strict=True)))
                 return (max(used, default=0), *needed) if kind == "cond" else needed
@@ -69,7 +69,7 @@ class Reach:
         return [max(used, default=0) or self.whole * self.is_needed(eqn)] * len(eqn.invars)
 
     def inner(self, eqn: JaxprEqn, used: Mask) -> list[tuple[Closed, Mask]]:
-        """Return the jaxprs that a jit, checkpoint, scan or cond runs, each with which of its results are used."""
+        """Return the jaxprs that a jit, checkpoint, scan, cond or shard_map runs, each with its used results."""
         bodies = jaxprs.jaxprs_of(eqn)
         if self.kind(eqn) == "scan":
             parts = call_parameters.scan_parts(eqn)

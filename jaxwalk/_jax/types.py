@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import jax
@@ -40,26 +41,59 @@ def holds(dtype: Any, number: complex) -> bool:
 def struct(typed: Any, lead: tuple[int, ...] = ()) -> jax.ShapeDtypeStruct:
     """Return the type of a value, with leading axes: its shape and dtype; and, where they are part of the type, how it
     is divided over an explicit mesh, and inside `shard_map` the axes of the mesh along which it varies."""
-    options: dict[str, Any] = {}
-    if varying := _varying(typed):
-        kind = "vma" if hasattr(typed, "vma") else "manual_axis_type"  # since jax 0.10
-        options[kind] = getattr(typed, kind)
-    if varying or _is_explicit(typed):
+    options = _varying_over(varying(typed), typed)
+    if options or _is_explicit(typed):
         spec = jax.sharding.PartitionSpec(*(None,) * len(lead), *typed.sharding.spec)
         options["sharding"] = jax.sharding.NamedSharding(typed.sharding.mesh, spec)
     return jax.ShapeDtypeStruct((*lead, *typed.shape), typed.dtype, **options)
 
 
+def outside(typed: Any, mesh: Any, axes: Sequence[str], lead: Sequence[tuple[str | None, int]]) -> jax.ShapeDtypeStruct:
+    """Return the type outside a `shard_map` over `axes` of a value inside, with leading axes.
+
+    Arguments:
+        lead: per leading axis, the axis of the mesh that it is divided over, where the type says so; and its length.
+    """
+    options = _varying_over([axis for axis in varying(typed) if axis not in axes], typed)
+    inner = typed.sharding.spec if _is_explicit(typed) else (None,) * len(typed.shape)
+    spec = jax.sharding.PartitionSpec(*(axis for axis, _ in lead), *inner)
+    if options or any(axis is not None for axis in spec):
+        options["sharding"] = jax.sharding.NamedSharding(mesh, spec)
+    return jax.ShapeDtypeStruct((*(length for _, length in lead), *typed.shape), typed.dtype, **options)
+
+
 def zeros(like: jax.ShapeDtypeStruct) -> jax.Array:
     """Return zeros of a type, as `struct` gives it."""
-    if varying := _varying(like):
-        return lax.pcast(jnp.zeros(like.shape, like.dtype), varying, to="varying")
+    if axes := varying(like):
+        return as_varying(jnp.zeros(like.shape, like.dtype), axes)
     return jnp.zeros(like.shape, like.dtype, device=like.sharding)
 
 
-def _varying(typed: Any) -> tuple[str, ...]:
+def varying(typed: Any) -> tuple[str, ...]:
+    """Return the axes of the mesh over which a value of this type varies, inside a `shard_map` that checks them."""
     manual = getattr(typed, "manual_axis_type", None)
     return tuple(sorted((getattr(typed, "vma", None) if manual is None else manual.varying) or ()))
+
+
+def _varying_over(axes: Sequence[str], like: Any) -> dict[str, Any]:
+    """Return the argument of `jax.ShapeDtypeStruct` that says so."""
+    if not axes:
+        return {}
+    if hasattr(like, "vma"):
+        return {"vma": frozenset(axes)}
+    return {"manual_axis_type": jax.sharding.ManualAxisType(varying=frozenset(axes))}  # since jax 0.10
+
+
+def as_varying(value: Any, axes: Sequence[str]) -> jax.Array:
+    """Return a value inside a `shard_map` as one that varies over these axes too."""
+    missing = tuple(axis for axis in axes if axis not in varying(jax.typeof(value)))
+    return lax.pcast(value, missing, to="varying") if missing else value
+
+
+def is_partial_sum(typed: Any) -> bool:
+    """Tell whether the shards hold parts of a sum, or of the sums that its cotangent is, yet to be added up."""
+    manual = getattr(typed, "manual_axis_type", None)
+    return manual is not None and bool(manual.unreduced or manual.reduced)
 
 
 def _is_explicit(typed: Any) -> bool:

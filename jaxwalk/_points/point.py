@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from .._errors import counted, listed, near
 from .._jax.origin import file_and_line
+from .._jax.shards import Loop
 from .._show.outline import Row, tree
 from .._show.table import Table, size, tabular
 from .._source.packages import package_of
@@ -39,8 +40,14 @@ class ScanStep(NamedTuple):
         return self.length - 1 - index if self.reverse else index
 
 
+class ShardIndex(NamedTuple):
+    """A part of a clock: the axis of a mesh. What is on one shard is neither before nor after what is on another."""
+
+    axis: str
+
+
 class Axis(NamedTuple):
-    """A leading axis that a loop gave to the values at a point."""
+    """A leading axis that a scan gave to the values at a point, or that a `shard_map` did: one shard an entry."""
 
     kind: str
     length: int
@@ -56,8 +63,11 @@ class Point:
         kind: where the name comes from: "tag", "scope" or "line".
         shape: of the output and of δ, leading axes of `axes` included.
         dtype: of the output and of δ.
-        axes: one `Axis("scan", length)` for each scan around the point, outermost first: axis i of the
-            value counts the steps of that scan, in the order of its inputs (also when it runs reversed).
+        axes: one for each leading axis of the value, outermost first. `Axis("scan", length)` counts the steps of a
+            scan, in the order of its inputs (also when it runs reversed). `Axis("mesh axis NAME", length)` counts the
+            shards of a `shard_map` along an axis of the mesh over which the value varies. With `check_vma=False`, and
+            in a `pmap`, JAX does not know over which it varies, and they are all there, as "unchecked mesh axis NAME"
+            (or "pmap"): the δ of a value that all shards along it have alike is the sum of theirs.
         conditional: in a branch of a `cond` or `switch`; where that branch is not taken, output and δ are zeros.
         unused: the loss (of `points`: any result) does not depend on it; its δ is exactly zero.
         stuck: it has no δ, though the loss depends on it: the way back leads through a `while_loop` or a callback,
@@ -77,9 +87,10 @@ class Point:
             line it is of was told from positions in the code, which may be wrong.
         units: which `jw.stats.Units` the statistic given as `keep` has here; () if it has none, or none was given.
         site: where it is in the traced function. Two points of one site are two names of one value.
-        clock: when it is met in a run: the equations down to it, with a `ScanStep` for each scan around.
+        clock: when it is met in a run: the equations down to it, with a `ScanStep` or `ShardIndex` for each of `axes`.
         opening: of a scope that it leaves: which opening, of the many that may have one name.
         type: of the value at one step, as JAX has it: with its sharding, where that is part of the type.
+        loops: what gives it `axes`: the lengths of scans, and what divides it.
     """
 
     name: str
@@ -102,9 +113,10 @@ class Point:
     aliases: tuple[str, ...] = ()
     units: tuple[Units, ...] = ()
     site: Site = dataclasses.field(default=Site(), repr=False)
-    clock: tuple[int | ScanStep, ...] = dataclasses.field(default=(), repr=False)
+    clock: tuple[int | ScanStep | ShardIndex, ...] = dataclasses.field(default=(), repr=False)
     opening: int | None = dataclasses.field(default=None, repr=False, compare=False)
     type: Any = dataclasses.field(default=None, repr=False, compare=False)
+    loops: tuple[Loop, ...] = dataclasses.field(default=(), repr=False, compare=False)
 
     @property
     def has_delta(self) -> bool:
@@ -147,7 +159,9 @@ class Point:
     def time(self, steps: tuple[int, ...]) -> tuple[int, ...]:
         """Return when the value at these indices of `axes` is met: of two values, the first has the smaller time."""
         left = iter(steps)
-        return tuple(part.time(next(left)) if isinstance(part, ScanStep) else part for part in self.clock)
+        met = [(part, part if isinstance(part, int) else next(left)) for part in self.clock]
+        met = [(part, index) for part, index in met if not isinstance(part, ShardIndex)]
+        return tuple(part.time(index) if isinstance(part, ScanStep) else index for part, index in met)
 
     def note(self, lead: int = 0) -> str:
         """Return what a reader must know of it, in a few words; "" if nothing. `lead` axes are before its own."""

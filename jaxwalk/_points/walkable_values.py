@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from .._jax import call_parameters, jaxprs, kinds, origin, types
+from .._errors import listed
+from .._jax import call_parameters, jaxprs, kinds, origin, shards, types
 from .._jax.jaxprs import Closed
 from .._jax.reach import STOPPED, STUCK, Reach, Return
+from .._jax.shards import Loop, Shards
 from .exits import Exit, exits
 from .lines import LinePaths
 from .origins import Level, Origin, Origins
 from .paths import Entries, Entry, Path, Paths
-from .point import Axis, Point, Points, ScanStep, Site
+from .point import Axis, Point, Points, ScanStep, ShardIndex, Site
 from .scopes import ScopePaths
 from .unique_names import Called, Names, unique
 
@@ -49,10 +51,11 @@ class _Around(NamedTuple):
     calls: tuple[tuple[int, int], ...] = ()
     path: Path = ()
     entries: Entries = MappingProxyType({})
-    axes: tuple[Axis, ...] = ()
+    loops: tuple[Loop, ...] = ()
     conditional: bool = False
+    chosen_over: frozenset[str] = frozenset()  # the axes of a mesh whose shards may each take another branch
     opaque: str | None = None
-    clock: tuple[int | ScanStep, ...] = ()
+    clock: tuple[int | ScanStep | Shards, ...] = ()
 
 
 _OPAQUE = {
@@ -141,14 +144,10 @@ class _PointReader:
         kind = self.reach.kind(eqn)
         if not any(self.has_points(closed.jaxpr) for closed in jaxprs.jaxprs_of(eqn)):
             return
-        if kind not in ("jit", "checkpoint", "scan", "cond"):
+        if kind not in ("jit", "checkpoint", "scan", "cond", "shard_map"):
             yield from self._behind(kind, eqn, any(level.used[index]), around)
             return
-        inside = around._replace(clock=(*around.clock, 2 * index), conditional=around.conditional or kind == "cond")
-        if kind == "scan":
-            parts = call_parameters.scan_parts(eqn)
-            step = ScanStep(parts.length, parts.options["reverse"])
-            inside = inside._replace(axes=(*around.axes, Axis("scan", parts.length)), clock=(*inside.clock, step))
+        inside = _entered(kind, eqn, around._replace(clock=(*around.clock, 2 * index)))
         bodies, backs = self.reach.inner(eqn, level.used[index]), self.back.inner(eqn, level.back[index])
         for branch, ((closed, used), (_, back)) in enumerate(zip(bodies, backs, strict=True)):
             yield from self.read(closed.jaxpr, used, back, inside._replace(calls=(*around.calls, (index, branch))))
@@ -186,12 +185,11 @@ class _PointReader:
         self, level: Level, index: int, result: int, around: _Around, order: int = 0, entry: Entry | None = None
     ) -> Point:
         """Return the point at a result on its way out of `entry`; without one, at what an equation names."""
-        eqn, opaque = level.jaxpr.eqns[index], around.opaque
-        follow = entry is not None and opaque is None
+        eqn = level.jaxpr.eqns[index]
+        follow = entry is not None and around.opaque is None
         at = self.origins.of(level, index, result) if follow else Origin(level, index, result)
         type = types.struct(at.variable.aval)
-        if opaque is None and around.conditional and jnp.issubdtype(type.dtype, jax.dtypes.extended):
-            opaque = f"a value of dtype {type.dtype} inside a `cond`, where a branch not taken has no zeros to give"
+        axes = tuple(axis for loop in around.loops for axis in _axes(loop, type))
         if entry is None:
             site, clock = Site(around.calls, index), (*around.clock, 2 * index)
         else:
@@ -202,21 +200,63 @@ class _PointReader:
             name="",
             number=0,
             kind="tag" if entry is None else self.kind,
-            shape=(*(axis.length for axis in around.axes), *type.shape),
+            shape=(*(axis.length for axis in axes), *type.shape),
             dtype=type.dtype,
-            axes=around.axes,
+            axes=axes,
             conditional=around.conditional,
             unused=not at.used,
             stuck=at.back >= STUCK,
             behind=self.back.behind[max(at.back - STUCK, 0)],
             stopped=at.back == STOPPED,
             read_in=at.read_in,
-            opaque=opaque,
+            opaque=around.opaque or _why_opaque(type, around),
             file=file,
             line=line,
             alike=entry is not None and entry.alike,
             site=site,
-            clock=clock,
+            clock=tuple(part for each in clock for part in _times(each, type)),
             opening=entry and entry.opening,
             type=type,
+            loops=around.loops,
         )
+
+
+def _entered(kind: str | None, eqn: JaxprEqn, around: _Around) -> _Around:
+    """Return what is around the equations that an equation of some kind runs."""
+    if kind == "scan":
+        parts = call_parameters.scan_parts(eqn)
+        step = ScanStep(parts.length, parts.options["reverse"])
+        return around._replace(loops=(*around.loops, parts.length), clock=(*around.clock, step))
+    if kind == "shard_map":
+        divided = shards.shards_of(eqn)
+        return around._replace(loops=(*around.loops, divided), clock=(*around.clock, divided))
+    if kind == "cond":
+        over = around.chosen_over.union(types.varying(eqn.invars[0].aval))
+        return around._replace(conditional=True, chosen_over=over)
+    return around
+
+
+def _axes(loop: Loop, type: jax.ShapeDtypeStruct) -> list[Axis]:
+    """Return the axes that a loop gives to values of a type inside."""
+    if not isinstance(loop, Shards):
+        return [Axis("scan", loop)]
+    return [Axis(loop.label(axis), loop.mesh.shape[axis]) for axis in loop.varying(type)]
+
+
+def _times(part: int | ScanStep | Shards, type: jax.ShapeDtypeStruct) -> Sequence[int | ScanStep | ShardIndex]:
+    """Return the parts of the clock of a value inside."""
+    return [ShardIndex(axis) for axis in part.varying(type)] if isinstance(part, Shards) else [part]
+
+
+def _why_opaque(type: jax.ShapeDtypeStruct, around: _Around) -> str | None:
+    if around.conditional and jnp.issubdtype(type.dtype, jax.dtypes.extended):
+        return f"a value of dtype {type.dtype} inside a `cond`, where a branch not taken has no zeros to give"
+    if missing := around.chosen_over.difference(types.varying(type)):
+        axes = listed(sorted(missing))
+        return (
+            f"inside a branch that every shard over {axes} chooses for itself, but by its type the same on all of them;"
+            f" give the branch an operand that varies: `jax.lax.pcast(x, {tuple(sorted(missing))}, to='varying')`"
+        )
+    if types.is_partial_sum(type):
+        return "a part of a sum over shards that is yet to be added up (`unreduced`); name the sum"
+    return None

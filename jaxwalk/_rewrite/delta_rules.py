@@ -10,9 +10,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from .._errors import ArgumentError, shown
-from .._jax import jaxprs
+from .._jax import jaxprs, types
 from .._jax.leaves import is_value
 from .._jax.reach import Reach
+from .._jax.shards import trace_inside
 from .._points.point import Point
 
 
@@ -22,7 +23,7 @@ def delta_rule(point: Point, rule: Callable[[Any, Any], Any]) -> Callable[[jax.A
     The rule is traced here, and what it closes over made an argument of the identity, as JAX asks of custom rules. The
     output is saved for the backward pass only if the rule looks at it.
     """
-    closed, _ = jaxprs.trace(lambda x, ct: _as_delta(rule(x, ct), point), *[point.type] * 2)
+    closed, _ = trace_inside(point.loops, lambda x, ct: _as_delta(rule(x, ct), point), *[point.type] * 2)
     needs_output = bool(Reach().into(closed.jaxpr, (1,))[0][0])
 
     @jax.custom_vjp
@@ -57,4 +58,4 @@ def _as_delta(new: Any, point: Point) -> jax.Array:
             f"The rule in `deltas` for `{name}` returned {new.dtype} of shape {new.shape}; δ there is {type.dtype} of"
             f" shape {type.shape}: return an array like it."
         )
-    return new
+    return types.as_varying(new, types.varying(type))

@@ -15,10 +15,11 @@ from .._jax import jaxprs, types
 from .._jax.jaxprs import Closed
 from .._jax.leaves import is_value
 from .._jax.reach import Reach
+from .._jax.shards import Shards, around, trace_inside
 from .._points.point import Point
 from .._points.units import Keep
 from .integer_cotangents import as_floats, as_integers
-from .tap import Tap, loops
+from .tap import Tap
 
 _SCALAR = jax.ShapeDtypeStruct((), jnp.float32)
 
@@ -57,28 +58,32 @@ def keep_taps(points: Iterable[Point], keep: Keep | Mapping[str, Keep]) -> dict[
     taps = {}
     for point in points:
         its_own = keep[point.name] if isinstance(keep, Mapping) else keep
-        key = point.type, id(its_own)
-        if key not in made:
-            made[key] = _tap_of(point, its_own)
-        taps[point.name] = made[key](point)
+        kind = point.type, id(its_own), tuple(loop for loop in point.loops if isinstance(loop, Shards))
+        if kind not in made:
+            made[kind] = _tap_of(point, its_own)
+        taps[point.name] = made[kind](point)
     return taps
 
 
 def _tap_of(first: Point, keep: Callable[[Any, Any], Any]) -> Callable[[Point], Tap]:
     """Return what makes the taps of points of the type of the first."""
     arrays = lambda x, ct: jax.tree.map(lambda leaf: _as_kept(leaf, first), keep(x, ct))
-    closed, shapes = jaxprs.trace(arrays, *[first.type] * 2)
+    trace = functools.partial(trace_inside, first.loops)
+    closed, shapes = trace(arrays, *[first.type] * 2)
     leaves, tree = jax.tree.flatten(shapes)
     if not leaves:
         raise ArgumentError(f"`keep` returned no array at `{first.name}`; return what to keep of (output, delta).")
     split = _split(closed)
-    carried, _ = jaxprs.trace(
-        lambda *sides: list(map(as_floats, jaxprs.evaluate(split.late, sides))), *[first.type] * 2
-    )
+
+    def slot_cotangents(*sides: Any) -> list[jax.Array]:
+        found = [types.zeros(_SCALAR), *map(as_floats, jaxprs.evaluate(split.late, sides))]
+        return [types.as_varying(value, types.varying(first.type)) for value in found]
+
+    carried, _ = trace(slot_cotangents, *[first.type] * 2)
     through = _keeping(split._replace(late=carried))
     consts = list(split.early.consts), list(carried.consts)
     shape = lambda closed: [types.struct(v.aval) for v in closed.jaxpr.outvars]
-    slots, noted = [_SCALAR, *shape(carried)], Noted(_SCALAR, shape(split.early))
+    slots, noted = shape(carried), Noted(_SCALAR, shape(split.early))
 
     late = [leaf.dtype for leaf, is_early in zip(leaves, split.is_early, strict=True) if not is_early]
     uncarried = _jitted_if_staged(lambda cotangents: list(map(as_integers, cotangents, late)))
@@ -88,7 +93,7 @@ def _tap_of(first: Point, keep: Callable[[Any, Any], Any]) -> Callable[[Point], 
         return jax.tree.unflatten(tree, [next(found[is_early]) for is_early in split.is_early])
 
     def tap(point: Point) -> Tap:
-        zeros = [types.zeros(types.struct(slot, loops(point))) for slot in slots]
+        zeros = [types.zeros(around(slot, point.type, point.loops)) for slot in slots]
         return Tap(zeros, lambda x, slots: through(x, slots, consts), noted, collect)
 
     return tap
@@ -141,7 +146,7 @@ def _keeping(split: _Split) -> Callable[[Any, Any, Any], Any]:
         x, consts = residual
         ct, _ = cts
         found = late(consts[1], jnp.zeros_like(ct) if x is None else x, ct)
-        return ct, [types.zeros(_SCALAR), *found], jax.tree.map(lambda _: None, consts)
+        return ct, found, jax.tree.map(lambda _: None, consts)
 
     through = jax.custom_vjp(plain)
     through.defvjp(forward, backward)

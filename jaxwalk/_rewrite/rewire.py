@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import jax
 
-from .._jax import call_parameters, jaxprs, kinds, origin, types
+from .._jax import jaxprs, kinds, origin, shards, types
 from .._jax.jaxprs import Closed, is_literal
+from .._jax.shards import Loop
 from .._points.point import Point, Site
 from .rules import Body, Payload, Records, Result, carry_through
 from .spans import Span, Spans
@@ -93,16 +94,16 @@ class Plan(NamedTuple):
             yield from [step.core.met] if isinstance(step.core, _Named) else []
             yield from (met for met, _ in step.visits)
 
-    def entered(self) -> Iterator[tuple[tuple[int, ...], Plan]]:
-        """Yield what is inside of its equations, with the length of the scan around, if it is one."""
+    def entered(self) -> Iterator[tuple[Sequence[Loop], Plan]]:
+        """Yield what is inside of its equations, with what gives it leading axes: a scan, or a shard_map."""
         for core in (step.core for step in self.steps):
             if isinstance(core, _Entered):
-                lead = (call_parameters.scan_parts(core.eqn).length,) if core.kind == "scan" else ()
-                yield from ((lead, plan) for plan in core.plans)
+                loops = shards.loops_of(core.kind, core.eqn)
+                yield from ((loops, plan) for plan in core.plans)
 
-    def names(self) -> list[str]:
-        """Return the names of all points in it."""
-        return [*(met.point for met in self.met()), *(name for _, plan in self.entered() for name in plan.names())]
+    def values(self) -> Records:
+        """Return by name the types of the values at all points in it."""
+        return _record_types(self, lambda name, value: value)
 
 
 def plan(closed: Closed, points: Iterable[Point]) -> Plan:
@@ -165,14 +166,17 @@ def _body(plan: Plan, visitor: Visitor) -> Body:
     def run_body(payload: Payload, args: Sequence[Any]) -> Result:
         return run(plan, args, payload, visitor)
 
-    return Body(run_body, plan.names(), {} if visitor.recorded is None else _record_shapes(plan, visitor.recorded))
+    return Body(run_body, plan.values(), {} if visitor.recorded is None else _record_types(plan, visitor.recorded))
 
 
-def _record_shapes(plan: Plan, recorded: Callable[[str, jax.ShapeDtypeStruct], Any]) -> Records:
-    shapes = {met.point: recorded(met.point, met.value) for met in plan.met()}
-    for lead, inner in plan.entered():
-        shapes |= jax.tree.map(functools.partial(types.struct, lead=lead), _record_shapes(inner, recorded))
-    return shapes
+def _record_types(plan: Plan, recorded: Callable[[str, jax.ShapeDtypeStruct], Any]) -> Records:
+    found = {met.point: recorded(met.point, met.value) for met in plan.met()}
+    for loops, inner in plan.entered():
+        values = inner.values()
+        for name, record in _record_types(inner, recorded).items():
+            outside = functools.partial(shards.around, value=values[name], loops=loops)
+            found[name] = jax.tree.map(outside, record)
+    return found
 
 
 def _read(env: Mapping[Var, Any], v: Var | Literal) -> Any:

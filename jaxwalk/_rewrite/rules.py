@@ -6,13 +6,14 @@ what goes in to the points (`payload`: slots of taps, replacements) and what com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 from jax import lax
 
 from .._jax import call_parameters, types
+from .shard_map_rule import over_shards
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn
@@ -23,15 +24,15 @@ Result = tuple[list[Any], Records]
 
 
 class Body(NamedTuple):
-    """A jaxpr inside an equation, ready to run: its points, and what each of them records (maybe nothing), as shapes
-    and dtypes."""
+    """A jaxpr inside an equation, ready to run: by name the types of the values at its points, and of what each of them
+    records (maybe nothing)."""
 
     run: Callable[[Payload, Sequence[Any]], Result]
-    names: Sequence[str]
+    values: Mapping[str, Any]
     records: Records
 
     def own(self, payload: Payload) -> Payload:
-        return {name: payload[name] for name in self.names if name in payload}
+        return {name: payload[name] for name in self.values if name in payload}
 
 
 def carry_through(kind: str, eqn: JaxprEqn, bodies: Sequence[Body], args: Sequence[Any], payload: Payload) -> Result:
@@ -41,6 +42,8 @@ def carry_through(kind: str, eqn: JaxprEqn, bodies: Sequence[Body], args: Sequen
     (body,) = bodies
     if kind == "scan":
         return _scan(eqn, body, args, payload)
+    if kind == "shard_map":
+        return over_shards(eqn, body, args, payload)
 
     def inner(payload, *args):
         return body.run(payload, args)

@@ -9,6 +9,7 @@ import jax
 from jax.custom_derivatives import SymbolicZero
 
 from .._jax import jaxprs, types
+from .._jax.shards import around
 from .._points.point import Point
 
 
@@ -50,11 +51,11 @@ def delta_tap(point: Point) -> Tap:
 
     The slot is made inside the traced function, as zeros: as an argument it would cost memory.
     """
-    slot = types.zeros(types.struct(point.type, loops(point)))
+    slot = types.zeros(around(point.type, point.type, point.loops))
     through = _staged_tap if jaxprs.is_staging() else tap
     return Tap(slot, lambda x, slot: (through(x, slot), None), None, lambda delta, output: delta)
 
 
 def loops(point: Point) -> tuple[int, ...]:
-    """Return the lengths of the loops around a point."""
+    """Return the lengths of the leading axes of the value at a point."""
     return tuple(axis.length for axis in point.axes)

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from .._errors import ArgumentError, PointError, shown
+from .._errors import ArgumentError, PointError, listed, shown
 from .._jax.leaves import is_value
-from .._jax.types import holds
+from .._jax.types import as_varying, holds, varying
 from .._points.point import Point, Points
 from .._points.steps import Selected, Steps, selected
 from .._rewrite.delta_rules import delta_rule
@@ -71,7 +71,10 @@ def _value_edit(point: Point, steps: Steps | None, edit: Any) -> Edit:
         if steps is None:
             return Edit(lambda value, at: at["new"], inputs)
         return Edit(lambda value, at: lax.select(at["chosen"], at["new"], value), inputs)
-    new = lambda value: _checked(edit(value), point.name, jnp.shape(value), jnp.result_type(value))
+
+    def new(value: jax.Array) -> jax.Array:
+        return _as_there(_checked(edit(value), point.name, value.shape, value.dtype), point)
+
     if steps is None:
         return Edit(lambda value, at: new(value), inputs)
     return Edit(lambda value, at: lax.cond(at["chosen"], new, lambda value: value, value), inputs)
@@ -87,6 +90,17 @@ def _delta_edit(point: Point, steps: Steps | None, rule: Any) -> Edit:
     through = delta_rule(point, rule)
     inputs = {} if steps is None else {"chosen": jnp.asarray(steps.chosen)}
     return Edit(lambda value, at: through(value, at.get("chosen")), inputs)
+
+
+def _as_there(new: jax.Array, point: Point) -> jax.Array:
+    """Return a new value inside a `shard_map` as one of its point: it varies over the same axes of the mesh."""
+    there = varying(point.type)
+    if more := [axis for axis in varying(jax.typeof(new)) if axis not in there]:
+        fix = f"sum or average the edit over {listed(more)}, as by `jax.lax.psum`"
+        raise ArgumentError(
+            f"The edit of `{point.name}` varies over {listed(more)} of the mesh; the value there does not; {fix}."
+        )
+    return as_varying(new, there)
 
 
 def _replacement(edit: Any, point: Point, steps: Steps | None) -> jax.Array:
