@@ -17,7 +17,7 @@ import functools
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -60,7 +60,7 @@ def watched(fun: Callable) -> None:
         sys.settrace(None)
 
 
-def ways() -> dict[str, Callable[[Callable], object]]:
+def ways() -> Mapping[str, Callable[[Callable], object]]:
     by = {f"by {by}": lambda fun, by=by: jw.points(fun, X, by=by) for by in ("tags", "scopes", "lines", None)}
     return {"trace": traced, "watched": watched} | by
 

@@ -4,6 +4,7 @@ The functions log what they compute when they are run op by op; what they log is
 """
 
 import collections
+import dataclasses
 import functools
 import linecache
 import math
@@ -653,6 +654,22 @@ def test_custom_rules_and_while_loops_are_opaque():
     np.testing.assert_allclose(walk.deltas["net/a"], walk.outputs["net/b"], rtol=1e-6)
     with pytest.raises(jw.PointError, match=r"inside a `jax\.custom_jvp` function"):
         jw.walk(net, "net/a/cube/y", by="lines")(X)
+
+
+@dataclasses.dataclass
+class Doubled:
+    value: jax.Array
+
+    def __post_init__(self):
+        self.value = self.value * 2
+
+
+def test_methods_that_dataclass_generates_are_no_lines():
+    def net(x):
+        d = Doubled(x)
+        return jnp.sum(d.value)
+
+    assert list(jw.points(net, X, by="lines")) == ["net/d/Doubled.__post_init__/self.value", "net/d", "net/return"]
 
 
 def test_a_source_that_is_nowhere_in_the_function():

@@ -1,8 +1,13 @@
 """An `Evaluation` in a file, and one that an earlier version saved."""
 
+import json
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
+
 import jaxwalk as jw
+from jaxwalk._evaluate.result import archive
 
 SAVED = Path(__file__).parent / "saved" / "evaluation.npz"
 SHOWN = """
@@ -27,3 +32,15 @@ def test_what_an_earlier_version_saved_is_read(tmp_path):
     assert SHOWN.strip().endswith(repr(found.culprits))
     found.save(tmp_path / "again.npz")
     assert repr(jw.Evaluation.load(tmp_path / "again.npz")) == repr(found)
+
+
+def test_a_point_keeps_its_other_names():
+    def fun(x):
+        with jax.named_scope(".blocks.0"):
+            z = jw.tag(x * 2, "z")
+        return jnp.sum(jax.lax.stop_gradient(z))
+
+    points = jw.points(fun, jnp.ones(3), by="tags")
+    (point,) = map(archive._point, json.loads(json.dumps(archive._described(points))))
+    assert (point.name, point.path, point.aliases) == ("blocks.0/z", "blocks/0/z", ("blocks/0/z", "z"))
+    assert point.stopped
