@@ -114,7 +114,7 @@ def plan(closed: Closed, points: Iterable[Point]) -> Plan:
 def run(plan: Plan, args: Sequence[Any], payload: Payload, visitor: Visitor) -> Result:
     """Return the results of the planned jaxpr, and by name the values met at its points."""
     jaxpr, consts = plan.closed
-    env: dict[Var, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *args], strict=True))
+    env: dict[Var | Literal, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *args], strict=True))
     records: Records = {}
     for step in plan.steps:
         outs = _do(step.core, [_read(env, v) for v in step.reads], payload, visitor, records)
@@ -179,7 +179,7 @@ def _record_types(plan: Plan, recorded: Callable[[str, jax.ShapeDtypeStruct], An
     return found
 
 
-def _read(env: Mapping[Var, Any], v: Var | Literal) -> Any:
+def _read(env: Mapping[Var | Literal, Any], v: Var | Literal) -> Any:
     return v.val if is_literal(v) else env[v]
 
 
