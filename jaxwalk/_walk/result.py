@@ -53,8 +53,8 @@ class Walk:
     outputs: Named
     deltas: Named
     kept: Named
-    inputs: Named = dataclasses.field(default_factory=lambda: Named({}))
     kinks: Kinks | None = None
+    inputs: Named = dataclasses.field(default_factory=lambda: Named({}))
 
     def predict(self, moves: Mapping[str, Any]) -> jax.Array:
         """Compute how much the loss moves, to first order, if the values at some points move: Σ⟨δ, move⟩.
