@@ -8,18 +8,18 @@ import jax.numpy as jnp
 
 from ..stats._measure import Measure, two_sided
 from ..stats._statistic import State, numpy_of
-from ..stats._sums import all_means, counted, is_zero, merge_means, real
+from ..stats._subnormal import larger, largest
+from ..stats._sums import all_means, are_finite, are_zero, counted, merge_means, real
 
 
 def _of(x: Any) -> State:
-    x = real(x)
-    finite = jnp.isfinite(x)
+    zero, finite, x = are_zero(x), are_finite(x), real(x)
     number = counted(finite)
     sizes, share = jnp.where(finite, jnp.abs(x), 0), 1 / jnp.maximum(number, 1).astype(x.dtype)
-    means = {"mean": jnp.sum(sizes * share), "zeros": counted(is_zero(x)).astype(x.dtype) * share}
+    means = {"mean": jnp.sum(sizes * share), "zeros": counted(zero).astype(x.dtype) * share}
     return {
         "means": {"count": (number > 0).astype(jnp.int32), **means},
-        "max": jnp.max(sizes, initial=0),
+        "max": largest(sizes),
         "nonfinite_data": (number < x.size).astype(jnp.int32),
     }
 
@@ -27,7 +27,7 @@ def _of(x: Any) -> State:
 def _merge(a: State, b: State) -> State:
     return {
         "means": merge_means(a["means"], b["means"]),
-        "max": numpy_of((a, b)).maximum(a["max"], b["max"]),
+        "max": larger(a["max"], b["max"]),
         "nonfinite_data": a["nonfinite_data"] + b["nonfinite_data"],
     }
 
@@ -35,7 +35,7 @@ def _merge(a: State, b: State) -> State:
 def _merge_all(states: State, which: Any) -> State:
     return {
         "means": all_means(states["means"], which),
-        "max": jnp.max(states["max"], 0),
+        "max": largest(states["max"], 0),
         "nonfinite_data": jnp.sum(states["nonfinite_data"], 0, dtype=jnp.int32),
     }
 

@@ -60,14 +60,14 @@ def identity(
         "walk of a batch": program(walk),
         "params": _digest(contents(params)),
         "points": ", ".join(points),
-        "statistics": "none" if statistic is None else _statistic_text(statistic, kept_at, points),
+        "statistics": "none" if statistic is None else _statistic_text(statistic, points, kept_at),
         "first batch": _digest(contents(jax.tree.leaves(first))),
         "jaxwalk": __version__,
     }
     return texts | settings() | {name.replace("_", " "): str(value) for name, value in others.items()}
 
 
-def _statistic_text(statistic: Statistic, kept_at: Any, points: Points) -> str:
+def _statistic_text(statistic: Statistic, points: Points, kept_at: Any = None) -> str:
     """Return its name, which another may have too, and a digest of how its states come about and merge.
 
     `finish` may change.

@@ -53,8 +53,8 @@ class Walk:
     outputs: Named
     deltas: Named
     kept: Named
-    inputs: Named = dataclasses.field(default_factory=lambda: Named({}))
     kinks: Kinks | None = None
+    inputs: Named = dataclasses.field(default_factory=lambda: Named({}))
 
     def predict(self, moves: Mapping[str, Any]) -> jax.Array:
         """Compute how much the loss moves, to first order, if the values at some points move: Σ⟨δ, move⟩.
@@ -157,11 +157,9 @@ class Walk:
         >>> import jax, jax.numpy as jnp, jaxwalk as jw
         >>> fun = lambda x: jnp.sum(jax.nn.relu(jw.tag(2 * x, "twice")))
         >>> x = jnp.array([0.0, 1.0, -1.0])
-        >>> jw.walk(fun)(x).with_kinks(jw.kinks(fun, x))
-        Walk through 1 point, loss 2
-          X  point  shape  dtype    |output| mean  |output| max  |δ| mean  |δ| max  kinks
-          1  twice  (3,)   float32          1.333             2    0.3333        1  1 tie
-        1 kink: there δ is one of two; see `Walk.kinks`.
+        >>> known = jw.walk(fun)(x).with_kinks(jw.kinks(fun, x))
+        >>> known.kinks.at("twice").summary(), "1 tie" in repr(known)
+        ('1 tie', True)
         """
         if not isinstance(kinks, Kinks):
             raise ArgumentError(

@@ -2,9 +2,12 @@
 
 What holds for all of them, unless they say otherwise:
 
-- **Units** are the positions on the last axis of a value: the features of a dense layer, the channels of an image, the
-  model dimension of a transformer. All axes before it are summed over; their positions are entries. A scalar has one
-  unit. `with_units` chooses other axes.
+- **Units** are the features of a value: those of a dense layer, the channels of an image, the model dimension of a
+  transformer. All other axes are summed over; their positions are entries. A scalar has one unit. At a point the axis
+  is known from the function: that of the features of the convolution, the matrix or the table that the value comes
+  from, in any layout. A vector has one axis, and of a value of two axes of which nothing is known it is the last; of
+  more, nothing tells, and the statistic is not taken there. Called with a value alone, it takes the last axis.
+  `with_units` chooses other axes. `Point.units` and the tables tell which they are.
 - **Non-finite entries are left out**, so that one NaN among a million data does not wipe the rest. `nonfinite` counts
   them, and is part of `summary`.
 - **Nothing to take it of**, as the mean or the largest of an array of size 0, gives NaN; counts are 0, and so are sums
@@ -106,7 +109,7 @@ norms = two_sided(
 moments = two_sided(
     "moments",
     UNIT_MOMENTS,
-    """Mean and variance per unit, over the entries of all data: vectors of the length of the last axis.
+    """Mean and variance per unit, over the entries of all data: vectors, an entry for each unit.
 
     `output_unit_mean`, `output_unit_variance` (divided by the number of entries), `output_unit_std`, its root, which
     holds where the variance of small numbers is too small for its dtype; the same of δ as `delta_unit_mean` and so on.

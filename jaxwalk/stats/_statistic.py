@@ -98,8 +98,8 @@ class Statistic:
     side: str | None = None
     parts: tuple[Statistic, ...] = ()
     merge_all: Callable[[State, Any], State] | None = None
-    at: Callable[[Value], tuple[Of, Units]] | None = None
     doc: str | None = None
+    at: Callable[[Value], tuple[Of, Units]] | None = None
 
     def __post_init__(self) -> None:
         if self.doc is not None:

@@ -20,7 +20,7 @@ from ._statistic import Of, Statistic, Units, Value, _check, union
 
 
 def with_units(statistic: Statistic, axis: int | Sequence[int] | None = None) -> Statistic:
-    """Return the same statistic with other units than the positions on the last axis.
+    """Return the same statistic with units of one's own choice.
 
     Arguments:
         statistic: one with results per unit, as `moments`, `dead`, `blocked`.
@@ -33,7 +33,7 @@ def with_units(statistic: Statistic, axis: int | Sequence[int] | None = None) ->
 
     Raises:
         ArgumentError: `statistic` is none, or `axis` no number of an axis; (when it sees a value) the value has no
-            such axis.
+            such axis. In a walk or an evaluation points without it are left out, unless none is left.
 
     >>> import jax.numpy as jnp
     >>> from jaxwalk import stats

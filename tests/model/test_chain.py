@@ -15,6 +15,16 @@ def dense(w, x):
     return x @ w
 
 
+def test_a_key_that_is_no_string():
+    model = jw.chain(dense)
+    with pytest.raises(jw.ArgumentError, match=r"`params` has weights for `1`, which is no layer\. Near it: `L1`"):
+        jw.walk(jw.objective(model, lambda o, y: jnp.sum(o - y)))({1: W}, X, X)
+    with pytest.raises(
+        jw.ArgumentError, match="An argument has a dict with the keys 1 and 'L1', which JAX cannot sort"
+    ):
+        jw.walk(jw.objective(model, lambda o, y: jnp.sum(o - y)))({1: W, "L1": W}, X, X)
+
+
 class Layer:
     def __call__(self, weights, x):
         return x * weights

@@ -217,3 +217,30 @@ def test_kinks():
     check_kinks_of_zeros(mlp(), ["eqx.nn.MLP/eqx.nn.Linear#2", "eqx.nn.MLP/eqx.nn.Linear#3"])
     check_kinks_of_zeros(mlp(jw.scoped), ["layers.1", "layers.2"])
     check_kinks_of_padding(mlp())
+
+
+# Units: channels are first ------------------------------------------------------------------------------------
+
+
+def test_dead_channels_of_a_convolution_in_a_scoped_model():
+    class Net(eqx.Module):
+        conv: eqx.nn.Conv2d
+        norm: eqx.nn.GroupNorm
+        pool: eqx.nn.MaxPool2d
+        out: eqx.nn.Linear
+
+        def __call__(self, x):
+            h = self.pool(self.norm(jax.nn.relu(self.conv(x))))
+            return self.out(h.reshape(-1))
+
+    parts = eqx.nn.Conv2d(1, 16, 3, padding=1, key=KEY), eqx.nn.GroupNorm(4, 16), eqx.nn.MaxPool2d(2, 2)
+    net = Net(*parts, eqx.nn.Linear(256, 2, key=KEY))
+    bias = net.conv.bias.at[jnp.array([2, 5, 7])].set(-100)
+    net = jw.scoped(eqx.tree_at(lambda net: net.conv.bias, net, bias))
+    x, y = np.random.default_rng(0).normal(size=(4, 1, 8, 8)), np.zeros((4, 2))
+    found = jw.evaluate(lambda net, x, y: squared(net(x), y), net, [(x, y)], keep=jw.stats.dead, progress=False)
+    assert np.flatnonzero(found.kept["conv"]["dead"]).tolist() == [2, 5, 7]
+    assert {name: found.points[name].units[0].axes for name in ("conv", "norm", "pool", "out")} == {
+        "conv": (0,), "norm": (0,), "pool": (0,), "out": (0,)
+    }  # fmt: skip
+    assert str(found.points["conv"].units[0]) == "axis 0 of (16, 8, 8), after relu"

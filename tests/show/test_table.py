@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxwalk._show.table import Table, brief, fitted, html, number, numbers, text
+from jaxwalk._show.table import Table, brief, fitted, html, labelled, number, numbers, text
 
 TABLE = Table("Title", ("name", "size", "empty"), [("a", "1", ""), ("long name", "10", "")], right=("size",))
 
@@ -81,6 +81,14 @@ def test_numbers():
     assert numbers(np.float32(2)) == "2"
     assert numbers(np.arange(10), limit=2) == "(0, 1, …)"
     assert numbers(np.eye(2, dtype=int)) == "((1, 0), (0, 1))"
+
+
+def test_labels_of_a_pytree():
+    assert labelled(np.float32(2)) == "2"
+    assert labelled({"b": np.array([True, False]), "a": {"c": np.arange(2)}}) == "b 1 of 2, a/c (0, 1)"
+    assert labelled((1 * np.ones(()), {"x": np.zeros(1000)}, *np.ones(3))).endswith(
+        "1/x (0, 0, 0, 0, 0, 0, …), 2 1, … 2 more"
+    )
 
 
 def test_brief():

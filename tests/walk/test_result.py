@@ -203,7 +203,8 @@ def choosing(x):
 ON = np.float32([0.0, np.nextafter(np.float32(0.1), np.float32(1)), 1.0, 0.0])
 
 
-def test_the_table_has_a_column_of_kinks_if_they_are_given():
+def test_the_table_has_a_column_of_kinks_if_they_are_given(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     walk, kinks = jw.walk(choosing)(ON), jw.kinks(choosing, ON)
     assert "kinks" not in repr(walk)
     assert walk.kinks is None
