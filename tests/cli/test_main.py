@@ -332,7 +332,7 @@ def test_fractions_as_data(capsys, tmp_path):
     path = tmp_path / "patients.csv"
     path.write_text("broccoli,strawberries,workout,expectation\n0,2000,3000,1\n100.1,0,0,0.5\n")
     data = json.loads(run(capsys, "--exact", "--json", "--csv", str(path))[1])
-    assert [note[:40] for note in data["notes"]] == ["x¹ stands on the kink of L3: o2 is exact"]
+    assert [note[:40] for note in data["notes"]] == ["x¹ stands on the kink of L3: o² is exact"]
     first, second = data["patients"]
     assert (first["o2"], first["loss"], first["delta3"]) == ("0", "1/2", "-1")
     assert first["delta2"] == ["-1/200", "3/11600", "-1/5800"]

@@ -81,11 +81,19 @@ def _entries(leaf: Any, path: KeyPath) -> Any:
     where = f"args{jax.tree_util.keystr(path[1:])}"
     if isinstance(leaf, jax.ShapeDtypeStruct):
         raise ArgumentError(f"`{where}` is a shape without numbers; `jw.exact` computes, so give it numbers.")
-    if isinstance(leaf, Number) and not isinstance(leaf, np.generic):
-        leaf = np.array([leaf, None], object)[:1].reshape(())  # as it is, whatever NumPy would make of it
-    if not holds_entries(leaf) and jnp.issubdtype(leaf.dtype, jnp.complexfloating):
+    if _is_python_number(leaf):
+        alone = np.empty((), object)
+        alone[()] = _entry(leaf, where)
+        return alone
+    if holds_entries(leaf):
+        return entrywise(lambda number: _entry(number, where), leaf)
+    if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
         raise ArgumentError(f"`{where}` is of complex numbers; give fractions, integers, and object arrays of these.")
-    return entrywise(lambda number: _entry(number, where), leaf) if holds_entries(leaf) else leaf
+    return leaf
+
+
+def _is_python_number(leaf: Any) -> bool:
+    return isinstance(leaf, Number) and not isinstance(leaf, np.generic)
 
 
 def _entry(number: Any, where: str) -> Any:

@@ -18,6 +18,7 @@ from .regions import EVERYWHERE, Region, as_condition, decided, joined, sign_of,
 UNDEFINED = sympy.Symbol("undefined")  # the function meets a NaN or an infinity, and what it makes of it is not told
 ASKED = sympy.Symbol("undefined", real=True)  # the same, and what is left of the formula does not show it
 NAN, INFINITY, UNSIGNED = sympy.nan, sympy.oo, sympy.zoo
+MANY = 8  # operands with exceptions of their own
 INFINITE = {INFINITY, -INFINITY, UNSIGNED}
 COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 Exceptions = Sequence[tuple[Region, Any]]
@@ -210,10 +211,15 @@ def _compared(name: str, function: Callable, a: Any, b: Any) -> Any:
 def _inherited(name: str, at_values: Callable, entries: Sequence[Any]) -> list[tuple[Region | None, Any]]:
     """Return the exceptions of a result that come of those of its operands."""
     found: list[tuple[Region | None, Any]] = []
-    for region in dict.fromkeys(r for e in entries for r, _ in exceptions_of(e)):
-        own = [dict(exceptions_of(e)).get(region) for e in entries]
+    tables = [dict(exceptions_of(e)) for e in entries]
+    are_many = sum(map(bool, tables)) > MANY
+    for region in dict.fromkeys(r for table in tables for r in table):
+        own = [table.get(region) for table in tables]
         if NAN in own and name not in COMPARISONS and name != "is_finite":
             found.append((region, NAN))
+            continue
+        if are_many:  # each pair of them would be looked at
+            found.append((region, UNDEFINED))
             continue
         values = [e.at(region) if isinstance(e, Guarded) else restricted(e, region) for e in entries]
         value = UNDEFINED if None in values else at_values(*values)
