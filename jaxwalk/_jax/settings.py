@@ -45,7 +45,7 @@ def settings() -> dict[str, str]:
     versions = {name: metadata.version(name) for name in ("jax", "jaxlib")}
     known = jax.config.values
     values = {name: _text(getattr(jax.config, name, known[name])) for name in OF_JAX if name in known}
-    return versions | values | {name: _flags(os.environ.get(name, "")) for name in OF_THE_ENVIRONMENT}
+    return versions | values | {name: _flags(os.environ.get(name, "")) or "none" for name in OF_THE_ENVIRONMENT}
 
 
 def _text(value: object) -> str:

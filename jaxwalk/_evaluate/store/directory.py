@@ -28,6 +28,9 @@ BECAUSE = {
 }
 """What an error does not name as changed where one of these others has changed too."""
 
+VERSIONS = ("jax", "jaxwalk")
+"""What, where it has changed, is why something that was not looked at before is looked at now."""
+
 BEFORE_THE_MANIFEST = {".lock", ".probe", ".manifest.json.tmp", *PLACES}
 """What a process that ended before it wrote the manifest may leave."""
 
@@ -183,7 +186,8 @@ def check_identity(directory: Path, known: Mapping[str, str], given: Mapping[str
 def _is_explained(name: str, changed: Sequence[str], known: Mapping[str, str], given: Mapping[str, str]) -> bool:
     """Say whether another change is why this differs, so that it need not be said: not where its title differs too."""
     title = lambda identity: identity.get(name, "").partition(" (")[0] if name == "statistics" else ""
-    return title(known) == title(given) and any(other in changed for other in BECAUSE.get(name, ()))
+    others = BECAUSE.get(name, VERSIONS if name not in known and name not in VERSIONS else ())
+    return title(known) == title(given) and any(other in changed for other in others)
 
 
 def _change(name: str, known: Mapping[str, str], given: Mapping[str, str]) -> str:
