@@ -73,8 +73,8 @@ def may_decide(program: Program, op: Operation, uses: Mapping[int, Use]) -> bool
         return False
     if op.name == "bitcast":
         return not is_float(program.avals[op.outs[0]]) and decision_rule(program, op, uses) is None
-    counts = any(out in uses and not is_float(program.avals[out]) for out in op.outs)
-    return counts or barrier_of(op.eqn) == "callback" or _decides(op.eqn)
+    makes_integers = not all(is_float(program.avals[out]) for out in op.outs)
+    return makes_integers or barrier_of(op.eqn) == "callback" or _decides(op.eqn)
 
 
 def _decides(eqn: JaxprEqn) -> bool:

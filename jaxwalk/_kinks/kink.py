@@ -21,7 +21,8 @@ class Kink:
 
     Attributes:
         where: the line of the source, "file.py:12", or "".
-        point: the name of the first point that the choice feeds, or of the last before it; None if there is none.
+        point: the name of the point that the choice makes (its value is what was chosen, or leaves the scope or line
+            in which it was); else of the last before it, by which it chooses; else of the first that it feeds; or None.
         operation: what chooses: "relu", "where", "max", "argmax", ...
         kind: "tie", exactly on the threshold, as a zero in a relu; "near", off it by no more than the rounding error
             that the distance may have, so that on which side it falls is rounding's choice.

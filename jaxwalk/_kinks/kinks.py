@@ -30,15 +30,19 @@ def kinks(fun: Callable, *args: Any, inputs: str = "rounded", by: str | None = N
     Of every relu, `where`, `max`, `min`, `abs`, `clip`, pooling, `sort`, `argmax`, `cond` ... that a derivative of the
     result depends on: the entries whose distance from the threshold is 0 (a "tie") or no more than the rounding error
     that it may have ("near"). There the derivative jumps, and the one that JAX gives is one of two, by its own rule or
-    by chance.
+    by chance. Among them are those that make integers of floats (`argsort`, `top_k`, `searchsorted`, `floor`, the sign
+    bit ...) wherever an index, a mask or a branch is made of these. What may choose but is not looked into (a callback,
+    a `shard_map`) is told in `Kinks.notes`.
 
     Each value carries a bound on its rounding error, by running error analysis (N. J. Higham, Accuracy and Stability of
     Numerical Algorithms, 2nd ed., §3.3): for sums, products and elementary functions a true bound, whatever the order
     in which a compiler sums; for `pow`, `erf_inv` and other functions of one entry to first order; for anything else (a
     `cholesky`) an estimate, of which `Kinks.notes` tells. It is a worst case: through many layers it grows faster than
     the error does, so a long list in low precision may say no more than that the network is deep. A function with a
-    derivative rule of its own (`jax.nn.relu`, `jax.custom_vjp`) is judged by what its rule chooses, softmax's own
-    maximum, behind a `stop_gradient`, not at all. A `where` both of whose sides meet with one derivative is no kink.
+    derivative rule of its own (`jax.nn.relu`, `jax.custom_vjp`) is judged by what its rule chooses. Behind a
+    `stop_gradient` only jumps count, if the derivative is computed from the value: not softmax's own maximum. A `where`
+    both of whose sides meet with one derivative is no kink, nor are a `max` and a `min` that cancel, as in
+    `jax.nn.celu`; nor is a jump at a value that no small change of the inputs moves, as relu's result of -1.
 
     Arguments:
         fun: any JAX function; batched by `jax.vmap`, jitted or not. Its results may have any shape.
@@ -46,7 +50,7 @@ def kinks(fun: Callable, *args: Any, inputs: str = "rounded", by: str | None = N
             arguments of the same shapes, compiles nothing, whatever the numbers are.
         inputs: "rounded": floats among the arguments stand for real numbers and are off by half an ulp, except
             integers; "exact": they are what they are.
-        by, source: as of `walk`: after which points the choices are named.
+        by, source: as of `walk`: at which points the choices are told.
 
     Returns:
         Kinks: a tuple of `Kink` in forward order, with a table as its repr. `Walk.with_kinks` puts them into the

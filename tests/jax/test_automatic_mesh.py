@@ -11,7 +11,7 @@ import jaxwalk as jw
 X = np.arange(32, dtype=np.float32).reshape(8, 4) - 3
 W = np.eye(4, dtype=np.float32)
 FUNS = {
-    "rows": lambda w, x: jnp.sum(jax.nn.relu(jnp.tanh(x @ w) - x.mean(0))),
+    "rows": lambda w, x: jnp.sum(jax.nn.relu(jnp.tanh(x @ w) - x.mean(0, keepdims=True))),
     "contracted": lambda w, x: jnp.sum(
         jax.nn.relu(jnp.dot(jax.sharding.reshard(x, PartitionSpec(None, "d")), w, out_sharding=PartitionSpec()))
     ),

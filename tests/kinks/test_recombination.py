@@ -17,7 +17,10 @@ def sinc(x):
     return jnp.where(x == 0, 1.0, jnp.sin(jnp.where(x == 0, 1, x)) / jnp.where(x == 0, 1, x))
 
 
-@pytest.mark.parametrize("fun", [jax.nn.celu, huber, jnp.sinc, sinc])
+OF_JAX = [jax.nn.celu] + [jnp.sinc] * (jax.__version_info__ < (0, 11))  # sinc is another function since
+
+
+@pytest.mark.parametrize("fun", [huber, sinc, *OF_JAX])
 def test_smooth(fun):
     found = jw.kinks(lambda x: jnp.sum(fun(x)), np.float32([0, 2, -2]))
     assert not found

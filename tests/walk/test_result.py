@@ -212,14 +212,14 @@ def test_the_table_has_a_column_of_kinks_if_they_are_given(monkeypatch):
     assert known.kinks is kinks
     _, columns, *rows = [line.split("  ") for line in repr(known).splitlines()]
     assert columns[-1] == "kinks"
-    assert [row[-1].strip() for row in rows[:4]] == ["2 ties", "4", "2 ties, 1 near", "1"]
+    assert [row[-1].strip() for row in rows[:4]] == ["2 ties, 1 near", "4", "2 ties", "1"]
     assert "3 kinks: there δ is one of two; see `Walk.kinks`." in repr(known)
     assert ">2 ties, 1 near</td>" in known._repr_html_()
 
 
 def test_kinks_that_are_at_no_point_of_the_walk_are_counted_below():
     known = jw.walk(choosing, "a")(ON).with_kinks(jw.kinks(choosing, ON))
-    assert repr(known).endswith("\nAt no point of this walk: 2 ties, 1 near.")
+    assert repr(known).endswith("\nAt no point of this walk: 2 ties.")
     nowhere = lambda x: jnp.abs(jnp.sum(jw.tag(x, "x")) * 0)
     assert "At no point" not in repr(jw.walk(nowhere)(ON).with_kinks(jw.kinks(nowhere, ON)))  # after x: it is at x
 

@@ -34,8 +34,8 @@ def test_kinks_are_listed_beside_their_lines():
     lines = [" ".join(line.split()) for line in repr(jw.listing(walk)).splitlines()]
     assert lines[1].endswith("|δ| max kinks")
     assert lines[3].startswith(f"{start + 1} a = jnp.abs(x) choosing/a (2,) float32 1 2")
-    assert [line.endswith(" 1 tie") for line in lines[3:11]] == [True, False, False, True, True, True, True, False]
-    assert lines[-1] == "8 kinks: there δ is one of two; see `Walk.kinks`."
+    assert [line.endswith(" 1 tie") for line in lines[3:11]] == [False, False, False, True, True, True, True, False]
+    assert lines[-1] == "7 kinks: there δ is one of two; see `Walk.kinks`."
     assert f"<p>{lines[-1]}</p>" in jw.listing(walk)._repr_html_()
     assert "kinks" not in repr(jw.listing(jw.walk(choosing)(x)))
 
