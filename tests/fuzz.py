@@ -367,7 +367,7 @@ def main(number, seed):
             print(f"WRONG: seed {seed + done}\n{source}\n" + "\n".join(wrong), flush=True)
         if done % 50 == 49:
             jax.clear_caches()
-        if done % 100 == 99:
+        if done % 25 == 24:
             print(f"{done + 1} programs, {bad} wrong", flush=True)
     print(f"{number} programs of seeds {seed} to {seed + number - 1}, {bad} wrong")
     return bad
