@@ -2,9 +2,9 @@
 
 Each is a source text, run in two ways: with `jw.tag` and scopes, and by hand, without jaxwalk: every value that is a
 point goes through `by_hand`, whose argument has as its gradient δ and the output. Compared are all outputs and deltas,
-those with a point, or some of its steps or shards, edited, what `keep` returns, and δ along a random direction with finite
-differences. The programs have `shard_map`, scans, branches, functions called twice, and values read inside and outside
-of their scope. A program takes some seconds; give several processes seeds of their own.
+those with a point, or some of its steps or shards, edited, what `keep` returns, and δ along a random direction with
+finite differences. The programs have `shard_map`, scans, branches, functions called twice, and values read inside and
+outside of their scope. A program takes some seconds; give several processes seeds of their own.
 """
 
 import functools
@@ -68,7 +68,7 @@ class Around:
 
 
 class Shards:
-    """A `shard_map`: whether it is checked; how many loops are around it; the axes over which each place in it varies."""
+    """A `shard_map`: whether it is checked, how many loops are around it, over which axes each place in it varies."""
 
     def __init__(self, checked, loops):
         self.checked, self.loops, self.specs = checked, loops, {}
@@ -367,7 +367,7 @@ def main(number, seed):
             print(f"WRONG: seed {seed + done}\n{source}\n" + "\n".join(wrong), flush=True)
         if done % 50 == 49:
             jax.clear_caches()
-        if done % 100 == 99:
+        if done % 25 == 24:
             print(f"{done + 1} programs, {bad} wrong", flush=True)
     print(f"{number} programs of seeds {seed} to {seed + number - 1}, {bad} wrong")
     return bad

@@ -73,7 +73,7 @@ def _value_edit(point: Point, steps: Steps | None, edit: Any) -> Edit:
         return Edit(lambda value, at: lax.select(at["chosen"], at["new"], value), inputs)
 
     def new(value: jax.Array) -> jax.Array:
-        return _as_there(_checked(edit(value), point.name, value.shape, value.dtype), point)
+        return _as_there(_checked(edit(value), point.name, jnp.shape(value), jnp.result_type(value)), point)
 
     if steps is None:
         return Edit(lambda value, at: new(value), inputs)

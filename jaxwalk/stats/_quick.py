@@ -13,6 +13,8 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 from jax.sharding import NamedSharding
 
+from .._jax import types
+
 Way = Callable[[jax.Array], Any]
 Quick = Callable[[jax.Array], tuple[Any, jax.Array]]
 
@@ -28,11 +30,17 @@ def quick_or(careful: Way, quick: Quick) -> Way:
         quick: array -> (the same result, whether it is right). It may be wrong only where it says so.
     """
 
+    def alike(found: Any, x: jax.Array) -> Any:  # inside `shard_map` both ways vary over the same axes of the mesh
+        return jax.tree.map(lambda leaf: types.as_varying(leaf, types.varying(jax.typeof(x))), found)
+
     def either(x: jax.Array) -> Any:
         found, is_right = quick(x)
-        return lax.cond(is_right, lambda x, found: found, lambda x, _: careful(x), x, found)
+        return lax.cond(is_right, lambda x, found: found, lambda x, _: carefully(x), x, alike(found, x))
 
-    way = custom_vmap(lambda x: lax.platform_dependent(x, cpu=either, default=careful))
+    def carefully(x: jax.Array) -> Any:
+        return alike(careful(x), x)
+
+    way = custom_vmap(lambda x: lax.platform_dependent(x, cpu=either, default=carefully))
 
     @way.def_vmap
     def over_rows(size: int, batched: Any, rows: jax.Array):
@@ -41,7 +49,7 @@ def quick_or(careful: Way, quick: Quick) -> Way:
 
     # A function with a batching rule of its own has no transpose, so derivatives are those of the careful way.
     derived = jax.custom_jvp(way)
-    derived.defjvp(lambda primals, tangents: jax.jvp(careful, primals, tangents))
+    derived.defjvp(lambda primals, tangents: jax.jvp(carefully, primals, tangents))
     return derived
 
 

@@ -293,3 +293,25 @@ def test_random_keys_and_integers_inside():
     _, found = jax.jit(jw.outputs(over_a(fun)))(X)
     np.testing.assert_array_equal(found["number"], [0, 1])
     assert found["key"].shape == (2,)
+
+
+def test_some_shards_can_be_edited_and_so_can_their_delta():
+    fun = over_a(lambda x: jw.tag(jnp.sin(x), "y") ** 2)
+    by_hand = jnp.sum(jnp.sin(X[:2]) ** 2)
+    for edit in (lambda y: jnp.zeros_like(X[:2]), np.zeros((2, 4))):  # neither varies over the mesh by itself
+        np.testing.assert_allclose(jw.intervene(fun, {"y[1]": edit})(X), by_hand, rtol=1e-12)
+    gradient = jax.grad(jw.intervene(fun, deltas={"y[0]": lambda output, delta: jnp.zeros(delta.shape)}))(X)
+    np.testing.assert_allclose(gradient, np.sin(2 * X) * [[0], [0], [1], [1]], rtol=1e-12)
+
+
+def test_an_edit_of_a_value_that_shards_share_may_not_vary():
+    fun = over_a(lambda x: x * jw.tag(lax.psum(jnp.sum(x), "a"), "total"))
+    edited = jw.intervene(fun, {"total": lambda total: total * lax.axis_index("a").astype(total.dtype)})
+    with pytest.raises(jw.ArgumentError, match=r"The edit of `total` varies over `a` of the mesh; .* `jax.lax.psum`"):
+        edited(X)
+
+
+def test_statistics_are_of_each_shard():
+    walk = jax.jit(jw.walk(over_a(lambda x: jw.tag(jnp.sin(x), "y") ** 2), keep=jw.stats.norms))(X)
+    expected = np.linalg.norm(np.sin(X).reshape(2, -1), axis=1)
+    np.testing.assert_allclose(walk.kept["y"]["output_l2"], expected, rtol=1e-12)
