@@ -6,7 +6,7 @@ import functools
 import math
 import types
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -101,7 +101,7 @@ class Programs:
     def program(self, params: Any, data: Batches, placed: Placement) -> tuple[Program, list[Any]]:
         """Return the program, and the arrays that it takes before the batches', where they are."""
         given, closed = opened_leaves(params)
-        key, arrays = self._key(params, given, data), set()
+        key, arrays = self._key(params, data), set()
         if key is not None:
             arrays = key.captures.arrays
             for i, (known, program) in enumerate(self._kept):
@@ -110,11 +110,11 @@ class Programs:
                     self._kept.append(self._kept.pop(i))
                     return program, [*constants, *given]
         program, constants = self._built(closed, placed.params(given), data, placed, arrays)
-        if key is not None:
+        if key is not None and not program.task.staged.closed.consts:
             self._kept[:] = [*self._kept, (key, program)][-KEPT:]
         return program, [*constants, *given]
 
-    def _key(self, params: Any, given: Sequence[Any], data: Batches) -> _Key | None:
+    def _key(self, params: Any, data: Batches) -> _Key | None:
         asked = self.asked
         form = data.form.tree, [(row.shape, row.dtype) for row in data.form.rows], data.size, jax.process_count()
         try:
@@ -136,8 +136,9 @@ class Programs:
         are_params = [i < len(params) for i in range(len(staged.args))]
         chosen = _with_delta(choose(points, asked.at, asked.by))
         chosen, kept_at = keep_at(staged.closed, chosen, asked.statistic, are_params)
-        constants = list(staged.closed.consts)
-        staged = staged.with_constants_as_inputs()
+        are_arrays = all(isinstance(const, (jax.Array, np.ndarray, np.generic)) for const in staged.closed.consts)
+        constants = list(staged.closed.consts) if are_arrays else []  # a mutable array stays where it is
+        staged = staged.with_constants_as_inputs() if are_arrays else staged
         shapes = [_shape(value) for value in (*constants, *params)]
         rows = data.size * placed.processes
         staged = staged._replace(args=[*shapes, *data.form.rows])

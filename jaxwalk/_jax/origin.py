@@ -17,7 +17,7 @@ from jax import lax
 from jax.core import Tracer
 
 from .jaxprs import evaluate, jaxprs_of, trace
-from .kinds import over_one_device
+from .kinds import over_one_device, with_no_mesh
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn
@@ -119,7 +119,8 @@ _BODIES: Sequence[Callable] = (
 
 
 def _eqns(wrap: Callable) -> list[JaxprEqn]:
-    return trace(wrap(lambda x: lax.sin(x)), jax.ShapeDtypeStruct((1,), jnp.float32))[0].jaxpr.eqns
+    traced, _ = with_no_mesh(trace, wrap(lambda x: lax.sin(x)), jax.ShapeDtypeStruct((1,), jnp.float32))
+    return traced.jaxpr.eqns
 
 
 def codes_of(eqn: JaxprEqn) -> list[CodeType]:

@@ -50,16 +50,16 @@ def _once(points: Points, given: Mapping[str, Any], argument: str) -> list[tuple
             chosen = np.ones([axis.length for axis in point.axes], bool) if steps is None else steps.chosen
             for other, name, before in taken.get(value, ()):
                 if np.any(chosen & before):
-                    raise ArgumentError(_twice(argument, (other, name), (key, point.name)))
+                    raise ArgumentError(_twice(argument, (other, name), (key, point.name), chosen.ndim > 0))
             taken.setdefault(value, []).append((key, point.name, chosen))
             found.append((key, Selected(points[value], steps)))
     return found
 
 
-def _twice(argument: str, one: tuple[str, str], other: tuple[str, str]) -> str:
+def _twice(argument: str, one: tuple[str, str], other: tuple[str, str], has_steps: bool) -> str:
     (key, name), (other_key, other_name) = one, other
     both = f"`{argument}` names `{key}` and `{other_key}`"
-    if name != other_name:
+    if name != other_name or not has_steps:
         return f"{both}, which are two names of one value; edit it once."
     return f"{both}, which both are `{name}`, at steps that they share; edit each once."
 

@@ -113,8 +113,8 @@ def test_walk_prints_a_line_per_point(capsys, files, monkeypatch):
     assert "4 guess () 0 0 100 % unused; int32: no delta" in lines
     assert "5 dropped (2,) 0.6572 1.386 37.5 % 1 0 0 100 % unused" in lines
     assert lines[lines.index("datum loss largest ‖δ‖") + 2 :][:2] == [
-        "0 27 input 25.46, dense 10.39, act 10.39",
-        "2 27 input 25.46, dense 10.39, act 10.39",
+        "0 27 input 25.46, dense = act 10.39",
+        "2 27 input 25.46, dense = act 10.39",
     ]
     assert "Not used of `--data`: `ids`." in lines
     assert "NaN/Inf: how many data have one there. The other columns leave these numbers out." in lines

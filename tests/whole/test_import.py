@@ -70,7 +70,7 @@ def test_without_sympy_the_main_job_says_what_to_install():
     assert done.returncode == 0, done.stderr
     out = " ".join(done.stdout.split())
     assert "Formulas need SymPy, the extra `formula`: `uv sync --extra formula`, or `pip install 'PATH[" in out
-    assert "The data: patients, per year" in done.stdout
+    assert "The data: broccoli, Tagada strawberries, workout per year" in done.stdout
 
 
 @pytest.mark.once

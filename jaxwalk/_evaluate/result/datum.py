@@ -85,7 +85,7 @@ def largest_norms(datum: Datum) -> str:
         norm = float(datum.norms[name])
         names.setdefault(np.inf if np.isnan(norm) else norm, []).append(name)
     several = lambda same: " = ".join(same[:2]) + " = …" * (len(same) > 2)
-    largest = sorted(names.items(), reverse=True)[:3]
+    largest = sorted((item for item in names.items() if item[0] or len(names) == 1), reverse=True)[:3]
     return ", ".join(f"{several(same)} {number(datum.norms[same[0]])}" for _, same in largest)
 
 
