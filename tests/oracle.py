@@ -240,7 +240,7 @@ def check_no_kinks(model, choices):
 
 
 def check_kinks_of_zeros(model, points):
-    """A model of zeros stands on the kink of every relu, which the walk's table has at `points`, by which it chooses."""
+    """A model of zeros stands on the kink of every relu, which the walk has at `points`, by which it chooses."""
     params, *data = model.args
     args = jax.tree.map(jnp.zeros_like, params), *data
     for around in (lambda f: f, jax.jit):

@@ -207,7 +207,7 @@ class _PointReader:
             unused=not at.used,
             stuck=at.back >= STUCK,
             behind=self.back.behind[max(at.back - STUCK, 0)],
-            stopped=at.used and at.back in (0, STOPPED) and jnp.issubdtype(type.dtype, jnp.inexact),
+            stopped=bool(at.used) and at.back in (0, STOPPED) and jnp.issubdtype(type.dtype, jnp.inexact),
             read_in=at.read_in,
             opaque=around.opaque or _why_opaque(type, around),
             file=file,
