@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
 import functools
 import hashlib
+import os
 import sys
 import types
 import weakref
@@ -15,6 +17,7 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
+from .global_reads import LOOKS_UP, content, global_reads, names_in
 from .user_files import is_users
 
 _users = is_users(None).has
@@ -33,7 +36,10 @@ _IN_C = (
     types.WrapperDescriptorType,
     np.ufunc,
 )
-_LOOKS_UP = frozenset({"globals", "locals", "vars", "eval", "exec", "__import__", "import_module", "__globals__"})
+_OUTSIDE = ("_io", "datetime", "io", "os", "pathlib", "posix", "random", "secrets", "subprocess", "time", "uuid")
+"""Modules whose functions read files, clocks, the environment or chance: what they give now may be something else."""
+
+_READERS = ("fromfile", "genfromtxt", "load", "loadtxt", "memmap")  # of NumPy
 
 
 class CannotTell(Exception):
@@ -45,7 +51,8 @@ class Captures:
 
     From a function: its code, its defaults, what it closes over, and the globals and attributes of modules that its
     code names, and so on from there. Of NumPy's arrays the numbers are compared, of JAX's, which never change, the
-    identity. Installed packages count as constant. Nothing but numbers, texts and code is kept alive.
+    identity. What functions of installed packages read themselves counts as constant. Nothing but numbers, texts and
+    code is kept alive.
 
     Arguments:
         *objects: where to begin.
@@ -55,7 +62,8 @@ class Captures:
         arrays: the ids of JAX's arrays that are compared by identity.
 
     Raises:
-        CannotTell: something's state cannot be seen, as a generator's or a lock's.
+        CannotTell: something's state cannot be seen, as a generator's or a lock's; or what is read lies outside of the
+            program: files, clocks, the environment, chance.
     """
 
     def __init__(self, *objects: Any, by_type: Container[int] = ()):
@@ -97,6 +105,8 @@ def _look(value: Any) -> tuple[Any, list[Any]]:
         return (type(value), value), []
     if isinstance(value, types.ModuleType):
         return _Same(value), []
+    if isinstance(value, (memoryview, os.PathLike)) or _is_outside(value):
+        raise CannotTell
     if isinstance(value, types.FunctionType):
         return types.FunctionType, list(_of_function(value))
     if isinstance(value, type):
@@ -120,6 +130,8 @@ def _of_object(value: Any) -> tuple[Any, list[Any]]:
             raise CannotTell
         return (kind, value), []  # what compares and hashes by value does not change
     is_wrapper = state is not None and "__wrapped__" in state
+    if held is None and not is_wrapper and kind.__basicsize__ > object.__basicsize__ + 8 * (len(slots) + 2):
+        raise CannotTell  # it has more than its attributes, as a generator of random numbers has
     return _Same(value) if is_wrapper else None, [kind, state, *slots, *(held or ())]
 
 
@@ -170,6 +182,13 @@ def _type(array: Any) -> Any:
     return type(array), array.dtype, array.shape, getattr(array, "weak_type", False)
 
 
+def _is_outside(value: Any) -> bool:
+    """Tell whether a function or class, or what a method belongs to, is of a module that reads what is outside."""
+    is_code = isinstance(value, (types.FunctionType, types.BuiltinFunctionType, type))
+    module = str(getattr(value, "__module__", "")).split(".")[0]
+    return is_code and (module in _OUTSIDE or (module == "numpy" and value.__name__ in _READERS))
+
+
 # Functions and classes -----------------------------------------------------------------------------------
 
 
@@ -178,45 +197,19 @@ def _of_function(function: types.FunctionType) -> Iterator[Any]:
     yield function.__defaults__
     yield function.__kwdefaults__
     for cell in function.__closure__ or ():
-        yield from _content(cell)
+        yield content(cell)
     yield vars(function)
     if _users(function.__code__.co_filename):
-        yield from _globals(function)
-
-
-def _globals(function: types.FunctionType) -> Iterator[Any]:
-    """Yield what a user's function finds by name: globals, and from modules of the user's their attributes."""
-    names = set(_names(function.__code__))
-    if names & _LOOKS_UP:
-        raise CannotTell
-    modules: list[dict[str, Any]] = [function.__globals__]
-    done: set[int] = set()
-    while modules:
-        module = modules.pop()
-        for name in sorted(names & module.keys()):
-            value = module[name]
-            yield value
-            if isinstance(value, types.ModuleType) and id(value) not in done and not _is_installed(value):
-                done.add(id(value))
-                modules.append(vars(value))
-    for name in sorted(names - function.__globals__.keys()):  # an import inside the function
-        if isinstance(module := sys.modules.get(name), types.ModuleType) and not _is_installed(module):
-            yield from (vars(module)[n] for n in sorted(names & vars(module).keys()))
-
-
-def _names(code: types.CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for const in code.co_consts:
-        if isinstance(const, types.CodeType):
-            yield from _names(const)
-        elif isinstance(const, str) and const.isidentifier():  # of `getattr`
-            yield const
+        if names_in(function.__code__) & LOOKS_UP:
+            raise CannotTell
+        yield from global_reads(function)
 
 
 def _of_class(kind: type) -> Iterator[Any]:
     """Yield what a class of the user's is made of; an installed one is constant."""
     module = sys.modules.get(kind.__module__)
-    if module is not None and _is_installed(module):
+    is_builtin = kind.__module__ != "builtins" or getattr(builtins, kind.__name__, None) is kind
+    if module is not None and is_builtin and _is_installed(module):
         return
     yield from kind.__bases__
     for name, value in vars(kind).items():
@@ -224,13 +217,6 @@ def _of_class(kind: type) -> Iterator[Any]:
         if is_code or not (name.startswith("__") or name == "_abc_impl"):
             yield name
             yield value
-
-
-def _content(cell: types.CellType) -> Iterator[Any]:
-    try:
-        yield cell.cell_contents
-    except ValueError:  # nothing is in it yet
-        yield None
 
 
 def _slots(kind: type) -> list[str]:

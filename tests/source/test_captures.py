@@ -3,7 +3,11 @@
 import dataclasses
 import functools
 import gc
+import os
+import pathlib
+import random
 import sys
+import time
 import types
 import weakref
 
@@ -174,6 +178,65 @@ def test_what_leads_back_to_itself_comes_to_an_end():
 def test_what_has_a_state_that_cannot_be_seen(hidden):
     with pytest.raises(CannotTell):
         Captures(closing_over(hidden))
+
+
+OUTSIDE = {
+    "environ": lambda x: x * float(os.environ["SCALE"]),
+    "getenv": lambda x: x * float(os.getenv("SCALE", "1")),
+    "open": lambda x: x * float(open("scale").read()),  # noqa: SIM115
+    "path": lambda x: x * float(pathlib.Path("scale").read_text()),
+    "load": lambda x: x * np.load("scale.npy"),
+    "numpy's chance": lambda x: x * np.random.rand(),
+    "chance": lambda x: x * random.random(),
+    "clock": lambda x: x * time.time(),
+}
+
+
+@pytest.mark.parametrize("fun", OUTSIDE.values(), ids=OUTSIDE)
+def test_what_lies_outside_of_the_program(fun):
+    with pytest.raises(CannotTell):
+        Captures(fun)
+
+
+def test_what_installed_modules_hold(monkeypatch):
+    fun = lambda x: jax.nn.softplus(x) * len(sys.argv) * np.pi * jax.random.normal(jax.random.key(0), ())
+    before = Captures(fun)
+    assert Captures(fun) == before
+    monkeypatch.setattr(jax.nn, "softplus", jax.nn.relu)
+    assert Captures(fun) != before
+    before = Captures(fun)
+    monkeypatch.setattr(sys, "argv", ["other"] * 7)
+    assert Captures(fun) != before
+
+
+def test_a_module_under_another_name(monkeypatch):
+    module = types.ModuleType("theirs")
+    module.factor = 1.0
+
+    def fun(x):
+        inner = module
+        return inner.factor * x
+
+    monkeypatch.setattr(sys.modules[__name__], "theirs", module, raising=False)
+    passed_on = lambda x: getattr(theirs, "factor") * x  # noqa: B009, F821
+    before = Captures(fun), Captures(passed_on)
+    module.factor = 2.0
+    assert Captures(fun) != before[0]
+    assert Captures(passed_on) != before[1]
+
+
+def test_a_class_that_says_no_module():
+    namespace = {}
+    exec("class Scale:\n    def __call__(self, x): return 2 * x", namespace)
+    scaled = namespace["Scale"]()
+    before = Captures(scaled)
+    namespace["Scale"].__call__ = lambda self, x: 3 * x
+    assert Captures(scaled) != before
+
+
+def test_a_view_of_memory_that_others_write_to():
+    with pytest.raises(CannotTell):
+        Captures(memoryview(bytes(3)))
 
 
 def test_names_that_are_looked_up_while_it_runs():
