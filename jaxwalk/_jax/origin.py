@@ -77,6 +77,10 @@ def _trace_boundaries() -> Mapping[int, CodeType]:
     They are those around an equation in the body of a jit, a scan ..., that are neither around the jit itself, nor
     around what is called without a trace of its own.
     """
+    return with_no_mesh(_boundaries)
+
+
+def _boundaries() -> Mapping[int, CodeType]:
     with jax.disable_jit(False):
         plain = [collections.Counter(codes_of(_eqns(wrap)[0])) for wrap in _INLINE]
         if sys._getframe().f_code not in plain[0]:
@@ -119,8 +123,7 @@ _BODIES: Sequence[Callable] = (
 
 
 def _eqns(wrap: Callable) -> list[JaxprEqn]:
-    traced, _ = with_no_mesh(trace, wrap(lambda x: lax.sin(x)), jax.ShapeDtypeStruct((1,), jnp.float32))
-    return traced.jaxpr.eqns
+    return trace(wrap(lambda x: lax.sin(x)), jax.ShapeDtypeStruct((1,), jnp.float32))[0].jaxpr.eqns
 
 
 def codes_of(eqn: JaxprEqn) -> list[CodeType]:

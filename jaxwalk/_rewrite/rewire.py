@@ -150,7 +150,7 @@ def _visited(
     records: Records,
     finish: Callable[[Any], Any] = lambda value: value,
 ) -> Any:
-    at_point = functools.partial(visitor.visit, met.point)
+    value, at_point = jaxprs.as_array(value), functools.partial(visitor.visit, met.point)
     if visitor.as_there:
         edit = lambda value, its_payload: kinds.edited(at_point(value, its_payload)[0])
         value, note = origin.as_at(met.eqn, edit, value, payload.get(met.point)), None

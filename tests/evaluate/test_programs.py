@@ -121,7 +121,7 @@ def test_other_options_and_forms(built):
         lambda: evaluate(loss, x=np.ones((3, 4), np.float32)),
         lambda: evaluate(loss, by="tags"),
         lambda: evaluate(loss, at="h"),
-        lambda: evaluate(loss, mesh=jax.make_mesh((1,), ("data",))),
+        lambda: evaluate(loss, mesh=jax.sharding.Mesh(jax.devices()[:1], ("data",))),
     ]
     for number, call in enumerate(calls, 2):
         call()

@@ -376,3 +376,9 @@ def test_containers_are_not_made_of_placeholders():
     np.testing.assert_allclose(walk.outputs["h"], 2 * X**2, rtol=1e-6)
     np.testing.assert_allclose(walk.grads.weights, 2 * X, rtol=1e-6)
     np.testing.assert_allclose(jw.outputs(lambda p: jw.tag(p.weights * p.rate, "h"))(Checked(X, 2.0))[0], 2 * X)
+
+
+def test_a_python_number_that_is_named_is_an_array():
+    walk = jw.walk(lambda x: jw.tag(x, "a") * 2)(1.0)
+    assert isinstance(walk.outputs["a"], jax.Array)
+    assert walk.outputs["a"] == 1
