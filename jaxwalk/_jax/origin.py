@@ -109,6 +109,7 @@ _INLINE: Sequence[Callable] = (
     lambda f: lambda x: jax.jvp(f, (x,), (x,)),
     lambda f: lambda x: jax.vjp(f, x)[0],
     lambda f: lambda x: jax.linearize(f, x)[0],
+    lambda f: jax.grad(lambda x: f(x)[0]),
 )
 _BODIES: Sequence[Callable] = (
     jax.jit,
