@@ -82,6 +82,8 @@ def _of(value: Any) -> Any:
         return type(value), tuple(_of(getattr(value, field.name)) for field in dataclasses.fields(value))
     if jnp.issubdtype(getattr(value, "type", type(None)), jax.dtypes.extended):  # the dtype of random keys
         return type(value), value
+    if type(value).__module__.startswith("jax.") and not callable(value) and type(value).__eq__ is not object.__eq__:
+        return type(value), value  # a record of JAX's own that compares by value: how a scan's operands are grouped
     raise Unknown
 
 
