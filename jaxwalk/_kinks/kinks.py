@@ -100,7 +100,7 @@ def _measured(analysis: Analysis, values: Sequence[Any], inputs: str) -> tuple[M
     try:
         with automatic_mesh(given) as arrays:
             return compiled(structure and (structure, inputs), measure, arrays)(arrays)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, AssertionError) as error:  # the last with JAX's own checks on
         if explicit_mesh(given) is None:
             raise
         raise ArgumentError(
