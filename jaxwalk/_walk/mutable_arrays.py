@@ -26,7 +26,7 @@ def differentiating(closed: Closed) -> Iterator[None]:
     Raises:
         ArgumentError: the function makes a mutable array inside a loop or a checkpoint, or JAX fails and there is one.
     """
-    if (where := _made_in(closed.jaxpr)) is not None:
+    if (where := _made_in(closed.jaxpr, None, set())) is not None:
         raise ArgumentError(
             f"`fun` makes a mutable array (`jax.new_ref`) inside a `{where}`, and JAX loses what is written into it"
             f" when it differentiates that; make it outside, or {_FIX}."
@@ -34,7 +34,7 @@ def differentiating(closed: Closed) -> Iterator[None]:
     try:
         yield
     except (AttributeError, KeyError, NotImplementedError, ValueError) as error:
-        if not _touches_any(closed.jaxpr) or isinstance(error, JaxwalkError):
+        if not _touches_any(closed.jaxpr, set()) or isinstance(error, JaxwalkError):
             raise
         raise ArgumentError(
             f"JAX cannot differentiate `fun`, which has a mutable array (`jax.new_ref`): {type(error).__name__},"
@@ -42,8 +42,14 @@ def differentiating(closed: Closed) -> Iterator[None]:
         ) from error
 
 
-def _made_in(jaxpr: Jaxpr, around: str | None = None) -> str | None:
-    """Return the loop or checkpoint inside which a mutable array is made, if any is."""
+def _made_in(jaxpr: Jaxpr, around: str | None, met: set[tuple[int, str | None]]) -> str | None:
+    """Return the loop or checkpoint inside which a mutable array is made, if any is.
+
+    What is called many times is one jaxpr, and looked at once: `met` holds what has been.
+    """
+    if (id(jaxpr), around) in met:
+        return None
+    met.add((id(jaxpr), around))
     kind_of = kinds.kinds()
     for eqn in jaxpr.eqns:
         if around is not None and any(jaxprs.is_ref(v.aval) for v in eqn.outvars):
@@ -51,13 +57,16 @@ def _made_in(jaxpr: Jaxpr, around: str | None = None) -> str | None:
         kind = kind_of(eqn)
         inner = kind if kind in ("scan", "while", "checkpoint") else around
         for closed in jaxprs.jaxprs_of(eqn):
-            if (found := _made_in(closed.jaxpr, inner)) is not None:
+            if (found := _made_in(closed.jaxpr, inner, met)) is not None:
                 return found
     return None
 
 
-def _touches_any(jaxpr: Jaxpr) -> bool:
+def _touches_any(jaxpr: Jaxpr, met: set[int]) -> bool:
+    if id(jaxpr) in met:
+        return False
+    met.add(id(jaxpr))
     return any(
-        jaxprs.touches_ref(eqn) or any(_touches_any(closed.jaxpr) for closed in jaxprs.jaxprs_of(eqn))
+        jaxprs.touches_ref(eqn) or any(_touches_any(closed.jaxpr, met) for closed in jaxprs.jaxprs_of(eqn))
         for eqn in jaxpr.eqns
     )

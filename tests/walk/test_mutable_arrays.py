@@ -8,6 +8,8 @@ from jax import lax
 
 import jaxwalk as jw
 from helpers import finite_differences
+from jaxwalk._jax import jaxprs
+from jaxwalk._walk import mutable_arrays
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -74,3 +76,13 @@ def test_where_jax_fails_the_sentence_says_so():
         text = str(error)
     is_right = deltas is not None and np.array_equal(deltas, [4, 2, 12])
     assert is_right or "JAX cannot differentiate `fun`, which has a mutable array (`jax.new_ref`): Attribute" in text
+
+
+def test_what_is_called_many_times_is_looked_at_once():
+    """Twice at each of 40 levels, it is called more often than anyone could look."""
+    deep = jnp.sin
+    for _ in range(40):
+        deep = (lambda inner: jax.jit(lambda x: inner(inner(x))))(deep)
+    assert not mutable_arrays._touches_any(jax.make_jaxpr(deep)(X).jaxpr, set())
+    with mutable_arrays.differentiating(jaxprs.trace(deep, X)[0]):
+        pass
