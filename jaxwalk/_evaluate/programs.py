@@ -22,7 +22,8 @@ from .._points.point import Points
 from .._points.units import keep_at
 from .._source.captures import CannotTell, Captures
 from .._source.user_files import Source
-from .._walk.walk import loss_only, walk_staged
+from .._walk.loss import loss_only
+from .._walk.walk import walk_staged
 from ..stats import Statistic
 from .arguments import check_takes, statistic_of
 from .batches import Batches

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from .._callables import check_keep
-from .._errors import ArgumentError, PointError, listed
+from .._errors import PointError, listed
 from .._jax.leaves import as_arrays, renamed_after
 from .._jax.tracing import Staged
 from .._points.find import check_by, find
@@ -25,6 +25,7 @@ from .._rewrite.rules import Records
 from .._rewrite.tap import Tap, delta_tap
 from .._source.user_files import Source
 from .cotangent import check_cotangent
+from .loss import loss_only
 from .memory import warn_if_large
 from .mutable_arrays import differentiating
 from .nonfinite import nonfinite_inputs
@@ -273,32 +274,3 @@ def _collected(chosen: Points, taps: Mapping[str, Tap], cotangents: Mapping[str,
 
 def _nothing(reason: str) -> Named:
     return Named({}, {"*": reason})
-
-
-def loss_only(staged: Staged, has_aux: bool) -> list[bool]:
-    """Return which of the results (loss, aux...) is walked: the first, if it is a loss."""
-    _check_loss(staged.shapes, has_aux)
-    return [i == 0 for i in range(len(jax.tree.leaves(staged.shapes)))]
-
-
-def _check_loss(shapes: Any, has_aux: bool) -> None:
-    if has_aux and not (isinstance(shapes, tuple) and len(shapes) == 2):
-        raise ArgumentError(f"With `has_aux=True`, `fun` must return a pair (loss, aux); it returns {_kind(shapes)}.")
-    loss = shapes[0] if has_aux else shapes
-    if not isinstance(loss, jax.ShapeDtypeStruct):
-        fix = "return the loss alone, or (loss, aux) with `has_aux=True`; for other results use `jw.vjp`"
-        raise ArgumentError(f"The loss must be a real scalar, but `fun` returns {_kind(loss)}; {fix}.")
-    if loss.shape != ():
-        fix = "sum or mean it, or `jax.vmap` the walk for one walk per datum, or use `jw.vjp`"
-        raise ArgumentError(f"The loss must be a real scalar, but it has shape {loss.shape}; {fix}.")
-    if not jnp.issubdtype(loss.dtype, jnp.floating):
-        is_complex = jnp.issubdtype(loss.dtype, jnp.complexfloating)
-        fix = "take its real part or its modulus" if is_complex else "make it a float"
-        raise ArgumentError(f"The loss must be a real scalar, but its dtype is {loss.dtype}; {fix}, or use `jw.vjp`.")
-
-
-def _kind(shapes: Any) -> str:
-    if isinstance(shapes, jax.ShapeDtypeStruct):
-        return f"one array of shape {shapes.shape}"
-    size = f" of {len(shapes)}" if hasattr(shapes, "__len__") else ""
-    return f"a {type(shapes).__name__}{size}"
