@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 
@@ -91,12 +91,15 @@ def evaluate(
       datum  loss  ‖δ‖ unit
           2   121        22
     """
-    asked = Asked.checked(fun, at, by, source, keep, top, mesh)
-    return run(kept_for(asked), params, batches, Output.checked(out, resume), progress)
+    programs = kept_for(Asked.checked(fun, at, by, source, keep, top, mesh))
+    return Evaluator(programs)(params, batches, out=out, resume=resume, progress=progress)
 
 
-class Evaluator(Protocol):
-    """What `evaluator` returns; arguments as of `evaluate`."""
+class Evaluator:
+    """What `evaluator` returns: `evaluate` of one function, with its programs in hand; arguments as of `evaluate`."""
+
+    def __init__(self, programs: Programs):
+        self._programs = programs
 
     def __call__(
         self,
@@ -106,7 +109,8 @@ class Evaluator(Protocol):
         out: str | os.PathLike[str] | None = None,
         resume: bool = False,
         progress: bool = True,
-    ) -> Evaluation: ...
+    ) -> Evaluation:
+        return run(self._programs, params, batches, Output.checked(out, resume), progress)
 
 
 def evaluator(
@@ -146,16 +150,4 @@ def evaluator(
     16.0
     36.0
     """
-    programs = Programs(Asked.checked(fun, at, by, source, keep, top, mesh), is_pure=True)
-
-    def evaluated(
-        params: Any,
-        batches: Iterable[Any],
-        *,
-        out: str | os.PathLike[str] | None = None,
-        resume: bool = False,
-        progress: bool = True,
-    ) -> Evaluation:
-        return run(programs, params, batches, Output.checked(out, resume), progress)
-
-    return evaluated
+    return Evaluator(Programs(Asked.checked(fun, at, by, source, keep, top, mesh), is_pure=True))

@@ -110,7 +110,7 @@ class Programs:
                 if known == key and all(constant is not None for constant in constants):
                     self._kept.append(self._kept.pop(i))
                     return program, [*constants, *given]
-        program, constants = self._built(closed, placed.params(given), data, placed, arrays)
+        program, constants = self._built(closed, [_shape(value) for value in given], data, placed, arrays)
         if key is not None and not program.task.staged.closed.consts:
             self._kept[:] = [*self._kept, (key, program)][-KEPT:]
         return program, [*constants, *given]
@@ -127,9 +127,9 @@ class Programs:
             return None
 
     def _built(
-        self, closed: Callable, params: list[Any], data: Batches, placed: Placement, arrays: set[int]
+        self, closed: Callable, params: list[jax.ShapeDtypeStruct], data: Batches, placed: Placement, arrays: set[int]
     ) -> tuple[Program, list[Any]]:
-        asked = self.asked
+        asked, rows = self.asked, data.form.rows
         check_takes(asked.fun, data)
         staged, points = find(
             asked.fun, (closed(params), *data.datum), {}, asked.by, asked.source, None, _loss_of_datum
@@ -140,17 +140,15 @@ class Programs:
         are_arrays = all(isinstance(const, (jax.Array, np.ndarray, np.generic)) for const in staged.closed.consts)
         constants = list(staged.closed.consts) if are_arrays else []  # a mutable array stays where it is
         staged = staged.with_constants_as_inputs() if are_arrays else staged
-        shapes = [_shape(value) for value in (*constants, *params)]
-        rows = data.size * placed.processes
-        staged = staged._replace(args=[*shapes, *data.form.rows])
+        params = [*map(_shape, constants), *params]
         task = Task(
-            staged,
-            shapes,
-            data.form.rows,
+            staged._replace(args=[*params, *rows]),
+            params,
+            rows,
             chosen,
             asked.statistic,
             asked.top,
-            rows,
+            data.size * placed.processes,
             placed._replace(home=None),
             kept_at,
         )
@@ -203,7 +201,7 @@ def _kept_weakly(constant: Any, arrays: set[int]) -> Callable[[], Any]:
 # What is asked of points and loss ------------------------------------------------------------------------
 
 
-def _shape(value: Any) -> Any:
+def _shape(value: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(value.shape, value.dtype, weak_type=getattr(value, "weak_type", False))
 
 
