@@ -69,6 +69,11 @@ def shards_of(eqn: JaxprEqn) -> Shards:
     return Shards(params["mesh"], tuple(a for a in params["mesh"].axis_names if a in manual), params["check_vma"])
 
 
+def specs_of(eqn: JaxprEqn) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Return how the operands and the results of a shard_map equation are divided."""
+    return tuple(eqn.params["in_specs"]), tuple(eqn.params["out_specs"])
+
+
 def loops_of(kind: str, eqn: JaxprEqn) -> list[Loop]:
     """Return what gives leading axes to the values inside an equation of some kind, if it does."""
     if kind == "scan":

@@ -13,6 +13,7 @@ from . import jaxprs
 from .argnums import leaves_of, positions_of
 from .jaxprs import Closed
 from .leaves import as_input, flatten, is_array, other_leaves, replaced
+from .structure import of_config
 
 
 class Staged(NamedTuple):
@@ -74,7 +75,7 @@ def _nothing() -> int:
 
 def trace_context() -> tuple[Any, ...]:
     """Return what is equal as long as the settings are by which JAX traces: its configuration, the mesh that is set."""
-    return _nothing.trace().jaxpr, *jax.config.values.items()  # the first is the same object in the same context
+    return _nothing.trace().jaxpr, of_config()  # the first is the same object in the same context
 
 
 def _without_others(tree: Any, leaves: list[Any], values: list[Any]) -> tuple[Any, dict[str, Any]]:

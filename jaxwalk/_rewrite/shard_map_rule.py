@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from .._jax.shards import shards_of, unstacked
+from .._jax.shards import shards_of, specs_of, unstacked
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn
@@ -32,7 +32,7 @@ def over_shards(eqn: JaxprEqn, body: Body, args: Sequence[Any], payload: Payload
 
     specs = lambda names: {name: jax.sharding.PartitionSpec(*over[name]) for name in names}
     own = body.own(payload)
-    into, out = (eqn.params[name] for name in ("in_specs", "out_specs"))
+    into, out = specs_of(eqn)
     again = shards.again(inner, (specs(own), *into), (list(out), specs(body.records)))
     return again(own, *args)
 
