@@ -12,9 +12,7 @@ from .._kinks.kinks import kinks
 from .._model.chain import chain, objective
 from .._walk.result import Walk
 from .._walk.walk import walk
-from .options import COLUMNS
 
-FEATURES = COLUMNS[:-1]
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 

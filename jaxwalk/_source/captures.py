@@ -208,8 +208,9 @@ def _of_function(function: types.FunctionType) -> Iterator[Any]:
 def _of_class(kind: type) -> Iterator[Any]:
     """Yield what a class of the user's is made of; an installed one is constant."""
     module = sys.modules.get(kind.__module__)
-    is_builtin = kind.__module__ != "builtins" or getattr(builtins, kind.__name__, None) is kind
-    if module is not None and is_builtin and _is_installed(module):
+    # A class that was made where no module is named says "builtins".
+    names_its_module = kind.__module__ != "builtins" or getattr(builtins, kind.__name__, None) is kind
+    if module is not None and names_its_module and _is_installed(module):
         return
     yield from kind.__bases__
     for name, value in vars(kind).items():

@@ -23,18 +23,7 @@ FORMAT = 1
 """The version of the header; it grows with every change that an older jaxwalk would misread."""
 
 WHOLE = ("count", "loss", "nonfinite")
-PLAIN = (
-    "name",
-    "number",
-    "kind",
-    "conditional",
-    "unused",
-    "stuck",
-    "opaque",
-    "file",
-    "line",
-    "alike",
-)
+PLAIN = ("name", "number", "kind", "conditional", "unused", "stuck", "opaque", "file", "line", "alike")
 NEWER = ("behind", "stopped", "read_in", "path")  # which older files do not have
 """Fields of a point that JSON holds as they are."""
 
