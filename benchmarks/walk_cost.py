@@ -39,7 +39,7 @@ import jaxwalk as jw
 T = TypeVar("T")
 Arrays = Mapping[str, Any]
 TINY = 1e-30
-TOLERANCE = 1e-4  # of the largest entry: float32, fused differently
+TOLERANCE = {"cpu": 1e-4, "gpu": 1e-2}  # of the largest entry: float32, fused differently; TF32
 ROUNDS = {"mlp": (30, 9), "transformer": (16, 4)}  # of runs, of compilations: under four minutes on two idle cores
 
 
@@ -214,7 +214,7 @@ def agree(way: str, found: Arrays, expected: Arrays) -> None:
         sys.exit(f"`{way}` has the points {sorted(found)}, and `epsilon` {sorted(expected)}.")
     for name in expected:
         error = np.max(np.abs(found[name] - expected[name])) / max(np.max(np.abs(expected[name])), TINY)
-        if not error <= TOLERANCE:
+        if not error <= TOLERANCE[jax.default_backend()]:
             sys.exit(f"`{way}` and `epsilon` disagree at `{name}`: by {error:.1e} of the largest entry.")
 
 

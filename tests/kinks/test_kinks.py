@@ -30,7 +30,7 @@ L2 = {"dot": jnp.dot, "written out": lambda w, x: w[0] * x[0] + w[1] * x[1] + w[
 @pytest.mark.parametrize("bits", [32, 64])
 def test_the_third_patient(l2, l3, inputs, bits):
     with jax.enable_x64(bits == 64):
-        dtype = f"float{bits}"
+        dtype, on_cpu = f"float{bits}", jax.default_backend() == "cpu"
         fun = lambda w, x, y: 0.5 * (L3[l3](L2[l2](w, x)) - y) ** 2
         for x, on_kink in (
             ([0, 2000, 3000], True),
@@ -43,7 +43,7 @@ def test_the_third_patient(l2, l3, inputs, bits):
                 found = jw.kinks(run, *arguments, inputs=inputs)
                 assert [k.operation for k in found] == [l3] * on_kink
                 for kink in found:
-                    assert kink.margin[0] <= kink.bound[0] < (1e-6 if bits == 32 else 1e-14)
+                    assert kink.margin[0] <= kink.bound[0] < (1e-14 if bits == 64 else 1e-6 if on_cpu else 1e-2)
                     assert (kink.left[0], kink.right[0]) == (0, 1)
                     assert kink.used[0] in (0, 0.5, 1)
 

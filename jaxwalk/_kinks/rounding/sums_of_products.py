@@ -57,11 +57,12 @@ def _bilinear(op: Application, n: int, product: Callable) -> Error:
     kind = wide(op.zs[0].dtype)
     size_a, size_b = rounded_size(a.value).astype(kind), rounded_size(b.value).astype(kind)
     share_a, share_b = shares_of(a), shares_of(b)
-    rounded = max(unit(kind), _product_unit(op.eqn.params.get("precision"), a.value.dtype))
-    own = gamma(n, rounded) * (4 if jnp.iscomplexobj(op.zs[0]) else 1)
-    narrow = op.u * op.z if unit(kind) < op.u else 0.0
+    operands, sums = _units(op.eqn.params.get("precision"), a.value.dtype, unit(kind))
     if a.value.dtype == jnp.float16:  # summed in half precision on some devices
-        own = own + gamma(n, unit(jnp.float16))
+        sums = max(sums, unit(jnp.float16))
+    own = (1 + gamma(n, sums)) * (1 + gamma(2, operands)) - 1
+    own = own * (4 if jnp.iscomplexobj(op.zs[0]) else 1)
+    narrow = op.u * op.z if unit(kind) < op.u else 0.0
     if share_a is not None:
         known = own + share_a[0]
         if share_b is not None:
@@ -73,9 +74,38 @@ def _bilinear(op: Application, n: int, product: Callable) -> Error:
     return product(size_a, error_b + own * size_b) + product(bound(a).astype(kind), size_b + error_b) + narrow
 
 
-def _product_unit(precision: Any, dtype: Any) -> float:
-    """Return the unit roundoff of operands as they are multiplied: on accelerators float32 has fewer digits there."""
-    plain = precision is None or all(p in (None, lax.Precision.DEFAULT) for p in jax.tree.leaves(precision))
-    if jnp.dtype(dtype) != jnp.float32 or not plain or jax.default_backend() == "cpu":
-        return 0.0
-    return 2.0**-10 if jax.default_backend() == "gpu" else 2.0**-7
+def _units(precision: Any, dtype: Any, exact: float) -> tuple[float, float]:
+    """Return by how much each operand is rounded before it is multiplied, and the unit roundoff of the summation.
+
+    Both are shares of the value; `exact` is the unit roundoff of the result. Products of what was rounded are exact in
+    the dtype in which they are summed. Accelerators sum with truncation instead of rounding, hence twice the unit, and
+    take float32 apart or shorten it unless told to use the highest precision.
+    """
+    on = jax.default_backend()
+    sums = exact if on == "cpu" else 2 * exact
+    if isinstance(precision, lax.DotAlgorithm):
+        operands = max(unit(precision.lhs_precision_type), unit(precision.rhs_precision_type))
+        return operands, max(sums, unit(precision.accumulation_type))
+    chosen = {None if p is None else p.name for p in jax.tree.leaves(precision, is_leaf=lambda p: p is None)}
+    name = next(iter(chosen)) if len(chosen) == 1 else "DEFAULT"  # of two, the lower one counts; DEFAULT is the lowest
+    if name is not None and name.count("_") >= 2:  # of the operands, of the sums, and into how many each is taken apart
+        first, _, last, *parts = name.removesuffix("_FAST_ACCUM").replace("ANY_F8", "F8").split("_")
+        return _SHORTENED[first, *parts], max(sums, _SUMMED.get(last, exact))
+    if jnp.finfo(dtype).dtype != jnp.float32 or on == "cpu":
+        return 0.0, sums
+    return _OF_FLOAT32.get((on, name or "DEFAULT"), 2.0**-7), sums
+
+
+# Of `jax.lax.DotAlgorithmPreset`: an operand of so many digits; or taken apart, less the products that are left out.
+# (BF16_BF16_F32_X9 promises more: an H100, with jax 0.11, answers it with TF32.)
+_SHORTENED = {
+    ("F8",): 2.0**-3, ("F16",): 2.0**-11, ("BF16",): 2.0**-8, ("TF32",): 2.0**-10, ("F32",): 2.0**-24, ("F64",): 0.0,
+    ("BF16", "X3"): 2.0**-14, ("BF16", "X6"): 2.0**-21, ("BF16", "X9"): 2.0**-10, ("TF32", "X3"): 2.0**-19,
+}  # fmt: skip
+_SUMMED = {"F16": 2.0**-10, "BF16": 2.0**-7, "ANY": 2.0**-7}
+
+# Of `jax.lax.Precision`, by the platform. A GPU shortens float32 to TF32 unless all is HIGHEST.
+_OF_FLOAT32 = {
+    ("gpu", "DEFAULT"): 2.0**-10, ("gpu", "HIGH"): 2.0**-10, ("gpu", "HIGHEST"): 0.0,
+    ("tpu", "DEFAULT"): 2.0**-7, ("tpu", "HIGH"): 2.0**-14, ("tpu", "HIGHEST"): 2.0**-21,
+}  # fmt: skip
