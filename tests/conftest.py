@@ -1,8 +1,12 @@
 """No dtype or rank is promoted without a word, as far as the tests reach; and there are devices to shard over.
 
 What one test has compiled, no other compiles again, nor do the processes that tests start: a run has one cache.
+
+`JAXWALK_SHARE=2/3` runs of every test with several cases the second third of them, and of every other test all of it: on
+a further version of JAX, what a test is about is looked at, though not with every case.
 """
 
+import collections
 import os
 import signal
 import tempfile
@@ -25,6 +29,24 @@ jax.config.update("jax_num_cpu_devices", 4)
 def pytest_configure(config):
     """Equinox asks jax before 0.9 for two names that this jax deprecates."""
     config.addinivalue_line("filterwarnings", r"ignore:jax.core.(un)?mapped_aval is deprecated:DeprecationWarning")
+
+
+def pytest_collection_modifyitems(config, items):
+    share = os.environ.get("JAXWALK_SHARE")
+    if share:
+        which, of = map(int, share.split("/"))
+        chosen = [item for item, case, cases in numbered(items) if case % of == (which - 1) % min(of, cases)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+        items[:] = chosen
+
+
+def numbered(items):
+    """Of each item its number among the cases of its test, and how many these are."""
+    test = lambda item: item.nodeid.partition("[")[0]
+    cases, met = collections.Counter(map(test, items)), collections.Counter()
+    for item in items:
+        yield item, met[test(item)], cases[test(item)]
+        met[test(item)] += 1
 
 
 # A shell has what it starts in the background ignore Ctrl-C, and so what that starts.
