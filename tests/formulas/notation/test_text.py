@@ -59,7 +59,7 @@ def check_terms(fun, *args):
     }
     for name, line in lines.parts.items():
         values[name] = eval(line, values)
-    for (line, _), expected in zip(lines.wholes, jax.tree.leaves(fun(*args)), strict=True):
+    for (line, _), expected in zip(lines.wholes, jax.tree.leaves(jax.jit(fun)(*args)), strict=True):
         found = eval(line, values)
         assert np.shape(found) == expected.shape
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
@@ -173,7 +173,7 @@ NOTATION = {
 def test_notation(name):
     fun, x = NOTATION[name]
     check_terms(fun, x)
-    floats = [i for i, leaf in enumerate(jax.tree.leaves(fun(x))) if leaf.dtype == np.float64]
+    floats = [i for i, leaf in enumerate(jax.tree.leaves(jax.eval_shape(fun, x))) if leaf.dtype == np.float64]
     if x.dtype == np.float64:
         total = lambda x: sum(jnp.sum(jnp.sin(jnp.nan_to_num(jax.tree.leaves(fun(x))[i], neginf=0.0))) for i in floats)
         check_terms(jax.grad(total), x)
@@ -284,7 +284,7 @@ def test_windows(case):
     """Convolutions and pools, and what flows back through them."""
     fun, args, forward, *backward = WINDOWS[case]
     assert check_terms(fun, *args) == [forward]
-    back = check_terms(lambda *a: jax.vjp(fun, *a[:-1])[1](a[-1]), *args, drawn(*np.shape(fun(*args))))
+    back = check_terms(lambda *a: jax.vjp(fun, *a[:-1])[1](a[-1]), *args, drawn(*jax.eval_shape(fun, *args).shape))
     assert len(back) == len(backward)
     assert all(text == expected for text, expected in zip(back, backward) if expected is not None)
 
