@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 
-_MARK = "\0"  # before and after the name of an argument, until the error is made; no path or identifier holds it
+from ._printable import printable
+
+_MARK = "\0argument\0"  # before and after the name of an argument, until the error is made
 
 
 class JaxwalkError(Exception):
-    """Anything jaxwalk refuses. Its text names the argument, the cause and the fix.
+    """Anything jaxwalk refuses. Its text names the argument, the cause and the fix; it is one line, whatever it cites.
 
     Attributes:
         argument: the name of the argument that the text is about, as "batches"; None if it marks none.
@@ -18,7 +20,7 @@ class JaxwalkError(Exception):
     argument: str | None
 
     def __init__(self, text: str = ""):
-        self._pieces = text.split(_MARK)  # every second one is the name of an argument
+        self._pieces = [*map(printable, text.split(_MARK))]  # every second one is the name of an argument
         self.argument = next(iter(self._pieces[1::2]), None)
         super().__init__("".join(self._pieces))
 

@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
     with contextlib.redirect_stdout(sys.stderr):  # what the user's file prints is not among our results
         surveyed = _surveyed(options, data)
     check()
-    notes = [*data.notes, *_where_rows_are(options)]
+    notes = [*data.notes, *_where_rows_are(options), *_traced()]
     if options.json:
         print(as_json(survey_data(surveyed, notes)))
     else:
@@ -51,6 +51,15 @@ def _where_rows_are(options: argparse.Namespace) -> list[str]:
     if options.out is None:
         return []
     return [f"A row per datum, its loss and the norm of δ at each point, is in `{options.out / 'rows'}`, as Parquet."]
+
+
+def _traced() -> list[str]:
+    if sys.gettrace() is None:
+        return []
+    return [
+        "`sys.settrace` is in use, by a debugger or the file itself: all is slower, and of lines in loops the passes"
+        " are a guess."
+    ]
 
 
 def _surveyed(options: argparse.Namespace, data: Dataset) -> Survey:
@@ -81,7 +90,9 @@ def _blaming(file: Path, when: str, data: Dataset) -> Iterator[None]:
     """Turn what the user's function raises into a sentence, and name options in what jaxwalk refuses."""
     try:
         yield
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # `sys.exit()` too, which would end this as if all were done
         if isinstance(error, JaxwalkError) and not place(error):
             raise type(error)(with_options(error, NAMES)) from error
         about = "".join(f" {note}" for note in data.notes if data.joined)
@@ -103,7 +114,9 @@ def _source(given: Sequence[str] | None) -> list[str | ModuleType] | None:
 def _module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         cause = f"a module that cannot be imported: {describe(error)}"
         fix = "name one that can be, or give a glob of files, such as `*/name/*`"
         raise DataError(f"`--source` is `{name}`, {cause}; {fix}.") from error

@@ -8,6 +8,7 @@ from typing import Any
 
 from .._callables import takes_weights
 from .._errors import ArgumentError, listed, near, shown
+from .._printable import printable
 from .tag import tag
 
 
@@ -73,7 +74,7 @@ class Chain:
 
     def __repr__(self) -> str:
         shown = [name + ("(weights, x)" if weighted else "(x)") for name, weighted in self._weighted.items()]
-        return f"Chain({' → '.join(shown)})"
+        return printable(f"Chain({' → '.join(shown)})")
 
 
 def chain(*layers: Callable, **named_layers: Callable) -> Chain:
