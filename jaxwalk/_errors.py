@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable, Mapping
 
 from ._printable import printable
@@ -82,7 +83,9 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
 
 def shown(value: object) -> str:
     """Return `value` itself if it is short to write, else what it is: a message is one sentence."""
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
+    numpy = sys.modules.get("numpy")  # not imported for this: a number of NumPy's is none without it
+    is_number = numpy is not None and isinstance(value, numpy.generic)
+    if hasattr(value, "shape") and hasattr(value, "dtype") and not is_number:
         return f"an array of shape {tuple(value.shape)}"  # type: ignore[attr-defined]
     text = repr(value)
     is_short = len(text) <= 40 and "\n" not in text
