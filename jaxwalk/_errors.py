@@ -94,4 +94,8 @@ def shown(value: object) -> str:
 
 def first_line(of: object) -> str:
     """Return the first line of what an error says, without its full stop."""
-    return (str(of).strip().splitlines() or [""])[0].rstrip(".")
+    try:
+        text = str(of)
+    except Exception:  # an error of somebody's own, which cannot even say what it is
+        return ""
+    return (text.strip().splitlines() or [""])[0].rstrip(".")

@@ -34,7 +34,12 @@ def test_plurals():
 
 
 def test_the_first_line_of_an_error():
+    class Mute(Exception):
+        def __str__(self):
+            raise ValueError
+
     assert [first_line(ValueError(text)) for text in ("", "One.\nTwo.", " so ")] == ["", "One", "so"]
+    assert first_line(Mute()) == ""
 
 
 def test_what_an_error_cites_is_one_line_of_text():

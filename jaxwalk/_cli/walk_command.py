@@ -21,7 +21,7 @@ from .._show.terminal import check_rich, show
 from .._signals import check
 from .data.dataset import DataBatches, Dataset
 from .data.open import open_data
-from .model_file import describe, place, read_model
+from .model_file import Model, describe, place, read_model
 from .options import BATCH, NAMES
 from .walk_survey import Survey, points_of, survey
 from .walk_tables import survey_data, survey_tables
@@ -65,7 +65,7 @@ def _traced() -> list[str]:
 def _surveyed(options: argparse.Namespace, data: Dataset) -> Survey:
     batches = DataBatches(data, _batch_size(options.batch_size, data.rows, options.devices or 1))
     _ask_for_devices(options.devices)
-    model = read_model(options.file)
+    model = _model(options)
     source, mesh = _source(options.source), _mesh(options.devices)
     check()
     try:
@@ -83,6 +83,22 @@ def _surveyed(options: argparse.Namespace, data: Dataset) -> Survey:
             raise
         kept = f" The {done.count} data before that are kept in `{options.out}`."
         raise type(error)(str(error) + kept) from error
+
+
+def _model(options: argparse.Namespace) -> Model:
+    """Read the model.
+
+    Raises:
+        DataError: also where its file changes the folder from which the other paths are meant.
+    """
+    before = os.getcwd()
+    model = read_model(options.file)
+    relative = {"--data": options.data, "--out": options.out}
+    named = [f"`{option}`" for option, path in relative.items() if path is not None and not path.is_absolute()]
+    if named and os.getcwd() != before:
+        paths = " and ".join(named)
+        raise DataError(f"`{options.file}` changes the working directory; give absolute paths by {paths}.")
+    return model
 
 
 @contextlib.contextmanager

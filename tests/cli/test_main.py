@@ -1,3 +1,4 @@
+import argparse
 import contextlib
 import itertools
 import json
@@ -17,6 +18,7 @@ from jaxwalk import _signals
 from jaxwalk.__main__ import main
 from jaxwalk._cli import walk_survey
 from jaxwalk._cli.data.dataset import DataBatches
+from jaxwalk._cli.main import _interrupted
 from jaxwalk._show.table import Table
 from jaxwalk._show.terminal import show
 
@@ -684,6 +686,20 @@ def test_what_is_shown_of_data_is_text(capsys, files, tmp_path):
         out, err = capsys.readouterr()
         assert all(line.isprintable() for line in (out + err).split("\n"))
         assert shown in (out + err) or "\\u001b]0;owned\\u0007\\u009b2J" in out
+
+
+def test_a_file_that_changes_the_folder_from_which_paths_are_meant(capsys, files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.py").write_text("import os\nos.chdir('/')\n" + MODEL)
+    status, _, err = run(capsys, "walk", files[0], "--data", "data.npz", "--out", "out", *QUICK)
+    assert status == 2
+    assert "model.py` changes the working directory; give absolute paths by `--data` and `--out`." in err
+    assert run(capsys, "walk", *files, *QUICK)[0] == 0
+
+
+def test_the_last_words_are_text(tmp_path):
+    options = argparse.Namespace(out=tmp_path / "\x1b[2J")
+    assert r"\x1b[2J` holds 0 parts of the rows" in _interrupted(options)
 
 
 def test_a_debugger_at_work_is_told(capsys, files, tmp_path):
