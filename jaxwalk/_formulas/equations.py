@@ -96,11 +96,11 @@ class Formulas(Sequence[Equation]):
             yield layer, equations, {n: (t, l) for e in equations for n, t, l in e.where}
 
     def _lines(self) -> Iterator[str]:
-        width = max((len(e.layer) for e in self), default=0)
+        width = max((len(printable(e.layer)) for e in self), default=0)
         previous = None
         for layer, equations, where in self._groups():
             for e in equations:
-                yield f"{(layer if layer != previous else '').ljust(width)}  {e.name} = {e.text}"
+                yield f"{(printable(layer) if layer != previous else '').ljust(width)}  {e.name} = {e.text}"
                 previous = layer
             for i, (name, (text, _)) in enumerate(sorted(where.items())):
                 yield f"{' ' * width}    {'where' if i == 0 else '  and'} {name} = {text}"
