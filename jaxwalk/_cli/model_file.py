@@ -38,7 +38,8 @@ def read_model(path: Path) -> Model:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # `sys.exit()` too: nothing of what is asked for has been done
-        raise DataError(f"`{path}` cannot be run: {describe(error)}.") from error
+        fix = "; put what ends a program below `if __name__ == '__main__'`" * isinstance(error, SystemExit)
+        raise DataError(f"`{path}` cannot be run: {describe(error)}{fix}.") from error
     for name, what in (
         ("objective", "objective(params, x, y), the loss of one datum"),
         ("params", "params, the weights"),

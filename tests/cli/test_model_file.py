@@ -34,7 +34,10 @@ def test_a_model_file(tmp_path):
         ("params, objective = 1, 2", "`objective` is not a function"),
         ("a = 1\n1 / 0", "cannot be run: ZeroDivisionError: division by zero (model.py:2)."),
         ("a = 1\nassert a == 2", "cannot be run: AssertionError (model.py:2)."),
-        ("import sys\nsys.exit()", "cannot be run: SystemExit"),
+        (
+            "import sys\nsys.exit(0)",
+            "cannot be run: SystemExit: 0 (model.py:2); put what ends a program below `if __name__ == '__main__'`.",
+        ),
         ("raise BaseException('so')", "cannot be run: BaseException: so (model.py:1)."),
         ("raise ValueError('\\x1b[2J\\x07bad')", r"cannot be run: ValueError: \x1b[2J\x07bad (model.py:1)."),
         ("def", "cannot be run: SyntaxError: invalid syntax (model.py, line 1)."),

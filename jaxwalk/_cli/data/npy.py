@@ -152,7 +152,10 @@ def _unpacked(path: Path, info: zipfile.ZipInfo, header: Header) -> Array:
             _pass_over(file, header.offset + start * header.row_bytes)
             for row in range(start, rows, size):
                 count = min(size, rows - row)
-                yield np.frombuffer(file.read(count * header.row_bytes), header.dtype).reshape(count, *row_shape)
+                numbers = file.read(count * header.row_bytes)
+                if len(numbers) != count * header.row_bytes:
+                    raise EOFError
+                yield np.frombuffer(numbers, header.dtype).reshape(count, *row_shape)
             file.read()  # to the end, where the checksum is compared
 
     return Array(header.shape, header.dtype, blocks)
