@@ -44,19 +44,32 @@ def _needed_arguments(name: str, layer: Callable) -> int:
 
 
 def check_keep(keep: Any) -> None:
-    """Check a `keep` before it is called: what is raised within it is the user's own.
+    """Check a `keep` before it is called.
 
     Raises:
         ArgumentError: it is no function, or does not take two arguments.
     """
     if not callable(keep):
         raise ArgumentError(f"`keep` is {shown(keep)}; it must be a function (output, delta) -> arrays.")
+    check_takes(keep, "`keep`", "output", "delta")
+
+
+def check_takes(function: Callable, said: str, *arguments: str) -> None:
+    """Check that a function takes these arguments, before it is called: what is raised within it is the user's own.
+
+    Arguments:
+        said: what the function is, at the beginning of a sentence.
+
+    Raises:
+        ArgumentError: it does not.
+    """
     try:
-        takes = inspect.signature(keep)
+        takes = inspect.signature(function)
     except (TypeError, ValueError):  # some that are written in C have none
         return
     try:
-        takes.bind(None, None)
+        takes.bind(*arguments)
     except TypeError:
-        fix = "give a function of these two"
-        raise ArgumentError(f"`keep` must take (output, delta), and what it takes is {takes}; {fix}.") from None
+        fix = f"give a function of {'these two' if len(arguments) == 2 else 'this one'}"
+        given = ", ".join(arguments)
+        raise ArgumentError(f"{said} must take ({given}), and what it takes is {takes}; {fix}.") from None

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable, Mapping
 
-_MARK = "\0"  # before and after the name of an argument, until the error is made; no path or identifier holds it
+from ._printable import printable
+
+_MARK = "\0argument\0"  # before and after the name of an argument, until the error is made
 
 
 class JaxwalkError(Exception):
-    """Anything jaxwalk refuses. Its text names the argument, the cause and the fix.
+    """Anything jaxwalk refuses. Its text names the argument, the cause and the fix; it is one line, whatever it cites.
 
     Attributes:
         argument: the name of the argument that the text is about, as "batches"; None if it marks none.
@@ -18,7 +21,7 @@ class JaxwalkError(Exception):
     argument: str | None
 
     def __init__(self, text: str = ""):
-        self._pieces = text.split(_MARK)  # every second one is the name of an argument
+        self._pieces = [*map(printable, text.split(_MARK))]  # every second one is the name of an argument
         self.argument = next(iter(self._pieces[1::2]), None)
         super().__init__("".join(self._pieces))
 
@@ -80,7 +83,9 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
 
 def shown(value: object) -> str:
     """Return `value` itself if it is short to write, else what it is: a message is one sentence."""
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
+    numpy = sys.modules.get("numpy")  # not imported for this: a number of NumPy's is none without it
+    is_number = numpy is not None and isinstance(value, numpy.generic)
+    if hasattr(value, "shape") and hasattr(value, "dtype") and not is_number:
         return f"an array of shape {tuple(value.shape)}"  # type: ignore[attr-defined]
     text = repr(value)
     is_short = len(text) <= 40 and "\n" not in text
@@ -89,4 +94,8 @@ def shown(value: object) -> str:
 
 def first_line(of: object) -> str:
     """Return the first line of what an error says, without its full stop."""
-    return (str(of).strip().splitlines() or [""])[0].rstrip(".")
+    try:
+        text = str(of)
+    except Exception:  # an error of somebody's own, which cannot even say what it is
+        return ""
+    return (text.strip().splitlines() or [""])[0].rstrip(".")

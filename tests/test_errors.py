@@ -1,10 +1,11 @@
 import copy
 import pickle
 
+import numpy as np
 import pytest
 
 import jaxwalk as jw
-from jaxwalk._errors import argument, counted, first_line, with_options
+from jaxwalk._errors import argument, counted, first_line, shown, with_options
 
 pytestmark = pytest.mark.once
 
@@ -33,4 +34,31 @@ def test_plurals():
 
 
 def test_the_first_line_of_an_error():
+    class Mute(Exception):
+        def __str__(self):
+            raise ValueError
+
     assert [first_line(ValueError(text)) for text in ("", "One.\nTwo.", " so ")] == ["", "One", "so"]
+    assert first_line(Mute()) == ""
+
+
+def test_what_an_error_cites_is_one_line_of_text():
+    error = jw.DataError(f"`{argument('out')}` holds `\x1b[2J`\nand `\u202e`.")
+    assert str(error) == r"`out` holds `\x1b[2J`\nand `\u202e`."
+    assert with_options(error, OPTIONS) == r"`--out` holds `\x1b[2J`\nand `\u202e`."
+    assert str(jw.DataError("`\0` marks nothing")) == r"`\x00` marks nothing"
+    assert str(jw.DataError(str(error))) == str(error)
+
+
+def test_a_value_is_shown_or_described():
+    values = (np.int64(3), np.bool_(True), np.zeros(3), np.zeros(()), "\x1b", b"hidden", [*range(40)])
+    described = [
+        "np.int64(3)",
+        "np.True_",
+        "an array of shape (3,)",
+        "an array of shape ()",
+        r"'\x1b'",
+        "b'hidden'",
+        "a list",
+    ]
+    assert [*map(shown, values)] == described

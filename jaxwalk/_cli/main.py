@@ -9,9 +9,10 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from .._errors import JaxwalkError, counted, with_options
+from .._printable import printable
 from .._signals import Stopped, check, stopping
 from .._version import __version__
 from .options import BATCH, COLUMNS, NAMES, check_walk, names, path, positive
@@ -53,8 +54,13 @@ def _command(module: str) -> Callable[[argparse.Namespace], None]:
     return run
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="jaxwalk",
         description="Walk through a JAX model, forward and backward. Without a command: the worked example.",
     )
@@ -115,4 +121,5 @@ def _interrupted(options: argparse.Namespace) -> str:
     if options.out is None:
         return "stopped."
     parts = counted(len(list((options.out / "rows").glob("part-*.parquet"))), "part")
-    return f"stopped; `{options.out}` holds {parts} of the rows, and the same command with `--resume` goes on."
+    where = printable(str(options.out))
+    return f"stopped; `{where}` holds {parts} of the rows, and the same command with `--resume` goes on."

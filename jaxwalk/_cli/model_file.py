@@ -25,21 +25,21 @@ class Model(NamedTuple):
 def read_model(path: Path) -> Model:
     """Run a Python file and return `objective` and `params` from it.
 
+    As with `python FILE.py`, what lies beside it can be imported from then on, and its classes are found by their
+    module, which has a name that no other has.
+
     Raises:
         DataError: the file is not there, raises, or does not define both.
     """
     check_model(path)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent.resolve()))  # as `python FILE.py` does: what lies beside it can be imported
+    module = _module(path)
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise DataError(f"`{path}` cannot be run: {describe(error)}.") from error
-    finally:
-        sys.path.pop(0)
+        module.__spec__.loader.exec_module(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # `sys.exit()` too: nothing of what is asked for has been done
+        fix = "; put what ends a program below `if __name__ == '__main__'`" * isinstance(error, SystemExit)
+        raise DataError(f"`{path}` cannot be run: {describe(error)}{fix}.") from error
     for name, what in (
         ("objective", "objective(params, x, y), the loss of one datum"),
         ("params", "params, the weights"),
@@ -49,6 +49,16 @@ def read_model(path: Path) -> Model:
     if not callable(module.objective):
         raise DataError(f"`{path}`: `objective` is not a function; define objective(params, x, y).")
     return Model(module.objective, module.params)
+
+
+def _module(path: Path) -> Any:
+    """Return the module that a file will be, with nothing in it yet."""
+    # With a space, and without a dot: it can be no installed package's, nor a module of one.
+    spec = importlib.util.spec_from_file_location(f"{path.stem.replace('.', ' ')} (model)", path)
+    assert spec is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent.resolve()))
+    return module
 
 
 def describe(error: BaseException) -> str:

@@ -15,7 +15,10 @@ BATCH = 256  # data walked at once, if nothing else is asked for
 COLUMNS = ("broccoli", "strawberries", "workout", "expectation")
 """Of the worked example's patients: what they did in a year, and in which shape they are."""
 
-NAMES = {"at": "--at", "batches": "--data", "out": "--out", "resume=True": "--resume", "top": "--top"}
+NAMES = {
+    "at": "--at", "batches": "--data", "fun": "objective", "out": "--out", "resume=True": "--resume",
+    "source": "--source", "top": "--top",
+}  # fmt: skip
 """What arguments of the API, as errors have them, are called here."""
 
 

@@ -21,7 +21,7 @@ from .._show.terminal import check_rich, show
 from .._signals import check
 from .data.dataset import DataBatches, Dataset
 from .data.open import open_data
-from .model_file import describe, place, read_model
+from .model_file import Model, describe, place, read_model
 from .options import BATCH, NAMES
 from .walk_survey import Survey, points_of, survey
 from .walk_tables import survey_data, survey_tables
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
     with contextlib.redirect_stdout(sys.stderr):  # what the user's file prints is not among our results
         surveyed = _surveyed(options, data)
     check()
-    notes = [*data.notes, *_where_rows_are(options)]
+    notes = [*data.notes, *_where_rows_are(options), *_traced()]
     if options.json:
         print(as_json(survey_data(surveyed, notes)))
     else:
@@ -53,10 +53,19 @@ def _where_rows_are(options: argparse.Namespace) -> list[str]:
     return [f"A row per datum, its loss and the norm of δ at each point, is in `{options.out / 'rows'}`, as Parquet."]
 
 
+def _traced() -> list[str]:
+    if sys.gettrace() is None:
+        return []
+    return [
+        "`sys.settrace` is in use, by a debugger or the file itself: all is slower, and of lines in loops the passes"
+        " are a guess."
+    ]
+
+
 def _surveyed(options: argparse.Namespace, data: Dataset) -> Survey:
     batches = DataBatches(data, _batch_size(options.batch_size, data.rows, options.devices or 1))
     _ask_for_devices(options.devices)
-    model = read_model(options.file)
+    model = _model(options)
     source, mesh = _source(options.source), _mesh(options.devices)
     check()
     try:
@@ -76,12 +85,30 @@ def _surveyed(options: argparse.Namespace, data: Dataset) -> Survey:
         raise type(error)(str(error) + kept) from error
 
 
+def _model(options: argparse.Namespace) -> Model:
+    """Read the model.
+
+    Raises:
+        DataError: also where its file changes the folder from which the other paths are meant.
+    """
+    before = os.getcwd()
+    model = read_model(options.file)
+    relative = {"--data": options.data, "--out": options.out}
+    named = [f"`{option}`" for option, path in relative.items() if path is not None and not path.is_absolute()]
+    if named and os.getcwd() != before:
+        paths = " and ".join(named)
+        raise DataError(f"`{options.file}` changes the working directory; give absolute paths by {paths}.")
+    return model
+
+
 @contextlib.contextmanager
 def _blaming(file: Path, when: str, data: Dataset) -> Iterator[None]:
     """Turn what the user's function raises into a sentence, and name options in what jaxwalk refuses."""
     try:
         yield
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # `sys.exit()` too, which would end this as if all were done
         if isinstance(error, JaxwalkError) and not place(error):
             raise type(error)(with_options(error, NAMES)) from error
         about = "".join(f" {note}" for note in data.notes if data.joined)
@@ -103,7 +130,9 @@ def _source(given: Sequence[str] | None) -> list[str | ModuleType] | None:
 def _module(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         cause = f"a module that cannot be imported: {describe(error)}"
         fix = "name one that can be, or give a glob of files, such as `*/name/*`"
         raise DataError(f"`--source` is `{name}`, {cause}; {fix}.") from error

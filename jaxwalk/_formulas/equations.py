@@ -10,8 +10,9 @@ import jax
 import numpy as np
 
 from .._errors import ArgumentError
+from .._printable import printable
 from .notation.legend import legend
-from .notation.names import constant_name
+from .notation.names import constant_name, escaped
 from .notation.numpy_functions import NAMESPACE
 
 
@@ -38,7 +39,7 @@ class Equation(NamedTuple):
 
     def __str__(self) -> str:
         where = f"   where {', '.join(f'{n} = {t}' for n, t, _ in self.where)}" if self.where else ""
-        return f"{self.name} = {self.text}{where}"
+        return printable(f"{self.name} = {self.text}{where}")
 
 
 class Formulas(Sequence[Equation]):
@@ -86,7 +87,7 @@ class Formulas(Sequence[Equation]):
         return {e.name: values[identifier] for e, identifier in zip(self, self._parts["identifiers"], strict=True)}
 
     def __repr__(self) -> str:
-        return "\n".join(self._lines())
+        return "\n".join(map(printable, self._lines()))
 
     def _groups(self) -> Iterator[tuple[str, list[Equation], dict[str, tuple[str, str]]]]:
         """Yield what is read together: a layer, or its part of the backward pass, and the names its formulas use."""
@@ -95,11 +96,11 @@ class Formulas(Sequence[Equation]):
             yield layer, equations, {n: (t, l) for e in equations for n, t, l in e.where}
 
     def _lines(self) -> Iterator[str]:
-        width = max((len(e.layer) for e in self), default=0)
+        width = max((len(printable(e.layer)) for e in self), default=0)
         previous = None
         for layer, equations, where in self._groups():
             for e in equations:
-                yield f"{(layer if layer != previous else '').ljust(width)}  {e.name} = {e.text}"
+                yield f"{(printable(layer) if layer != previous else '').ljust(width)}  {e.name} = {e.text}"
                 previous = layer
             for i, (name, (text, _)) in enumerate(sorted(where.items())):
                 yield f"{' ' * width}    {'where' if i == 0 else '  and'} {name} = {text}"
@@ -109,7 +110,7 @@ class Formulas(Sequence[Equation]):
     def _repr_latex_(self) -> str:
         rows = []
         for layer, equations, where in self._groups():
-            start = r"\mathrm{" + layer.replace("_", r"\_") + "}"
+            start = rf"\mathrm{{{escaped(layer)}}}"
             for e in equations:
                 rows.append(rf"{start}\quad {e.name_latex} &= {e.latex}")
                 start = ""

@@ -20,8 +20,8 @@ def opened_leaves(tree: Any) -> tuple[list[Any], Callable[[Sequence[Any]], Any]]
     return [as_input(leaves[i]) for i in places], closed
 
 
-def flatten(tree: Any) -> tuple[list[Any], Any]:
-    """Return the leaves of some arguments, and the structure.
+def flatten(tree: Any, said: str = "An argument") -> tuple[list[Any], Any]:
+    """Return the leaves of some arguments, or of what is `said` to be a tree, and the structure.
 
     Raises:
         ArgumentError: in a dict are keys that JAX cannot sort, as 1 and "L1".
@@ -34,7 +34,7 @@ def flatten(tree: Any) -> tuple[list[Any], Any]:
             if len(kinds) > 1:
                 first, second, *_ = kinds.values()
                 raise ArgumentError(
-                    f"An argument has a dict with the keys {first!r} and {second!r}, which JAX cannot sort;"
+                    f"{said} has a dict with the keys {first!r} and {second!r}, which JAX cannot sort;"
                     " give keys of one type."
                 ) from None
         raise
@@ -59,7 +59,7 @@ def replaced(values: Sequence[Any], places: Sequence[int], others: Sequence[Any]
 def is_array(leaf: Any) -> bool:
     """Tell whether a leaf is traced: an array, a NumPy number, or a stand-in with a shape and a dtype."""
     if isinstance(leaf, (np.ndarray, np.generic)):
-        return leaf.dtype.kind not in "OSUM"
+        return leaf.dtype.kind not in "SUM"
     return isinstance(leaf, jax.Array) or (hasattr(leaf, "shape") and hasattr(leaf, "dtype"))
 
 
@@ -83,8 +83,20 @@ def other_leaves(tree: Any) -> Iterator[tuple[str, Any]]:
 
 
 def as_input(leaf: Any) -> Any:
-    """Return a leaf as an array, or as the stand-in that it is."""
-    return leaf if isinstance(leaf, (jax.Array, jax.ShapeDtypeStruct)) else jnp.asarray(leaf)
+    """Return a leaf as an array, or as the stand-in that it is.
+
+    Raises:
+        ArgumentError: it is an array of a dtype that JAX does not have.
+    """
+    if isinstance(leaf, (jax.Array, jax.ShapeDtypeStruct)):
+        return leaf
+    try:
+        return jnp.asarray(leaf)
+    except TypeError:
+        if not isinstance(leaf, (np.ndarray, np.generic)):
+            raise
+        fix = "give numbers of one that it has"
+        raise ArgumentError(f"An array has dtype {leaf.dtype}, which JAX does not have; {fix}.") from None
 
 
 def renamed_after(fun: Callable, transform: str) -> Callable[[Callable], Callable]:

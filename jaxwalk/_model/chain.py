@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from .._callables import takes_weights
+from .._callables import check_takes, takes_weights
 from .._errors import ArgumentError, listed, near, shown
+from .._printable import printable
 from .tag import tag
 
 
@@ -73,7 +74,7 @@ class Chain:
 
     def __repr__(self) -> str:
         shown = [name + ("(weights, x)" if weighted else "(x)") for name, weighted in self._weighted.items()]
-        return f"Chain({' → '.join(shown)})"
+        return printable(f"Chain({' → '.join(shown)})")
 
 
 def chain(*layers: Callable, **named_layers: Callable) -> Chain:
@@ -120,9 +121,10 @@ def objective(model: Callable[[Any, Any], Any], loss: Callable[[Any, Any], Any])
     >>> float(fun({"L1": 2.0}, 3.0, 5.0))
     0.5
     """
-    for argument, function in (("model", model), ("loss", loss)):
+    for argument, function, takes in (("model", model, ("params", "x")), ("loss", loss, ("output", "expectation"))):
         if not callable(function):
             raise ArgumentError(f"`{argument}` is {shown(function)}, which cannot be called; give a function.")
+        check_takes(function, f"`{argument}`", *takes)
 
     def fun(params: Any, x: Any, y: Any) -> Any:
         return loss(model(params, x), y)

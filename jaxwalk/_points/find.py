@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .._errors import ArgumentError, shown
+from .._errors import ArgumentError, argument, shown
 from .._jax.tracing import Staged, stage
 from .._source.user_files import Source, is_users
 from .hints import hinted
@@ -39,7 +39,8 @@ def find(
     points = read(staged.closed, used(staged), "lines", lines)
     if source is not None and not lines.met_source:
         raise ArgumentError(
-            f"`source` is {shown(source)}, but no line of such a file is in what `fun` does; mend or drop it."
+            f"`{argument('source')}` is {shown(source)}, but no line of such a file is in what `{argument('fun')}`"
+            " does; mend or drop it."
         )
     return staged, hinted(staged.closed.jaxpr, points, "lines")
 

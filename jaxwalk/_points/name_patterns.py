@@ -54,7 +54,7 @@ def _matching(points: Points, at: At) -> Points:
         return chosen
     if isinstance(at, str):
         return _by_name(points, at)
-    if not isinstance(at, Iterable):
+    if not isinstance(at, Iterable) or isinstance(at, bytes):
         raise ArgumentError(f"`at` is {shown(at)}; it must be a name, a glob, a predicate on `Point`, a list, or None.")
     wanted = {name for item in at for name in _matching(points, item)}
     if not wanted:

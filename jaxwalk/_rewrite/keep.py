@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from .._errors import ArgumentError, shown
 from .._jax import jaxprs, types
 from .._jax.jaxprs import Closed
-from .._jax.leaves import is_value
+from .._jax.leaves import flatten, is_value
 from .._jax.reach import Reach
 from .._jax.shards import Shards, around, trace_inside
 from .._points.point import Point
@@ -67,7 +67,11 @@ def keep_taps(points: Iterable[Point], keep: Keep | Mapping[str, Keep]) -> dict[
 
 def _tap_of(first: Point, keep: Callable[[Any, Any], Any]) -> Callable[[Point], Tap]:
     """Return what makes the taps of points of the type of the first."""
-    arrays = lambda x, ct: jax.tree.map(lambda leaf: _as_kept(leaf, first), keep(x, ct))
+
+    def arrays(x: Any, ct: Any) -> Any:
+        leaves, tree = flatten(keep(x, ct), "What `keep` returned")
+        return jax.tree.unflatten(tree, [_as_kept(leaf, first) for leaf in leaves])
+
     trace = functools.partial(trace_inside, first.loops)
     closed, shapes = trace(arrays, *[first.type] * 2)
     leaves, tree = jax.tree.flatten(shapes)

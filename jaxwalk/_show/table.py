@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from .._printable import printable
+
 T = TypeVar("T")
 
 UNBOUNDED = 500  # columns
@@ -39,12 +41,15 @@ class Table(NamedTuple):
 
     def width(self, gap: int = GAP) -> int:
         """Return how wide the rows are as text, with `gap` spaces between columns; 0 if there are none."""
-        table = self.without_empty_columns()
+        table = self.as_shown()
         return len(INDENT) + sum(table.widths()) + gap * (len(table.columns) - 1) if table.rows else 0
 
-    def without_empty_columns(self) -> Table:
-        """Return the same less the columns in which no row says anything."""
-        return self.only([name for i, name in enumerate(self.columns) if any(row[i] for row in self.rows)])
+    def as_shown(self) -> Table:
+        """Return the same less the columns in which no row says anything, control characters in it escaped."""
+        table = self.only([name for i, name in enumerate(self.columns) if any(row[i] for row in self.rows)])
+        row = lambda cells: [*map(printable, cells)]
+        columns, rows, right, notes, code = row(table.columns), [*map(row, table.rows)], *map(row, table[3:])
+        return Table(printable(table.title), columns, rows, right, notes, code)
 
     def only(self, columns: Sequence[str]) -> Table:
         """Return the same with these columns alone."""
@@ -64,7 +69,7 @@ def fitted(table: Table, lead: Sequence[str]) -> list[Table]:
 
     Columns of one beginning, as `delta_max` and `delta_mean`, stay together where they can; those of words come last.
     """
-    table = table.without_empty_columns()
+    table = table.as_shown()
     limit = terminal_width()
     if table.width() <= limit:
         return [table]
@@ -90,7 +95,7 @@ def _saying(table: Table, lead: Sequence[str]) -> Table:
 
 def text(table: Table) -> str:
     """Return the table as lines of plain text."""
-    table = table.without_empty_columns()
+    table = table.as_shown()
     widths = table.widths()
 
     def line(row: Sequence[str]) -> str:
@@ -104,7 +109,7 @@ def text(table: Table) -> str:
 
 def html(table: Table) -> str:
     """Return the table as HTML that reads well on a light and on a dark page."""
-    table = table.without_empty_columns()
+    table = table.as_shown()
 
     def cell(tag: str, content: str, column: str) -> str:
         side = "right" if column in table.right else "left"

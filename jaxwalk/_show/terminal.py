@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .._optional import rich
+from .._printable import printable
 from .table import UNBOUNDED, Table, terminal_width
 
 # No number is folded to fit: cut in two it is a wrong number. Sentences are, and what stands in these columns.
@@ -30,13 +31,13 @@ def show(parts: Iterable[Table | str]) -> None:
         if isinstance(part, str):
             _say(part)
         else:
-            _print_table(part.without_empty_columns())
+            _print_table(part.as_shown())
     print()
 
 
 def _say(sentence: str) -> None:
     width = max(40, min(terminal_width(SENTENCE) - 1, SENTENCE))
-    print(textwrap.fill(sentence, width, initial_indent=" ", subsequent_indent=" "))
+    print(textwrap.fill(printable(sentence), width, initial_indent=" ", subsequent_indent=" "))
 
 
 def _print_table(table: Table) -> None:

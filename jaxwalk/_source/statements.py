@@ -6,6 +6,7 @@ import ast
 import functools
 import linecache
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 
@@ -46,30 +47,34 @@ def _parsed(file: str) -> _Parsed:
 @functools.lru_cache(maxsize=256)
 def _parse(text: str) -> _Parsed:
     """Find the statements and functions of a source text; none if it cannot be read."""
-    parsed = _Parsed({}, [])
     try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
-        return parsed
-    _collect(tree, "", parsed)
+        with ThreadPoolExecutor(1) as pool:  # at the bottom of a stack, where Python has compiled it: it may be deep
+            tree = pool.submit(ast.parse, text).result()
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return _Parsed({}, [])
+    return _collected(tree)
+
+
+def _collected(tree: ast.AST) -> _Parsed:
+    parsed = _Parsed({}, [])
+    waiting = [(tree, "")]  # each with the classes around it; no recursion, which a long `elif` would exhaust
+    while waiting:
+        node, within = waiting.pop()
+        if isinstance(node, ast.stmt):
+            end = (node.end_lineno or node.lineno, node.end_col_offset or 0)
+            label = _label(node)
+            statement = Statement(node.lineno, node.col_offset, end, label, _targets(node, label))
+            for line in range(node.lineno, end[0] + 1):
+                parsed.statements.setdefault(line, []).append(statement)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            parsed.functions.append(Function(within + node.name, first, node.end_lineno or node.lineno))
+            within = ""  # a function is named by itself wherever it is defined
+        elif isinstance(node, ast.ClassDef):
+            within = f"{within}{node.name}."
+        inside = [child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr)]
+        waiting += [(child, within) for child in reversed(inside)]
     return parsed
-
-
-def _collect(node: ast.AST, within: str, parsed: _Parsed) -> None:
-    if isinstance(node, ast.stmt):
-        end = (node.end_lineno or node.lineno, node.end_col_offset or 0)
-        label = _label(node)
-        statement = Statement(node.lineno, node.col_offset, end, label, _targets(node, label))
-        for line in range(node.lineno, end[0] + 1):
-            parsed.statements.setdefault(line, []).append(statement)
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-        parsed.functions.append(Function(within + node.name, first, node.end_lineno or node.lineno))
-        within = ""  # a function is named by itself wherever it is defined
-    elif isinstance(node, ast.ClassDef):
-        within = f"{within}{node.name}."
-    for child in ast.iter_child_nodes(node):
-        _collect(child, within, parsed)
 
 
 def function_at(file: str, line: int) -> Function | None:
@@ -116,7 +121,10 @@ def _target(node: ast.expr) -> str | None:
     if isinstance(node, (ast.Tuple, ast.List)):
         parts = [_target(part) for part in node.elts]
         return None if None in parts else ",".join(part or "" for part in parts)
-    written = ast.unparse(node)
+    try:
+        written = ast.unparse(node)
+    except RecursionError:
+        return None
     return None if any(mark in written for mark in "/#:\n") else written
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple, TypeAlias
 
-from .._errors import ArgumentError, shown
+from .._errors import ArgumentError, argument, shown
 from .._jax.origin import LIBRARIES
 
 Source: TypeAlias = str | ModuleType | Sequence[Any] | None
@@ -71,7 +71,9 @@ def _patterns(source: Source) -> Iterable[str]:
         for item in source:
             yield from _patterns(item)
     else:
-        raise ArgumentError(f"`source` is {shown(source)}; it must be a glob of files, a module, or a list of these.")
+        raise ArgumentError(
+            f"`{argument('source')}` is {shown(source)}; it must be a glob of files, a module, or a list of these."
+        )
 
 
 def _files_of(module: ModuleType) -> Iterable[str]:
@@ -79,4 +81,6 @@ def _files_of(module: ModuleType) -> Iterable[str]:
         return [os.path.join(path, "*") for path in paths]
     if file := getattr(module, "__file__", None):
         return [file]
-    raise ArgumentError(f"`source` is the module `{module.__name__}`, which has no file; give one that has, or a glob.")
+    raise ArgumentError(
+        f"`{argument('source')}` is the module `{module.__name__}`, which has no file; give one that has, or a glob."
+    )

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from .._callables import check_takes
 from .._errors import ArgumentError, PointError, listed, shown
 from .._jax.leaves import is_value
 from .._jax.types import as_varying, holds, varying
@@ -71,6 +72,7 @@ def _value_edit(point: Point, steps: Steps | None, edit: Any) -> Edit:
         if steps is None:
             return Edit(lambda value, at: at["new"], inputs)
         return Edit(lambda value, at: lax.select(at["chosen"], at["new"], value), inputs)
+    check_takes(edit, f"The edit of `{point.name}`", "value")
 
     def new(value: jax.Array) -> jax.Array:
         return _as_there(_checked(edit(value), point.name, jnp.shape(value), jnp.result_type(value)), point)
@@ -87,6 +89,7 @@ def _delta_edit(point: Point, steps: Steps | None, rule: Any) -> Edit:
         )
     if not point.has_delta:
         raise PointError(f"`deltas` names `{point.name}`, which has no δ to change. {point.why_no_delta()}")
+    check_takes(rule, f"The rule in `deltas` for `{point.name}`", "output", "delta")
     through = delta_rule(point, rule)
     inputs = {} if steps is None else {"chosen": jnp.asarray(steps.chosen)}
     return Edit(lambda value, at: through(value, at.get("chosen")), inputs)

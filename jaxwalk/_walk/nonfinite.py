@@ -16,6 +16,7 @@ from .._jax.leaves import is_value
 from .._jax.origin import file_and_line
 from .._points.ordered_mapping import Named
 from .._points.point import Point, Points
+from .._printable import printable
 from .culprits import concrete, sizes_of
 
 FINITE, INF, NAN = range(3)
@@ -58,7 +59,7 @@ class Nonfinite:
         came = (
             f"; a NaN or Inf is in {' and '.join(f'`{name}`' for name in self.inputs)} already" if self.inputs else ""
         )
-        return f"{kind} in {where}{at}{place}{came}"
+        return printable(f"{kind} in {where}{at}{place}{came}")
 
 
 def nonfinite_inputs(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Named:

@@ -8,6 +8,7 @@ from html import escape
 
 from .._errors import ArgumentError, PointError, shown
 from .._points.point import Point
+from .._printable import printable
 from .._show.table import Table, html, text
 from .._source.statements import Function, function_at, has_source, lines_of, text_of
 from .result import COLUMNS, SIZES, Walk, kink_notes, row_of
@@ -25,10 +26,10 @@ class Listing:
         self._tables, self._notes = tuple(tables), tuple(notes)
 
     def __repr__(self) -> str:
-        return "\n\n".join([*map(text, self._tables), *["\n".join(self._notes)] * bool(self._notes)])
+        return "\n\n".join([*map(text, self._tables), *["\n".join(map(printable, self._notes))] * bool(self._notes)])
 
     def _repr_html_(self) -> str:
-        return "".join([*map(html, self._tables), *(f"<p>{escape(note)}</p>" for note in self._notes)])
+        return "".join([*map(html, self._tables), *(f"<p>{escape(printable(note))}</p>" for note in self._notes)])
 
 
 def listing(walk: Walk) -> Listing:
@@ -85,7 +86,7 @@ def _rows(walk: Walk, line: int, code: str, points: Sequence[Point]) -> Iterator
         middle = cells[LIMIT - 2 : -1]
         cells = [*cells[: LIMIT - 2], _folded(middle), cells[-1]]
     cells = cells or [("",) * len(COLUMNS)]
-    yield (str(line), code, *cells[0])
+    yield (str(line), code.expandtabs(4), *cells[0])
     yield from (("", "", *row) for row in cells[1:])
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from .._callables import check_keep
 from .._errors import ArgumentError, listed, shown
+from .._jax.leaves import flatten
 from ._statistic import State, Statistic, numpy_of
 from ._sums import all_means, all_sums, merge_means, real, sums
 
@@ -104,6 +105,7 @@ def _of_each(
 
 def _arrays(kept: Any, given: str) -> dict[str, jax.Array]:
     """Return the arrays that a plain function returned, by their paths; one array alone has the given name."""
+    flatten(kept, f"What {_said(given)} returned")  # refuses keys that JAX cannot sort
     leaves, _ = jax.tree_util.tree_flatten_with_path(kept)
     if not leaves:
         raise ArgumentError(f"{_said(given)} returned no array; return what to keep of (output, delta).")

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._errors import ArgumentError, listed, shown
+from .._printable import printable
 from ._fold import Partial, fold
 
 State = Mapping[str, Any]
@@ -110,7 +111,7 @@ class Statistic:
         return self.finish(self.of(output, delta))
 
     def __repr__(self) -> str:
-        return f"Statistic({self.name})"
+        return printable(f"Statistic({self.name})")
 
 
 def numpy_of(state: Any) -> Any:

@@ -1,3 +1,5 @@
+import argparse
+import contextlib
 import itertools
 import json
 import os
@@ -16,6 +18,7 @@ from jaxwalk import _signals
 from jaxwalk.__main__ import main
 from jaxwalk._cli import walk_survey
 from jaxwalk._cli.data.dataset import DataBatches
+from jaxwalk._cli.main import _interrupted
 from jaxwalk._show.table import Table
 from jaxwalk._show.terminal import show
 
@@ -36,7 +39,8 @@ QUICK = ["--at", "act", "--no-kinks"]  # compiled in a second
 
 
 @pytest.fixture
-def files(tmp_path):
+def files(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
     (tmp_path / "model.py").write_text(MODEL)
     x = np.float32([[1, 2], [1, -3], [3, 4], [0.5, 0.25]])
     np.savez(tmp_path / "data.npz", x=x, y=np.float32([0, 0, 10, 0]), ids=np.arange(4))
@@ -654,3 +658,65 @@ def test_what_cannot_be_judged_says_so(capsys, files, monkeypatch):
     monkeypatch.setattr(walk_survey, "kinks_over", broken)
     data = json.loads(run(capsys, "walk", *files, "--json", "--at", "act")[1])
     assert data["notes"][-1] == "Kinks are not counted: NotImplementedError: no rule."
+
+
+@pytest.mark.parametrize("how", ["sys.exit()", "raise BaseException", "raise ValueError('\\x1b[2J')"])
+def test_whatever_an_objective_raises_is_a_sentence(capsys, files, tmp_path, how):
+    (tmp_path / "model.py").write_text(f"import sys\nparams = 1.0\ndef objective(params, x, y):\n    {how}\n")
+    status, out, err = run(capsys, "walk", *files)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "fails on the first datum: " in err
+    assert err[:-1].isprintable()
+    assert "(model.py:4)" in err
+
+
+def test_what_is_shown_of_data_is_text(capsys, files, tmp_path):
+    """Names of columns, in what is told of them, tables, errors and JSON."""
+    steer = "\x1b]0;owned\x07\x9b2J"
+    (tmp_path / "data.csv").write_text(f"{steer}a,{steer}b,y\n1,2,3\n4,5,6\n")
+    (tmp_path / "model.py").write_text(
+        f"import jaxwalk as jw\nparams = 1.0\ndef objective(params, x, y):\n"
+        f"    return jw.tag(x * params, {steer!r}).sum()\n"
+    )
+    walk = ["walk", files[0], "--data", str(tmp_path / "data.csv"), "--no-kinks"]
+    shown = r"\x1b]0;owned\x07\x9b2J"
+    for options in ([], ["--json"], ["--x", f"{steer}c"], ["--at", f"{steer}*?"], ["--top", "1", f"--{steer}"]):
+        with contextlib.suppress(SystemExit):
+            main([*walk, *options])
+        out, err = capsys.readouterr()
+        assert all(line.isprintable() for line in (out + err).split("\n"))
+        assert shown in (out + err) or "\\u001b]0;owned\\u0007\\u009b2J" in out
+
+
+def test_a_file_that_changes_the_folder_from_which_paths_are_meant(capsys, files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.py").write_text("import os\nos.chdir('/')\n" + MODEL)
+    status, _, err = run(capsys, "walk", files[0], "--data", "data.npz", "--out", "out", *QUICK)
+    assert status == 2
+    assert "model.py` changes the working directory; give absolute paths by `--data` and `--out`." in err
+    assert run(capsys, "walk", *files, *QUICK)[0] == 0
+
+
+def test_the_last_words_are_text(tmp_path):
+    options = argparse.Namespace(out=tmp_path / "\x1b[2J")
+    assert r"\x1b[2J` holds 0 parts of the rows" in _interrupted(options)
+
+
+def test_a_debugger_at_work_is_told(capsys, files, tmp_path):
+    (tmp_path / "model.py").write_text("import sys\nsys.settrace(lambda *event: None)\n" + MODEL)
+    try:
+        status, out, _ = run(capsys, "walk", *files, *QUICK, "--json")
+    finally:
+        sys.settrace(None)
+    assert status == 0
+    assert "`sys.settrace` is in use" in json.loads(out)["notes"][-1]
+
+
+def test_source_that_is_not_met_is_named_as_an_option(capsys, files, tmp_path):
+    (tmp_path / "model.py").write_text("params = 1.0\ndef objective(params, x, y):\n    return (x * params).sum()\n")
+    status, _, err = run(capsys, "walk", *files, "--source", "*/of_nobody/*")
+    assert status == 2
+    assert err == (
+        "jaxwalk: `--source` is ['*/of_nobody/*'], but no line of such a file is in what `objective` does; mend or drop"
+        " it.\n"
+    )

@@ -1,5 +1,7 @@
 """What is printed, read back by Python with its own precedence, is what JAX computes, on both sides of every case."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -155,3 +157,17 @@ def test_cases_in_latex_are_in_brackets():
         latex = jw.formulas(jw.chain(fun), lambda o, y: o * y, {}, scalar, scalar, grain=grain)["X²"].latex
         assert r"\left(" in latex
         assert r"\right)" in latex
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("grain", ["entries", "tensors"])
+def test_names_are_no_part_of_what_tex_or_a_terminal_reads(grain):
+    name = r"_&%#$ {h}^~i\j<b>" + "\x1b[2J"
+    model = jw.chain(**{name: lambda w, x: w["$&"] * x})
+    found = jw.formulas(model, lambda o, y: o * y, {name: {"$&": 2.0}}, 1.0, 1.0, grain=grain)
+    assert all(line.isprintable() for line in repr(found).split("\n"))
+    latex = found._repr_latex_().removeprefix("$$\\begin{aligned}\n").removesuffix("\n\\end{aligned}$$")
+    assert re.sub(r"\\[\\_&%#${}]", "", latex).count("&") == len(found)
+    assert not re.search(r"(?<!\\)[%#$~]", latex)
+    assert latex.isprintable() or all(line.isprintable() for line in latex.split("\n"))
+    assert r"\_\&\%\#\$\ \{h\}\hat{\ }\sim i\backslash j{<}b{>}\backslash x1b[2J" in latex

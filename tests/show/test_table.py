@@ -94,3 +94,13 @@ def test_labels_of_a_pytree():
 def test_brief():
     assert brief(np.zeros((3, 2), np.float32)) == "float32[3, 2]"
     assert brief("text") == "str"
+
+
+def test_control_characters_of_names_and_cells_are_escaped():
+    table = Table("\x1b[2JTitle", ("a\nb", "\x9bsize"), [("\x07x", "1"), ("y", "10")], ("\x9bsize",), ["A\u202e note."])
+    assert text(table).splitlines() == [
+        r"\x1b[2JTitle", r"  a\nb   \x9bsize", r"  \x07x         1", "  y            10", r"A\u202e note.",
+    ]  # fmt: skip
+    assert "\x07" not in html(table)
+    assert r"\x07x" in html(table)
+    assert [text(part) for part in fitted(table, ["a\nb"])] == [text(table)]

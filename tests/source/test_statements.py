@@ -5,7 +5,7 @@ import pytest
 
 import jaxwalk as jw
 from jaxwalk._source.code_positions import UserCode
-from jaxwalk._source.statements import function_at, lines_of, text_of
+from jaxwalk._source.statements import function_at, lines_of, statement_at, text_of
 from jaxwalk._source.user_files import is_users
 
 
@@ -75,3 +75,21 @@ def test_functions():
     assert text_of(__file__, first + 1) == "def method(x):"
     assert function_at(__file__, 1) is None
     assert text_of("<gone>", 3) == ""
+
+
+def test_a_line_that_is_deep_leaves_the_others_as_they_are(tmp_path):
+    deep = f"deep = {' + '.join(['1'] * 1500)}\n"
+    branches = "if deep == 0:\n    pass\n" + "".join(f"elif deep == {i}:\n    pass\n" for i in range(1, 600))
+    target = f"a[{' + '.join(['1'] * 1500)}] = 0\n"
+    path = tmp_path / "long.py"
+    path.write_text(f"def fun(x):\n    y = x\n    return y\n{deep}{target}{branches}")
+    assert function_at(str(path), 2) == ("fun", 1, 3)
+    assert statement_at(str(path), 2, 4).label == "y"
+    assert statement_at(str(path), 4, 0).label == "deep"
+
+
+def test_a_deep_line_is_read_wherever_it_is_asked_for(tmp_path):
+    path = tmp_path / "deep.py"
+    path.write_text(f"y = 0\ndeep = {' + '.join(['1'] * 2500)}\n")
+    below = lambda depth: below(depth - 1) if depth else statement_at(str(path), 1, 0)
+    assert below(250).label == "y"

@@ -81,6 +81,8 @@ CASES = {
         lambda: jw.walk(fun, by="lines", source=sys),
         "`source` is the module `sys`, which has no file; give one that has, or a glob",
     ),
+    "at of bytes": (lambda: jw.walk(fun, b"hidden")(X), "`at` is b'hidden'; it must be a name, a glob"),
+    "at of NumPy": (lambda: jw.walk(fun, np.int64(3))(X), "`at` is np.int64(3); it must be a name, a glob"),
     "listing": (lambda: jw.listing(3), "`walk` is 3, which is no `Walk`; give what `jw.walk(fun)(...)` returns"),
     "opaque": (lambda: jw.walk(looped, "step")(X), "`step`, which is opaque: it is inside a `while_loop`"),
     "all opaque": (lambda: jw.walk(looped)(X), "Every point is opaque: `step`. `step` is inside a `while_loop`"),
@@ -101,6 +103,14 @@ CASES = {
     "keep of one, over data": (
         lambda: jw.evaluate(fun, X, [X], keep=abs),
         "`keep` must take (output, delta), and what it takes is (x, /); give a function of these two",
+    ),
+    "keep keys": (
+        lambda: jw.walk(fun, keep=lambda o, d: {3: o.sum(), "3": d.sum()})(X),
+        "What `keep` returned has a dict with the keys 3 and '3', which JAX cannot sort; give keys of one type.",
+    ),
+    "keep keys, over data": (
+        lambda: jw.evaluate(lambda w, x: fun(x), X, [X[None]], keep=lambda o, d: {3: o.sum(), "3": d.sum()}),
+        "What `keep` returned has a dict with the keys 3 and '3', which JAX cannot sort; give keys of one type.",
     ),
     "keep nothing": (lambda: jw.walk(fun, keep=lambda o, d: {})(X), "`keep` returned no array at `hidden`"),
     "keep integers": (
@@ -147,6 +157,14 @@ CASES = {
     "missing weights": (lambda: model({}, X), "`params` lacks the weights of `dense`; add them under that name"),
     "params": (lambda: model(weights, X), "`params` is an array of shape (3, 3); it must be {layer name: weights}"),
     "nested": (lambda: jw.chain(enc=model)({"enc": {}}, X), "`params['enc']` lacks the weights of `dense`"),
+    "loss of one": (
+        lambda: jw.objective(model, lambda o: o.sum()),
+        "`loss` must take (output, expectation), and what it takes is (o); give a function of these two.",
+    ),
+    "model of three": (
+        lambda: jw.objective(lambda a, b, c: a, jnp.add),
+        "`model` must take (params, x), and what it takes is (a, b, c); give a function of these two.",
+    ),
     "loss function": (lambda: jw.objective(model, 3), "`loss` is 3, which cannot be called"),
     "model function": (lambda: jw.objective(None, model), "`model` is None, which cannot be called"),
     # edits
@@ -161,6 +179,14 @@ CASES = {
     "edit dtype": (
         lambda: jw.intervene(fun, {"hidden": lambda v: v.astype("float16")})(X),
         "has dtype float16; the value there has dtype float32; cast it with `.astype('float32')`",
+    ),
+    "edit of two": (
+        lambda: jw.intervene(fun, {"hidden": lambda a, b: a})(X),
+        "The edit of `hidden` must take (value), and what it takes is (a, b); give a function of this one.",
+    ),
+    "rule of one": (
+        lambda: jax.grad(jw.intervene(fun, {}, deltas={"hidden": lambda d: d}))(X),
+        "The rule in `deltas` for `hidden` must take (output, delta), and what it takes is (d); give a function of",
     ),
     "edit name": (
         lambda: jw.intervene(fun, {"hide": X})(X),
@@ -222,6 +248,14 @@ CASES = {
     "integer culprits": (
         lambda: jw.walk(lambda x: x[jw.tag(jnp.argmax(x), "i")])(X).culprits(1),
         "The walk holds no deltas",
+    ),
+    "structured": (
+        lambda: jw.walk(fun)(np.zeros(3, [("a", "f4")])),
+        "An array has dtype [('a', '<f4')], which JAX does not have; give numbers of one that it has.",
+    ),
+    "objects": (
+        lambda: jw.kinks(jax.nn.relu, np.array([None])),
+        "An array has dtype object, which JAX does not have; give numbers of one that it has.",
     ),
     "vjp": (lambda: jw.vjp(fun, "text"), "`args[0]` is a str, not an array"),
     # scoped

@@ -129,7 +129,7 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         kind = path.suffix.removeprefix(".") or "a folder of arrays or tables"
         raise DataError(f"`{path}` cannot be read as {kind}: {why_unread(error)}; make it anew.") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 import zipfile
@@ -12,8 +13,10 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from ..._errors import DataError, counted, listed
+from ..._evaluate.store.npy_header import Header, read_header
 from .dataset import Dataset, check_dtype, reading
 
+PIECE = 2**20  # bytes that are read together where nothing is made of them
 LOCAL_HEADER = struct.Struct("<26x2H")  # of a zip's member; at its end the lengths of the name and of the extra field
 
 
@@ -25,29 +28,11 @@ class Array(NamedTuple):
     blocks: Callable[[int, int], Iterator[np.ndarray]]
 
 
-class Header(NamedTuple):
-    """What an npy file says of its array, and the byte at which the numbers begin."""
-
-    shape: tuple[int, ...]
-    fortran: bool
-    dtype: np.dtype
-    offset: int
-
-    @property
-    def row_bytes(self) -> int:
-        return int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
-
-    @property
-    def end(self) -> int:
-        """Return the byte after the last of the numbers."""
-        return self.offset + self.shape[0] * self.row_bytes
-
-
 def open_npz(path: Path, x: str, y: str) -> Dataset:
-    """Open the arrays `x` and `y` of an npz file. Saved by `np.savez`, they are memory-mapped.
+    """Open the arrays `x` and `y` of an npz file. Saved by `np.savez`, they are read to the end once, to compare sums.
 
-    Of `np.savez_compressed`, they are decompressed as they are read; only an array in Fortran order is then held
-    whole.
+    Of `np.savez_compressed`, they are decompressed as they are read, and sums are compared then; only an array in
+    Fortran order is held whole.
     """
     with reading(path):
         try:
@@ -60,7 +45,7 @@ def open_npz(path: Path, x: str, y: str) -> Dataset:
 
 
 def open_folder(path: Path, x: str, y: str) -> Dataset:
-    """Open `x.npy` and `y.npy` of a folder, or shards of them, `x-000.npy`, `x-001.npy`; memory-mapped."""
+    """Open `x.npy` and `y.npy` of a folder, or shards of them, `x-000.npy`, `x-001.npy`."""
     shards = {name: _shards(path, name) for name in (x, y)}
     if shards[x].keys() != shards[y].keys():
         number = min(shards[x].keys() ^ shards[y].keys())
@@ -94,15 +79,17 @@ def _member(path: Path, members: dict[str, zipfile.ZipInfo], name: str) -> Array
     info = members[name]
     with zipfile.ZipFile(path) as archive, archive.open(info) as file:
         header = _header(path, name, file)
-    if info.file_size != header.end:
-        raise DataError(f"`{path}` cannot be read as npz: `{name}` is not as long as it says; make it with `np.savez`.")
-    if info.compress_type != zipfile.ZIP_STORED:
-        return _unpacked(path, info, header)
+        if info.file_size != header.end:
+            raise DataError(f"`{path}` cannot be read as npz: `{name}` is not as long as it says; make it anew.")
+        if info.compress_type != zipfile.ZIP_STORED:
+            return _unpacked(path, info, header)
+        while file.read(PIECE):  # to the end, where the checksum is compared
+            pass
     with path.open("rb") as plain:
         plain.seek(info.header_offset)
         name_length, extra_length = LOCAL_HEADER.unpack(plain.read(LOCAL_HEADER.size))
     member = info.header_offset + LOCAL_HEADER.size + name_length + extra_length
-    return _mapped(path, header._replace(offset=member + header.offset))
+    return _stored(path, header._replace(offset=member + header.offset))
 
 
 def _npy(path: Path, file: Path) -> Array:
@@ -110,39 +97,47 @@ def _npy(path: Path, file: Path) -> Array:
         header = _header(path, file.stem, opened)
         if opened.seek(0, 2) < header.end:
             raise DataError(f"`{file}` cannot be read as npy: it ends early; make it anew.")
-    return _mapped(file, header)
+    return _stored(file, header)
 
 
 def _header(path: Path, name: str, file: IO[bytes]) -> Header:
     try:
-        version = np.lib.format.read_magic(file)
-    except ValueError:
-        raise DataError(f"`{path}`: `{name}` is not an array; save it with NumPy.") from None
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in readers:  # 3.0 is for the names of a structured dtype
-        raise DataError(f"`{path}`: `{name}` is in version {version[0]}.{version[1]} of npy; give numbers.")
-    shape, fortran, dtype = readers[version](file)
-    if not shape or not shape[0]:
-        raise DataError(f"`{path}`: `{name}` has shape {shape}: no rows; give at least one along the first axis.")
-    check_dtype(path, name, dtype)
-    return Header(shape, fortran, dtype, file.tell())
+        header = read_header(file)
+    except ValueError as error:
+        raise DataError(f"`{path}`: `{name}` {error}; give numbers, saved with NumPy.") from None
+    if not header.shape or not header.shape[0]:
+        raise DataError(
+            f"`{path}`: `{name}` has shape {header.shape}: no rows; give at least one along the first axis."
+        )
+    check_dtype(path, name, header.dtype)
+    return header
 
 
-def _mapped(path: Path, header: Header) -> Array:
-    shape, dtype = header.shape, header.dtype
+def _stored(path: Path, header: Header) -> Array:
+    rows = header.shape[0]
 
     def blocks(start: int, size: int) -> Iterator[np.ndarray]:
         with path.open("rb") as file:
-            for row in range(start, shape[0], size):
-                if not header.row_bytes:  # nothing to map
-                    yield np.empty(shape, dtype)[row : row + size]
-                    continue
-                # Mapped anew for each block: pages that were read would stay resident as long as a map lives.
-                whole = np.memmap(file, dtype, "r", header.offset, shape, "F" if header.fortran else "C")
-                yield whole[row : row + size]
-                del whole
+            for row in range(start, rows, size):
+                yield _rows(file, header, row, min(size, rows - row))
 
     return Array(header.shape, header.dtype, blocks)
+
+
+def _rows(file: IO[bytes], header: Header, row: int, count: int) -> np.ndarray:
+    """Read some rows: as a memory map, a file that is cut meanwhile would end the process.
+
+    In Fortran order they are a run of numbers for each place of a row.
+    """
+    rows, *row_shape = header.shape
+    runs, of_row = (math.prod(row_shape), header.dtype.itemsize) if header.fortran else (1, header.row_bytes)
+    found = np.empty((runs, count * of_row), np.uint8)
+    for i, run in enumerate(found):
+        file.seek(header.offset + (i * rows + row) * of_row)
+        if file.readinto(run) != len(run):  # type: ignore[attr-defined]
+            raise EOFError
+    array = found.view(header.dtype)
+    return array.reshape(*reversed(row_shape), count).T if header.fortran else array.reshape(count, *row_shape)
 
 
 def _unpacked(path: Path, info: zipfile.ZipInfo, header: Header) -> Array:
@@ -154,13 +149,22 @@ def _unpacked(path: Path, info: zipfile.ZipInfo, header: Header) -> Array:
                 whole = np.lib.format.read_array(file, allow_pickle=False)
                 yield from (whole[row : row + size] for row in range(start, rows, size))
                 return
-            file.seek(header.offset + start * header.row_bytes)
+            _pass_over(file, header.offset + start * header.row_bytes)
             for row in range(start, rows, size):
                 count = min(size, rows - row)
-                yield np.frombuffer(file.read(count * header.row_bytes), header.dtype).reshape(count, *row_shape)
+                numbers = file.read(count * header.row_bytes)
+                if len(numbers) != count * header.row_bytes:
+                    raise EOFError
+                yield np.frombuffer(numbers, header.dtype).reshape(count, *row_shape)
             file.read()  # to the end, where the checksum is compared
 
     return Array(header.shape, header.dtype, blocks)
+
+
+def _pass_over(file: IO[bytes], size: int) -> None:
+    """Read what is not wanted: from where it has been set by `seek`, a member's checksum is not compared."""
+    while size > 0 and (piece := file.read(min(PIECE, size))):
+        size -= len(piece)
 
 
 def _check_as_many(path: Path, arrays: Sequence[Array], names: Sequence[str]) -> None:

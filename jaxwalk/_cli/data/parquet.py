@@ -53,6 +53,8 @@ def _columns(
     first = schemas[0]
     columns = choose(path, {field.name: _is_number(field.type) for field in first}, x, y)
     for name in columns.names:
+        for file, schema in zip(files, schemas):
+            _check_once(file, schema, name)
         _check_type(path, name, first.field(name).type, [columns.x, columns.y])
         for file, schema in zip(files, schemas):
             _check_alike(file, schema, name, first.field(name).type)
@@ -101,10 +103,13 @@ def _check_type(path: Path, name: str, kind: Any, sides: list[list[str]]) -> Non
             )
 
 
-def _check_alike(file: Path, schema: Any, name: str, kind: Any) -> None:
+def _check_once(file: Path, schema: Any, name: str) -> None:
     if schema.names.count(name) != 1:
         there = "lacks" if name not in schema.names else "has more than one of"
         raise DataError(f"`{file}` {there} the column `{name}`; give it once in every file.")
+
+
+def _check_alike(file: Path, schema: Any, name: str, kind: Any) -> None:
     if (found := schema.field(name).type) != kind:
         raise DataError(f"`{file}`: `{name}` holds {found}, and {kind} in the first file; make them alike.")
 

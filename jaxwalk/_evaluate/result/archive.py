@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..._errors import DataError, StoreError
+from ..._errors import ArgumentError, DataError, StoreError, shown
 from ..._points.point import Axis, Point, Points, Site, by_point
+from ..._rewrite.tap import loops
 from ..._walk.nonfinite import KINDS
 from ...stats import Units
 from ..store import npz
@@ -32,8 +32,10 @@ def save(fields: dict[str, Any], path: str | os.PathLike[str]) -> None:
     """Write the fields of an `Evaluation`, whole or not at all.
 
     Raises:
-        StoreError: the file cannot be written.
+        ArgumentError: `path` is none of a file.
+        StoreError: the file cannot be written, or is a link or a device.
     """
+    file = _file(path)
     kept, culprits, points = fields["kept"], fields["culprits"], fields["points"]
     names, normed = list(kept.once()), list(culprits[0].norms.once()) if culprits else []
     arrays = {f"kept {i}/{key}": value for i, name in enumerate(names) for key, value in kept[name].items()}
@@ -44,8 +46,9 @@ def save(fields: dict[str, Any], path: str | os.PathLike[str]) -> None:
     arrays["norms"] = np.array([[d.norms[name] for name in normed] for d in culprits])
     header = {"jaxwalk evaluation": FORMAT, "points": _described(points), "kept": names, "norms": normed}
     header |= {name: fields[name] for name in WHOLE} | {"why": None if names else kept.why_empty()}
+    _check_place(file)
     try:
-        write(Path(path), npz.pack(header, arrays))
+        write(file, npz.pack(header, arrays))
     except OSError as error:
         raise StoreError(f"`{path}` cannot be written: {error.strerror or error}; give another path.") from error
 
@@ -54,18 +57,38 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read what `save` wrote.
 
     Raises:
+        ArgumentError: `path` is none of a file.
         DataError: the file is not there, or is none of these.
     """
     try:
-        header, arrays = npz.unpack(path)
-        known = header["jaxwalk evaluation"]
+        header, arrays = npz.unpack(_file(path))
+        if header["jaxwalk evaluation"] <= FORMAT:
+            return _restored(header, arrays)
     except OSError as error:
         raise DataError(f"`{path}` cannot be read: {error.strerror or error}; give the path of a saved one.") from error
-    except (ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except ArgumentError:
+        raise
+    except Exception as error:  # what is raised of a damaged file, or of another's, is of many kinds
         raise DataError(f"`{path}` is no saved evaluation; give what `Evaluation.save` wrote.") from error
-    if known > FORMAT:
-        raise DataError(f"`{path}` was saved by a newer jaxwalk; read it with that.")
-    return _restored(header, arrays)
+    raise DataError(f"`{path}` was saved by a newer jaxwalk; read it with that.")
+
+
+def _file(path: Any) -> Path:
+    """Return the path of a file.
+
+    Raises:
+        ArgumentError: it is no path, or that of a directory.
+    """
+    if not isinstance(path, str | os.PathLike) or "\0" in os.fsdecode(path) or not Path(os.fsdecode(path)).name:
+        raise ArgumentError(f"`path` is {shown(path)}; give the path of a file.")
+    return Path(os.fsdecode(path))
+
+
+def _check_place(file: Path) -> None:
+    """Raise a StoreError if what is there is no file that may be replaced: a link's target would not be written."""
+    if file.is_symlink() or (file.exists() and not file.is_file()):
+        what = "a symbolic link" if file.is_symlink() else "a directory" if file.is_dir() else "a device"
+        raise StoreError(f"`{file}` is {what}, which is not replaced; give the path of a file.")
 
 
 def _restored(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -76,6 +99,8 @@ def _restored(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str
             number, _, result = key.removeprefix("kept ").partition("/")
             kept[header["kept"][int(number)]][result] = value
     seen = {name: arrays[f"seen {i}"] for i, name in enumerate(header["kept"])}
+    if any(array.shape != loops(points[name]) for name, array in seen.items()):
+        raise ValueError("a point and what was seen of it differ")
     inputs = arrays.get("inputs", np.zeros(len(arrays["index"]), np.int8))
     rows = zip(*(a.tolist() for a in (arrays["index"], arrays["loss"], arrays["norms"], inputs)), strict=True)
     by_name = lambda norms: by_point(dict(zip(header["norms"], norms, strict=True)), points)

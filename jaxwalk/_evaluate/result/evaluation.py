@@ -75,7 +75,8 @@ class Evaluation:
         """Write it to a file, an npz: whole or not at all.
 
         Raises:
-            StoreError: the file cannot be written.
+            ArgumentError: `path` is none of a file.
+            StoreError: the file cannot be written, or is a link or a device.
         """
         archive.save({field.name: getattr(self, field.name) for field in dataclasses.fields(self)}, path)
 
@@ -83,7 +84,10 @@ class Evaluation:
     def load(cls, path: str | os.PathLike[str]) -> Evaluation:
         """Read what `save` wrote. Where its points are in the traced function is not in the file.
 
+        No more memory is taken than the file is long, whatever it says of itself.
+
         Raises:
+            ArgumentError: `path` is none of a file.
             DataError: the file is not there, or is no saved evaluation.
         """
         return cls(**archive.load(path))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import os
+import zipfile
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from ..._errors import StoreError
+from .npy_header import read_header
 
 
 def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -33,10 +35,37 @@ def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
 def unpack(
     file: str | os.PathLike[str] | BinaryIO, with_arrays: bool = True
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return what `pack` was given; without the arrays, they are not read. Raises whatever NumPy and zipfile do."""
-    with np.load(file, allow_pickle=False) as found:
-        if "said" in found:  # as `Evaluation.save` wrote it before there was `pack`: arrays under their own names
-            return json.loads(found["said"].tobytes()), {name: found[name] for name in found.files if name != "said"}
-        text = json.loads(found["text"].tobytes())
+    """Return what `pack` was given; without the arrays, they are not read.
+
+    What the file says of its sizes is looked at first: no more is allocated than its own length.
+
+    Raises:
+        ValueError: it says that it is larger than it is, or is compressed. And whatever NumPy and zipfile raise.
+    """
+    with zipfile.ZipFile(file) as archive:
+        _check_sizes(archive)
+        names = [info.filename.removesuffix(".npy") for info in archive.infolist()]
+        if "said" in names:  # as `Evaluation.save` wrote it before there was `pack`: arrays under their own names
+            names.remove("said")
+            return json.loads(_array(archive, "said").tobytes()), {name: _array(archive, name) for name in names}
+        text = json.loads(_array(archive, "text").tobytes())
         names = text["names"] if with_arrays else []
-        return text["header"], {name: found[f"array{i}"] for i, name in enumerate(names)}
+        return text["header"], {name: _array(archive, f"array{i}") for i, name in enumerate(names)}
+
+
+def _check_sizes(archive: zipfile.ZipFile) -> None:
+    members, file = archive.infolist(), archive.fp
+    assert file is not None
+    if any(info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size for info in members):
+        raise ValueError("it is compressed")
+    if sum(info.file_size for info in members) > file.seek(0, os.SEEK_END):
+        raise ValueError("it is not as long as it says")
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(f"{name}.npy") as member:
+        header = read_header(member)
+        if header.end != archive.getinfo(member.name).file_size:
+            raise ValueError(f"`{name}` is not as long as it says")
+    with archive.open(member.name) as member:
+        return np.lib.format.read_array(member, allow_pickle=False)

@@ -65,7 +65,7 @@ def _with_options(writer: Writer, t: Term) -> Text:
 
 
 def _words(text: str) -> str:
-    signs = {"×": r"{\times}", "→": r"{\to}", "−": "{-}", "∞": r"{\infty}", "…": r"{\ldots}", " ": r"\ "}
+    signs = {"×": r"{\times}", "→": r"{\to}", "−": "{-}", "∞": r"{\infty}", "…": r"{\ldots}"}
     text = escaped(text.replace("{", "(").replace("}", ")"))
     return rf"\mathrm{{{''.join(signs.get(c, c) for c in text)}}}"
 

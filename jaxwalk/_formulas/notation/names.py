@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import jax
 
+from ..._printable import printable
+
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
@@ -38,7 +40,8 @@ class Name(NamedTuple):
         return ("δ" if self.delta else "") + self.base + self._numbered(superscript) + self.path
 
     def latex(self) -> str:
-        base = self.base if len(self.base) == 1 or not self.base else rf"\mathrm{{{escaped(self.base)}}}"
+        is_letter = len(self.base) < 2 and escaped(self.base) == self.base
+        base = self.base if is_letter else rf"\mathrm{{{escaped(self.base)}}}"
         path = rf"\mathrm{{{escaped(self.path)}}}" if self.path else ""
         return (r"\delta " if self.delta else "") + base + self._numbered("^{{{}}}".format) + path
 
@@ -58,8 +61,16 @@ def constant_name(number: int) -> str:
     return f"C{subscript(number)}"
 
 
+_IN_TEX = {
+    **{sign: f"\\{sign}" for sign in "_&%#${} "},
+    **{"\\": r"\backslash ", "^": r"\hat{\ }", "~": r"\sim "},
+    **{"<": "{<}", ">": "{>}"},  # which no page takes for a tag
+}
+
+
 def escaped(text: str) -> str:
-    return re.sub(r"([_&%#$])", r"\\\1", text)
+    """Return a name as TeX shows it, in mathematics: every character stands for itself."""
+    return "".join(_IN_TEX.get(sign, sign) for sign in printable(text))
 
 
 def _paths(tree: Any) -> list[list[str]]:

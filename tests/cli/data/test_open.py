@@ -1,5 +1,6 @@
 """Data on disk: the same numbers from whatever file; every way in which it can be wrong is one sentence."""
 
+import os
 import re
 import sys
 
@@ -411,3 +412,48 @@ def test_rows_without_pandas(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match="`to_pandas` needs pandas, the extra `store`: `uv sync --extra store`"):
         pandas()
+
+
+@pytest.mark.parametrize("make", [npz, packed])
+@pytest.mark.parametrize("order", "CF")
+def test_a_bit_that_flips_among_the_numbers(tmp_path, make, order):
+    """Of a stored array it is met when the file is opened, before anything is made of it."""
+    path = make(tmp_path, x=np.asarray(np.tile(X, (300, 1)), order=order), y=np.tile(Y, 300))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 0x40
+    path.write_bytes(content)
+    with pytest.raises(jw.DataError, match=r"data\.npz` cannot be read as npz: .*; make it anew") as caught:
+        list(open_data(path).batches(100))
+    if make is npz:
+        assert "Bad CRC-32 for file 'x.npy'" in str(caught.value)
+        with pytest.raises(jw.DataError, match="Bad CRC-32"):
+            open_data(path)
+
+
+@pytest.mark.parametrize("kind", ["npz", "fortran", "npy", "npy_fortran", "packed"])
+def test_a_file_that_is_cut_while_it_is_read(tmp_path, kind):
+    """A memory map of it would end the process."""
+    x = np.random.default_rng(0).normal(size=(20_000, 3)).astype(np.float32)
+    data = open_data(KINDS[kind](tmp_path, x=x, y=np.zeros(len(x))))
+    batches = data.batches(100)
+    next(batches)
+    for file in tmp_path.iterdir():
+        os.truncate(file, 300)
+    with pytest.raises(jw.DataError, match="cannot be read as"):
+        list(batches)
+
+
+def test_a_header_that_lies(tmp_path):
+    for shape in ((-1, 3), (2**32, 2**32), (11, 3, 10**9)):
+        with open(npy(tmp_path, x=X, y=Y) / "x.npy", "r+b") as file:
+            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+        with pytest.raises(jw.DataError, match=r"has shape \(-1, 3\)|ends early"):
+            open_data(tmp_path)
+
+
+def test_a_column_that_is_there_twice(tmp_path):
+    columns = [pa.array([1.0, 2.0])] * 3
+    pyarrow.parquet.write_table(pa.Table.from_arrays(columns, names=["a", "a", "y"]), tmp_path / "twice.parquet")
+    with pytest.raises(jw.DataError, match="has more than one of the column `a`; give it once in every file"):
+        open_data(tmp_path / "twice.parquet")

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import pytest
 
 import jaxwalk as jw
 from jaxwalk._evaluate.result import archive
+from jaxwalk._evaluate.store import npz as npz
 
 SAVED = Path(__file__).parent / "saved" / "evaluation.npz"
 SHOWN = """
@@ -44,3 +47,84 @@ def test_a_point_keeps_its_other_names():
     (point,) = map(archive._point, json.loads(json.dumps(archive._described(points))))
     assert (point.name, point.path, point.aliases) == ("blocks.0/z", "blocks/0/z", ("blocks/0/z", "z"))
     assert point.stopped
+
+
+@pytest.fixture(scope="module")
+def found():
+    return jw.Evaluation.load(SAVED)
+
+
+def rewritten(path, change):
+    """Write an evaluation whose header and arrays were changed."""
+    header, arrays = npz.unpack(path)
+    change(header, arrays)
+    path.write_bytes(npz.pack(header, arrays))
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header, arrays: arrays.pop("index"),
+        lambda header, arrays: arrays.pop("seen 0"),
+        lambda header, arrays: arrays.update({"seen 0": np.zeros(3)}),
+        lambda header, arrays: arrays.update({"kept 99/a": np.zeros(3)}),
+        lambda header, arrays: arrays.update({"norms": np.zeros((1, 1))}),
+        lambda header, arrays: header.update({"jaxwalk evaluation": "1"}),
+        lambda header, arrays: header.update({"points": 3}),
+        lambda header, arrays: header["points"][0].update({"dtype": "no dtype"}),
+        lambda header, arrays: header["points"][0].update({"axes": [["scan", 10**12]]}),
+        lambda header, arrays: header.clear(),
+    ],
+)
+def test_what_is_no_saved_evaluation(tmp_path, found, change):
+    path = tmp_path / "evaluation.npz"
+    found.save(path)
+    rewritten(path, change)
+    with pytest.raises(jw.DataError, match=r"evaluation\.npz` is no saved evaluation; give what `Evaluation.save`"):
+        jw.Evaluation.load(path)
+
+
+@pytest.mark.once
+def test_other_files_are_no_saved_evaluations(tmp_path, found):
+    np.save(tmp_path / "x.npy", np.zeros(3))
+    np.savez_compressed(tmp_path / "large.npz", said=np.zeros(2**24, np.uint8))
+    (tmp_path / "text.npz").write_text("text")
+    for name in ("x.npy", "large.npz", "text.npz"):
+        with pytest.raises(jw.DataError, match="is no saved evaluation"):
+            jw.Evaluation.load(tmp_path / name)
+    with pytest.raises(jw.DataError, match="cannot be read: No such file or directory; give the path"):
+        jw.Evaluation.load(tmp_path / "absent.npz")
+    path = tmp_path / "newer.npz"
+    found.save(path)
+    rewritten(path, lambda header, arrays: header.update({"jaxwalk evaluation": 99}))
+    with pytest.raises(jw.DataError, match="was saved by a newer jaxwalk; read it with that"):
+        jw.Evaluation.load(path)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("path", [3, "", "/", "a\0b", None])
+def test_what_is_no_path_of_a_file(found, path):
+    for use in (found.save, jw.Evaluation.load):
+        with pytest.raises(jw.ArgumentError, match=r"`path` is .*; give the path of a file\."):
+            use(path)
+
+
+@pytest.mark.once
+def test_links_directories_and_devices_are_not_replaced(tmp_path, found):
+    (tmp_path / "target").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    for path, what in ((tmp_path / "link", "a symbolic link"), (tmp_path, "a directory"), ("/dev/null", "a device")):
+        with pytest.raises(jw.StoreError, match=f"is {what}, which is not replaced; give the path of a file"):
+            found.save(path)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_text() == "old"
+
+
+@pytest.mark.once
+def test_results_of_names_that_files_have(tmp_path):
+    keep = lambda output, delta: {"a": 10 * jnp.sum(output), "a.npy": jnp.sum(delta)}
+    found = jw.evaluate(lambda w, x: jnp.sum(jw.tag(x * w, "h")), 1.0, [jnp.ones((4, 2))], keep=keep, progress=False)
+    found.save(tmp_path / "found.npz")
+    loaded = jw.Evaluation.load(tmp_path / "found.npz")
+    assert {name: float(value) for name, value in loaded.kept["h"].items()} == {"a": 20, "a.npy": 2}
