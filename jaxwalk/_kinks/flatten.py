@@ -35,7 +35,7 @@ class _Flattener:
     def __init__(self, points: Points) -> None:
         self.names: dict[tuple[Any, int, int | None], list[Point]] = {}
         for point in points.values():
-            if point.opaque is None:
+            if point.opaque is None and not point.in_while:
                 self.names.setdefault(point.site, []).append(point)
         self.kind, self.primitive_name = kinds.kinds(), primitives.names()
         self.number = itertools.count()

@@ -75,6 +75,8 @@ class Point:
         behind: if it is stuck by a primitive of another library, which refuses a derivative, the name of that; else "".
         stopped: its δ is exactly zero, though the loss depends on it: every way there leads through a `stop_gradient`,
             or through integers or booleans.
+        in_while: "pass" if it is in the body of a `while_loop`, "test" if it is in what tells whether it goes on: the
+            output is that of the last pass, or test, and zeros where there is none; it has no δ. Else "".
         read_in: it comes out of a loop or a branch ("scan", "while", "cond"), in which it is read too, or returned
             twice; δ is then that of who reads it afterwards. A point inside has the whole δ of a step.
         opaque: why it cannot be walked and what to do, or None.
@@ -104,6 +106,7 @@ class Point:
     stuck: bool = False
     behind: str = ""
     stopped: bool = False
+    in_while: str = ""
     read_in: str | None = None
     opaque: str | None = None
     file: str = ""
@@ -120,13 +123,18 @@ class Point:
 
     @property
     def has_delta(self) -> bool:
-        """Tell whether a derivative can be had here: the value is real or complex, the point not opaque, not stuck."""
-        return self.opaque is None and not self.stuck and jnp.issubdtype(self.dtype, jnp.inexact)
+        """Tell whether a derivative can be had here: the value is real or complex, and it is not opaque, not stuck, in no
+        `while_loop`."""
+        return self.opaque is None and not self.stuck and not self.in_while and jnp.issubdtype(self.dtype, jnp.inexact)
 
     def why_no_delta(self) -> str:
         """Return a sentence on why it has no δ."""
         if self.opaque is not None:
             return f"The point is {self.opaque}."
+        if self.in_while:
+            way = "it is inside a `while_loop`, through which JAX has no derivative backward"
+            fix = "use `lax.scan`, or `fori_loop` with static bounds, or name the value outside the loop"
+            return f"It has an output, that of the last {self.in_while}, and no δ: {way}; {fix}."
         if self.behind:
             refuses = f"the way back from the loss leads through `{self.behind}`, whose own rule refuses a derivative"
             return f"It has an output and no δ: {refuses} by what comes from here."
@@ -175,6 +183,8 @@ class Point:
             notes.append(f"read in the {self.read_in} too: δ of later readers alone")
         if self.opaque is not None:
             notes.append(f"opaque: {self.opaque.partition(',')[0]}")
+        elif self.in_while:
+            notes.append(f"last {self.in_while} of a while_loop (zeros if none): no delta")
         elif self.stuck:
             behind = f"{self.behind}, which refuses it" if self.behind else "a while_loop or a callback"
             notes.append(f"no delta: behind {behind}")

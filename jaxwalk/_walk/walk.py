@@ -252,7 +252,11 @@ def _taps(points: Points, keep: Keep | Mapping[str, Keep] | None) -> dict[str, T
     felt = [p for p in _values(points) if p.has_delta and (not isinstance(keep, Mapping) or p.name in keep)]
     taps = {p.name: delta_tap(p) for p in felt} if keep is None else keep_taps(felt, keep)
     if keep is not None and not taps:
-        raise PointError(f"`keep` was given, but no value at {listed(points)} has a δ to keep; choose others by `at`.")
+        name, point = next(iter(points.items()))
+        raise PointError(
+            f"`keep` was given, but no value at {listed(points)} has a δ to keep; choose others by `at`. `{name}`:"
+            f" {point.why_no_delta()}"
+        )
     return taps
 
 

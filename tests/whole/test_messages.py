@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import lax
 
 import jaxwalk as jw
 
 X = np.array([0.3, -0.7, 1.1], np.float32)
 fun = lambda x: jnp.sum(jw.tag(x * 2, "hidden") ** 2)
-looped = lambda x: jnp.sum(lax.while_loop(lambda c: c[0] < 1, lambda c: jw.tag(c + 1, "step"), x))
+ruled = jax.custom_jvp(lambda x: jnp.sum(jw.tag(x + 1, "step")))
+ruled.defjvps(lambda dx, _, x: jnp.sum(dx))
 
 
 def scoped(x):
@@ -82,9 +82,9 @@ CASES = {
         "`source` is the module `sys`, which has no file; give one that has, or a glob",
     ),
     "listing": (lambda: jw.listing(3), "`walk` is 3, which is no `Walk`; give what `jw.walk(fun)(...)` returns"),
-    "opaque": (lambda: jw.walk(looped, "step")(X), "`step`, which is opaque: it is inside a `while_loop`"),
-    "all opaque": (lambda: jw.walk(looped)(X), "Every point is opaque: `step`. `step` is inside a `while_loop`"),
-    "glob opaque": (lambda: jw.walk(looped, "s*")(X), "Every point that `at='s*'` matches is opaque"),
+    "opaque": (lambda: jw.walk(ruled, "step")(X), "`step`, which is opaque: it is inside a `jax.custom_jvp` function"),
+    "all opaque": (lambda: jw.walk(ruled)(X), "Every point is opaque: `step`. `step` is inside a `jax.custom_jvp`"),
+    "glob opaque": (lambda: jw.walk(ruled, "s*")(X), "Every point that `at='s*'` matches is opaque"),
     "fun": (lambda: jw.walk(3)(X), "`fun` is 3, which cannot be called"),
     # argnums
     "argnums": (
@@ -166,7 +166,7 @@ CASES = {
         lambda: jw.intervene(fun, {"hide": X})(X),
         "`edits` names `hide`, but there is no such point. Near it: `h",
     ),
-    "edit opaque": (lambda: jw.intervene(looped, {"step": X})(X), "`edits` names `step`, which is opaque"),
+    "edit opaque": (lambda: jw.intervene(ruled, {"step": X})(X), "`edits` names `step`, which is opaque"),
     "no edits": (lambda: jw.intervene(fun, {}), "`edits` is {}; it must be a mapping"),
     "edits": (lambda: jw.intervene(fun, X), "`edits` is an array of shape (3,); it must be a mapping from point names"),
     # what a walk is asked

@@ -24,7 +24,7 @@ FORMAT = 1
 
 WHOLE = ("count", "loss", "nonfinite")
 PLAIN = ("name", "number", "kind", "conditional", "unused", "stuck", "opaque", "file", "line", "alike")
-NEWER = ("behind", "stopped", "read_in", "path")  # which older files do not have
+NEWER = ("behind", "stopped", "read_in", "path", "in_while")  # which older files do not have
 """Fields of a point that JSON holds as they are."""
 
 
