@@ -28,6 +28,7 @@ from .cotangent import check_cotangent
 from .loss import loss_only
 from .memory import warn_if_large
 from .mutable_arrays import differentiating
+from .nested_shards import check_nested_shards
 from .nonfinite import nonfinite_inputs
 from .result import Walk
 
@@ -146,9 +147,10 @@ def walk_staged(staged: Staged, chosen: Points, keep: Keep | Mapping[str, Keep] 
         return (loss, witnesses), (aux, records)
 
     # The slots are made here, inside whatever is being traced, so that XLA sees that they are zeros.
-    values = [staged.args[i] for i in staged.chosen]
+    slots, values = _slots(taps), [staged.args[i] for i in staged.chosen]
     with differentiating(staged.closed):
-        (value, witnesses), pullback, (aux, records) = jax.vjp(forward, _slots(taps), values, has_aux=True)
+        check_nested_shards(staged.closed.jaxpr, forward, slots, values)
+        (value, witnesses), pullback, (aux, records) = jax.vjp(forward, slots, values, has_aux=True)
         cotangents, grads = pullback((jnp.ones_like(value), jax.tree.map(jnp.zeros_like, witnesses)))
     found = _collected(chosen, taps, cotangents, records)
     if keep is not None:
@@ -227,8 +229,10 @@ def vjp(
         outs, records = run(planned, jax.tree.leaves(args), slots, visitor)
         return staged.results(outs), records
 
+    slots = _slots(taps)
     with differentiating(staged.closed):
-        value, pull, records = jax.vjp(forward, _slots(taps), *args, has_aux=True)
+        check_nested_shards(staged.closed.jaxpr, forward, slots, *args)
+        value, pull, records = jax.vjp(forward, slots, *args, has_aux=True)
 
     def pullback(ct: Any) -> tuple[Named, tuple]:
         check_cotangent(ct, value)
