@@ -89,6 +89,7 @@ _OF_A_VECTOR: dict[str, Callable | None] = {
     "log2": getattr(lax, "log2", None),  # this one and those below are newer than jax 0.8
     "one_minus_square": getattr(lax, "one_minus_square", None),
     "tile": (lambda x: lax.tile(x, (2,))) if hasattr(lax, "tile") else None,
+    "polynomial": (lambda x: lax.polynomial(x, (1.0, 1.0))) if hasattr(lax, "polynomial") else None,
 }
 
 
