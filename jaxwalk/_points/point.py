@@ -203,13 +203,14 @@ class Points(Mapping[str, Point]):
         hints: what else could be walked, in sentences.
     """
 
-    __slots__ = ("_aliases", "_points", "hints")
+    __slots__ = ("_aliases", "_others", "_points", "hints")
 
     def __init__(self, points: Iterable[Point] = (), hints: Iterable[str] = ()):
         self.hints = tuple(hints)
         self._points = {point.name: point for point in points}
         aliases = ((alias, point.name) for point in self._points.values() for alias in point.aliases)
         self._aliases = {alias: name for alias, name in aliases if alias not in self._points}
+        self._others: dict[str, list[str]] | None = None  # by name, all names of its value; found when asked for
 
     def __getitem__(self, name: str) -> Point:
         found = self._points.get(name) or self._points.get(self._aliases.get(name, name))
@@ -248,21 +249,32 @@ class Points(Mapping[str, Point]):
         last: dict[Site, str] = {p.site: name for name, p in self.items() if p.opaque is None}
         return {n: last[p.site] for n, p in self.items() if p.opaque is None and last[p.site] != n}
 
+    def also(self, name: str) -> str:
+        """Return in a few words which other points name the value of this one; "" if none does."""
+        if self._others is None:
+            by_site: dict[Site, list[str]] = {}
+            for each, point in self.items():
+                if point.opaque is None:
+                    by_site.setdefault(point.site, []).append(each)
+            self._others = {each: names for names in by_site.values() if len(names) > 1 for each in names}
+        others = [other for other in self._others.get(name, ()) if other != name]
+        return f"is {listed(others, 4)} too" if others else ""
+
     def _table(self) -> Table:
-        same, columns = self.same(), ("X", "point", "kind", "shape", "dtype", "line", "note")
+        columns = ("X", "point", "kind", "shape", "dtype", "line", "note")
         folded = self._tags_of_packages()
         names = {name: p.path or name for name, p in self.items() if name not in folded}
-        rows = [self._row(row, same) for row in tree(names, names)]
+        rows = [self._row(row) for row in tree(names, names)]
         title = f"{counted(len(self), 'point')} ({size(self.nbytes)} for every output and δ)"
         notes = [*_folded(folded.values()), *self._opaque(), *self.hints]
         return Table(title if self else "0 points", columns, rows, right=("X",), notes=notes)
 
-    def _row(self, row: Row, same: Mapping[str, str]) -> tuple[str, ...]:
+    def _row(self, row: Row) -> tuple[str, ...]:
         folded = f"{counted(row.below, 'point')} below, not shown" if row.folded else ""
         if row.name is None:
             return ("", row.text, "", "", "", "", folded or counted(row.below, "point"))
         p = self[row.name]
-        notes = [p.note(), f"is `{same[p.name]}` too" if p.name in same else "", folded]
+        notes = [p.note(), self.also(p.name), folded]
         line = p.source if p.kind == "line" else ""
         return (str(p.number), row.text, p.kind, str(p.shape), str(p.dtype), line, "; ".join(filter(None, notes)))
 
