@@ -2,11 +2,40 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from ._errors import ArgumentError, counted, shown
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def transform(of: F) -> F:
+    """Refuse, where a transform of (fun, second) is called, arguments that are meant for what it returns."""
+
+    @functools.wraps(of)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if len(args) > 2:
+            raise ArgumentError(
+                f"`jw.{of.__name__}` was given {counted(len(args), 'positional argument')}; those of `fun` go to the"
+                f" function that it returns: `jw.{of.__name__}(fun)(...)`."
+            )
+        return of(*args, **kwargs)
+
+    return called  # type: ignore[return-value]
+
+
+def takes(function: Callable, count: int) -> bool:
+    """Tell whether a function can be called with so many arguments; True where it does not say."""
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:  # some that are written in C have no signature
+        return True
+    return True
 
 
 def takes_weights(name: str, layer: Any) -> bool:
@@ -51,12 +80,6 @@ def check_keep(keep: Any) -> None:
     """
     if not callable(keep):
         raise ArgumentError(f"`keep` is {shown(keep)}; it must be a function (output, delta) -> arrays.")
-    try:
-        takes = inspect.signature(keep)
-    except (TypeError, ValueError):  # some that are written in C have none
-        return
-    try:
-        takes.bind(None, None)
-    except TypeError:
+    if not takes(keep, 2):
         fix = "give a function of these two"
-        raise ArgumentError(f"`keep` must take (output, delta), and what it takes is {takes}; {fix}.") from None
+        raise ArgumentError(f"`keep` must take (output, delta), and what it takes is {inspect.signature(keep)}; {fix}.")

@@ -120,7 +120,7 @@ def jaxprs_of(eqn: JaxprEqn) -> list[Closed]:
 
 def expanded(eqn: JaxprEqn) -> Closed | None:
     """Return what a high-level primitive (since jax 0.11) is made of; None if it is none, or does not say."""
-    prim = eqn.params.get("_prim")
+    prim: Any = eqn.params.get("_prim")
     if not hasattr(prim, "expand"):
         return None
 

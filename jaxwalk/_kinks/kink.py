@@ -35,9 +35,9 @@ class Kink:
         axes: the loops around: the leading axes of `entries`.
         size: how many entries there are in all.
         note: what a reader must know, in a few words.
-        jumps: whether the value that is chosen jumps, as an index does, or the result of a `floor`: there the loss itself
-            may jump, of which no derivative tells. False if its derivative alone does, as that of a relu; None where it
-            is not known, as of a `where`.
+        jumps: whether the value that is chosen jumps, as an index does, or the result of a `floor`: there the loss
+            itself may jump, of which no derivative tells. False if its derivative alone does, as that of a relu; None
+            where it is not known, as of a `where`.
     """
 
     where: str

@@ -19,7 +19,7 @@ from .._source.packages import package_of
 from .._source.statements import text_of
 from ..stats import Units
 from ..stats._unit_axes import not_taken, units_told
-from .ordered_mapping import MissingName, Named
+from .ordered_mapping import MissingName
 
 
 class Site(NamedTuple):
@@ -89,6 +89,7 @@ class Point:
             line it is of was told from positions in the code, which may be wrong.
         units: which `jw.stats.Units` the statistic given as `keep` has here; () if it has none, or none was given.
         site: where it is in the traced function. Two points of one site are two names of one value.
+        named_before: the sites before it that the same value has: of what a tag names, or what a scope gives on.
         clock: when it is met in a run: the equations down to it, with a `ScanStep` or `ShardIndex` for each of `axes`.
         opening: of a scope that it leaves: which opening, of the many that may have one name.
         type: of the value at one step, as JAX has it: with its sharding, where that is part of the type.
@@ -116,6 +117,7 @@ class Point:
     aliases: tuple[str, ...] = ()
     units: tuple[Units, ...] = ()
     site: Site = dataclasses.field(default=Site(), repr=False)
+    named_before: tuple[Site, ...] = dataclasses.field(default=(), repr=False, compare=False)
     clock: tuple[int | ScanStep | ShardIndex, ...] = dataclasses.field(default=(), repr=False)
     opening: int | None = dataclasses.field(default=None, repr=False, compare=False)
     type: Any = dataclasses.field(default=None, repr=False, compare=False)
@@ -123,8 +125,7 @@ class Point:
 
     @property
     def has_delta(self) -> bool:
-        """Tell whether a derivative can be had here: the value is real or complex, and it is not opaque, not stuck, in no
-        `while_loop`."""
+        """Tell whether a derivative can be had here: of a real or complex value, not opaque, stuck or in a loop."""
         return self.opaque is None and not self.stuck and not self.in_while and jnp.issubdtype(self.dtype, jnp.inexact)
 
     def why_no_delta(self) -> str:
@@ -254,9 +255,8 @@ class Points(Mapping[str, Point]):
         if self._others is None:
             by_site: dict[Site, list[str]] = {}
             for each, point in self.items():
-                if point.opaque is None:
-                    by_site.setdefault(point.site, []).append(each)
-            self._others = {each: names for names in by_site.values() if len(names) > 1 for each in names}
+                by_site.setdefault(point.site, []).append(each)
+            self._others = {each: names for names in by_site.values() for each in names}
         others = [other for other in self._others.get(name, ()) if other != name]
         return f"is {listed(others, 4)} too" if others else ""
 
@@ -297,11 +297,3 @@ class Points(Mapping[str, Point]):
 def _folded(packages: Iterable[str]) -> Iterator[str]:
     for package, count in collections.Counter(packages).items():
         yield f"Not shown: {counted(count, 'tag')} of `{package}`, an installed package."
-
-
-def by_point(values: Mapping[str, Any], points: Points, why: str | None = None) -> Named:
-    """Return `values` in forward order, under all the names of each point; `why`: why points have none."""
-    same = {name: first for name, first in points.same().items() if first in values}
-    found = {name: values[same.get(name, name)] for name in points if same.get(name, name) in values}
-    absent = {p.name: why or p.why_not_kept() for p in points.values() if p.name not in found}
-    return Named(found, absent | ({"*": why} if why else {}), same, points.aliases())

@@ -217,6 +217,7 @@ class _PointReader:
             line=line,
             alike=entry is not None and entry.alike,
             site=site,
+            named_before=tuple(self.origins.named_before(at.level, at.equation, None if entry is None else at.result)),
             clock=tuple(part for each in clock for part in _times(each, type)),
             opening=entry and entry.opening,
             type=type,

@@ -10,14 +10,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._callables import check_keep
+from .._callables import check_keep, transform
 from .._errors import PointError, listed
 from .._jax.leaves import as_arrays, renamed_after
 from .._jax.tracing import Staged
 from .._points.find import check_by, find
-from .._points.name_patterns import At, choose
-from .._points.ordered_mapping import Named
-from .._points.point import Point, Points, by_point
+from .._points.name_patterns import At, check_at, choose
+from .._points.ordered_mapping import Named, by_point
+from .._points.point import Point, Points
 from .._points.units import Keep, keep_at
 from .._rewrite.keep import keep_taps
 from .._rewrite.rewire import Visitor, plan, run
@@ -55,6 +55,7 @@ def points(fun: Callable, *args: Any, by: str | None = None, source: Source = No
     return find(fun, args, kwargs, by, source)[1]
 
 
+@transform
 def walk(
     fun: Callable,
     at: At = None,
@@ -115,6 +116,7 @@ def walk(
     Array([ 4., 12.], dtype=float32)
     """
     check_by(by, source)
+    check_at(at)
     if keep is not None:
         check_keep(keep)
 
@@ -160,6 +162,7 @@ def walk_staged(staged: Staged, chosen: Points, keep: Keep | Mapping[str, Keep] 
     return Walk(value, aux, staged.rebuild(grads), chosen, by_point(records, chosen), found, none)
 
 
+@transform
 def outputs(
     fun: Callable, at: At = None, *, by: str | None = None, source: Source = None
 ) -> Callable[..., tuple[Any, Named]]:
@@ -181,6 +184,7 @@ def outputs(
     (8.0, 4.0)
     """
     check_by(by, source)
+    check_at(at)
 
     @renamed_after(fun, "outputs")
     def with_outputs(*args: Any, **kwargs: Any) -> tuple[Any, Named]:
@@ -218,6 +222,7 @@ def vjp(
     (3.0, 12.0)
     """
     check_by(by, source)
+    check_at(at)
     args = as_arrays(args)
     staged, points = find(fun, args, {}, by, source)
     chosen = choose(points, at, by)

@@ -116,6 +116,29 @@ CASES = {
         "The walk holds no deltas. With `keep`",
     ),
     "not kept": (lambda: jw.walk(fun)(X).kept["hidden"], "`walk` was called without `keep`"),
+    # arguments meant for what is returned, and functions of too few or too many
+    "arguments of fun": (
+        lambda: jw.walk(fun, X, X),
+        "`jw.walk` was given 3 positional arguments; those of `fun` go to the function that it returns:"
+        " `jw.walk(fun)(...)`",
+    ),
+    "arguments of fun, outputs": (lambda: jw.outputs(fun, X, X), "`jw.outputs(fun)(...)`"),
+    "arguments of fun, intervene": (lambda: jw.intervene(fun, {"hidden": X}, X), "`jw.intervene(fun)(...)`"),
+    "at array": (lambda: jw.walk(fun, X), "`at` is an array of shape (3,); it must be a name, a glob, a predicate on"),
+    "at params": (lambda: jw.walk(fun, {"w": X}), "The arguments of `fun` go to what is returned: `jw.walk(fun)(...)`"),
+    "at steps": (
+        lambda: jw.walk(fun, "hid*[3]")(X),
+        "`at='hid*[3]'` matches no point; steps of `hidden` are chosen from what a walk gives, as"
+        " `walk.deltas[name][3]`, and by `jw.intervene`",
+    ),
+    "edit of two": (
+        lambda: jw.intervene(fun, {"hidden": lambda output, delta: output})(X),
+        "The edit of `hidden` takes (output, delta), and is given the value alone: give a function of one argument",
+    ),
+    "rule of one": (
+        lambda: jw.intervene(fun, deltas={"hidden": lambda delta: delta})(X),
+        "The rule in `deltas` for `hidden` takes (delta); give a function (output, delta) -> delta",
+    ),
     # tags
     "tag text": (lambda: jw.tag("text", "name"), "`tag(x, 'name')`: `name` is a str, not an array"),
     "tag leaf": (lambda: jw.tag({"a": X, "b": len}, "n"), "`n/b` is a builtin_function_or_method, not an array"),

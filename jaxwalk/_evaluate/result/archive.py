@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._errors import DataError, StoreError
-from ..._points.point import Axis, Point, Points, Site, by_point
+from ..._points.ordered_mapping import by_point
+from ..._points.point import Axis, Point, Points, Site
 from ..._walk.nonfinite import KINDS
 from ...stats import Units
 from ..store import npz
