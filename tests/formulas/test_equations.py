@@ -155,3 +155,13 @@ def test_cases_in_latex_are_in_brackets():
         latex = jw.formulas(jw.chain(fun), lambda o, y: o * y, {}, scalar, scalar, grain=grain)["X²"].latex
         assert r"\left(" in latex
         assert r"\right)" in latex
+
+
+def test_axes_are_spoken_of_where_there_are_some():
+    args = {"L1": jnp.ones((3, 4))}, jnp.ones((2, 3)), jnp.ones((2, 4))
+    model, loss = jw.chain(lambda w, x: x @ w, lambda x: x.sum(0)), lambda o, y: jnp.sum(o * y[0])
+    said = {grain: repr(jw.formulas(model, loss, *args, grain=grain)) for grain in ("entries", "tensors")}
+    assert {grain: "axes are counted from 0" in text for grain, text in said.items()} == {
+        "entries": False,
+        "tensors": True,
+    }
