@@ -29,6 +29,7 @@ from ._model.chain import chain as chain
 from ._model.chain import objective as objective
 from ._model.scoped import scoped as scoped
 from ._model.tag import tag
+from ._points.ordered_mapping import MissingName as MissingName
 from ._points.ordered_mapping import Named as Named
 from ._points.point import Axis as Axis
 from ._points.point import Point as Point
@@ -63,6 +64,7 @@ __all__ = [
     "Kinks",
     "Listing",
     "MemoryWarning",
+    "MissingName",
     "Named",
     "Nonfinite",
     "Point",

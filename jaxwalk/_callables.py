@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from ._errors import ArgumentError, counted, shown
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def transform(of: F) -> F:
+    """Refuse, where a transform of (fun, second) is called, arguments that are meant for what it returns."""
+
+    @functools.wraps(of)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if len(args) > 2:
+            raise ArgumentError(
+                f"`jw.{of.__name__}` was given {counted(len(args), 'positional argument')}; those of `fun` go to the"
+                f" function that it returns: `jw.{of.__name__}(fun)(...)`."
+            )
+        return of(*args, **kwargs)
+
+    return called  # type: ignore[return-value]
 
 
 def takes_weights(name: str, layer: Any) -> bool:
@@ -54,11 +72,12 @@ def check_keep(keep: Any) -> None:
     check_takes(keep, "`keep`", "output", "delta")
 
 
-def check_takes(function: Callable, said: str, *arguments: str) -> None:
+def check_takes(function: Callable, said: str, *arguments: str, else_: str = "") -> None:
     """Check that a function takes these arguments, before it is called: what is raised within it is the user's own.
 
     Arguments:
         said: what the function is, at the beginning of a sentence.
+        else_: what a function of other arguments would be for, where there is such a thing.
 
     Raises:
         ArgumentError: it does not.
@@ -72,4 +91,4 @@ def check_takes(function: Callable, said: str, *arguments: str) -> None:
     except TypeError:
         fix = f"give a function of {'these two' if len(arguments) == 2 else 'this one'}"
         given = ", ".join(arguments)
-        raise ArgumentError(f"{said} must take ({given}), and what it takes is {takes}; {fix}.") from None
+        raise ArgumentError(f"{said} must take ({given}), and what it takes is {takes}; {fix}{else_}.") from None

@@ -150,8 +150,8 @@ def _kinks(s: Survey) -> Iterator[str]:
         elsewhere = f", {total - shown} of them at no point" + " shown" * (s.kinks.get(None, 0) < total - shown)
         yield (
             f"Kinks: {counted(total, 'entry', 'entries')} of a relu, a max, a `where` ... on the threshold"
-            f" or within rounding of it{elsewhere if total > shown else ''}; there δ is one of two. `jw.kinks` lists"
-            " them."
+            f" or within rounding of it{elsewhere if total > shown else ''}; there δ is one of two, or the loss"
+            " itself jumps. `jw.kinks` lists them."
         )
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._points.point import Points, by_point
+from .._points.ordered_mapping import by_point
+from .._points.point import Points
 from .._walk.nonfinite import KINDS
 from ..stats import Statistic
 from ..stats._fold import Partial, either_on_host, finished, on_host

@@ -104,7 +104,7 @@ class Formulas(Sequence[Equation]):
                 previous = layer
             for i, (name, (text, _)) in enumerate(sorted(where.items())):
                 yield f"{' ' * width}    {'where' if i == 0 else '  and'} {name} = {text}"
-        notes = list(_notes(self, self._parts.get("shown", ())))
+        notes = list(_notes(self, self.grain, self._parts.get("shown", ())))
         yield from ["", *notes] if notes else []
 
     def _repr_latex_(self) -> str:
@@ -123,9 +123,9 @@ def all_text(equations: Iterable[Equation]) -> str:
     return " ".join(t for e in equations for t in (e.text, *(w[1] for w in e.where)))
 
 
-def _notes(equations: Iterable[Equation], constants: Sequence[Any]) -> Iterator[str]:
+def _notes(equations: Iterable[Equation], grain: str, constants: Sequence[Any]) -> Iterator[str]:
     """Yield what a reader of the signs must know."""
-    yield from legend(all_text(equations))
+    yield from legend(all_text(equations), grain)
     for i, c in enumerate(constants, 1):
         yield f"{constant_name(i)} is a constant of the function: {c.dtype} of shape {tuple(c.shape)}."
 

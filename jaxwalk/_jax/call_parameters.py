@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 
+from . import types
 from .jaxprs import Closed, close
 
 if TYPE_CHECKING:
@@ -50,6 +51,14 @@ def while_parts(eqn: JaxprEqn) -> WhileParts:
     """Return the test and the body of a `while_loop`, with the number of constants of each."""
     test, body = close(eqn.params["cond_jaxpr"]), close(eqn.params["body_jaxpr"])
     return WhileParts(test, body, eqn.params["cond_nconsts"], eqn.params["body_nconsts"])
+
+
+def ends_datum_by_datum(eqn: JaxprEqn) -> bool:
+    """Tell whether the test of a `while_loop` says of each datum of a `vmap` whether its own loop goes on.
+
+    JAX then computes on with all data until none goes on, and discards what it made of those that were done.
+    """
+    return bool(types.type_of(while_parts(eqn).test.jaxpr.outvars[0]).shape)
 
 
 def jit_again(eqn: JaxprEqn, fun: Callable, extra_in: int, extra_out: Callable[[Any], Any]) -> Callable:

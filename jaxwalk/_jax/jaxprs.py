@@ -118,6 +118,23 @@ def jaxprs_of(eqn: JaxprEqn) -> list[Closed]:
     return [jaxpr for value in values for jaxpr in _jaxprs_in(value)]
 
 
+def expanded(eqn: JaxprEqn) -> Closed | None:
+    """Return what a high-level primitive (since jax 0.11) is made of; None if it is none, or does not say."""
+    prim: Any = eqn.params.get("_prim")
+    if not hasattr(prim, "expand"):
+        return None
+
+    def flat(*operands: Any) -> Any:
+        return jax.tree.leaves(prim.expand(*jax.tree.unflatten(prim.in_tree, operands)))
+
+    operands: Any = [v.aval for v in eqn.invars]
+    try:
+        closed, _ = trace(flat, *(jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in operands))
+    except Exception:  # whatever another library's primitive raises, or one that is not for shapes alone
+        return None
+    return closed if len(closed.jaxpr.outvars) == len(eqn.outvars) else None
+
+
 def is_ref(aval: Any) -> bool:
     """Tell whether a variable of this type holds a mutable array (`jax.new_ref`)."""
     return hasattr(aval, "inner_aval")
@@ -136,7 +153,7 @@ def literal_array(literal: Literal) -> np.ndarray:
 
 def calls_a_jaxpr(eqn: JaxprEqn) -> bool:
     """Tell whether an equation only calls the one jaxpr that it holds. JAX leaves some where it differentiates."""
-    return bool(getattr(eqn.primitive, "call_primitive", False))
+    return bool(getattr(eqn.primitive, "call_primitive", False)) or [*eqn.params] == ["call_jaxpr"]
 
 
 def apply(eqn: JaxprEqn, values: Sequence[Any]) -> list[Any]:

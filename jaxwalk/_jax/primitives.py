@@ -47,6 +47,7 @@ def _windows(fun: Callable, start: float, step: int = 1) -> Callable:
     return lambda x: lax.reduce_window(x, np.float32(start), fun, (2,), (step,), "VALID")
 
 
+_polynomial: Any = getattr(lax, "polynomial", None)
 _OF_A_VECTOR: dict[str, Callable | None] = {
     "reduce_and": lambda x: jnp.all(x > 0),
     "reduce_or": lambda x: jnp.any(x > 0),
@@ -89,6 +90,7 @@ _OF_A_VECTOR: dict[str, Callable | None] = {
     "log2": getattr(lax, "log2", None),  # this one and those below are newer than jax 0.8
     "one_minus_square": getattr(lax, "one_minus_square", None),
     "tile": (lambda x: lax.tile(x, (2,))) if hasattr(lax, "tile") else None,
+    "polynomial": (lambda x: _polynomial(x, (1.0, 1.0))) if _polynomial else None,
 }
 
 

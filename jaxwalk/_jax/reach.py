@@ -65,12 +65,14 @@ class Reach:
                 needed = tuple(map(max, zip(*bodies, strict=True)))
                 return (max(used, default=0), *needed) if kind == "cond" else needed
             case "while":
-                return self._while(eqn, used)
+                return self._around_passes(eqn, used)
         return [max(used, default=0) or self.whole * self.is_needed(eqn)] * len(eqn.invars)
 
     def inner(self, eqn: JaxprEqn, used: Mask) -> list[tuple[Closed, Mask]]:
-        """Return the jaxprs that a jit, checkpoint, scan, cond or shard_map runs, each with its used results."""
+        """Return the jaxprs that a jit, checkpoint, scan, cond, shard_map or while runs, each with its used results."""
         bodies = jaxprs.jaxprs_of(eqn)
+        if self.kind(eqn) == "while":
+            return self._tested_and_passed(eqn, used)
         if self.kind(eqn) == "scan":
             parts = call_parameters.scan_parts(eqn)
             used = self._at_any_step(bodies[0].jaxpr, used[: parts.carry], used[parts.carry :], parts.consts)
@@ -85,12 +87,18 @@ class Reach:
                 return carry + stacked
             carry = grown
 
-    def _while(self, eqn: JaxprEqn, used: Mask) -> Sequence[int]:
+    def _tested_and_passed(self, eqn: JaxprEqn, used: Mask) -> list[tuple[Closed, Mask]]:
         test, body, test_consts, body_consts = call_parameters.while_parts(eqn)
-        tested = self.into(test.jaxpr, (1,))[0]  # what decides when the loop ends is always needed
-        carry = self._at_any_step(body.jaxpr, tuple(map(max, used, tested[test_consts:])), (), body_consts)
-        needed = self.into(body.jaxpr, carry)[0]
-        return [*tested[:test_consts], *needed[:body_consts], *carry]
+        decides: Mask = (1,)  # what decides when the loop ends is always needed
+        tested = self.into(test.jaxpr, decides)[0][test_consts:]
+        return [
+            (test, decides), (body, self._at_any_step(body.jaxpr, tuple(map(max, used, tested)), (), body_consts))
+        ]  # fmt: skip
+
+    def _around_passes(self, eqn: JaxprEqn, used: Mask) -> Sequence[int]:
+        parts, ((test, decides), (body, carry)) = call_parameters.while_parts(eqn), self._tested_and_passed(eqn, used)
+        tested, needed = self.into(test.jaxpr, decides)[0], self.into(body.jaxpr, carry)[0]
+        return [*tested[: parts.test_consts], *needed[: parts.body_consts], *carry]
 
 
 # In a mask of `Return`: a `stop_gradient` is on every way; δ comes back; it would, but for what is on a way. Numbers

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from .._jax import call_parameters
+from .._jax.primitives import COMPARISONS
 from .._jax.types import is_float
 from .._points.point import Axis
 from .decision_rules import DecisionRule, decision_rule, may_decide
@@ -37,6 +38,9 @@ class Decision(NamedTuple):
     axes: tuple[Axis, ...]  # the loops around it
     point: str | None  # as of `NearbyNames.nearest`
     conditional: bool  # in a branch
+    jumps: (
+        bool | None
+    )  # whether the value that is chosen jumps, and not its derivative alone; None if that is not known
 
 
 def decisions(program: Program, used: Mapping[int, Use]) -> dict[Path, Decision]:
@@ -76,7 +80,8 @@ def _decisions(program: Program, used: Mapping[int, Use], around: _Around) -> It
                 name = op.origin.function or _name(program, op, rule)
                 point = names.nearest(index, op)
                 made = recombined.get(op.outs[0])
-                yield Decision(path, op, rule, name, found, made, around.axes, point, around.conditional)
+                jumps = _jumps(op, rule, used)
+                yield Decision(path, op, rule, name, found, made, around.axes, point, around.conditional, jumps)
 
 
 def _enter(op: Operation, number: int, around: _Around) -> _Around:
@@ -92,6 +97,11 @@ def _counts(program: Program, op: Operation, rule: DecisionRule, used: Mapping[i
         return False
     bends = any(map(program.has_derivative, op.ins)) and any(Use.RESULT & used.get(out, Use.NONE) for out in op.outs)
     return bends or any(out in used for out in op.outs[rule.jumping])
+
+
+def _jumps(op: Operation, rule: DecisionRule, used: Mapping[int, Use]) -> bool | None:
+    """Tell whether what an operation makes, and is used, jumps where it decides otherwise."""
+    return None if op.name in COMPARISONS else any(out in used for out in op.outs[rule.jumping])
 
 
 def _name(program: Program, op: Operation, rule: DecisionRule) -> str:

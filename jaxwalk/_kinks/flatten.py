@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn, Literal, Var
 
 _PASSED = {"stop_gradient": ~Flow.DERIVATIVE, **dict.fromkeys(STEPS, Flow.DATA)}
+_SMOOTH = {"sinc"}  # JAX's functions that are, though they reduce their argument in steps, or ask whether it is 0
 _Inner = tuple[Sequence[Program], Sequence[Flow]]  # the programs inside an operation, what flows into its results
 
 
@@ -35,7 +36,7 @@ class _Flattener:
     def __init__(self, points: Points) -> None:
         self.names: dict[tuple[Any, int, int | None], list[Point]] = {}
         for point in points.values():
-            if point.opaque is None:
+            if point.opaque is None and not point.in_while:
                 self.names.setdefault(point.site, []).append(point)
         self.kind, self.primitive_name = kinds.kinds(), primitives.names()
         self.number = itertools.count()
@@ -94,7 +95,13 @@ class _Flattener:
             case "jit" | "checkpoint":
                 return self.inline(program, jaxprs.jaxprs_of(eqn)[0], ins, inner)
             case "custom_jvp" | "custom_vjp":
-                return self.with_rule(program, kind, eqn, ins, inner)
+                return self.with_rule(program, kind, jaxprs.jaxprs_of(eqn)[0], eqn, ins, inner)
+            case None if jaxprs.calls_a_jaxpr(eqn):
+                return self.inline(program, jaxprs.jaxprs_of(eqn)[0], ins, inner)
+            case None if (closed := jaxprs.expanded(eqn)) is not None:
+                if any(is_float(v.aval) for v in eqn.outvars):
+                    return self.with_rule(program, "custom_jvp", closed, eqn, ins, inner)
+                return self.inline(program, closed, ins, inner)
             case "scan":
                 bodies, flows = self.scan(eqn, program.flows_of(ins), inner)
             case "while":
@@ -113,19 +120,19 @@ class _Flattener:
 
     def inner(self, eqn: JaxprEqn, index: int, kind: str | None, outer: Origin) -> Origin:
         """Return the origin of the operations inside an equation."""
-        site = None if outer.site is None or kind in ("custom_jvp", "custom_vjp") else (*outer.site, (index, 0))
+        site = None if outer.site is None or kind in ("custom_jvp", "custom_vjp", None) else (*outer.site, (index, 0))
         inner = outer._replace(site=site)
         is_call = kind in ("jit", "custom_jvp", "custom_vjp")
         if is_call and outer.function is None and (function := library_function(eqn)) is not None:
-            inner = inner._replace(function=function, source=source_of(eqn))
+            smooth = outer.primal or function in _SMOOTH
+            inner = inner._replace(function=function, source=source_of(eqn), primal=smooth)
         return inner
 
     def with_rule(
-        self, program: Program, kind: str, eqn: JaxprEqn, ins: tuple[int, ...], origin: Origin
+        self, program: Program, kind: str, body: Closed, eqn: JaxprEqn, ins: tuple[int, ...], origin: Origin
     ) -> Sequence[int]:
         """Inlines a function with a derivative rule of its own: its body, for the value; its rule, for what decides."""
         moving = [i for i, flow in enumerate(program.flows_of(ins)) if flow & Flow.DERIVATIVE]
-        body = jaxprs.jaxprs_of(eqn)[0]
         primal = origin.primal or (bool(moving) and not origin.in_rule)
         outs = self.inline(program, body, ins, origin._replace(primal=primal))
         if moving and not origin.primal and not origin.in_rule:

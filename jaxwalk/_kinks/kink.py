@@ -35,6 +35,9 @@ class Kink:
         axes: the loops around: the leading axes of `entries`.
         size: how many entries there are in all.
         note: what a reader must know, in a few words.
+        jumps: whether the value that is chosen jumps, as an index does, or the result of a `floor`: there the loss
+            itself may jump, of which no derivative tells. False if its derivative alone does, as that of a relu; None
+            where it is not known, as of a `where`.
     """
 
     where: str
@@ -50,6 +53,7 @@ class Kink:
     axes: tuple[Axis, ...]
     size: int
     note: str
+    jumps: bool | None = None
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -118,6 +122,15 @@ class Kinks(tuple[Kink, ...]):
         if not self.decisions:
             return f"No kinks: nothing {'that was looked at' if self.notes else 'here'} chooses."
         return f"No kinks: {counted(self.decisions, 'choice')}, and rounding decides none of them."
+
+    def consequence(self) -> str:
+        """Return what they mean for δ, in a few words; "" if there are none."""
+        if not self:
+            return ""
+        if all(kink.jumps for kink in self):
+            return "there the loss itself may jump, of which δ does not tell"
+        may_jump = any(kink.jumps is not False for kink in self)
+        return "there δ is one of two" + ", or the loss itself jumps, of which it does not tell" * may_jump
 
     def _table(self) -> Table:
         numeric = ("of", "margin", "bound", "left", "right", "used")

@@ -30,9 +30,10 @@ def kinks(fun: Callable, *args: Any, inputs: str = "rounded", by: str | None = N
     Of every relu, `where`, `max`, `min`, `abs`, `clip`, pooling, `sort`, `argmax`, `cond` ... that a derivative of the
     result depends on: the entries whose distance from the threshold is 0 (a "tie") or no more than the rounding error
     that it may have ("near"). There the derivative jumps, and the one that JAX gives is one of two, by its own rule or
-    by chance. Among them are those that make integers of floats (`argsort`, `top_k`, `searchsorted`, `floor`, the sign
-    bit ...) wherever an index, a mask or a branch is made of these. What may choose but is not looked into (a callback,
-    a `shard_map`) is told in `Kinks.notes`.
+    by chance; or the value that is chosen jumps (`Kink.jumps`), and maybe the result with it. Among them are those that
+    make integers of floats (`argsort`, `top_k`, `searchsorted`, `floor`, the sign bit ...) wherever an index, a mask or
+    a branch is made of these. What may choose but is not looked into (a callback, a `shard_map`) is told in
+    `Kinks.notes`.
 
     Each value carries a bound on its rounding error, by running error analysis (N. J. Higham, Accuracy and Stability of
     Numerical Algorithms, 2nd ed., §3.3): for sums, products and elementary functions a true bound, whatever the order
@@ -160,6 +161,7 @@ def _kinks_of(decision: Decision, part: str, margin: Margin) -> Iterator[Kink]:
                 axes=decision.axes,
                 size=among.size,
                 note=_note(decision, part),
+                jumps=decision.jumps,
             )
 
 
@@ -173,5 +175,6 @@ def _entries(values: np.ndarray | None, among: np.ndarray) -> np.ndarray | None:
 def _note(decision: Decision, part: str) -> str:
     notes = [part + " threshold"] * (part in ("lower", "upper"))
     notes += [decision.rule.note] * bool(decision.rule.note)
+    notes += ["the value jumps"] * (decision.jumps is True)
     notes += [f"axis {i}: {axis.kind} of {axis.length}" for i, axis in enumerate(decision.axes)]
     return "; ".join(notes + ["conditional"] * decision.conditional)

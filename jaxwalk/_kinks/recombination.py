@@ -49,7 +49,7 @@ def recombinations(program: Program) -> dict[int, Recombination]:
 def _threshold(program: Program, op: Operation) -> tuple[int, Any] | None:
     """Return what an operation bends at: a value, and the constant where it does; None if that moves too."""
     if op.name == "abs":
-        return op.ins[0], 0.0
+        return None if jnp.issubdtype(program.avals[op.ins[0]].dtype, jnp.complexfloating) else (op.ins[0], 0.0)
     first, second = op.ins
     compared, other = (second, first) if first in program.literals else (first, second)
     if program.has_derivative(other) or other == compared:

@@ -17,7 +17,7 @@ _SPREADS = {"broadcast_in_dim", "convert", "copy"}  # each the same number in al
 ELEMENTWISE = {
     "add", "sub", "mul", "div", "neg", "exp", "exp2", "expm1", "log", "log1p", "sqrt", "rsqrt", "tanh", "logistic",
     "sin", "cos", "tan", "erf", "erfc", "pow", "integer_pow", "square", "max", "min", "abs", "select_n", "cbrt",
-    "convert", "copy",
+    "convert", "copy", "polynomial",
 }  # fmt: skip
 
 

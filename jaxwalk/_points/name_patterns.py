@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import TypeAlias
 
@@ -17,6 +17,15 @@ WAYS = (
     ' and Flax NNX (by="scopes"); or walk the lines of your source (by="lines"), with `source=` if they are of an'
     " installed package"
 )
+
+
+def check_at(at: At) -> None:
+    """Refuse an `at` that is an argument of the function: it is meant for what a transform returns."""
+    if hasattr(at, "shape") or isinstance(at, (Mapping, bool, int, float, complex)):
+        raise ArgumentError(
+            f"`{argument('at')}` is {shown(at)}; it must be a name, a glob, a predicate on `Point`, a list, or None."
+            " The arguments of `fun` go to what is returned: `jw.walk(fun)(...)`."
+        )
 
 
 def choose(points: Points, at: At, by: str | None = None) -> Points:
@@ -66,6 +75,12 @@ def _by_name(points: Points, name: str) -> Points:
     if name in points:
         return Points([point_named(points, name, argument("at"))])
     chosen = fitting(points, name)
+    base = name.rpartition("[")[0] if name.endswith("]") else ""
+    if not chosen and (steps := [base] if base in points else fitting(points, base)):
+        raise PointError(
+            f"`{argument('at')}={name!r}` matches no point; steps of {listed(steps, 4)} are chosen from what a walk"
+            " gives, as `walk.deltas[name][3]`, and by `jw.intervene`."
+        )
     if not chosen:
         raise PointError(f"`{argument('at')}={name!r}` matches no point. {near(name, points)}")
     return chosen

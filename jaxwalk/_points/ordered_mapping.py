@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 from jax.tree import leaves
 
 from .._errors import PointError, counted, near
 from .._show.table import Table, brief, summary, tabular
+
+if TYPE_CHECKING:
+    from .point import Points
 
 KEYS = 3  # of a mapping, that are shown
 
@@ -82,6 +85,14 @@ class Named(Mapping[str, Any]):
     def _table(self) -> Table:
         rows = [(name, *_cells(value)) for name, value in self.items()]
         return Table(counted(len(self), "value"), ("name", "array", "is"), rows)
+
+
+def by_point(values: Mapping[str, Any], points: Points, why: str | None = None) -> Named:
+    """Return `values` in forward order, under all the names of each point; `why`: why points have none."""
+    same = {name: first for name, first in points.same().items() if first in values}
+    found = {name: values[same.get(name, name)] for name in points if same.get(name, name) in values}
+    absent = {p.name: why or p.why_not_kept() for p in points.values() if p.name not in found}
+    return Named(found, absent | ({"*": why} if why else {}), same, points.aliases())
 
 
 def _cells(value: Any) -> tuple[str, str]:

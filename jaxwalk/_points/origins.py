@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .._jax import call_parameters, jaxprs
 from .._jax.jaxprs import is_literal
 from .._jax.reach import Mask, Reach, Return
+from .point import Site
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
@@ -88,6 +89,26 @@ class Origins:
             is_read = self._is_read_on(body, here.result, self._reach, body.used, eqn)
             here = Origin(Level(body.jaxpr, used, back, calls), *made)
             found = here if is_read else found
+
+    def named_before(self, level: Level, equation: int, result: int | None) -> Iterator[Site]:
+        """Yield the sites at which the value of a result, or of what an equation names (None), is met before it is.
+
+        An equation that names a value gives the value that it takes; what comes out of a jit or a checkpoint is in it.
+        """
+        jaxpr, calls = level.jaxpr, level.calls
+        while (kind := self._reach.kind(eqn := jaxpr.eqns[equation])) in ("name", "jit", "checkpoint"):
+            if kind == "name" and result is not None:
+                result = None
+                yield Site(calls, equation)
+            if kind == "name":
+                v: Var | Literal = eqn.invars[0]
+            else:
+                jaxpr, calls = jaxprs.jaxprs_of(eqn)[0].jaxpr, (*calls, (equation, 0))
+                v = jaxpr.outvars[result or 0]
+            if is_literal(v) or v not in self._uses_in(jaxpr).made:
+                return
+            equation, result = self._uses_in(jaxpr).made[v]
+            yield Site(calls, equation, result)
 
     def _bodies(self, eqn: JaxprEqn, kind: str, at: Origin) -> list[_Body]:
         if kind == "while":

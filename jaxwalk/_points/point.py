@@ -19,7 +19,7 @@ from .._source.packages import package_of
 from .._source.statements import text_of
 from ..stats import Units
 from ..stats._unit_axes import not_taken, units_told
-from .ordered_mapping import MissingName, Named
+from .ordered_mapping import MissingName
 
 
 class Site(NamedTuple):
@@ -75,6 +75,8 @@ class Point:
         behind: if it is stuck by a primitive of another library, which refuses a derivative, the name of that; else "".
         stopped: its δ is exactly zero, though the loss depends on it: every way there leads through a `stop_gradient`,
             or through integers or booleans.
+        in_while: "pass" if it is in the body of a `while_loop`, "test" if it is in what tells whether it goes on: the
+            output is that of the last pass, or test, and zeros where there is none; it has no δ. Else "".
         read_in: it comes out of a loop or a branch ("scan", "while", "cond"), in which it is read too, or returned
             twice; δ is then that of who reads it afterwards. A point inside has the whole δ of a step.
         opaque: why it cannot be walked and what to do, or None.
@@ -87,6 +89,7 @@ class Point:
             line it is of was told from positions in the code, which may be wrong.
         units: which `jw.stats.Units` the statistic given as `keep` has here; () if it has none, or none was given.
         site: where it is in the traced function. Two points of one site are two names of one value.
+        named_before: the sites before it that the same value has: of what a tag names, or what a scope gives on.
         clock: when it is met in a run: the equations down to it, with a `ScanStep` or `ShardIndex` for each of `axes`.
         opening: of a scope that it leaves: which opening, of the many that may have one name.
         type: of the value at one step, as JAX has it: with its sharding, where that is part of the type.
@@ -104,6 +107,7 @@ class Point:
     stuck: bool = False
     behind: str = ""
     stopped: bool = False
+    in_while: str = ""
     read_in: str | None = None
     opaque: str | None = None
     file: str = ""
@@ -113,6 +117,7 @@ class Point:
     aliases: tuple[str, ...] = ()
     units: tuple[Units, ...] = ()
     site: Site = dataclasses.field(default=Site(), repr=False)
+    named_before: tuple[Site, ...] = dataclasses.field(default=(), repr=False, compare=False)
     clock: tuple[int | ScanStep | ShardIndex, ...] = dataclasses.field(default=(), repr=False)
     opening: int | None = dataclasses.field(default=None, repr=False, compare=False)
     type: Any = dataclasses.field(default=None, repr=False, compare=False)
@@ -120,13 +125,17 @@ class Point:
 
     @property
     def has_delta(self) -> bool:
-        """Tell whether a derivative can be had here: the value is real or complex, the point not opaque, not stuck."""
-        return self.opaque is None and not self.stuck and jnp.issubdtype(self.dtype, jnp.inexact)
+        """Tell whether a derivative can be had here: of a real or complex value, not opaque, stuck or in a loop."""
+        return self.opaque is None and not self.stuck and not self.in_while and jnp.issubdtype(self.dtype, jnp.inexact)
 
     def why_no_delta(self) -> str:
         """Return a sentence on why it has no δ."""
         if self.opaque is not None:
             return f"The point is {self.opaque}."
+        if self.in_while:
+            way = "it is inside a `while_loop`, through which JAX has no derivative backward"
+            fix = "use `lax.scan`, or `fori_loop` with static bounds, or name the value outside the loop"
+            return f"It has an output, that of the last {self.in_while}, and no δ: {way}; {fix}."
         if self.behind:
             refuses = f"the way back from the loss leads through `{self.behind}`, whose own rule refuses a derivative"
             return f"It has an output and no δ: {refuses} by what comes from here."
@@ -175,6 +184,8 @@ class Point:
             notes.append(f"read in the {self.read_in} too: δ of later readers alone")
         if self.opaque is not None:
             notes.append(f"opaque: {self.opaque.partition(',')[0]}")
+        elif self.in_while:
+            notes.append(f"last {self.in_while} of a while_loop (zeros if none): no delta")
         elif self.stuck:
             behind = f"{self.behind}, which refuses it" if self.behind else "a while_loop or a callback"
             notes.append(f"no delta: behind {behind}")
@@ -193,13 +204,14 @@ class Points(Mapping[str, Point]):
         hints: what else could be walked, in sentences.
     """
 
-    __slots__ = ("_aliases", "_points", "hints")
+    __slots__ = ("_aliases", "_others", "_points", "hints")
 
     def __init__(self, points: Iterable[Point] = (), hints: Iterable[str] = ()):
         self.hints = tuple(hints)
         self._points = {point.name: point for point in points}
         aliases = ((alias, point.name) for point in self._points.values() for alias in point.aliases)
         self._aliases = {alias: name for alias, name in aliases if alias not in self._points}
+        self._others: dict[str, list[str]] | None = None  # by name, all names of its value; found when asked for
 
     def __getitem__(self, name: str) -> Point:
         found = self._points.get(name) or self._points.get(self._aliases.get(name, name))
@@ -238,21 +250,31 @@ class Points(Mapping[str, Point]):
         last: dict[Site, str] = {p.site: name for name, p in self.items() if p.opaque is None}
         return {n: last[p.site] for n, p in self.items() if p.opaque is None and last[p.site] != n}
 
+    def also(self, name: str) -> str:
+        """Return in a few words which other points name the value of this one; "" if none does."""
+        if self._others is None:
+            by_site: dict[Site, list[str]] = {}
+            for each, point in self.items():
+                by_site.setdefault(point.site, []).append(each)
+            self._others = {each: names for names in by_site.values() for each in names}
+        others = [other for other in self._others.get(name, ()) if other != name]
+        return f"is {listed(others, 4)} too" if others else ""
+
     def _table(self) -> Table:
-        same, columns = self.same(), ("X", "point", "kind", "shape", "dtype", "line", "note")
+        columns = ("X", "point", "kind", "shape", "dtype", "line", "note")
         folded = self._tags_of_packages()
         names = {name: p.path or name for name, p in self.items() if name not in folded}
-        rows = [self._row(row, same) for row in tree(names, names)]
+        rows = [self._row(row) for row in tree(names, names)]
         title = f"{counted(len(self), 'point')} ({size(self.nbytes)} for every output and δ)"
         notes = [*_folded(folded.values()), *self._opaque(), *self.hints]
         return Table(title if self else "0 points", columns, rows, right=("X",), notes=notes)
 
-    def _row(self, row: Row, same: Mapping[str, str]) -> tuple[str, ...]:
+    def _row(self, row: Row) -> tuple[str, ...]:
         folded = f"{counted(row.below, 'point')} below, not shown" if row.folded else ""
         if row.name is None:
             return ("", row.text, "", "", "", "", folded or counted(row.below, "point"))
         p = self[row.name]
-        notes = [p.note(), f"is `{same[p.name]}` too" if p.name in same else "", folded]
+        notes = [p.note(), self.also(p.name), folded]
         line = p.source if p.kind == "line" else ""
         return (str(p.number), row.text, p.kind, str(p.shape), str(p.dtype), line, "; ".join(filter(None, notes)))
 
@@ -275,11 +297,3 @@ class Points(Mapping[str, Point]):
 def _folded(packages: Iterable[str]) -> Iterator[str]:
     for package, count in collections.Counter(packages).items():
         yield f"Not shown: {counted(count, 'tag')} of `{package}`, an installed package."
-
-
-def by_point(values: Mapping[str, Any], points: Points, why: str | None = None) -> Named:
-    """Return `values` in forward order, under all the names of each point; `why`: why points have none."""
-    same = {name: first for name, first in points.same().items() if first in values}
-    found = {name: values[same.get(name, name)] for name in points if same.get(name, name) in values}
-    absent = {p.name: why or p.why_not_kept() for p in points.values() if p.name not in found}
-    return Named(found, absent | ({"*": why} if why else {}), same, points.aliases())

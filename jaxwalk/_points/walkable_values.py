@@ -54,13 +54,14 @@ class _Around(NamedTuple):
     loops: tuple[Loop, ...] = ()
     conditional: bool = False
     chosen_over: frozenset[str] = frozenset()  # the axes of a mesh whose shards may each take another branch
+    in_while: str = ""
     opaque: str | None = None
     clock: tuple[int | ScanStep | Shards, ...] = ()
 
 
 _OPAQUE = {
-    "while": "inside a `while_loop`, whose number of steps is not known before it runs;"
-    " use `lax.scan`, or `fori_loop` with static bounds, or name the value outside the loop",
+    "while": "inside a `while_loop` under `vmap`, which computes on with data that are done until the last one is;"
+    " put the `vmap` around the walk",
     "custom_jvp": "inside a `jax.custom_jvp` function, whose own rule decides its derivative;"
     " name what goes in or what comes out of it",
     "custom_vjp": "inside a `jax.custom_vjp` function, whose own rule decides its derivative;"
@@ -144,13 +145,14 @@ class _PointReader:
         kind = self.reach.kind(eqn)
         if not any(self.has_points(closed.jaxpr) for closed in jaxprs.jaxprs_of(eqn)):
             return
-        if kind not in ("jit", "checkpoint", "scan", "cond", "shard_map"):
+        if kind not in _ENTERED or (kind == "while" and call_parameters.ends_datum_by_datum(eqn)):
             yield from self._behind(kind, eqn, any(level.used[index]), around)
             return
-        inside = _entered(kind, eqn, around._replace(clock=(*around.clock, 2 * index)))
+        around = around._replace(clock=(*around.clock, 2 * index))
         bodies, backs = self.reach.inner(eqn, level.used[index]), self.back.inner(eqn, level.back[index])
         for branch, ((closed, used), (_, back)) in enumerate(zip(bodies, backs, strict=True)):
-            yield from self.read(closed.jaxpr, used, back, inside._replace(calls=(*around.calls, (index, branch))))
+            inside = _entered(kind, eqn, branch, around._replace(calls=(*around.calls, (index, branch))))
+            yield from self.read(closed.jaxpr, used, back, inside)
 
     def _behind(self, kind: str | None, eqn: JaxprEqn, is_used: bool, around: _Around) -> Iterator[_Found]:
         """Yield the points inside an equation that no rule can carry a tap into, with the reason."""
@@ -206,6 +208,7 @@ class _PointReader:
             conditional=around.conditional,
             unused=not at.used,
             stuck=at.back >= STUCK,
+            in_while=around.in_while,
             behind=self.back.behind[max(at.back - STUCK, 0)],
             stopped=bool(at.used) and at.back in (0, STOPPED) and jnp.issubdtype(type.dtype, jnp.inexact),
             read_in=at.read_in,
@@ -214,6 +217,7 @@ class _PointReader:
             line=line,
             alike=entry is not None and entry.alike,
             site=site,
+            named_before=tuple(self.origins.named_before(at.level, at.equation, None if entry is None else at.result)),
             clock=tuple(part for each in clock for part in _times(each, type)),
             opening=entry and entry.opening,
             type=type,
@@ -221,8 +225,13 @@ class _PointReader:
         )
 
 
-def _entered(kind: str | None, eqn: JaxprEqn, around: _Around) -> _Around:
-    """Return what is around the equations that an equation of some kind runs."""
+_ENTERED = ("jit", "checkpoint", "scan", "cond", "shard_map", "while")
+
+
+def _entered(kind: str | None, eqn: JaxprEqn, branch: int, around: _Around) -> _Around:
+    """Return what is around the equations of one of the jaxprs that an equation of some kind runs."""
+    if kind == "while":  # the test is the first of its jaxprs, and runs once more after the last pass
+        return around._replace(in_while=("test", "pass")[branch], clock=(*around.clock, 1 - branch))
     if kind == "scan":
         parts = call_parameters.scan_parts(eqn)
         step = ScanStep(parts.length, parts.options["reverse"])

@@ -14,6 +14,7 @@ from jax import lax
 
 from .._jax import call_parameters, types
 from .shard_map_rule import over_shards
+from .while_rule import around_passes
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn
@@ -39,6 +40,8 @@ def carry_through(kind: str, eqn: JaxprEqn, bodies: Sequence[Body], args: Sequen
     """Return the results of an equation of this kind and the records of the points within it."""
     if kind == "cond":
         return _cond(bodies, args, payload)
+    if kind == "while":
+        return around_passes(eqn, bodies, args, payload)
     (body,) = bodies
     if kind == "scan":
         return _scan(eqn, body, args, payload)

@@ -18,6 +18,7 @@ from .._printable import printable
 T = TypeVar("T")
 
 UNBOUNDED = 500  # columns
+LEAST = 24  # columns that are left of a line of source
 INDENT = "  "
 GAP = 2  # spaces between two columns
 
@@ -62,6 +63,17 @@ class Table(NamedTuple):
 def terminal_width(without: int = UNBOUNDED) -> int:
     """Return how wide a table may be: as the terminal is, and where there is none as wide as it likes."""
     return shutil.get_terminal_size((without, 24)).columns
+
+
+def with_short_code(table: Table) -> Table:
+    """Return a table that is wider than the terminal with its columns `code` cut, as far as they have to be."""
+    table = table.without_empty_columns()
+    for name in table.code:
+        place, excess = table.columns.index(name), table.width() - terminal_width()
+        width = max(table.widths()[place] - excess, LEAST)
+        cut = lambda cell, width=width: cell if len(cell) <= width else cell[: width - 1].rstrip() + "…"
+        table = table._replace(rows=[[*row[:place], cut(row[place]), *row[place + 1 :]] for row in table.rows])
+    return table
 
 
 def fitted(table: Table, lead: Sequence[str]) -> list[Table]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +14,7 @@ from .._callables import check_takes
 from .._errors import ArgumentError, PointError, listed, shown
 from .._jax.leaves import is_value
 from .._jax.types import as_varying, holds, varying
-from .._points.point import Point, Points
+from .._points.point import Point, Points, Site
 from .._points.steps import Selected, Steps, selected
 from .._rewrite.delta_rules import delta_rule
 
@@ -40,29 +40,48 @@ def edits_by_point(points: Points, edits: Mapping[str, Any], deltas: Mapping[str
     return found
 
 
+class _Taken(NamedTuple):
+    """What a key names, once it is known that no other key names it."""
+
+    key: str
+    point: Point
+    chosen: np.ndarray  # of each step, whether it is one of them
+
+
 def _once(points: Points, given: Mapping[str, Any], argument: str) -> list[tuple[str, Selected]]:
     """Return what each key names, less second names of one value; refuse two keys that name the same step."""
-    same = points.same()
     found: list[tuple[str, Selected]] = []
-    taken: dict[str, list[tuple[str, str, np.ndarray]]] = {}
+    same = points.same()
+    at: dict[Site, list[_Taken]] = {}  # by where it is
+    after: dict[Site, list[_Taken]] = {}  # by where the same value is before
     for key in given:
-        by_value = {same.get(each.point.name, each.point.name): each for each in selected(points, key, argument)}
-        for value, (point, steps) in by_value.items():
+        for point, steps in _first_names(selected(points, key, argument)):
             chosen = np.ones([axis.length for axis in point.axes], bool) if steps is None else steps.chosen
-            for other, name, before in taken.get(value, ()):
-                if np.any(chosen & before):
-                    raise ArgumentError(_twice(argument, (other, name), (key, point.name), chosen.ndim > 0))
-            taken.setdefault(value, []).append((key, point.name, chosen))
-            found.append((key, Selected(points[value], steps)))
+            before = [taken for site in (point.site, *point.named_before) for taken in at.get(site, ())]
+            for other in (*before, *after.get(point.site, ())):
+                if np.any(chosen & other.chosen):
+                    raise ArgumentError(_twice(argument, other, key, point))
+            taken = _Taken(key, point, chosen)
+            at.setdefault(point.site, []).append(taken)
+            for site in point.named_before:
+                after.setdefault(site, []).append(taken)
+            found.append((key, Selected(points[same.get(point.name, point.name)], steps)))
     return found
 
 
-def _twice(argument: str, one: tuple[str, str], other: tuple[str, str], has_steps: bool) -> str:
-    (key, name), (other_key, other_name) = one, other
-    both = f"`{argument}` names `{key}` and `{other_key}`"
-    if name != other_name or not has_steps:
+def _first_names(chosen: Sequence[Selected]) -> Iterator[Selected]:
+    """Yield of the points that one key names those whose value it does not name before."""
+    sites = {each.point.site for each in chosen}
+    for each in {each.point.site: each for each in chosen}.values():
+        if sites.isdisjoint(each.point.named_before):
+            yield each
+
+
+def _twice(argument: str, one: _Taken, key: str, point: Point) -> str:
+    both = f"`{argument}` names `{one.key}` and `{key}`"
+    if one.point.name != point.name or not one.chosen.ndim:
         return f"{both}, which are two names of one value; edit it once."
-    return f"{both}, which both are `{name}`, at steps that they share; edit each once."
+    return f"{both}, which both are `{point.name}`, at steps that they share; edit each once."
 
 
 def _value_edit(point: Point, steps: Steps | None, edit: Any) -> Edit:
@@ -72,7 +91,8 @@ def _value_edit(point: Point, steps: Steps | None, edit: Any) -> Edit:
         if steps is None:
             return Edit(lambda value, at: at["new"], inputs)
         return Edit(lambda value, at: lax.select(at["chosen"], at["new"], value), inputs)
-    check_takes(edit, f"The edit of `{point.name}`", "value")
+    rules = ", and one of (output, delta) to `deltas`"
+    check_takes(edit, f"The edit of `{point.name}`", "value", else_=rules)
 
     def new(value: jax.Array) -> jax.Array:
         return _as_there(_checked(edit(value), point.name, jnp.shape(value), jnp.result_type(value)), point)

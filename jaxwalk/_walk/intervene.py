@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from .._callables import transform
 from .._errors import ArgumentError, argument, shown
 from .._jax.kinds import refuses_forward_mode
 from .._jax.leaves import renamed_after
@@ -16,6 +17,7 @@ from .._source.user_files import Source
 from .edits import Edit, edits_by_point
 
 
+@transform
 def intervene(
     fun: Callable,
     edits: Mapping[str, Any] | None = None,
@@ -41,6 +43,8 @@ def intervene(
             the inner in step 0 of the outer one. A function is run at each of these steps, on the value of the step;
             a new value has the shape of the point's value so indexed. The axes that `jax.vmap` gives to a value belong
             to the value of a step. The name of a point that ends in brackets itself is that point.
+            Of several edits, each is of what the earlier ones have led to, as the run meets them. Of the names of one
+            value, as of a tag and of the scope that it leaves, one is edited, and a glob edits it once.
         by, source: as of `walk`.
         deltas: by point name, as in `edits`, a function (output, δ) -> δ like it: the value stays as it is, and what
             the function returns goes back from there, in place of δ. A walk shows δ at the point itself as it arrives.

@@ -206,7 +206,7 @@ def row_of(walk: Walk, point: Point) -> tuple[str, ...]:
     return (
         point.name, str(shape), str(point.dtype), *_sizes(output), *_sizes(delta),
         "" if kept is None else labelled(kept), "" if walk.kinks is None else walk.kinks.at(point.name).summary(),
-        point.note(getattr(walk.value, "ndim", 0)),
+        "; ".join(filter(None, [point.note(getattr(walk.value, "ndim", 0)), walk.points.also(point.name)])),
     )  # fmt: skip
 
 
@@ -217,7 +217,7 @@ def _units(walk: Walk) -> dict[str, tuple[Units, ...]]:
 def kink_notes(walk: Walk) -> Iterator[str]:
     """Yield what the column `kinks` does not say: nothing if they were not asked for."""
     if walk.kinks is not None:
-        more = ": there δ is one of two; see `Walk.kinks`." if walk.kinks else ""
+        more = f": {walk.kinks.consequence()}; see `Walk.kinks`." if walk.kinks else ""
         yield f"{walk.kinks.title()}{more}"
         if elsewhere := walk.kinks.beyond(walk.points).summary():
             yield f"At no point of this walk: {elsewhere}."

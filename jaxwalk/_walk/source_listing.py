@@ -9,7 +9,7 @@ from html import escape
 from .._errors import ArgumentError, PointError, shown
 from .._points.point import Point
 from .._printable import printable
-from .._show.table import Table, html, text
+from .._show.table import Table, fitted, html, text, with_short_code
 from .._source.statements import Function, function_at, has_source, lines_of, text_of
 from .result import COLUMNS, SIZES, Walk, kink_notes, row_of
 
@@ -26,10 +26,16 @@ class Listing:
         self._tables, self._notes = tuple(tables), tuple(notes)
 
     def __repr__(self) -> str:
-        return "\n\n".join([*map(text, self._tables), *["\n".join(map(printable, self._notes))] * bool(self._notes)])
+        tables = ["\n".join(map(text, _to_fit(table))) for table in self._tables]
+        return "\n\n".join([*tables, *["\n".join(map(printable, self._notes))] * bool(self._notes)])
 
     def _repr_html_(self) -> str:
         return "".join([*map(html, self._tables), *(f"<p>{escape(printable(note))}</p>" for note in self._notes)])
+
+
+def _to_fit(table: Table) -> list[Table]:
+    """Return a table as wide as the terminal: the source is cut, and columns that have no room follow below."""
+    return fitted(with_short_code(table), ("line", "source", "point"))
 
 
 def listing(walk: Walk) -> Listing:

@@ -10,14 +10,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._callables import check_keep
+from .._callables import check_keep, transform
 from .._errors import PointError, listed
 from .._jax.leaves import as_arrays, renamed_after
 from .._jax.tracing import Staged
 from .._points.find import check_by, find
-from .._points.name_patterns import At, choose
-from .._points.ordered_mapping import Named
-from .._points.point import Point, Points, by_point
+from .._points.name_patterns import At, check_at, choose
+from .._points.ordered_mapping import Named, by_point
+from .._points.point import Point, Points
 from .._points.units import Keep, keep_at
 from .._rewrite.keep import keep_taps
 from .._rewrite.rewire import Visitor, plan, run
@@ -28,6 +28,7 @@ from .cotangent import check_cotangent
 from .loss import loss_only
 from .memory import warn_if_large
 from .mutable_arrays import differentiating
+from .nested_shards import check_nested_shards
 from .nonfinite import nonfinite_inputs
 from .result import Walk
 
@@ -54,6 +55,7 @@ def points(fun: Callable, *args: Any, by: str | None = None, source: Source = No
     return find(fun, args, kwargs, by, source)[1]
 
 
+@transform
 def walk(
     fun: Callable,
     at: At = None,
@@ -114,6 +116,7 @@ def walk(
     Array([ 4., 12.], dtype=float32)
     """
     check_by(by, source)
+    check_at(at)
     if keep is not None:
         check_keep(keep)
 
@@ -146,9 +149,10 @@ def walk_staged(staged: Staged, chosen: Points, keep: Keep | Mapping[str, Keep] 
         return (loss, witnesses), (aux, records)
 
     # The slots are made here, inside whatever is being traced, so that XLA sees that they are zeros.
-    values = [staged.args[i] for i in staged.chosen]
+    slots, values = _slots(taps), [staged.args[i] for i in staged.chosen]
     with differentiating(staged.closed):
-        (value, witnesses), pullback, (aux, records) = jax.vjp(forward, _slots(taps), values, has_aux=True)
+        check_nested_shards(staged.closed.jaxpr, forward, slots, values)
+        (value, witnesses), pullback, (aux, records) = jax.vjp(forward, slots, values, has_aux=True)
         cotangents, grads = pullback((jnp.ones_like(value), jax.tree.map(jnp.zeros_like, witnesses)))
     found = _collected(chosen, taps, cotangents, records)
     if keep is not None:
@@ -158,6 +162,7 @@ def walk_staged(staged: Staged, chosen: Points, keep: Keep | Mapping[str, Keep] 
     return Walk(value, aux, staged.rebuild(grads), chosen, by_point(records, chosen), found, none)
 
 
+@transform
 def outputs(
     fun: Callable, at: At = None, *, by: str | None = None, source: Source = None
 ) -> Callable[..., tuple[Any, Named]]:
@@ -179,6 +184,7 @@ def outputs(
     (8.0, 4.0)
     """
     check_by(by, source)
+    check_at(at)
 
     @renamed_after(fun, "outputs")
     def with_outputs(*args: Any, **kwargs: Any) -> tuple[Any, Named]:
@@ -216,6 +222,7 @@ def vjp(
     (3.0, 12.0)
     """
     check_by(by, source)
+    check_at(at)
     args = as_arrays(args)
     staged, points = find(fun, args, {}, by, source)
     chosen = choose(points, at, by)
@@ -227,8 +234,10 @@ def vjp(
         outs, records = run(planned, jax.tree.leaves(args), slots, visitor)
         return staged.results(outs), records
 
+    slots = _slots(taps)
     with differentiating(staged.closed):
-        value, pull, records = jax.vjp(forward, _slots(taps), *args, has_aux=True)
+        check_nested_shards(staged.closed.jaxpr, forward, slots, *args)
+        value, pull, records = jax.vjp(forward, slots, *args, has_aux=True)
 
     def pullback(ct: Any) -> tuple[Named, tuple]:
         check_cotangent(ct, value)
@@ -252,7 +261,11 @@ def _taps(points: Points, keep: Keep | Mapping[str, Keep] | None) -> dict[str, T
     felt = [p for p in _values(points) if p.has_delta and (not isinstance(keep, Mapping) or p.name in keep)]
     taps = {p.name: delta_tap(p) for p in felt} if keep is None else keep_taps(felt, keep)
     if keep is not None and not taps:
-        raise PointError(f"`keep` was given, but no value at {listed(points)} has a δ to keep; choose others by `at`.")
+        name, point = next(iter(points.items()))
+        raise PointError(
+            f"`keep` was given, but no value at {listed(points)} has a δ to keep; choose others by `at`. `{name}`:"
+            f" {point.why_no_delta()}"
+        )
     return taps
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -11,18 +13,31 @@ from jax import lax
 from .._jax.types import widened
 from ._measure import Measure
 from ._statistic import State, numpy_of
-from ._subnormal import largest, scale_of, scaled
+from ._subnormal import exponent_of, largest, power_of_two, rescaled, scale_of, scaled
 from ._sums import all_sums, common_scale, common_scale_of_all, entry_axes, over, real, sums
+
+_NONE = -(2**20)  # the power of two that 0 has: below all others
 
 
 def delta_output_of(output: Any, delta: Any) -> State:
-    output, delta = jnp.asarray(output), jnp.asarray(delta)
-    wide = lambda x: x.astype(widened(x.dtype))
-    product = jnp.atleast_1d(jnp.real(wide(delta) * wide(output)))
-    product, axes = jnp.where(jnp.isfinite(product), product, 0), entry_axes(product)
-    scale = scale_of(largest(jnp.abs(product), axes, True))
-    total, scale = jnp.sum(scaled(product, scale), axis=axes), scale.reshape(-1)
-    return {"data": jnp.ones(scale.shape, jnp.int32), "scale": scale, "total": total}
+    output, delta = (jnp.atleast_1d(x).astype(widened(x.dtype)) for x in map(jnp.asarray, (output, delta)))
+    pairs = [(jnp.real(delta), jnp.real(output))]
+    if jnp.iscomplexobj(delta) and jnp.iscomplexobj(output):
+        pairs.append((-jnp.imag(delta), jnp.imag(output)))
+    is_finite, axes = jnp.isfinite(delta) & jnp.isfinite(output), entry_axes(output)
+    products = [_product(jnp.where(is_finite, a, 0), jnp.where(is_finite, b, 0)) for a, b in pairs]
+    top = functools.reduce(jnp.maximum, [jnp.max(power, axes, keepdims=True, initial=_NONE) for _, power in products])
+    scale = power_of_two(top, products[0][0].dtype)
+    terms = [part * power_of_two(power - exponent_of(scale), part.dtype) for part, power in products]
+    scale = scale.reshape(-1)
+    return {"data": jnp.ones(scale.shape, jnp.int32), "scale": scale, "total": jnp.sum(sum(terms), axis=axes)}
+
+
+def _product(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return a product as a number of common size and a power of two: by itself it may be too small, or too large."""
+    scales = [scale_of(jnp.abs(x)) for x in (a, b)]
+    part = scaled(a, scales[0]) * scaled(b, scales[1])
+    return part, jnp.where(part == 0, _NONE, sum(map(exponent_of, scales)))
 
 
 def merge_delta_output(a: State, b: State) -> State:
@@ -40,7 +55,8 @@ def finish_delta_output(state: State) -> dict[str, Any]:
     largest = scale.max(axis=-1, initial=0)
     part = scale / numpy_of(state).where(largest > 0, largest, 1)[..., None]
     with np.errstate(over="ignore"):
-        return {"delta_output": (of_unit * part).sum(axis=-1) * largest, "unit_delta_output": of_unit * scale}
+        total = rescaled((of_unit * part).sum(axis=-1), largest)
+        return {"delta_output": total, "unit_delta_output": rescaled(of_unit, scale)}
 
 
 def _cosine_of(x: Any) -> State:

@@ -47,6 +47,19 @@ def scale_of(size: jax.Array) -> jax.Array:
     return jnp.clip(lax.bitcast_convert_type(exponent, size.dtype), tiny, 1 / tiny)
 
 
+def exponent_of(scale: jax.Array) -> jax.Array:
+    """Return the exponent of a power of two that is a normal number."""
+    info = jnp.finfo(scale.dtype)
+    return (bits_of(scale) >> info.nmant).astype(jnp.int32) - (1 - info.minexp)
+
+
+def power_of_two(exponent: jax.Array, dtype: Any) -> jax.Array:
+    """Return 2 to an integer, or the nearest power whose inverse is a normal number too."""
+    info = jnp.finfo(dtype)
+    bits = (jnp.clip(exponent, info.minexp, -info.minexp) + (1 - info.minexp)).astype(f"uint{info.bits}")
+    return lax.bitcast_convert_type(bits << info.nmant, dtype)
+
+
 @jax.custom_jvp
 def scaled(x: jax.Array, scale: jax.Array) -> jax.Array:
     """Return x / scale, for a scale as of `scale_of`."""

@@ -171,3 +171,13 @@ def test_names_are_no_part_of_what_tex_or_a_terminal_reads(grain):
     assert not re.search(r"(?<!\\)[%#$~]", latex)
     assert latex.isprintable() or all(line.isprintable() for line in latex.split("\n"))
     assert r"\_\&\%\#\$\ \{h\}\hat{\ }\sim i\backslash j{<}b{>}\backslash x1b[2J" in latex
+
+
+def test_axes_are_spoken_of_where_there_are_some():
+    args = {"L1": jnp.ones((3, 4))}, jnp.ones((2, 3)), jnp.ones((2, 4))
+    model, loss = jw.chain(lambda w, x: x @ w, lambda x: x.sum(0)), lambda o, y: jnp.sum(o * y[0])
+    said = {grain: repr(jw.formulas(model, loss, *args, grain=grain)) for grain in ("entries", "tensors")}
+    assert {grain: "axes are counted from 0" in text for grain, text in said.items()} == {
+        "entries": False,
+        "tensors": True,
+    }

@@ -538,6 +538,7 @@ WITHOUT_ERROR = {
     "real": lambda x: jnp.fft.fft(x).real,
     "rfft": lambda x: jnp.fft.irfft(jnp.fft.rfft(x) * 0.5, n=3),
     "angle": lambda x: jnp.angle(lax.complex(x, jnp.ones_like(x))),
+    "abs": lambda x: jnp.abs(jnp.exp(lax.complex(jnp.zeros_like(x), x))) - 1,
     "imag": lambda x: jnp.imag(jnp.exp(lax.complex(jnp.zeros_like(x), x))),
     "eigvals": lambda x: jnp.linalg.eigvals(jnp.outer(x, x) + jnp.diag(x)).real,
     "float8": lambda x: (x.astype(jnp.float8_e4m3fn) @ x.astype(jnp.float8_e4m3fn)).astype(jnp.float32)[None],

@@ -24,6 +24,19 @@ def test_what_is_measured_of_them(x):
     np.testing.assert_allclose(found["delta_cosine"], 1, rtol=1e-6)
 
 
+@pytest.mark.parametrize("x", [X, COMPLEX], ids=["real", "complex"])
+@pytest.mark.parametrize("by", [1.5, 3e-20, 2e38])
+def test_products_of_them_are_summed(x, by):
+    for output, delta in ((np.full_like(x, by), x), (x, np.full_like(x, by))):
+        wide = np.real(output.astype(np.complex128) * delta.astype(np.complex128))
+        for run in (stats.delta_output, jax.jit(stats.delta_output)):
+            found = run(output, delta)
+            np.testing.assert_allclose(np.float64(found["unit_delta_output"]), wide, rtol=1e-6, atol=2 * UNIT)
+            np.testing.assert_allclose(np.float64(found["delta_output"]), wide.sum(), rtol=1e-5, atol=4 * UNIT)
+    large = np.float32([3e30, -2e30])  # the products are no float32, their sum is
+    np.testing.assert_allclose(stats.delta_output(large, np.float32([2e8, 3e8]))["delta_output"], 0, atol=1e32)
+
+
 def test_they_are_scaled_exactly_and_back():
     tiny = np.finfo(np.float32).tiny
     x = np.float32([2e-41, -3e-45, 1.17e-38, tiny, -1, 0, np.inf])

@@ -120,9 +120,41 @@ def test_a_glob_edits_one_value_once_and_covers_nothing_opaque():
         return x
 
     assert jw.intervene(fun, {"**": lambda v: v + 1}, by="scopes")(jnp.ones(())) == 3
-    looped = lambda x: lax.while_loop(lambda c: c < 9, lambda c: jw.tag(c + 1, "step"), jw.tag(x, "start"))
+    ruled = jax.custom_jvp(lambda x: jw.tag(x + 1, "step"))
+    ruled.defjvps(lambda dx, _, x: dx)
+    looped = lambda x: ruled(jw.tag(x, "start"))
     with pytest.raises(jw.PointError, match="`edits` names `step`, which is opaque"):
         jw.intervene(looped, {"st*": lambda v: v})(1.0)
+
+
+def test_a_tag_and_the_scope_that_it_leaves_are_one_value():
+    def scoped(inner):
+        with jax.named_scope("scope"):
+            return inner()
+
+    tagged = lambda x: scoped(lambda: jw.tag(x * 2, "h")) * 1.0
+    jitted = lambda x: scoped(lambda: jax.jit(lambda x: jw.tag(x * 2, "h"))(x)) * 1.0
+    nested = lambda x: jw.tag(jw.tag(x * 2, "h"), "scope") * 1.0
+    tenfold = lambda v: v * 10
+    for fun in (tagged, jitted, nested):
+        for keys in (["h", "scope"], ["scope", "h"]):
+            for given in ({"edits": dict.fromkeys(keys, tenfold)}, {"deltas": dict.fromkeys(keys, lambda _, d: d)}):
+                with pytest.raises(
+                    jw.ArgumentError, match=r"` and `.*`, which are two names of one value; edit it once"
+                ):
+                    jw.intervene(fun, **given)(1.0)
+        assert jw.intervene(fun, {"*": tenfold})(1.0) == 20
+        assert jw.intervene(fun, {"h": tenfold}, deltas={"scope": lambda _, delta: delta})(1.0) == 20
+
+
+def test_edits_of_other_values_are_made_one_after_the_other():
+    def after(x):
+        with jax.named_scope("scope"):
+            return 1.5 * jw.tag(x * 2, "h")
+
+    assert jw.intervene(after, {"h": lambda v: v * 10, "scope": lambda v: v + 1})(1.0) == 31
+    both = lambda x: jw.tag(x, "one") * 10 + jw.tag(x, "other")  # each is read by others
+    assert jw.intervene(both, {"one": lambda v: v * 2, "other": lambda v: v * 3})(1.0) == 23
 
 
 # δ --------------------------------------------------------------------------------------------------------

@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import lax
 
 import jaxwalk as jw
 
 X = np.array([0.3, -0.7, 1.1], np.float32)
 fun = lambda x: jnp.sum(jw.tag(x * 2, "hidden") ** 2)
-looped = lambda x: jnp.sum(lax.while_loop(lambda c: c[0] < 1, lambda c: jw.tag(c + 1, "step"), x))
+ruled = jax.custom_jvp(lambda x: jnp.sum(jw.tag(x + 1, "step")))
+ruled.defjvps(lambda dx, _, x: jnp.sum(dx))
 
 
 def scoped(x):
@@ -84,9 +84,9 @@ CASES = {
     "at of bytes": (lambda: jw.walk(fun, b"hidden")(X), "`at` is b'hidden'; it must be a name, a glob"),
     "at of NumPy": (lambda: jw.walk(fun, np.int64(3))(X), "`at` is np.int64(3); it must be a name, a glob"),
     "listing": (lambda: jw.listing(3), "`walk` is 3, which is no `Walk`; give what `jw.walk(fun)(...)` returns"),
-    "opaque": (lambda: jw.walk(looped, "step")(X), "`step`, which is opaque: it is inside a `while_loop`"),
-    "all opaque": (lambda: jw.walk(looped)(X), "Every point is opaque: `step`. `step` is inside a `while_loop`"),
-    "glob opaque": (lambda: jw.walk(looped, "s*")(X), "Every point that `at='s*'` matches is opaque"),
+    "opaque": (lambda: jw.walk(ruled, "step")(X), "`step`, which is opaque: it is inside a `jax.custom_jvp` function"),
+    "all opaque": (lambda: jw.walk(ruled)(X), "Every point is opaque: `step`. `step` is inside a `jax.custom_jvp`"),
+    "glob opaque": (lambda: jw.walk(ruled, "s*")(X), "Every point that `at='s*'` matches is opaque"),
     "fun": (lambda: jw.walk(3)(X), "`fun` is 3, which cannot be called"),
     # argnums
     "argnums": (
@@ -126,6 +126,21 @@ CASES = {
         "The walk holds no deltas. With `keep`",
     ),
     "not kept": (lambda: jw.walk(fun)(X).kept["hidden"], "`walk` was called without `keep`"),
+    # arguments meant for what is returned, and functions of too few or too many
+    "arguments of fun": (
+        lambda: jw.walk(fun, X, X),
+        "`jw.walk` was given 3 positional arguments; those of `fun` go to the function that it returns:"
+        " `jw.walk(fun)(...)`",
+    ),
+    "arguments of fun, outputs": (lambda: jw.outputs(fun, X, X), "`jw.outputs(fun)(...)`"),
+    "arguments of fun, intervene": (lambda: jw.intervene(fun, {"hidden": X}, X), "`jw.intervene(fun)(...)`"),
+    "at array": (lambda: jw.walk(fun, X), "`at` is an array of shape (3,); it must be a name, a glob, a predicate on"),
+    "at params": (lambda: jw.walk(fun, {"w": X}), "The arguments of `fun` go to what is returned: `jw.walk(fun)(...)`"),
+    "at steps": (
+        lambda: jw.walk(fun, "hid*[3]")(X),
+        "`at='hid*[3]'` matches no point; steps of `hidden` are chosen from what a walk gives, as"
+        " `walk.deltas[name][3]`, and by `jw.intervene`",
+    ),
     # tags
     "tag text": (lambda: jw.tag("text", "name"), "`tag(x, 'name')`: `name` is a str, not an array"),
     "tag leaf": (lambda: jw.tag({"a": X, "b": len}, "n"), "`n/b` is a builtin_function_or_method, not an array"),
@@ -182,7 +197,8 @@ CASES = {
     ),
     "edit of two": (
         lambda: jw.intervene(fun, {"hidden": lambda a, b: a})(X),
-        "The edit of `hidden` must take (value), and what it takes is (a, b); give a function of this one.",
+        "The edit of `hidden` must take (value), and what it takes is (a, b); give a function of this one, and one of"
+        " (output, delta) to `deltas`.",
     ),
     "rule of one": (
         lambda: jax.grad(jw.intervene(fun, {}, deltas={"hidden": lambda d: d}))(X),
@@ -192,7 +208,7 @@ CASES = {
         lambda: jw.intervene(fun, {"hide": X})(X),
         "`edits` names `hide`, but there is no such point. Near it: `h",
     ),
-    "edit opaque": (lambda: jw.intervene(looped, {"step": X})(X), "`edits` names `step`, which is opaque"),
+    "edit opaque": (lambda: jw.intervene(ruled, {"step": X})(X), "`edits` names `step`, which is opaque"),
     "no edits": (lambda: jw.intervene(fun, {}), "`edits` is {}; it must be a mapping"),
     "edits": (lambda: jw.intervene(fun, X), "`edits` is an array of shape (3,); it must be a mapping from point names"),
     # what a walk is asked

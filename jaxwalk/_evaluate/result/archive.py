@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._errors import ArgumentError, DataError, StoreError, shown
-from ..._points.point import Axis, Point, Points, Site, by_point
+from ..._points.ordered_mapping import by_point
+from ..._points.point import Axis, Point, Points, Site
 from ..._rewrite.tap import loops
 from ..._walk.nonfinite import KINDS
 from ...stats import Units
@@ -24,7 +25,7 @@ FORMAT = 1
 
 WHOLE = ("count", "loss", "nonfinite")
 PLAIN = ("name", "number", "kind", "conditional", "unused", "stuck", "opaque", "file", "line", "alike")
-NEWER = ("behind", "stopped", "read_in", "path")  # which older files do not have
+NEWER = ("behind", "stopped", "read_in", "path", "in_while")  # which older files do not have
 """Fields of a point that JSON holds as they are."""
 
 

@@ -13,8 +13,8 @@ SIGNS = {
     r"\bundefined\b": "undefined: the function meets a NaN or an infinity there, and what it makes of it is not told",
     r"\b(float\d+|bfloat16|float\d\w+)\(": "float32(…), bfloat16(…) …: as the nearest number that this type has",
     r"\bu?int\d+\(": "uint8(…), int16(…) …: modulo the number of integers that this type has",
-    r"[^C₀-₉,][₀-₉]|einsum|concat": "axes are counted from 0",
 }
+AXES = {r"[^C₀-₉,][₀-₉]|einsum|concat": "axes are counted from 0"}  # of tensors; of entries, these are their indices
 CONVOLUTION = {
     r"\bconv\(": "conv(A, B; a,b→c) slides B as it is, not turned round, along the axes of A whose letters a, b and c"
     " share, and sums the products: over B's places along these, and over the letters that c lacks",
@@ -46,8 +46,8 @@ SLIDING = {
 }
 
 
-def legend(text: str) -> Iterator[str]:
-    """Yield lines that say what the signs in a text mean."""
-    for signs in (SIGNS, CONVOLUTION, POOLING, SLIDING):
+def legend(text: str, grain: str) -> Iterator[str]:
+    """Yield lines that say what the signs in a text of this grain mean."""
+    for signs in (SIGNS | AXES if grain == "tensors" else SIGNS, CONVOLUTION, POOLING, SLIDING):
         if meanings := [meaning for pattern, meaning in signs.items() if re.search(pattern, text)]:
             yield "; ".join(meanings) + "."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -97,6 +97,22 @@ def sign(op: Application) -> Error:
         return None
     e, v = bound(x), size(x.value)
     return jnp.where(2 * e < v, 2 * e / jnp.where(2 * e < v, v, 1), jnp.where(e > 0, 2, 0)) + TRANSCENDENTAL * op.u
+
+
+def polynomial(op: Application) -> Error:
+    """Bound a polynomial by Horner's rule: by what it is of larger operands, and 2n roundings of that, n its degree.
+
+    Six are charged, as the two that are subtracted here are rounded too.
+    """
+    sizes = [rounded_size(x.value) for x in op.xs]
+    largest_possible = _horner([size + bound(x) for size, x in zip(sizes, op.xs, strict=True)])
+    charge = gamma(6 * len(op.xs), _factor(op, 4) * op.u)
+    return largest_possible - _horner(sizes) + charge * largest_possible
+
+
+def _horner(operands: Sequence[Any]) -> Any:
+    x, *coefficients = operands
+    return functools.reduce(lambda total, a: total * x + a, reversed(coefficients))
 
 
 def integer_pow(op: Application) -> Error:

@@ -30,6 +30,7 @@ from .elementwise import (
     integer_pow,
     largest,
     mul,
+    polynomial,
     same,
     sign,
     smooth,
@@ -90,7 +91,8 @@ def _rules() -> dict[str, Callable[[Application], Any]]:
     near_zeros = lambda op: first_order(op) + 2 * TRANSCENDENTAL * op.u  # these lose digits where they cross zero
     return {
         "add": add, "sub": add, "add_any": add, "mul": mul, "div": div, "integer_pow": integer_pow,
-        "square": integer_pow, "max": largest, "min": largest, "clamp": clamped, "neg": same, "abs": absolute,
+        "square": integer_pow, "polynomial": polynomial,
+        "max": largest, "min": largest, "clamp": clamped, "neg": same, "abs": absolute,
         "sign": sign, "real": component, "imag": component, "conj": component, "stop_gradient": same, "complex": add,
         "optimization_barrier": same,
         "convert": converted, "reduce_precision": shortened,

@@ -75,6 +75,8 @@ UNARY = {
     "asinh": jnp.arcsinh,
     "lgamma": lambda x: lax.lgamma(jnp.abs(x) + 1),
 }
+if hasattr(lax, "polynomial"):  # since jax 0.12
+    UNARY["polynomial"] = lambda x: lax.polynomial(jnp.sin(x), (0.3, -1.1, 0.7, 0.9))
 WHOLE = {
     "dot": (lambda a: a @ a.T, MATRIX),
     "softmax": (jax.nn.softmax, MATRIX),
