@@ -111,7 +111,7 @@ def step_of(task: Task) -> CompiledStep:
         jax.jit(lambda batches: device_totals.init(*shapes(), batches), static_argnums=0, out_shardings=of_group),
         jax.jit(update, donate_argnums=1, out_shardings=(of_group, of_rows)),
         jax.jit(lambda state: device_totals.finish(state, task.top), out_shardings=whole),
-        jax.jit(lambda: device_totals.no_totals(*shapes(), task.top), out_shardings=whole),
+        jax.jit(lambda: device_totals.no_totals(*shapes()), out_shardings=whole),
         [p.name for p in task.with_delta],
         [*apart_alike, *merged_alike],
     )
