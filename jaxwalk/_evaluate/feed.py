@@ -38,8 +38,9 @@ class Feed:
     """The batches to send, and the error with which they ended, if they did.
 
     Several processes (of `placed`) take every step together, and so must end at the same one. A process that has no
-    more batches sends empty ones; one that failed sends batches that say so. Each goes on until it learns of a step in
-    which a process had failed or none had data. All learn of it a few steps later (`loop.AHEAD`).
+    more batches sends empty ones; one that failed sends batches that say so, and no data count in these steps. Each
+    goes on until it learns of a step in which a process had failed or none had data. All learn of it a few steps later
+    (`loop.AHEAD`).
 
     Arguments:
         data: the batches.

@@ -23,13 +23,24 @@ AHEAD = 2  # batches that may be in flight at once: one is computed while the ne
 
 
 class Group(NamedTuple):
-    """Some batches that are in flight: their totals, their rows, how many steps, and their fingerprint in this
-    process."""
+    """Some steps that are in flight.
+
+    Attributes:
+        totals, rows: what is found.
+        room: how many steps there could be.
+        fingerprints: per step, that of this process's batches in it and in those before it.
+    """
 
     totals: Totals
     rows: Rows
-    steps: int
-    fingerprint: Fingerprint
+    room: int
+    fingerprints: list[Fingerprint]
+
+    def fingerprint(self) -> Fingerprint:
+        """Return that of this process's batches, without those of the last steps, if a process had failed in them."""
+        failed = (np.asarray(self.rows.counts) == FAILED).reshape(self.room, -1).any(1)
+        counted = self.fingerprints[: len(self.fingerprints) - failed.sum()]
+        return counted[-1] if counted else Fingerprint()
 
 
 class Loop(NamedTuple):
@@ -58,24 +69,25 @@ class Loop(NamedTuple):
         """
         in_flight, on_devices = _InFlight(self.advance, self.placed.processes > 1), _Counts(self.placed)
         steps = feed.steps(lambda: in_flight.is_over)
-        while (group := self._group(steps, in_flight, on_devices)).steps:
+        while (group := self._group(steps, in_flight, on_devices)).fingerprints:
             yield group
-            if group.steps < self.size:
+            if len(group.fingerprints) < self.size:
                 break
         in_flight.wait()
 
     def _group(self, sent: Iterator[Sent], in_flight: _InFlight, on_devices: _Counts) -> Group:
-        state, steps, fingerprint = self.step.init(self.size), 0, Fingerprint()
+        state, fingerprints = self.step.init(self.size), []
+        fingerprint = Fingerprint()
         for batches, leaves, counts in itertools.islice(sent, self.size):
             state, rows = self.step.update(self.params, state, leaves, on_devices(counts))
             in_flight.add(rows, counts)
-            steps += 1
             if self.is_read:  # it is on its way to the disk
                 _signals.saving()
             for batch in batches:
                 if self.placed.processes == 1 or (batch.counts == COUNTS).any():
                     fingerprint = fingerprint.update(batch, self.is_read)
-        return Group(*self.step.finish(state), steps, fingerprint)
+            fingerprints.append(fingerprint)
+        return Group(*self.step.finish(state), self.size, fingerprints)
 
 
 def check_finished(feed: Feed, done: Sequence[Fingerprint]) -> None:

@@ -73,15 +73,13 @@ def agreed(together: bool) -> Iterator[None]:
             raise _error_of(process, **json.loads(text))
 
 
-def check_alike(form: str) -> None:
-    """Raise an ArgumentError in all processes where their batches are not of one form."""
-    forms = _said_by_all(form)
-    for process, other in enumerate(forms):
-        if other != forms[0]:
-            raise ArgumentError(
-                f"Batches of process {process} have {other}, and those of process 0 have {forms[0]}; give all the same,"
-                " since one program is compiled for all."
-            )
+def check_alike(options: str) -> None:
+    """Raise an ArgumentError in all processes where they are not called alike."""
+    called = _said_by_all(options)
+    for process, other in enumerate(called):
+        if other != called[0]:
+            both = f"with {other} in process {process}, and with {called[0]} in process 0"
+            raise ArgumentError(f"`evaluate` is called {both}; give the same in all, since they take steps together.")
 
 
 def broadcast(resumed: Resumed, like: Callable[[], Totals]) -> Resumed:

@@ -53,7 +53,7 @@ def run(programs: Programs, params: Any, batches: Iterable[Any], output: Output,
             one = _prepared(stack, programs, params, batches, output.path is not None)
             _signals.check()
         if together:
-            check_alike(one.data.written_form())
+            check_alike(one.options(output))
         with agreed(together):
             store, resumed = _opened(stack, one, output)
         if together and output.path is not None:
@@ -100,6 +100,11 @@ class _Run(NamedTuple):
     def together(self) -> bool:
         """Whether several processes take every step together."""
         return self.placed.processes > 1
+
+    def options(self, output: Output) -> str:
+        """Return what several processes must have in common, or they would wait for one another."""
+        out = "no `out`" if output.path is None else f"an `out`, `resume={bool(output.resume)}`"
+        return f"batches of {self.data.written_form()}, `top={self.task.top}`, {out}"
 
     def feed(self, resumed: Resumed) -> Feed:
         rows = self.task.rows // self.placed.processes
@@ -181,12 +186,13 @@ def _walked(one: _Run, resumed: Resumed, writer: PartWriter, progress: bool) -> 
         try:
             with taken_together(one.together):
                 for group in one_behind(loop.groups(feed)):
-                    fingerprints = gather(group.fingerprint, one.together)
+                    fingerprints = gather(group.fingerprint(), one.together)
                     with feed.told():
                         added.add(group, fingerprints)
             with agreed(one.together):
                 if feed.error is not None:
                     raise feed.error
+            with agreed(one.together):  # not before all know that none failed
                 writer.finish({"data": added.data, "total": data.total, "unit": data.unit})
                 _signals.check()
         except BaseException as error:
@@ -204,7 +210,7 @@ class _Added:
 
     def add(self, group: Group, fingerprints: list[Fingerprint]) -> None:
         """Add what was found of a group of batches."""
-        if not self._is_whole:
+        if not self._is_whole or not any(one.batches for one in fingerprints):
             return
         self._is_whole = False
         part = totals_on_host(group.totals, self.data)
