@@ -219,9 +219,10 @@ def _shape(value: Any) -> jax.ShapeDtypeStruct:
 def _rows_of_a_step(staged: Staged, points: Points, data: Batches, placed: Placement) -> int:
     """Return how many rows a step takes, of all processes together.
 
-    Small batches are joined. Several processes take one batch each: their data are in the order of the steps.
+    Small batches are joined, but not where what fills up the last step would be seen, as by a callback. Several
+    processes take one batch each: their data are in the order of the steps.
     """
-    if placed.processes > 1 or not data.is_on_host:
+    if placed.processes > 1 or not data.is_on_host or staged.closed.jaxpr.effects:
         return data.size * placed.processes
     entries = max(map(_entries, points.values()))
     limit = min(JOINED, GROUP, COUNTED // entries, JOINED_BYTES // max(1, bytes_of_values(staged.closed.jaxpr)))
