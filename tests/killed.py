@@ -1,7 +1,7 @@
 """An evaluation that is killed, for test_resume.
 
-python killed.py KILLS [SEED] [WHAT] kills as many at random moments. WHAT is what runs it: `alone`, one process; `command`,
-the command line; `two`, two processes, of which one is killed, and the other must end by itself.
+python killed.py KILLS [SEED] [WHAT] kills as many at random moments. WHAT is what runs it: `alone`, one process;
+`command`, the command line; `two`, two processes, of which one is killed, and the other must end by itself.
 """
 
 import itertools
@@ -19,6 +19,7 @@ import numpy as np
 
 ROWS, SIZE, PART = 4_000, 20, 40  # of the data, of a batch, of a part
 COMMAND_ROWS = 150_000  # in parts of 8192
+ROWS_OF_TWO = 900
 
 MODEL = """
 import jax, jax.numpy as jnp, jaxwalk as jw
@@ -41,7 +42,8 @@ def evaluated(directory, process=None):
     weights = numbers.normal(size=(3, 8, 8)).astype(np.float32)
     x, y = numbers.normal(size=(ROWS, 8)).astype(np.float32), numbers.normal(size=ROWS).astype(np.float32)
     if process is not None:
-        x, y = np.split(x, [ROWS // 3])[process], np.split(y, [ROWS // 3])[process]
+        mine = (slice(ROWS_OF_TWO // 3), slice(ROWS_OF_TWO // 3, ROWS_OF_TWO))[process]
+        x, y = x[mine], y[mine]
 
     def fun(weights, x, y):
         step = lambda h, w: (jw.tag(jnp.tanh(h @ w), "h"), None)
