@@ -35,8 +35,8 @@ def evaluate(
     point, and the data most to blame.
 
     One program is compiled, for batches of the size of the first; shorter ones are filled up with what does not count.
-    Small batches that lie on the host are joined, up to 64 rows, if `fun` is small and has no side effects. While one is
-    computed, the next is brought to the device. Statistics of a batch are merged on the device, inside the backward
+    Small batches that lie on the host are joined, up to 64 rows, if `fun` is small and has no side effects. While one
+    is computed, the next is brought to the device. Statistics of a batch are merged on the device, inside the backward
     pass where they are large; those of every few thousand data are added up on the host, in 64 bits.
 
     Arguments:
