@@ -10,6 +10,7 @@ from ._errors import FormulaError as FormulaError
 from ._errors import JaxwalkError as JaxwalkError
 from ._errors import MemoryWarning as MemoryWarning
 from ._errors import PointError as PointError
+from ._errors import ProcessError as ProcessError
 from ._errors import StoreError as StoreError
 from ._evaluate.evaluate import evaluate as evaluate
 from ._evaluate.evaluate import evaluator as evaluator
@@ -70,6 +71,7 @@ __all__ = [
     "Point",
     "PointError",
     "Points",
+    "ProcessError",
     "StoreError",
     "Walk",
     "chain",

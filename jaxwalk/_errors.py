@@ -42,6 +42,10 @@ class StoreError(JaxwalkError, OSError):
     """A directory that an evaluation cannot be written to, or that does not hold what it should."""
 
 
+class ProcessError(JaxwalkError, RuntimeError):
+    """Another of several processes that evaluate together failed, or is gone, so that this one cannot go on."""
+
+
 class FormulaError(JaxwalkError, NotImplementedError):
     """A step of a function that has no formula, or no exact value; or too many symbols to print."""
 

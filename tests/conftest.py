@@ -2,8 +2,8 @@
 
 What one test has compiled, no other compiles again, nor do the processes that tests start: a run has one cache.
 
-`JAXWALK_SHARE=2/3` runs of every test with several cases the second third of them, and of every other test all of it: on
-a further version of JAX, what a test is about is looked at, though not with every case.
+`JAXWALK_SHARE=2/3` runs of every test with several cases the second third of them, and of every other test all of it:
+on a further version of JAX, what a test is about is looked at, though not with every case.
 """
 
 import collections

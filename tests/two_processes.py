@@ -1,15 +1,24 @@
-"""One of two processes, for test_processes: python two_processes.py PORT PROCESS WHAT prints what `evaluate` found."""
+"""One of two processes, for test_processes: python two_processes.py PORT PROCESS WHAT [OUT] prints what was found.
 
+WHAT is one way to evaluate, or several, divided by commas: whole, and how one of the two fails.
+"""
+
+import errno
 import json
+import os
+import signal
 import sys
+import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import jaxwalk as jw
+from jaxwalk._evaluate import programs
+from jaxwalk._evaluate.store import disk
 
-HALVES, SIZE = (slice(0, 9), slice(9, 26)), 4
+HALVES, SIZE, PART = (slice(0, 9), slice(9, 26)), 4, 16
 
 
 def problem():
@@ -24,15 +33,59 @@ def fun(weights, x, y):
     return (jnp.sum(hidden) - y) ** 2
 
 
-def batches(process, fails_at=None):
-    """One process has more data than the other; an empty batch comes between."""
+def batches(process, at=None, then=None, size=SIZE):
+    """One process has more data than the other; an empty batch comes between; `then` is called before a batch."""
     _, x, y = problem()
     x, y = x[HALVES[process]], y[HALVES[process]]
-    for start in range(0, len(x), SIZE):
-        if start == fails_at:
-            raise RuntimeError("this half is gone")
-        yield x[start : start + SIZE], y[start : start + SIZE]
+    for start in range(0, len(x), size):
+        if start == at:
+            then()
+        yield x[start : start + size], y[start : start + size]
         yield x[:0], y[:0]
+
+
+def forever(process):
+    while True:
+        yield from batches(process)
+        time.sleep(0.01)
+
+
+def fail():
+    raise RuntimeError("this half is gone")
+
+
+def signalled(number):
+    return lambda: os.kill(os.getpid(), number)
+
+
+def full(name):
+    """From now on the file of this name cannot be written."""
+    real = disk.write
+
+    def write(path, data):
+        if path.name == name:
+            disk.write = real
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(path, data)
+
+    disk.write = write
+
+
+def data_of(what, process):
+    """The batches of this process, which fail, or do something to it."""
+    if what == "full" and process == 0:
+        full("part-00001.parquet")
+    if what == "full at the end" and process == 0:
+        full("manifest.json")
+    if what == "stopped":
+        if process == 0:
+            signalled(signal.SIGTERM)()
+        return forever(process)
+    if what == "killed":
+        return forever(process)
+    then = {"fails": (8, fail), "fails at once": (0, fail), "ctrl-c": (8, signalled(signal.SIGINT))}
+    at, then = then.get(what, (None, None)) if process == 1 else (None, None)
+    return batches(process, at, then, size=3 if what == "unlike" and process == 1 else SIZE)
 
 
 def said(found):
@@ -41,19 +94,27 @@ def said(found):
     return {"count": found.count, "loss": found.loss, "kept": kept, "culprits": culprits}
 
 
-def main(port, process, what):
-    jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    jax.distributed.initialize(f"localhost:{port}", num_processes=2, process_id=process)
-    fails, _, out = what.partition("=")
+def evaluated(what, process, out):
     options = {"keep": jw.stats.combine(jw.stats.norms, jw.stats.dead), "progress": False, "top": 26}
     options |= {"out": out, "resume": True} if out else {}
-    data = batches(process, fails_at=8 if fails == "fails" and process == 1 else None)
+    begin = time.monotonic()
     try:
-        print(json.dumps(said(jw.evaluate(fun, problem()[0], data, **options))))
-    except Exception as error:
+        found = said(jw.evaluate(fun, problem()[0], data_of(what, process), **options))
+    except BaseException as error:
         done = said(error.evaluation) if hasattr(error, "evaluation") else {}
-        print(json.dumps({"error": f"{type(error).__name__}: {error}", **done}))
+        found = {"error": f"{type(error).__name__}: {error}", "notes": getattr(error, "__notes__", []), **done}
+    return found | {"seconds": time.monotonic() - begin}
+
+
+def main(port, process, what, out=None):
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(f"localhost:{port}", num_processes=2, process_id=process, shutdown_timeout_seconds=10)
+    programs.GROUP = PART
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it starts in the background ignore it
+    for one in what.split(","):
+        place = {"stopped": None, "whole elsewhere": f"{out}-elsewhere"}.get(one, out)
+        print(json.dumps(evaluated(one, process, place)), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
+    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

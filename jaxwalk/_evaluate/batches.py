@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from .. import _signals
 from .._errors import ArgumentError, DataError, counted, shown
 
 COUNTS, FAILED = 1, -1  # of `Batch.counts`
@@ -49,6 +50,7 @@ class Batches:
         total: how many data there are, if that can be known beforehand: by an attribute `rows`, or by the length, not
             counting that the last batch may be short.
         unit: by what that is known, "row" or "batch".
+        is_on_host: whether the arrays of the first batch lie in the host's memory, and nobody has said where else.
     """
 
     size: int
@@ -57,6 +59,7 @@ class Batches:
     unit: str
     rest: Iterator[Any]
     first: Any = None
+    is_on_host: bool = True
 
     @property
     def datum(self) -> tuple:
@@ -79,10 +82,14 @@ class Batches:
         for number, value in enumerate(came):
             yield self._batch(value, number)
 
+    def written_form(self) -> str:
+        """Return what every batch is like, as a text."""
+        rows = [f"{path or 'batch'} {row.dtype}{list(row.shape)}" for path, row in zip(self.form.paths, self.form.rows)]
+        return f"{counted(self.size, 'row')} of {', '.join(rows)}"
+
     def empty(self, counts: int = 0) -> Batch:
         """Return a batch without a datum, whose rows count as `counts`."""
-        keys = [jnp.issubdtype(row.dtype, jax.dtypes.extended) for row in self.form.rows]  # keys of random numbers
-        rows = [(jnp if k else np).zeros((self.size, *r.shape), r.dtype) for r, k in zip(self.form.rows, keys)]
+        rows = [(jnp if _is_key(r) else np).zeros((self.size, *r.shape), r.dtype) for r in self.form.rows]
         return Batch(rows, np.full(self.size, counts, np.int8))
 
     def _batch(self, value: Any, number: int) -> Batch:
@@ -95,7 +102,7 @@ class Batches:
                 f"Batch {number} of `batches` has {length} rows, and the first had {self.size}; none may have more"
                 " than the first, since one program is compiled for all."
             )
-        return Batch([_padded(leaf, self.size) for leaf in leaves], (np.arange(self.size) < length).astype(np.int8))
+        return Batch([padded(leaf, self.size) for leaf in leaves], (np.arange(self.size) < length).astype(np.int8))
 
     def _leaves(self, value: Any, number: int) -> list[Any]:
         leaves, tree = jax.tree.flatten(value)
@@ -116,7 +123,8 @@ def open_batches(batches: Iterable[Any]) -> Batches:
     """
     rest = _iterator(batches)
     try:
-        first = next(rest)
+        with _signals.handled():
+            first = next(rest)
     except StopIteration:
         raise DataError("`batches` is empty; give at least one batch. A generator can be gone through once.") from None
     found, tree = jax.tree_util.tree_flatten_with_path(first)
@@ -128,7 +136,7 @@ def open_batches(batches: Iterable[Any]) -> Batches:
     if size == 0:
         raise DataError("The first of `batches` has no rows; as many as it has are walked at once: give at least one.")
     rows = [jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in leaves]
-    return Batches(size, Form(tree, paths, rows), *_total(batches, size), rest, first)
+    return Batches(size, Form(tree, paths, rows), *_total(batches, size), rest, first, all(map(_is_on_host, leaves)))
 
 
 def _iterator(batches: Any) -> Iterator[Any]:
@@ -165,6 +173,12 @@ def _array(leaf: Any, path: str, number: int) -> Any:
     return _narrowed(array, path, number)
 
 
+def _is_on_host(leaf: Any) -> bool:
+    if not isinstance(leaf, jax.Array) or isinstance(leaf, Tracer):
+        return True
+    return not leaf.committed and all(device.platform == "cpu" for device in leaf.devices()) and not _is_key(leaf)
+
+
 def _is_held(dtype: np.dtype) -> bool:
     """Say whether JAX has arrays of this dtype, or of a narrower one of its kind. It has no long doubles."""
     is_long = dtype.char in (np.dtype(np.longdouble).char, np.dtype(np.clongdouble).char)
@@ -178,10 +192,14 @@ def _strong(array: jax.Array) -> jax.Array:
 
 def _own(array: jax.Array) -> jax.Array:
     """Return a copy of what lies on CPUs: there JAX takes a buffer of NumPy's as it is, which may be filled again."""
-    is_key = jnp.issubdtype(array.dtype, jax.dtypes.extended)
-    if is_key or not array.is_fully_addressable or any(device.platform != "cpu" for device in array.devices()):
+    if _is_key(array) or not array.is_fully_addressable or any(device.platform != "cpu" for device in array.devices()):
         return array
     return jax.device_put(np.array(array), array.sharding if array.committed else None)
+
+
+def _is_key(array: Any) -> bool:
+    """Tell whether these are keys of random numbers, which NumPy does not have."""
+    return jnp.issubdtype(array.dtype, jax.dtypes.extended)
 
 
 def _narrowed(array: np.ndarray, path: str, number: int) -> np.ndarray:
@@ -229,7 +247,7 @@ def _check_like(leaf: Any, row: jax.ShapeDtypeStruct, path: str, number: int) ->
             )
 
 
-def _padded(leaf: Any, size: int) -> Any:
+def padded(leaf: Any, size: int) -> Any:
     """Fill a leaf up to `size` rows: by its first row (real data, so that nothing odd is computed), or by zeros."""
     missing = size - len(leaf)
     if not missing:

@@ -64,7 +64,7 @@ def update(statistic: Statistic | None, group: GroupState, rows: Rows, states: l
 
 
 def finish(group: GroupState, top: int) -> tuple[Totals, Rows]:
-    """Return the totals of the group, and the rows of all its batches along one axis."""
+    """Return the totals of the group, with `top` culprits at most, and the rows of all its batches along one axis."""
     rows = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), group.rows)
     counts = rows.counts == COUNTS
     bad = is_bad(rows)
@@ -78,11 +78,11 @@ def finish(group: GroupState, top: int) -> tuple[Totals, Rows]:
     return totals, rows
 
 
-def no_totals(rows: Rows, states: list[Partial], top: int) -> Totals:
+def no_totals(rows: Rows, states: list[Partial]) -> Totals:
     """Return the totals of no data; `rows`, `states` as of `init`."""
     none = jnp.zeros((), COUNT)
     mean = Partial({"count": none, "mean": jnp.zeros((), rows.loss.dtype)}, none)
-    return Totals(none, none, mean, _zeros(states), no_data(rows, top))
+    return Totals(none, none, mean, _zeros(states), no_data(rows))
 
 
 def _mean(loss: jax.Array, counts: jax.Array) -> Partial:

@@ -35,8 +35,9 @@ def evaluate(
     point, and the data most to blame.
 
     One program is compiled, for batches of the size of the first; shorter ones are filled up with what does not count.
-    While one is computed, the next is brought to the device. Statistics of a batch are merged on the device, inside the
-    backward pass where they are large; those of every few thousand data are added up on the host, in 64 bits.
+    Small batches that lie on the host are joined, up to 64 rows, if `fun` is small and has no side effects. While one
+    is computed, the next is brought to the device. Statistics of a batch are merged on the device, inside the backward
+    pass where they are large; those of every few thousand data are added up on the host, in 64 bits.
 
     Arguments:
         fun: the loss of one datum, a real scalar: `fun(params, *datum)`.
@@ -48,21 +49,28 @@ def evaluate(
         keep: what to keep of them: a statistic of `jw.stats`; a function (output, δ) -> pytree of arrays, whose
             results are averaged over the data; None for nothing but norms and losses. At a point in a branch of a
             `cond` or `switch`, statistics are of the data that took it; `Evaluation.seen` says how many they are.
-        top: how many data of largest loss to keep in `Evaluation.culprits`. Those with a NaN or Inf count as largest.
+        top: how many data of largest loss to keep in `Evaluation.culprits`, or all if there are fewer. Those with a NaN
+            or Inf count as largest.
         mesh: devices among which each batch is divided, along the first axis of the mesh. Params that are divided among
             them already stay as they are; others are copied to all. Under `jax.distributed` each process gives its own
             batches, of one size, which need not be as many; the result, in all of them, is that of all data. Their
             indices are in the order of the steps, in each step first the rows of the first process. With several
-            processes and no mesh, all devices are used.
+            processes and no mesh, all devices are used. What ends one process (an error, a full disk, Ctrl-C; SIGTERM,
+            where JAX listens for it) ends all at the next step, each with a sentence. One that is killed tells nobody:
+            the others raise a ProcessError where the connection breaks, unless the first process was killed, for then
+            XLA ends them with SIGABRT; and at the end of a program JAX waits for the one that is gone, which
+            `heartbeat_timeout_seconds` and `shutdown_timeout_seconds` of `jax.distributed.initialize` bound, and then
+            ends it with SIGABRT. What is in `out` is whole, and is gone on with.
         out: a directory to write to: a row per datum (index, loss, the ℓ2 norm of δ at each point) in Parquet files, a
             part after every 8192 data or so, each there whole or not at all. Needs pyarrow, the extra `store`. Of
-            several processes, the first writes.
+            several processes, the first writes, and all name a directory.
         resume: go on with what is in `out`, after its last whole part, with the same function, params, points,
             statistics, `top`, batches and version of jax; the devices may be others. Batches that are done are gone
             through, compared, and passed over; so they are where all is done. They are compared by a checksum, which
             takes a processor about 1 ms for 3 MB while they are walked. Each part keeps `top` culprits, so that another
             `top` is refused; more of them are in the rows. What a callback does on the host is not compared, nor, after
-            the first batch, the numbers in JAX's arrays that lie on an accelerator. Where nothing is there, begin.
+            the first batch, the numbers in JAX's arrays that lie on an accelerator. Where nothing is there, begin. What
+            is finished is read, and nothing is written.
         progress: show a bar on standard error, if that is a terminal or a notebook and rich is installed.
 
     Returns:
@@ -76,6 +84,8 @@ def evaluate(
             fewer, or, where all is done, are more.
         StoreError: `out` is something else, holds another evaluation or one that is not to be resumed, or cannot be
             written.
+        ProcessError: another process failed with what is no error of jaxwalk's (of these, all raise the same), was
+            stopped, or is gone; or one was sent SIGTERM.
         Whatever `batches` raises. What was done until then is in `out`, and in the attribute `evaluation` of the error.
 
     >>> import jax, jax.numpy as jnp, numpy as np, jaxwalk as jw

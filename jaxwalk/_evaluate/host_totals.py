@@ -25,22 +25,23 @@ from .step import CompiledStep
 def totals_on_host(totals: Totals, before: int) -> Totals:
     """Return a group's totals as NumPy arrays of 64 bits; `before`: how many data came before the group."""
     wide: Any = on_host(totals)
-    return wide._replace(largest=wide.largest._replace(index=wide.largest.index + before))
+    largest: TopK = jax.tree.map(lambda leaf: leaf[wide.largest.key > -np.inf], wide.largest)
+    return wide._replace(largest=largest._replace(index=largest.index + before))
 
 
-def merge_totals(statistic: Statistic | None, a: Totals | None, b: Totals) -> Totals:
-    """Return the totals of the data of both; `b` came after `a`."""
+def merge_totals(statistic: Statistic | None, a: Totals | None, b: Totals, top: int) -> Totals:
+    """Return the totals of the data of both, with `top` culprits at most; `b` came after `a`."""
     if a is None:
         return b
     pairs = zip(a.states, b.states, strict=True)
     states = [] if statistic is None else [either_on_host(statistic.merge, mine, other) for mine, other in pairs]
     loss = either_on_host(merge_means, a.loss, b.loss)
-    return Totals(a.data + b.data, a.nonfinite + b.nonfinite, loss, states, _merge_top_k(a.largest, b.largest))
+    return Totals(a.data + b.data, a.nonfinite + b.nonfinite, loss, states, _merge_top_k(a.largest, b.largest, top))
 
 
-def _merge_top_k(a: TopK, b: TopK) -> TopK:
+def _merge_top_k(a: TopK, b: TopK, top: int) -> TopK:
     both = jax.tree.map(lambda x, y: np.concatenate([x, y]), a, b)
-    order = np.argsort(-both.key, kind="stable")[: len(a.key)]
+    order = np.argsort(-both.key, kind="stable")[:top]
     return jax.tree.map(lambda leaf: leaf[order], both)
 
 

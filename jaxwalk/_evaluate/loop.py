@@ -11,12 +11,11 @@ import jax
 import numpy as np
 
 from .. import _signals
-from .._errors import DataError
 from .batch_checksums import Fingerprint, too_many
-from .batches import COUNTS, FAILED, Batch, Batches
+from .batches import COUNTS, FAILED
 from .device_totals import Totals
+from .feed import Feed, Sent
 from .placement import Placement
-from .processes import Feed
 from .result.ranking import Rows
 from .step import CompiledStep
 
@@ -24,13 +23,24 @@ AHEAD = 2  # batches that may be in flight at once: one is computed while the ne
 
 
 class Group(NamedTuple):
-    """Some batches that are in flight: their totals, their rows, how many steps, and their fingerprint in this
-    process."""
+    """Some steps that are in flight.
+
+    Attributes:
+        totals, rows: what is found.
+        room: how many steps there could be.
+        fingerprints: per step, that of this process's batches in it and in those before it.
+    """
 
     totals: Totals
     rows: Rows
-    steps: int
-    fingerprint: Fingerprint
+    room: int
+    fingerprints: list[Fingerprint]
+
+    def fingerprint(self) -> Fingerprint:
+        """Return that of this process's batches, without those of the last steps, if a process had failed in them."""
+        failed = (np.asarray(self.rows.counts) == FAILED).reshape(self.room, -1).any(1)
+        counted = self.fingerprints[: len(self.fingerprints) - failed.sum()]
+        return counted[-1] if counted else Fingerprint()
 
 
 class Loop(NamedTuple):
@@ -52,45 +62,37 @@ class Loop(NamedTuple):
     is_read: bool
     advance: Callable[[int], None]
 
-    def groups(self, data: Batches, done: Sequence[Fingerprint]) -> Iterator[Group]:
-        """Send the batches after those that are done through the step. What they raise comes at the end.
+    def groups(self, feed: Feed) -> Iterator[Group]:
+        """Send batches through the step, until they end or `feed` has an error.
 
         A group is given as soon as its last batch is in flight; to look at its numbers is to wait for them.
         """
-        together = self.placed.processes > 1
-        feed, in_flight, on_devices = (
-            Feed(data, done, together),
-            _InFlight(self.advance, together),
-            _Counts(self.placed),
-        )
-        batches = feed.batches(lambda: in_flight.is_over)
-        while (group := self._group(batches, in_flight, on_devices)).steps:
+        in_flight, on_devices = _InFlight(self.advance, self.placed.processes > 1), _Counts(self.placed)
+        steps = feed.steps(lambda: in_flight.is_over)
+        while (group := self._group(steps, in_flight, on_devices)).fingerprints:
             yield group
-            if group.steps < self.size:
+            if len(group.fingerprints) < self.size:
                 break
         in_flight.wait()
-        if feed.error is not None:
-            raise feed.error
-        if in_flight.failed:
-            raise DataError("`batches` failed in another process, which says why; what was done until then is kept.")
 
-    def _group(self, batches: Iterator[Batch], in_flight: _InFlight, on_devices: _Counts) -> Group:
-        state, steps, fingerprint = self.step.init(self.size), 0, Fingerprint()
-        for batch in itertools.islice(batches, self.size):
-            leaves, counts = self.placed.batch(batch.leaves), on_devices(batch.counts)
-            state, rows = self.step.update(self.params, state, leaves, counts)
-            in_flight.add(rows, batch.counts)
-            steps += 1
+    def _group(self, sent: Iterator[Sent], in_flight: _InFlight, on_devices: _Counts) -> Group:
+        state, fingerprints = self.step.init(self.size), []
+        fingerprint = Fingerprint()
+        for batches, leaves, counts in itertools.islice(sent, self.size):
+            state, rows = self.step.update(self.params, state, leaves, on_devices(counts))
+            in_flight.add(rows, counts)
             if self.is_read:  # it is on its way to the disk
                 _signals.saving()
-            if self.placed.processes == 1 or (batch.counts == COUNTS).any():
-                fingerprint = fingerprint.update(batch, self.is_read)
-        return Group(*self.step.finish(state), steps, fingerprint)
+            for batch in batches:
+                if self.placed.processes == 1 or (batch.counts == COUNTS).any():
+                    fingerprint = fingerprint.update(batch, self.is_read)
+            fingerprints.append(fingerprint)
+        return Group(*self.step.finish(state), self.size, fingerprints)
 
 
-def check_finished(data: Batches, done: Sequence[Fingerprint], processes: int) -> None:
-    """Raise a DataError if the batches are not those of an evaluation that is finished."""
-    if next(Feed(data, done, processes > 1).remaining(), None) is not None:
+def check_finished(feed: Feed, done: Sequence[Fingerprint]) -> None:
+    """Raise a DataError if the batches of `feed` are not those of an evaluation that is finished."""
+    if next(feed.remaining(), None) is not None:
         raise too_many(done)
 
 
@@ -111,14 +113,13 @@ class _InFlight:
     """What has been sent to the device and not been waited for.
 
     Attributes:
-        failed: whether a step has been done in which a process had failed.
-        is_over: whether there was such a step, or one in which there were no data.
+        is_over: whether a step has been done in which a process had failed, or in which there were no data.
     """
 
     def __init__(self, advance: Callable[[int], None], together: bool):
         self._steps: collections.deque[tuple[Rows, np.ndarray]] = collections.deque()
         self._advance, self._together = advance, together
-        self.failed = self.is_over = False
+        self.is_over = False
 
     def add(self, rows: Rows, counts: np.ndarray) -> None:
         """Add a step; `counts` are those of the batch that this process sent."""
@@ -135,9 +136,8 @@ class _InFlight:
         jax.block_until_ready(rows)
         if self._together:
             counts = np.asarray(rows.counts)
-        self.failed |= bool((counts == FAILED).any())
         data = int((counts == COUNTS).sum())
-        self.is_over |= self.failed or data == 0
+        self.is_over |= data == 0 or bool((counts == FAILED).any())
         self._advance(data)
 
 

@@ -36,11 +36,14 @@ class Placement(NamedTuple):
         """Return a context in which the mesh is the one that JAX goes by, whatever was set around it."""
         return contextlib.nullcontext() if self.mesh is None else jax.set_mesh(self.mesh)
 
-    def batch(self, leaves: Sequence[Any]) -> list[Any]:
-        """Put a batch's arrays on their devices; the copy goes on while this process does other things."""
+    def check(self, leaves: Sequence[Any]) -> None:
+        """Raise an ArgumentError where a batch's arrays lie elsewhere, and there is no mesh."""
         if self.mesh is None:
             for leaf in leaves:
                 _check_home(leaf, "a batch of `batches`", self.home)
+
+    def batch(self, leaves: Sequence[Any]) -> list[Any]:
+        """Put a batch's arrays on their devices; the copy goes on while this process does other things."""
         if self.divided is None or jax.process_count() == 1:
             return jax.device_put(list(leaves), self.divided)  # in one call, since each call takes a while
         return [jax.make_array_from_process_local_data(self.divided, np.asarray(leaf)) for leaf in leaves]
@@ -50,6 +53,13 @@ class Placement(NamedTuple):
         if self.mesh is None or self.whole is None:
             return list(leaves)
         return [_on_mesh(leaf, self.mesh, self.whole) for leaf in leaves]
+
+
+def count_processes(mesh: Any) -> int:
+    """Return how many processes feed batches: those that have devices of the mesh, or all."""
+    if isinstance(mesh, Mesh):
+        return len({device.process_index for device in mesh.devices.flat})
+    return jax.process_count()
 
 
 def placement(mesh: Any, size: int, params: Any = None, first: Any = None) -> Placement:
@@ -69,7 +79,12 @@ def placement(mesh: Any, size: int, params: Any = None, first: Any = None) -> Pl
         raise ArgumentError(
             f'`mesh` is {shown(mesh)}; give a `jax.sharding.Mesh`, such as `jax.make_mesh((4,), ("data",))`, or None.'
         )
-    processes = len({device.process_index for device in mesh.devices.flat})
+    processes = count_processes(mesh)
+    if processes > 1 and processes < jax.process_count():
+        raise ArgumentError(
+            f"`mesh` has devices of {processes} of the {jax.process_count()} processes; give one of all of them, or of"
+            " this one alone."
+        )
     axis, devices = mesh.axis_names[0], mesh.devices.shape[0]
     if size * processes % devices:
         raise ArgumentError(

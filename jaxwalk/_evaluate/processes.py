@@ -1,22 +1,26 @@
-"""What several processes tell each other, and when they end: all of them at the same step."""
+"""What several processes tell each other: they take every step together, so what ends one must end all."""
 
 from __future__ import annotations
 
+import contextlib
 import io
+import itertools
+import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from .. import _signals
-from .._errors import StoreError
-from .batch_checksums import Fingerprint, skip_done
-from .batches import FAILED, Batch, Batches
+from .._errors import ArgumentError, DataError, JaxwalkError, PointError, ProcessError, StoreError, first_line
+from .batch_checksums import Fingerprint
 from .device_totals import Totals
 from .host_totals import from_arrays, to_arrays
 from .store import npz
+
+TEXT = 1200  # bytes, at most, of what a process says
+OURS = {kind.__name__: kind for kind in (ArgumentError, DataError, PointError, StoreError, ProcessError)}
 
 
 class Resumed(NamedTuple):
@@ -37,78 +41,115 @@ class Resumed(NamedTuple):
         """How many data are done."""
         return 0 if self.totals is None else int(self.totals.data)
 
-    @property
-    def mine(self) -> list[Fingerprint]:
-        """Of each part, the fingerprint of this process's batches."""
-        return [part[jax.process_index()] for part in self.parts]
+    def of_process(self, together: bool) -> list[Fingerprint]:
+        """Return, of each part, the fingerprint of this process's batches."""
+        return [part[jax.process_index() if together else 0] for part in self.parts]
 
 
 def is_first() -> bool:
     return jax.process_index() == 0
 
 
-def broadcast(resumed: Resumed, refusal: StoreError | None, like: Callable[[], Totals]) -> Resumed:
-    """Return what the first process resumes, in all of them. All must call it.
+# Each of these must be called by all processes that evaluate together, in one order --------------------------
+
+
+@contextlib.contextmanager
+def agreed(together: bool) -> Iterator[None]:
+    """Run the `with` block in every process, or fail in every.
 
     Raises:
-        StoreError: in all of them, if the first was refused.
+        Whatever the block raises; where it is another process that fails, a sentence that says so: of the same class if
+        that is one of jaxwalk's, and else a ProcessError.
     """
-    header = {"parts": list(resumed.parts), "finished": resumed.is_finished, "refusal": refusal and str(refusal)}
+    try:
+        yield
+    except BaseException as error:
+        if together:
+            with contextlib.suppress(ProcessError):  # the others may be gone
+                _said_by_all(_description(error))
+        raise
+    for process, text in enumerate(_said_by_all("") if together else []):
+        if text:
+            raise _error_of(process, **json.loads(text))
+
+
+def check_alike(options: str) -> None:
+    """Raise an ArgumentError in all processes where they are not called alike."""
+    called = _said_by_all(options)
+    for process, other in enumerate(called):
+        if other != called[0]:
+            both = f"with {other} in process {process}, and with {called[0]} in process 0"
+            raise ArgumentError(f"`evaluate` is called {both}; give the same in all, since they take steps together.")
+
+
+def broadcast(resumed: Resumed, like: Callable[[], Totals]) -> Resumed:
+    """Return what the first process resumes, in all of them."""
+    header = {"parts": list(resumed.parts), "finished": resumed.is_finished}
     packed = npz.pack(header, {} if resumed.totals is None else to_arrays(resumed.totals))
-    header, arrays = npz.unpack(io.BytesIO(_broadcast_bytes(packed)))
-    if header["refusal"]:
-        raise refusal or StoreError(f"The first process was refused: {header['refusal']}")
+    with taken_together():
+        header, arrays = npz.unpack(io.BytesIO(_broadcast_bytes(packed)))
     parts = [[Fingerprint(*one) for one in part] for part in header["parts"]]
     return Resumed(parts, from_arrays(arrays, like) if arrays else None, header["finished"])
 
 
-def gather(fingerprint: Fingerprint) -> list[Fingerprint]:
-    """Return that of each process, in all of them. All must call it."""
-    if jax.process_count() == 1:
+def gather(fingerprint: Fingerprint, together: bool) -> list[Fingerprint]:
+    """Return that of each process, in all of them."""
+    if not together:
         return [fingerprint]
     gathered = multihost_utils.process_allgather(np.array(fingerprint, np.int32))
     return [Fingerprint(*numbers) for numbers in gathered.tolist()]
 
 
-class Feed:
-    """The batches to send, and the error with which they ended, if they did.
+_looks = itertools.count(1)  # in every process the same number, since all take the same steps
 
-    Several processes (`together`) take every step together, and so must end at the same one. A process that has no
-    more batches sends empty ones; one that failed sends batches that say so. Each goes on until it learns of a step in
-    which a process had failed or none had data. All learn of it a few steps later (`loop.AHEAD`).
+
+def is_preempted() -> bool:
+    """Tell whether a process has been sent SIGTERM, which under `jax.distributed` does not end it: at the same step in
+    all of them."""
+    try:
+        return multihost_utils.reached_preemption_sync_point(next(_looks))
+    except RuntimeError:  # JAX does not listen for it; then SIGTERM ends the process
+        return False
+
+
+@contextlib.contextmanager
+def taken_together(together: bool = True) -> Iterator[None]:
+    """Turn what JAX raises of a step, as where another process is gone, into a sentence.
+
+    Raises:
+        ProcessError: of anything raised in the block but jaxwalk's own errors and Ctrl-C.
     """
+    try:
+        yield
+    except Exception as error:
+        if not together or isinstance(error, JaxwalkError):
+            raise
+        failed = f"A step that all processes take together failed: {first_line(error)}"
+        fix = "if another process has ended, start all of them again, with `resume=True` where there is an `out`"
+        raise ProcessError(f"{failed}; {fix}.") from error
 
-    def __init__(self, data: Batches, done: Sequence[Fingerprint], together: bool):
-        self._data, self._done, self._together = data, done, together
-        self._rest: Iterator[Batch] | None = None
-        self.error: BaseException | None = None
 
-    def batches(self, is_over: Callable[[], bool]) -> Iterator[Batch]:
-        """Yield the batches to send, until `is_over` says that all processes end."""
-        while (batch := self._next()) is not None:
-            if self._together and is_over():
-                return
-            yield batch
-        while self._together and not is_over():
-            yield self._data.empty(0 if self.error is None else FAILED)
+def _description(error: BaseException) -> str:
+    kind, text = type(error).__name__, str(error)
+    if not isinstance(error, JaxwalkError):
+        kind, text = "", f"{kind}: {first_line(error)}; mend that there." if str(error) else f"{kind}; mend that there."
+    if not isinstance(error, Exception):
+        text = f"{type(error).__name__}; call it again, with `resume=True` where there is an `out`."
+    while len(said := json.dumps({"kind": kind, "text": text})) > TEXT:
+        text = text[: len(text) // 2] + "…"
+    return said
 
-    def _next(self) -> Batch | None:
-        """Return the next batch, or None where they end; Ctrl-C ends them as an error does."""
-        try:
-            with _signals.handled():
-                self._rest = self.remaining() if self._rest is None else self._rest
-                return next(self._rest, None)
-        except BaseException as error:
-            self.error = error
-            return None
 
-    def remaining(self) -> Iterator[Batch]:
-        """Return the batches that are not done, of several processes without the empty ones."""
-        batches = iter(self._data)
-        if self._together:
-            batches = (batch for batch in batches if batch.counts.any())
-        skip_done(batches, self._done)
-        return batches
+def _error_of(process: int, kind: str, text: str) -> JaxwalkError:
+    what = f"`evaluate` failed in process {process}, and so ends in all: {text}"
+    return OURS.get(kind, ProcessError)(what)
+
+
+def _said_by_all(text: str) -> list[str]:
+    mine = np.frombuffer(text.encode()[:TEXT].ljust(TEXT, b"\0"), np.uint8)
+    with taken_together():
+        everyone: Any = np.asarray(multihost_utils.process_allgather(mine)).astype(np.uint8)
+    return [bytes(one).rstrip(b"\0").decode(errors="ignore") for one in everyone]
 
 
 def _broadcast_bytes(value: bytes) -> bytes:

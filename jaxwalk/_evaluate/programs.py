@@ -16,9 +16,10 @@ from .._errors import ArgumentError, PointError, shown
 from .._jax.jaxprs import Closed, trace
 from .._jax.leaves import is_array, opened_leaves
 from .._jax.tracing import Staged, trace_context
+from .._jax.value_sizes import bytes_of_values
 from .._points.find import check_by, find
 from .._points.name_patterns import At, choose
-from .._points.point import Points
+from .._points.point import Point, Points
 from .._points.units import keep_at
 from .._source.captures import CannotTell, Captures
 from .._source.user_files import Source
@@ -32,6 +33,10 @@ from .step import CompiledStep, Task, step_of
 
 COUNTED = 2**31 - 1  # entries, at most, that are counted on the device
 GROUP = 8192  # data, about, whose statistics are merged on the device before they go to the host and on disk
+JOINED = (
+    64  # rows, at most, up to which small batches are joined: a step costs as much as many rows of a small function
+)
+JOINED_BYTES = 2**26  # of all values of that many rows, about: a batch may be small because its data are large
 KEPT = 8  # programs of one function: those used last
 
 
@@ -70,8 +75,8 @@ class Program(NamedTuple):
     @property
     def group_size(self) -> int:
         """How many batches make a group: on the device, entries are counted in 32 bits."""
-        entries = max(math.prod(p.shape[len(p.axes) :]) for p in self.task.with_delta)
-        return max(1, min(GROUP // self.task.rows, COUNTED // (self.task.rows * max(entries, 1))))
+        entries = max(map(_entries, self.task.with_delta))
+        return max(1, min(GROUP // self.task.rows, COUNTED // (self.task.rows * entries)))
 
     def walk_of_a_batch(self, size: int) -> Closed:
         """Return the program of the loss and of δ at the points, of `size` data at once."""
@@ -117,7 +122,13 @@ class Programs:
 
     def _key(self, params: Any, data: Batches) -> _Key | None:
         asked = self.asked
-        form = data.form.tree, [(row.shape, row.dtype) for row in data.form.rows], data.size, jax.process_count()
+        form = (
+            data.form.tree,
+            [(row.shape, row.dtype) for row in data.form.rows],
+            data.size,
+            data.is_on_host,
+            jax.process_count(),
+        )
         try:
             what = () if self._is_pure else (asked.fun, asked.at, asked.source, asked.statistic)
             leaves = {id(leaf) for leaf in jax.tree.leaves(params) if is_array(leaf)}
@@ -148,7 +159,7 @@ class Programs:
             chosen,
             asked.statistic,
             asked.top,
-            data.size * placed.processes,
+            _rows_of_a_step(staged, chosen, data, placed),
             placed._replace(home=None),
             kept_at,
         )
@@ -205,6 +216,24 @@ def _shape(value: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(value.shape, value.dtype, weak_type=getattr(value, "weak_type", False))
 
 
+def _rows_of_a_step(staged: Staged, points: Points, data: Batches, placed: Placement) -> int:
+    """Return how many rows a step takes, of all processes together.
+
+    Small batches are joined, but not where what fills up the last step would be seen, as by a callback. Several
+    processes take one batch each: their data are in the order of the steps.
+    """
+    if placed.processes > 1 or not data.is_on_host or staged.closed.jaxpr.effects:
+        return data.size * placed.processes
+    entries = max(map(_entries, points.values()))
+    limit = min(JOINED, GROUP, COUNTED // entries, JOINED_BYTES // max(1, bytes_of_values(staged.closed.jaxpr)))
+    return data.size * max(1, limit // data.size)
+
+
+def _entries(point: Point) -> int:
+    """Return how many entries a point has at a step of the loops around it, at least 1."""
+    return max(1, math.prod(point.shape[len(point.axes) :]))
+
+
 def _with_delta(points: Points) -> Points:
     """Return the same, if any of them has a δ."""
     if not any(point.has_delta for point in points.values()):
@@ -223,7 +252,7 @@ def _loss_of_datum(staged: Staged) -> list[bool]:
 
 
 def _check_countable(task: Task) -> None:
-    entries = max(math.prod(p.shape[len(p.axes) :]) for p in task.with_delta)
+    entries = max(map(_entries, task.with_delta))
     if task.statistic is not None and task.rows * entries > COUNTED:
         raise ArgumentError(
             f"`batches` have {task.rows} rows, and a point has {entries} entries for each, which is more together than"

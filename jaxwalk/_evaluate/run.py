@@ -14,10 +14,11 @@ from .arguments import check_untraced
 from .batch_checksums import SAME, Fingerprint
 from .batches import Batches, open_batches
 from .device_totals import Totals
+from .feed import Feed
 from .host_totals import columns, evaluation_of, from_arrays, merge_totals, to_arrays, totals_on_host
-from .loop import Loop, check_finished, one_behind
-from .placement import Placement, placement
-from .processes import Resumed, broadcast, gather, is_first
+from .loop import Group, Loop, check_finished, one_behind
+from .placement import Placement, count_processes, placement
+from .processes import Resumed, agreed, broadcast, check_alike, gather, is_first, taken_together
 from .programs import Program, Programs
 from .result.evaluation import Evaluation
 from .run_identity import identity
@@ -44,15 +45,31 @@ class Output(NamedTuple):
 def run(programs: Programs, params: Any, batches: Iterable[Any], output: Output, progress: bool) -> Evaluation:
     """Run what `evaluate` is documented to."""
     check_untraced(params)
+    together = count_processes(programs.asked.mesh) > 1
+    with contextlib.ExitStack() as stack:
+        if together:  # what ends one must be told to the others
+            stack.enter_context(_signals.held_back())
+        with agreed(together):
+            one = _prepared(stack, programs, params, batches, output.path is not None)
+            _signals.check()
+        if together:
+            check_alike(one.options(output))
+        with agreed(together):
+            store, resumed = _opened(stack, one, output)
+        if together and output.path is not None:
+            resumed = broadcast(resumed, one.step.no_totals)
+        return _evaluation(one, store, resumed, progress)
+
+
+def _prepared(
+    stack: contextlib.ExitStack, programs: Programs, params: Any, batches: Iterable[Any], is_stored: bool
+) -> _Run:
     data = open_batches(batches)
     check_untraced(data.first)
     placed = placement(programs.asked.mesh, data.size, params, data.first)
-    with placed.context(), contextlib.ExitStack() as stack:
-        program, given = programs.program(params, data, placed)
-        one = _Run(program, given, placed.params(given), data, placed, output.path is not None)
-        path, resume = output
-        store, resumed = (None, Resumed()) if path is None else _opened(stack, one, path, resume)
-        return _evaluation(one, store, resumed, progress)
+    stack.enter_context(placed.context())
+    program, given = programs.program(params, data, placed)
+    return _Run(program, given, placed.params(given), data, placed, is_stored)
 
 
 class _Run(NamedTuple):
@@ -79,6 +96,24 @@ class _Run(NamedTuple):
     def step(self) -> CompiledStep:
         return self.program.step
 
+    @property
+    def together(self) -> bool:
+        """Whether several processes take every step together."""
+        return self.placed.processes > 1
+
+    def options(self, output: Output) -> str:
+        """Return what several processes must have in common, or they would wait for one another."""
+        out = "no `out`" if output.path is None else f"an `out`, `resume={bool(output.resume)}`"
+        return f"batches of {self.data.written_form()}, `top={self.task.top}`, {out}"
+
+    def feed(self, resumed: Resumed) -> Feed:
+        rows = self.task.rows // self.placed.processes
+        return Feed(self.data, resumed.of_process(self.together), self.placed, rows)
+
+    def added(self, a: Totals | None, b: Totals) -> Totals:
+        """Return the totals of both."""
+        return merge_totals(self.task.statistic, a, b, self.task.top)
+
     def identity(self) -> dict[str, str]:
         """Return what must be the same for a run to resume another."""
         task, data = self.task, self.data
@@ -94,22 +129,15 @@ class _Run(NamedTuple):
 # What is on disk -----------------------------------------------------------------------------------------
 
 
-def _opened(
-    stack: contextlib.ExitStack, one: _Run, out: str | os.PathLike[str], resume: bool
-) -> tuple[Store | None, Resumed]:
+def _opened(stack: contextlib.ExitStack, one: _Run, output: Output) -> tuple[Store | None, Resumed]:
     """Open the store, which `stack` closes, and read what is done. Of several processes, the first has the store."""
-    if one.placed.processes == 1:
-        store = stack.enter_context(Store.open(out, one.identity(), resume))
+    path, resume = output
+    if path is None or (one.together and not is_first()):
+        return None, Resumed()
+    store = stack.enter_context(Store.open(path, one.identity(), resume))
+    if not one.together:
         _check_as_many(store, one.data)
-        return store, _resumed(one, store)
-    store, resumed, refusal = None, Resumed(), None
-    try:
-        if is_first():
-            store = stack.enter_context(Store.open(out, one.identity(), resume))
-            resumed = _resumed(one, store)
-    except StoreError as error:
-        refusal = error
-    return store, broadcast(resumed, refusal, one.step.no_totals)
+    return store, _resumed(one, store)
 
 
 def _check_as_many(store: Store, data: Batches) -> None:
@@ -128,7 +156,7 @@ def _resumed(one: _Run, store: Store) -> Resumed:
     for part in range(store.parts):
         header, arrays = store.read(part)
         done.append([Fingerprint(*fed) for fed in header["fed"]])
-        totals = merge_totals(one.task.statistic, totals, from_arrays(arrays, one.step.no_totals))
+        totals = one.added(totals, from_arrays(arrays, one.step.no_totals))
     return Resumed(done, totals, store.finished)
 
 
@@ -139,35 +167,59 @@ def _evaluation(one: _Run, store: Store | None, resumed: Resumed, progress: bool
     totals: Any = resumed.totals
     if resumed.is_finished:
         try:
-            check_finished(one.data, resumed.mine, one.placed.processes)
+            with agreed(one.together):
+                check_finished(one.feed(resumed), resumed.of_process(one.together))
         except Exception as error:
             error.evaluation = one.evaluation(totals)  # type: ignore[attr-defined]
             raise
     else:
         with PartWriter(store, resumed.data) as writer:
-            totals = _added(one, resumed, writer, progress)
+            totals = _walked(one, resumed, writer, progress)
     return one.evaluation(totals)
 
 
-def _added(one: _Run, resumed: Resumed, writer: PartWriter, progress: bool) -> Totals | None:
+def _walked(one: _Run, resumed: Resumed, writer: PartWriter, progress: bool) -> Totals | None:
     """Add the data that are not done, and write them part by part."""
-    data, totals, before = one.data, resumed.totals, resumed.data
-    with _signals.held_back(), shown_progress(data.total, progress, before) as bar:
+    data, feed, added = one.data, one.feed(resumed), _Added(one, resumed, writer)
+    with _signals.held_back(), shown_progress(data.total, progress, resumed.data) as bar:
         loop = Loop(one.step, one.arrays, one.placed, one.program.group_size, one.is_stored, bar.advance)
         try:
-            for group in one_behind(loop.groups(data, resumed.mine)):
-                part = totals_on_host(group.totals, before)
-                totals = merge_totals(one.task.statistic, totals, part)
-                fingerprints = gather(group.fingerprint)
-                if writer.is_open:
-                    writer.write(columns(group.rows, one.step.names, before), {"fed": fingerprints}, to_arrays(part))
-                before = int(totals.data)
-            writer.finish({"data": before, "total": data.total, "unit": data.unit})
-            _signals.check()
+            with taken_together(one.together):
+                for group in one_behind(loop.groups(feed)):
+                    fingerprints = gather(group.fingerprint(), one.together)
+                    with feed.told():
+                        added.add(group, fingerprints)
+            with agreed(one.together):
+                if feed.error is not None:
+                    raise feed.error
+            with agreed(one.together):  # not before all know that none failed
+                writer.finish({"data": added.data, "total": data.total, "unit": data.unit})
+                _signals.check()
         except BaseException as error:
-            _tell(error, one, totals, writer)
+            _tell(error, one, added.totals, writer)
             raise
-    return totals
+    return added.totals
+
+
+class _Added:
+    """The totals of what is done, whose parts are written. After an error nothing is added any more."""
+
+    def __init__(self, one: _Run, resumed: Resumed, writer: PartWriter):
+        self._one, self._writer, self._is_whole = one, writer, True
+        self.totals, self.data = resumed.totals, resumed.data
+
+    def add(self, group: Group, fingerprints: list[Fingerprint]) -> None:
+        """Add what was found of a group of batches."""
+        if not self._is_whole or not any(one.batches for one in fingerprints):
+            return
+        self._is_whole = False
+        part = totals_on_host(group.totals, self.data)
+        self.totals = self._one.added(self.totals, part)
+        if self._writer.is_open:
+            rows = columns(group.rows, self._one.step.names, self.data)
+            self._writer.write(rows, {"fed": fingerprints}, to_arrays(part))
+        self.data = int(self.totals.data)
+        self._is_whole = True
 
 
 def _tell(error: BaseException, one: _Run, totals: Totals | None, writer: PartWriter) -> None:
@@ -178,6 +230,9 @@ def _tell(error: BaseException, one: _Run, totals: Totals | None, writer: PartWr
         error.add_note(str(unwritten))
     if totals is not None:
         error.evaluation = one.evaluation(totals)  # type: ignore[attr-defined]
-        stored = f"; {writer.data} of them are in `out`: with `resume=True` the same call goes on from there"
-        more = stored if writer.is_open else ""
+        # Other data, and a store that has lost a part, are refused again: such errors say themselves what to do.
+        goes_on = (
+            "" if isinstance(error, DataError | StoreError) else ": with `resume=True` the same call goes on from there"
+        )
+        more = f"; {writer.data} of them are in `out`{goes_on}" if writer.is_open else ""
         error.add_note(f"`evaluate` had done {int(totals.data)} data: see `evaluation` of this error{more}.")

@@ -23,7 +23,7 @@ from ..stats._quick import divided, quick_or
 from ..stats._subnormal import largest, rescaled, scale_of, scaled
 from ..stats._sums import is_safe, plain_squares, real
 from . import device_totals
-from .batches import COUNTS
+from .batches import COUNTS, FAILED
 from .device_totals import GroupState, Totals
 from .placement import Placement
 from .result.ranking import Rows
@@ -93,6 +93,8 @@ def step_of(task: Task) -> CompiledStep:
     apart_alike, merged_alike = _alike(found.apart), _alike(found.merged)
 
     def batch(params: list[Any], leaves: Sequence[Any], counts: jax.Array) -> tuple[Rows, list[Partial]]:
+        if task.placed.processes > 1:  # what one fails in is taken again, by all, when the evaluation is resumed
+            counts = jnp.where(jnp.any(counts == FAILED), jnp.int8(FAILED), counts)
         rows, apart, merged = each(params, leaves, counts)
         if statistic is None:
             return rows, []
@@ -111,7 +113,7 @@ def step_of(task: Task) -> CompiledStep:
         jax.jit(lambda batches: device_totals.init(*shapes(), batches), static_argnums=0, out_shardings=of_group),
         jax.jit(update, donate_argnums=1, out_shardings=(of_group, of_rows)),
         jax.jit(lambda state: device_totals.finish(state, task.top), out_shardings=whole),
-        jax.jit(lambda: device_totals.no_totals(*shapes(), task.top), out_shardings=whole),
+        jax.jit(lambda: device_totals.no_totals(*shapes()), out_shardings=whole),
         [p.name for p in task.with_delta],
         [*apart_alike, *merged_alike],
     )

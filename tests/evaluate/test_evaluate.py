@@ -5,6 +5,7 @@ import weakref
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pyarrow.parquet
 import pytest
 from jax import lax
 
@@ -95,7 +96,19 @@ def test_a_short_batch_may_come_anywhere():
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("top", [1, 23, 30])
+def test_batches_of_one_row_are_joined(tmp_path):
+    def single():
+        x, y = np.empty((1, 3), np.float32), np.empty(1, np.float32)
+        for x[:], y[:] in batches(1):
+            yield x, y
+
+    found = evaluate(single(), out=tmp_path)
+    assert_same(found, evaluate(batches(23)))
+    assert pyarrow.parquet.read_table(tmp_path / "rows")["index"].to_pylist() == list(range(23))
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("top", [1, 23, 30, 10**9, 2**31, 2**63])
 def test_top(top):
     assert len(evaluate(top=top).culprits) == min(top, 23)
 
@@ -447,6 +460,10 @@ def test_what_cannot_be_loaded(tmp_path):
             jw.Evaluation.load(tmp_path / name)
     with pytest.raises(jw.StoreError, match="cannot be written"):
         evaluate().save(tmp_path / "no" / "such")
+    (tmp_path / "link").symlink_to(tmp_path / "text")
+    with pytest.raises(jw.StoreError, match=r"link` cannot be written: it is a symbolic link; give another path\."):
+        evaluate().save(tmp_path / "link")
+    assert (tmp_path / "text").read_text() == "hello"
 
 
 def test_shown_in_a_narrow_terminal(monkeypatch):

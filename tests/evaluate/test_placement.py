@@ -53,6 +53,14 @@ def test_a_mesh_that_does_not_divide_a_batch():
         evaluate(batches(5), mesh=mesh)
 
 
+def test_a_mesh_of_some_of_the_processes(monkeypatch):
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
+    monkeypatch.setattr("jaxwalk._evaluate.placement.count_processes", lambda mesh: 2)
+    monkeypatch.setattr(jax, "process_count", lambda: 3)
+    with pytest.raises(jw.ArgumentError, match="`mesh` has devices of 2 of the 3 processes; give one of all of them"):
+        placement(mesh, 8)
+
+
 def place(value, *where):
     """On the device of this number; or divided so among four, or copied to them."""
     if where and isinstance(where[0], int):

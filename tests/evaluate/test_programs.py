@@ -204,3 +204,22 @@ def test_the_programs_used_last_are_kept(built, monkeypatch):
     for rows, expected in ((1, 1), (2, 2), (1, 2), (3, 3), (1, 3), (2, 4)):
         evaluate(loss, x=np.ones((rows, 1), np.float32))
         assert len(built) == expected
+
+
+@pytest.mark.once
+def test_small_batches_are_joined_where_that_is_not_seen_and_takes_no_memory(built, monkeypatch):
+    seen = []
+
+    def watched(weights, x):
+        jax.debug.callback(lambda x: seen.append(x.tolist()), x)
+        return loss(weights, x)
+
+    evaluate(loss)
+    evaluate(watched)
+    jax.effects_barrier()
+    assert sorted(seen) == X.tolist()
+    monkeypatch.setattr(programs, "JOINED_BYTES", 400)
+    evaluate(lambda weights, x: loss(weights, x) + jnp.sum(jnp.sin(x)))
+    monkeypatch.setattr(programs, "JOINED", 3)
+    evaluate(lambda weights, x: loss(weights, x) * 2)
+    assert [task.rows for task in built] == [63, 3, 6, 3]

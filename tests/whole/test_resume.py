@@ -246,14 +246,14 @@ def test_what_is_under_way_is_kept_when_ctrl_c_comes_in_a_step(tmp_path, monkeyp
 
     def pressed(self, leaves):
         sent.append(len(leaves))
-        if sent.count(2) == 3:  # batches, not what counts in them
+        if sent.count(2) == 2:  # two batches that were joined, not what counts in them
             os.kill(os.getpid(), signal.SIGINT)
         return put(self, leaves)
 
     monkeypatch.setattr(Placement, "batch", pressed)
     with pytest.raises(KeyboardInterrupt) as caught:
         evaluate(tmp_path)
-    assert caught.value.evaluation.count == len(rows(tmp_path)) == 15
+    assert caught.value.evaluation.count == len(rows(tmp_path)) == 20
 
 
 def test_there_was_nothing_to_go_on_with(tmp_path):
@@ -261,19 +261,20 @@ def test_there_was_nothing_to_go_on_with(tmp_path):
     check_rows(tmp_path / "out")
 
 
-def test_killed_at_any_moment_it_ends_the_same(tmp_path):
+@pytest.mark.parametrize(("what", "kills"), [("alone", 3), ("command", 1), ("two", 1)])
+def test_killed_at_any_moment_it_ends_the_same(tmp_path, what, kills):
     """`python tests/killed.py 20` kills more, at moments of the whole run."""
     cache, out, moment = tmp_path / "cache", tmp_path / "out", random.Random(0)
-    whole = end(tmp_path / "whole", cache)
+    whole = end(tmp_path / "whole", cache, what)
     count = len(whole[1])
-    for kill in range(3):
-        there, late = moment.randrange(count * kill // 3, count * (kill + 1) // 3), moment.uniform(0, 0.01)
+    for kill in range(kills):
+        there, late = moment.randrange(count * kill // kills, count * (kill + 1) // kills), moment.uniform(0, 0.01)
 
         def may_go_on(there=there, late=late):
             return parts(out) <= there or time.sleep(late)
 
-        assert killed(out, cache, may_go_on) in range(there, count + 1)
-    assert end(out, cache) == whole
+        assert killed(out, cache, may_go_on, what, which=kills % 2 if what == "two" else 0) in range(there, count + 1)
+    assert end(out, cache, what) == whole
 
 
 # What is another evaluation ------------------------------------------------------------------------------
@@ -325,6 +326,24 @@ def test_data_that_have_become_fewer(tmp_path):
         evaluate(tmp_path, batches()[:3], resume=True)
     assert caught.value.evaluation.count == 20
     assert evaluate(tmp_path, batches()[:4], resume=True).count == 20
+
+
+def test_what_is_refused_is_not_said_to_go_on(tmp_path):
+    begun(tmp_path)
+    with pytest.raises(jw.DataError) as caught:
+        evaluate(tmp_path, batches(y=Y + (np.arange(43, dtype=np.float32) == 7)), resume=True)
+    (note,) = caught.value.__notes__
+    assert note == "`evaluate` had done 20 data: see `evaluation` of this error; 20 of them are in `out`."
+
+
+def test_a_part_holds_no_more_culprits_than_rows(tmp_path):
+    whole = evaluate(None, top=10**6)
+    begun(tmp_path, top=10**6)
+    assert_same(evaluate(tmp_path, top=10**6, resume=True), whole, tmp_path)
+    for path in (tmp_path / "state").iterdir():
+        with np.load(path) as state:
+            assert max(len(array) for name, array in state.items() if array.ndim) <= max(PART, len(state["text"]))
+            assert sum(array.size for name, array in state.items() if name != "text") < 100
 
 
 def test_data_that_are_cut_otherwise(tmp_path):

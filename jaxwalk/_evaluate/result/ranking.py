@@ -41,19 +41,14 @@ def is_bad(rows: Rows) -> jax.Array:
 
 
 def most_to_blame(rows: Rows, counts: jax.Array, bad: jax.Array, top: int) -> TopK:
-    """Return the `top` data of largest loss, of those that count; those that are `bad` count as largest."""
+    """Return the data of largest loss, of those that count, `top` of them or as many rows as there are; those that are
+    `bad` count as largest."""
     index = jnp.cumsum(counts, dtype=COUNT) - 1
     key = jnp.where(counts, jnp.where(bad, jnp.inf, rows.loss), -jnp.inf)
-    return merge_top_k(no_data(rows, top), TopK(key, index, rows))
+    largest, among = lax.top_k(key, min(top, len(key)))
+    return TopK(largest, index[among], jax.tree.map(lambda leaf: leaf[among], rows))
 
 
-def merge_top_k(a: TopK, b: TopK) -> TopK:
-    """Return as many of the largest of both as `a` has."""
-    both = jax.tree.map(lambda x, y: jnp.concatenate([x, y]), a, b)
-    key, among = lax.top_k(both.key, len(a.key))
-    return TopK(key, *jax.tree.map(lambda leaf: leaf[among], both[1:]))
-
-
-def no_data(rows: Rows, top: int) -> TopK:
-    none = jax.tree.map(lambda leaf: jnp.zeros((top, *leaf.shape[1:]), leaf.dtype), rows)
-    return TopK(jnp.full(top, -jnp.inf, rows.loss.dtype), jnp.zeros(top, COUNT), none)
+def no_data(rows: Rows) -> TopK:
+    none = jax.tree.map(lambda leaf: jnp.zeros((0, *leaf.shape[1:]), leaf.dtype), rows)
+    return TopK(jnp.zeros(0, rows.loss.dtype), jnp.zeros(0, COUNT), none)

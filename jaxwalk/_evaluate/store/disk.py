@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import zlib
 from pathlib import Path
 
@@ -23,7 +24,12 @@ def temporary(path: Path) -> Path:
 
 
 def write(path: Path, data: bytes | memoryview) -> None:
-    """Put `data` at `path`. At any moment, and after a power cut, all of the old file is there or all of the new."""
+    """Put `data` at `path`. At any moment, and after a power cut, all of the old file is there or all of the new.
+
+    Raises:
+        OSError: it cannot be written; also where a link, a device or the like is at `path`, which stays as it is.
+    """
+    _check_plain(path)
     try:
         _write_through(temporary(path), data)
         os.replace(temporary(path), path)
@@ -31,6 +37,15 @@ def write(path: Path, data: bytes | memoryview) -> None:
         remove(temporary(path))
         raise
     _sync_directory(path.parent)
+
+
+def _check_plain(path: Path) -> None:
+    """Raise an OSError where a link, a device or the like is at `path`. (The system itself refuses a directory.)"""
+    with contextlib.suppress(FileNotFoundError):
+        mode = os.lstat(path).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            what = "a symbolic link" if stat.S_ISLNK(mode) else "a device, or another file of a special kind"
+            raise OSError(errno.EEXIST, f"it is {what}")
 
 
 def reason(error: Exception) -> str:

@@ -33,14 +33,14 @@ class Store:
         header: what `finish` was given; None until then.
     """
 
-    def __init__(self, directory: Path, identity: Mapping[str, str]) -> None:
+    def __init__(self, directory: Path, identity: Mapping[str, str], is_written: bool = True) -> None:
         self.directory = directory
         self.parts = 0
         self.header: dict[str, Any] | None = None
         self._identity = dict(identity)
         self._columns: list[list[str]] | None = None
         self._sizes: list[int] = []  # of the files of rows
-        self._lock = _directory.lock(directory)
+        self._lock = _directory.lock(directory) if is_written else None
 
     @classmethod
     def open(cls, directory: str | os.PathLike[str], identity: Mapping[str, str], resume: bool = False) -> Store:
@@ -48,7 +48,7 @@ class Store:
 
         Arguments:
             directory: made if it is not there. Two processes that write there at once are kept apart, except on
-                Windows and on file systems without locks.
+                Windows and on file systems without locks. A finished evaluation is read, and nothing is written.
             identity: what an evaluation must have in common with the one that it goes on with; short texts by name.
             resume: whether to go on with an evaluation that is there: its parts are read, to see that they are what
                 was written. Where there is none, one begins all the same.
@@ -65,7 +65,8 @@ class Store:
             raise ArgumentError(f"`out` is {shown(directory)}, which holds a NUL byte; give the path of a directory.")
         directory = Path(os.path.abspath(os.fsdecode(directory)))
         _directory.make(directory)
-        store = cls(directory, identity)
+        manifest = _directory.read_manifest(directory)
+        store = cls(directory, identity, is_written=manifest is None or manifest["finished"] is None)
         try:
             store._begin(resume)
         except BaseException:
@@ -81,7 +82,8 @@ class Store:
 
     def close(self) -> None:
         """Let others write to the directory."""
-        disk.unlock(self._lock)
+        if self._lock is not None:
+            disk.unlock(self._lock)
 
     @property
     def finished(self) -> bool:
@@ -146,7 +148,7 @@ class Store:
         self.header = dict(header)
 
     def _check_place(self) -> None:
-        if not disk.holds(self._lock, self.directory / ".lock"):
+        if self._lock is None or not disk.holds(self._lock, self.directory / ".lock"):
             holds = "is no longer the directory in which this evaluation began"
             _directory.reject(self.directory, holds, "restore that, and go on with it, or give another directory")
 
@@ -168,7 +170,8 @@ class Store:
         _directory.check_resumed(self.directory, manifest, resume)
         if manifest is not None:
             _directory.check_identity(self.directory, manifest["identity"], self._identity)
-        _directory.prepare(self.directory, self._identity)
+        if self._lock is not None:
+            _directory.prepare(self.directory, self._identity)
         if manifest is not None:
             self._find_parts()
             self._take_end(manifest["finished"])
@@ -182,7 +185,11 @@ class Store:
         self.header = finished["header"]
 
     def _find_parts(self) -> None:
-        rows, states = _numbers(self.directory / "rows"), _numbers(self.directory / "state")
+        places = self.directory / "rows", self.directory / "state"
+        if self._lock is not None:
+            for place in places:
+                _remove_unfinished(place)
+        rows, states = map(_numbers, places)
         self.parts = len(rows)
         for part in range(self.parts):
             for path, numbers in ((self._rows_file(part), rows), (self._state_file(part), states)):
@@ -190,7 +197,7 @@ class Store:
                     raise StoreError(f"`{path}` is missing, and part {max(rows)} is there; {FIX}.")
             self._check_part(part)
             self._sizes.append(self._rows_file(part).stat().st_size)
-        for part in states - rows:  # left by a process that ended between the two writes
+        for part in states - rows if self._lock is not None else ():  # of a process that ended between the two writes
             disk.remove(self._state_file(part))
 
     def _check_part(self, part: int) -> None:
@@ -219,13 +226,16 @@ class Store:
         return self.directory / "state" / f"part-{part:05d}.npz"
 
 
-def _numbers(place: Path) -> set[int]:
-    """Return the parts that have a file here. Remove what a process left that ended while it wrote one."""
-    names = os.listdir(place)
-    for name in names:
+def _remove_unfinished(place: Path) -> None:
+    """Remove what a process left that ended while it wrote a file."""
+    for name in os.listdir(place):
         if re.fullmatch(r"\.part-\d+\.(parquet|npz)\.tmp", name):
             disk.remove(place / name)
-    return {_number(place / name) for name in names if not name.startswith((".", "_"))}
+
+
+def _numbers(place: Path) -> set[int]:
+    """Return the parts that have a file here."""
+    return {_number(place / name) for name in os.listdir(place) if not name.startswith((".", "_"))}
 
 
 def _number(path: Path) -> int:

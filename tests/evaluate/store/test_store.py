@@ -346,6 +346,29 @@ def test_links_put_into_an_evaluation_are_not_followed(tmp_path, name):
     assert victim.read_text() == "precious"
 
 
+def test_what_is_finished_is_read_where_nothing_can_be_written(tmp_path, monkeypatch):
+    run = filled(tmp_path / "run", finished=True)
+    (run / ".lock").unlink()
+    (run / "rows/.part-00004.parquet.tmp").touch()
+    (run / "state/part-00004.npz").touch()
+    before = {path: path.stat().st_mtime_ns for path in [run, *run.rglob("*")]}
+
+    def refused(*args):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    for name in ("lock", "probe", "write", "remove"):
+        monkeypatch.setattr(disk, name, refused)
+    with opened(run) as one, opened(run) as other:
+        assert one.finished
+        assert one.parts == other.parts == 4
+        assert one.read(3)[0] == {"part": 3, "name": "#3"}
+        with pytest.raises(StoreError, match="Part 4 is not the next"):
+            write(one, 4)
+    assert {path: path.stat().st_mtime_ns for path in [run, *run.rglob("*")]} == before
+    with pytest.raises(StoreError, match="holds an evaluation; give `resume=True`"):
+        opened(run, resume=False)
+
+
 def test_a_damaged_array_is_found_when_it_is_read(tmp_path):
     path = filled(tmp_path) / "state/part-00002.npz"
     data = path.read_bytes()
