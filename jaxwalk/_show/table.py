@@ -67,8 +67,8 @@ def terminal_width(without: int = UNBOUNDED) -> int:
 
 def with_short_code(table: Table) -> Table:
     """Return a table that is wider than the terminal with its columns `code` cut, as far as they have to be."""
-    table = table.without_empty_columns()
-    for name in table.code:
+    table = table.as_shown()
+    for name in set(table.code) & set(table.columns):
         place, excess = table.columns.index(name), table.width() - terminal_width()
         width = max(table.widths()[place] - excess, LEAST)
         cut = lambda cell, width=width: cell if len(cell) <= width else cell[: width - 1].rstrip() + "…"
