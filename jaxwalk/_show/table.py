@@ -63,7 +63,7 @@ def terminal_width(without: int = UNBOUNDED) -> int:
 def with_short_code(table: Table) -> Table:
     """Return a table that is wider than the terminal with its columns `code` cut, as far as they have to be."""
     table = table.without_empty_columns()
-    for name in table.code:
+    for name in set(table.code).intersection(table.columns):
         place, excess = table.columns.index(name), table.width() - terminal_width()
         width = max(table.widths()[place] - excess, LEAST)
         cut = lambda cell, width=width: cell if len(cell) <= width else cell[: width - 1].rstrip() + "…"
