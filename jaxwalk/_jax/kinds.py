@@ -137,6 +137,11 @@ def name_again(jaxpr: Jaxpr, eqn: JaxprEqn, value: Any) -> Any:
 EDITED = "jaxwalk: edited"  # names a value that was put in the place of another; no point
 
 
+def is_edited(eqn: JaxprEqn) -> bool:
+    """Tell whether an equation is that of a value that was put in the place of another."""
+    return kinds()(eqn) == "name" and name_of(eqn) == EDITED
+
+
 def edited(value: Any) -> jax.Array:
     """Return `value` as the result of an equation of its own, wherever it comes from."""
     return checkpoint_name(as_array(value), EDITED)

@@ -20,7 +20,7 @@ from .._source.watch import Observer, seen_at
 from .paths import Entries, Entry, Path
 
 if TYPE_CHECKING:
-    from jax.extend.core import Jaxpr, JaxprEqn, Var
+    from jax.extend.core import Jaxpr, JaxprEqn
 
 
 class LinePaths:
@@ -87,9 +87,9 @@ class LinePaths:
     def is_all_of_its_module(self, entry: Entry) -> bool:
         return False
 
-    def leaves(self, entry: Entry, v: Var) -> Sequence[Leaf]:
+    def leaves(self, entry: Entry, eqn: JaxprEqn, result: int) -> Sequence[Leaf]:
         """Return the leaves that a value leaving a line is of what the line assigns."""
-        return leaves_called(v, self._passes[entry])
+        return leaves_called(eqn, result, self._passes[entry])
 
     def _path(self, frames: Frames, row: Sequence[Pass], around: Path, entries: dict[Any, Entry]) -> Path:
         calls, in_lambdas, module = [], [], None

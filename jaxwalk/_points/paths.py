@@ -10,7 +10,7 @@ from .._jax.origin import ROOT
 from .._source.leaves import Leaf
 
 if TYPE_CHECKING:
-    from jax.extend.core import Jaxpr, JaxprEqn, Var
+    from jax.extend.core import Jaxpr, JaxprEqn
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
@@ -53,7 +53,7 @@ class Paths(Protocol):
         """Tell whether what an equation runs is in `entry` too, though the equation itself is not."""
         ...
 
-    def leaves(self, entry: Entry, v: Var) -> Sequence[Leaf]:
+    def leaves(self, entry: Entry, eqn: JaxprEqn, result: int) -> Sequence[Leaf]:
         """Return the leaves that a value leaving `entry` is of what `entry` assigns or returns."""
         ...
 

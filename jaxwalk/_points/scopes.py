@@ -10,7 +10,7 @@ from .._source.leaves import Leaf
 from .paths import Entries, Entry, Path
 
 if TYPE_CHECKING:
-    from jax.extend.core import Jaxpr, JaxprEqn, Var
+    from jax.extend.core import Jaxpr, JaxprEqn
 
 
 class ScopePaths:
@@ -40,7 +40,7 @@ class ScopePaths:
         """Tell whether a scope is in a scan too that it is around: JAX takes out what does not depend on the steps."""
         return any(entry.opening in self._openings_in(closed.jaxpr) for closed in jaxprs.jaxprs_of(eqn))
 
-    def leaves(self, entry: Entry, v: Var) -> Sequence[Leaf]:
+    def leaves(self, entry: Entry, eqn: JaxprEqn, result: int) -> Sequence[Leaf]:
         return ()
 
     def is_all_of_its_module(self, entry: Entry) -> bool:

@@ -175,11 +175,11 @@ class _PointReader:
 
         What is all of a module gives an alias to the module's point.
         """
-        v, former = level.jaxpr.eqns[index].outvars[exit.result], ()
+        eqn, former = level.jaxpr.eqns[index], ()
         for (entry, number), outer in itertools.zip_longest(left, exit.entries[1:]):
             former = (*former, self.former_names.of(entry) + number)
             if outer is None or outer is not entry.parent or not self.paths.is_all_of_its_module(entry):
-                called = self.names.called(entry, number, former, self.paths.leaves(entry, v))
+                called = self.names.called(entry, number, former, self.paths.leaves(entry, eqn, exit.result))
                 yield self._point(level, index, exit.result, around, order, entry), called
                 former = ()
 

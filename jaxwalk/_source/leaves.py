@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from jax.core import Tracer
 from jax.tree_util import keystr, tree_flatten_with_path
 
+from .._jax import kinds
 from .._jax.jaxprs import variable_of
 from .passes import Pass
 from .statements import Statement
 
 if TYPE_CHECKING:
-    from jax.extend.core import Var
+    from jax.extend.core import JaxprEqn
 
 
 class Leaf(NamedTuple):
@@ -23,7 +24,9 @@ class Leaf(NamedTuple):
     path: str  # "obs", "info.0"; "" if it is no more than that itself
 
 
-_leaves: dict[int, tuple[Any, dict[tuple[int, int], list[Leaf]]]] = {}  # by the variable's id, and the variable with it
+_Passes: TypeAlias = dict[tuple[int, int], list[Leaf]]  # the leaves of what a line assigns, by its pass
+_leaves: dict[int, tuple[Any, _Passes]] = {}  # by the variable's id, and the variable with it
+_of_equations: dict[int, tuple[Any, dict[tuple[Any, int], _Passes]]] = {}  # by traceback; by primitive and result
 _LIMIT = 100_000  # variables remembered: traces are cached, and what is traced once is walked again
 
 
@@ -37,6 +40,7 @@ def remember(statement: Statement, turn: Pass, values: Mapping[str, Any]) -> Non
         return
     if len(_leaves) > _LIMIT:
         _leaves.clear()
+        _of_equations.clear()
     for target, path, tracer in found:
         name = keystr(path, simple=True, separator=".")
         if not any(mark in name for mark in "/#:\n"):
@@ -45,10 +49,33 @@ def remember(statement: Statement, turn: Pass, values: Mapping[str, Any]) -> Non
             passes.setdefault((turn.call, turn.turn), []).append(Leaf(target, name))
 
 
-def leaves_called(v: Var, turn: Pass) -> Sequence[Leaf]:
-    """Return the leaves that a variable was of what a line assigned or returned in one pass."""
-    held, passes = _leaves.get(id(v), (None, {}))
-    return passes.get((turn.call, turn.turn), ()) if held is v else ()
+def join_leaves(eqn: JaxprEqn) -> None:
+    """Remember by its traceback of which leaves an equation makes the variables: it may be traced again, as others."""
+    for result, v in enumerate(eqn.outvars):
+        held, passes = _leaves.get(id(v), (None, {}))
+        if held is v:
+            traceback = eqn.source_info.traceback
+            _, known = _of_equations.setdefault(id(traceback), (traceback, {}))
+            key = eqn.primitive, result
+            known[key] = passes if known.get(key, passes) is passes else {}  # of two alike, nothing is known
+
+
+def leaves_called(eqn: JaxprEqn, result: int, turn: Pass) -> Sequence[Leaf]:
+    """Return the leaves that a result of an equation was of what a line assigned or returned in one pass."""
+    held, passes = _leaves.get(id(eqn.outvars[result]), (None, {}))
+    if held is not eqn.outvars[result]:
+        passes = _traced_again(eqn, result)
+    return passes.get((turn.call, turn.turn), ())
+
+
+def _traced_again(eqn: JaxprEqn, result: int) -> _Passes:
+    """Return what is known of the equation of which this one is a trace, or whose value was put in place of its."""
+    traceback, known = _of_equations.get(id(eqn.source_info.traceback), (None, {}))
+    if traceback is None or traceback is not eqn.source_info.traceback:
+        return {}
+    if kinds.is_edited(eqn):
+        return next(iter(known.values())) if len(known) == 1 else {}
+    return known.get((eqn.primitive, result), {})
 
 
 def _leaves_of(value: Any) -> list[tuple[Any, Any]]:

@@ -18,7 +18,7 @@ from .._jax import jaxprs, origin
 from .._jax.jaxprs import Closed
 from .._jax.origin import Frames
 from .code_positions import UNNAMED, UserCode
-from .leaves import remember
+from .leaves import join_leaves, remember
 from .passes import Pass
 from .seen import Seen, SeenByFrames
 
@@ -76,6 +76,8 @@ class Observer:
             _known.clear()
         for eqn in _in_order(closed.jaxpr, set()):
             traceback = eqn.source_info.traceback
+            if traceback is not None:
+                join_leaves(eqn)
             if traceback is not None and id(traceback) not in _known:
                 codes, offsets = traceback.raw_frames()
                 seen = observer._seen.first(codes[1:], offsets[1:])  # the first takes it, wherever it is in that

@@ -7,6 +7,11 @@ import jaxwalk as jw
 X = np.array([1.0, -2.0], np.float32)
 
 
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "500")
+
+
 def net(x):
     a = x * 2
     for i in range(8):
@@ -51,7 +56,7 @@ def test_every_line_of_every_function_walked():
     assert lines[0] == "net, test_source_listing.py"
     assert lines[2] == f"{start} def net(x):"
     assert lines[3] == f"{start + 1} a = x * 2 net/a (2,) float32 3 4 54 60"
-    assert f"{start + 5} b = square(a) net/b (2,) float32 738 900 1 1" in lines
+    assert f"{start + 5} b = square(a) net/b (2,) float32 738 900 1 1 is `net/b/square/return` too" in lines
     assert lines[-1].startswith(
         f"{square.__code__.co_firstlineno + 1} return x * x net/b/square/return (2,) float32 738"
     )
@@ -97,7 +102,7 @@ def test_without_source_there_is_one_table_and_a_note():
     walk = jw.walk(names["net"], by="lines")(X)
     listed = jw.listing(walk)
     lines = [" ".join(line.split()) for line in repr(listed).splitlines()]
-    assert lines[:2] == ["<prompt>", "line point shape dtype |output| mean |output| max |δ| mean |δ| max"]
+    assert lines[:2] == ["<prompt>", "line point shape dtype |output| mean |output| max |δ| mean |δ| max note"]
     assert [line.split()[:2] for line in lines[2:-2]] == [
         ["2", "net:2"],
         ["3", "net:3"],
@@ -107,3 +112,18 @@ def test_without_source_there_is_one_table_and_a_note():
     assert lines[-1].startswith("There is no source of `<prompt>` to show; put the function into a file")
     assert listed._repr_html_().count("<table>") == 1
     assert "no source" not in repr(jw.listing(jw.walk(net, by="lines")(X)))
+
+
+def test_a_narrow_terminal_cuts_the_source_and_keeps_the_lines(monkeypatch):
+    def net(x):
+        long_name = jnp.sin(x) * 1.0 + jnp.cos(x) * 2.0 + jnp.tanh(x) * 3.0 + jnp.exp(x) * 4.0
+        return jnp.sum(long_name)
+
+    walk = jw.walk(net, by="lines")(jnp.ones(2))
+    for columns in (80, 120):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        shown = repr(jw.listing(walk)).splitlines()
+        assert max(map(len, shown)) <= columns
+        assert any("long_name = jnp" in line and "…" in line for line in shown)
+    monkeypatch.setenv("COLUMNS", "500")
+    assert "jnp.exp(x) * 4.0  " in repr(jw.listing(walk))
