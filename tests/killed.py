@@ -1,7 +1,8 @@
 """An evaluation that is killed, for test_resume.
 
-python killed.py KILLS [SEED] [WHAT] kills as many at random moments. WHAT is what runs it: `alone`, one process;
-`command`, the command line; `two`, two processes, of which one is killed, and the other must end by itself.
+python killed.py KILLS [SEED] [WHAT] kills as many at random moments: of the whole time, or once some parts are there.
+WHAT is what runs it: `alone`, one process; `command`, the command line; `two`, two processes, of which one is killed,
+and the other must end by itself.
 """
 
 import itertools
@@ -140,8 +141,12 @@ def main(kills, seed=0, what="alone"):
         for directory in map(Path(place).joinpath, map(str, itertools.count())):
             if hit == kills:
                 break
-            until = time.monotonic() + chance.uniform(0, seconds)
-            may_go_on = lambda until=until: time.monotonic() < until
+            until, wanted = time.monotonic() + chance.uniform(0, seconds), chance.randrange(len(whole[1]))
+            in_time, few = (
+                lambda until=until: time.monotonic() < until,
+                lambda wanted=wanted, there=directory: parts(there) <= wanted,
+            )
+            may_go_on = chance.choice((in_time, few))
             there = killed(directory, cache, may_go_on, what, chance.randrange(2) if what == "two" else 0)
             if there is None:
                 continue

@@ -35,6 +35,7 @@ def started(*what):
     finally:
         for process in both:
             process.kill()
+            process.communicate()  # which closes its pipes
 
 
 def read(out):

@@ -31,7 +31,7 @@ BECAUSE = {
 VERSIONS = ("jax", "jaxwalk")
 """What, where it has changed, is why something that was not looked at before is looked at now."""
 
-BEFORE_THE_MANIFEST = {".lock", ".probe", ".manifest.json.tmp", *PLACES}
+BEFORE_THE_MANIFEST = {".lock", disk.PROBE, ".manifest.json.tmp", *PLACES}
 """What a process that ended before it wrote the manifest may leave."""
 
 

@@ -15,6 +15,9 @@ UNLOCKABLE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 ITSELF = getattr(os, "O_NOFOLLOW", 0)
 """Not what a symbolic link of this name leads to: somebody else may have put one there."""
 
+PROBE = ".probe"
+"""The file that is written for a trial."""
+
 _held: set[int] = set()
 
 
@@ -72,11 +75,10 @@ def remove(path: Path) -> None:
 
 def probe(directory: Path) -> None:
     """Raise the OSError that a file written to `directory` would meet."""
-    path = directory / ".probe"
     try:
-        _write_through(path, b"\0" * 4096)
+        _write_through(directory / PROBE, b"\0" * 4096)
     finally:
-        remove(path)
+        remove(directory / PROBE)
 
 
 def lock(path: Path) -> int:

@@ -141,6 +141,8 @@ class Store:
         self._check_place()
         for part in range(self.parts):
             self._check_kept(part)
+        for place in ("", *_directory.PLACES):  # what is finished is only read, so that nobody would remove it later
+            disk.remove(self.directory / place / disk.PROBE)
         try:
             _directory.write_manifest(self.directory, self._identity, {"parts": self.parts, "header": dict(header)})
         except OSError as error:
