@@ -14,7 +14,7 @@ from .. import _signals
 from .._errors import DataError
 from .batch_checksums import Fingerprint, too_many
 from .batches import COUNTS, FAILED, Batch, Batches
-from .device_totals import Totals
+from .device_totals import GroupState
 from .placement import Placement
 from .processes import Feed
 from .result.ranking import Rows
@@ -24,11 +24,10 @@ AHEAD = 2  # batches that may be in flight at once: one is computed while the ne
 
 
 class Group(NamedTuple):
-    """Some batches that are in flight: their totals, their rows, how many steps, and their fingerprint in this
+    """Some batches that are in flight: what is found of them, in how many steps, and their fingerprint in this
     process."""
 
-    totals: Totals
-    rows: Rows
+    state: GroupState
     steps: int
     fingerprint: Fingerprint
 
@@ -85,7 +84,7 @@ class Loop(NamedTuple):
                 _signals.saving()
             if self.placed.processes == 1 or (batch.counts == COUNTS).any():
                 fingerprint = fingerprint.update(batch, self.is_read)
-        return Group(*self.step.finish(state), steps, fingerprint)
+        return Group(state, steps, fingerprint)
 
 
 def check_finished(data: Batches, done: Sequence[Fingerprint], processes: int) -> None:

@@ -14,7 +14,7 @@ from .arguments import check_untraced
 from .batch_checksums import SAME, Fingerprint
 from .batches import Batches, open_batches
 from .device_totals import Totals
-from .host_totals import columns, evaluation_of, from_arrays, merge_totals, to_arrays, totals_on_host
+from .host_totals import columns, evaluation_of, finish, from_arrays, merge_totals, to_arrays
 from .loop import Loop, check_finished, one_behind
 from .placement import Placement, placement
 from .processes import Resumed, broadcast, gather, is_first
@@ -128,7 +128,7 @@ def _resumed(one: _Run, store: Store) -> Resumed:
     for part in range(store.parts):
         header, arrays = store.read(part)
         done.append([Fingerprint(*fed) for fed in header["fed"]])
-        totals = merge_totals(one.task.statistic, totals, from_arrays(arrays, one.step.no_totals))
+        totals = merge_totals(one.task.statistic, totals, from_arrays(arrays, one.step.no_totals), one.task.top)
     return Resumed(done, totals, store.finished)
 
 
@@ -156,11 +156,11 @@ def _added(one: _Run, resumed: Resumed, writer: PartWriter, progress: bool) -> T
         loop = Loop(one.step, one.arrays, one.placed, one.program.group_size, one.is_stored, bar.advance)
         try:
             for group in one_behind(loop.groups(data, resumed.mine)):
-                part = totals_on_host(group.totals, before)
-                totals = merge_totals(one.task.statistic, totals, part)
+                part, rows = finish(group.state, one.step, one.task.top, before)
+                totals = merge_totals(one.task.statistic, totals, part, one.task.top)
                 fingerprints = gather(group.fingerprint)
                 if writer.is_open:
-                    writer.write(columns(group.rows, one.step.names, before), {"fed": fingerprints}, to_arrays(part))
+                    writer.write(columns(rows, one.step.names, before), {"fed": fingerprints}, to_arrays(part))
                 before = int(totals.data)
             writer.finish({"data": before, "total": data.total, "unit": data.unit})
             _signals.check()

@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+import numpy as np
 
 COUNT = jnp.int32  # of the data of one group: totals go to the host after each group, and are added up there in 64 bits
 
 
 class Rows(NamedTuple):
-    """What is found of each datum of a batch: loss, (data,); ℓ2 norms of δ, (data, points); `Batch.counts`, (data,);
-    whether its own numbers are finite, as `kind_of` says it, (data,)."""
+    """What is found of each datum of a batch, as JAX's arrays or as NumPy's: loss, (data,); ℓ2 norms of δ, (data,
+    points); `Batch.counts`, (data,); whether its own numbers are finite, as `kind_of` says it, (data,)."""
 
     loss: jax.Array
     norms: jax.Array
@@ -35,25 +35,19 @@ class TopK(NamedTuple):
     rows: Rows
 
 
-def is_bad(rows: Rows) -> jax.Array:
+def is_bad(rows: Rows) -> np.ndarray:
     """Tell, per datum, whether its loss or a norm of its δ is NaN or Inf."""
-    return ~(jnp.isfinite(rows.loss) & jnp.all(jnp.isfinite(rows.norms), 1))
+    return ~(np.isfinite(rows.loss) & np.isfinite(rows.norms).all(1))
 
 
-def most_to_blame(rows: Rows, counts: jax.Array, bad: jax.Array, top: int) -> TopK:
-    """Return the `top` data of largest loss, of those that count; those that are `bad` count as largest."""
-    index = jnp.cumsum(counts, dtype=COUNT) - 1
-    key = jnp.where(counts, jnp.where(bad, jnp.inf, rows.loss), -jnp.inf)
-    return merge_top_k(no_data(rows, top), TopK(key, index, rows))
+def most_to_blame(rows: Rows, bad: np.ndarray, top: int) -> TopK:
+    """Return the data of largest loss, `top` of them or as many rows as there are; those that are `bad` count as
+    largest. Of equal ones the first come first."""
+    key = np.where(bad, np.inf, rows.loss)
+    index = np.argsort(-key, kind="stable")[:top]
+    return TopK(key[index], index, jax.tree.map(lambda leaf: leaf[index], rows))
 
 
-def merge_top_k(a: TopK, b: TopK) -> TopK:
-    """Return as many of the largest of both as `a` has."""
-    both = jax.tree.map(lambda x, y: jnp.concatenate([x, y]), a, b)
-    key, among = lax.top_k(both.key, len(a.key))
-    return TopK(key, *jax.tree.map(lambda leaf: leaf[among], both[1:]))
-
-
-def no_data(rows: Rows, top: int) -> TopK:
-    none = jax.tree.map(lambda leaf: jnp.zeros((top, *leaf.shape[1:]), leaf.dtype), rows)
-    return TopK(jnp.full(top, -jnp.inf, rows.loss.dtype), jnp.zeros(top, COUNT), none)
+def no_data(rows: Rows) -> TopK:
+    none = jax.tree.map(lambda leaf: jnp.zeros((0, *leaf.shape[1:]), leaf.dtype), rows)
+    return TopK(jnp.zeros(0, rows.loss.dtype), jnp.zeros(0, COUNT), none)
