@@ -53,8 +53,8 @@ def merge_totals(statistic: Statistic | None, a: Totals | None, b: Totals, top: 
     if a is None:
         return b
     pairs = zip(a.states, b.states, strict=True)
-    states = [] if statistic is None else [either_on_host(statistic.merge, mine, other) for mine, other in pairs]
-    loss = either_on_host(merge_means, a.loss, b.loss)
+    states = [] if statistic is None else [either_on_host(statistic.merge, *both, statistic.by_entry) for both in pairs]
+    loss = either_on_host(merge_means, a.loss, b.loss, by_entry=True)
     return Totals(a.data + b.data, a.nonfinite + b.nonfinite, loss, states, _merge_top_k(a.largest, b.largest, top))
 
 
@@ -68,7 +68,7 @@ def evaluation_of(totals: Totals, statistic: Statistic | None, points: Points, s
     """Return what the totals come to, under all the names of each point."""
     loss = float(totals.loss.state["mean"]) if totals.loss.seen else float("nan")
     states = dict(_by_name(totals.states, step.forms))
-    kept = {} if statistic is None else {name: finished(statistic.finish, states[name]) for name in states}
+    kept = {} if statistic is None else _finished(statistic, totals.states, step.forms)
     seen = {name: np.asarray(partial.seen) for name, partial in states.items()}
     nothing = "Nothing was kept: `evaluate` was called with `keep=None`." if statistic is None else None
     kept, seen = (by_point(values, points, nothing) for values in (kept, seen))
@@ -76,10 +76,16 @@ def evaluation_of(totals: Totals, statistic: Statistic | None, points: Points, s
     return Evaluation(int(totals.data), loss, int(totals.nonfinite), points, kept, seen, culprits)
 
 
-def _by_name(states: Sequence[Partial], forms: Sequence[Form]) -> Iterator[tuple[str, Partial]]:
-    for partial, form in zip(states, forms, strict=True):
+def _finished(statistic: Statistic, states: Sequence[Partial], forms: Sequence[Form]) -> dict[str, Any]:
+    if not statistic.by_entry:  # the results of two points may then be of different shapes
+        return {name: finished(statistic.finish, state, False) for name, state in _by_name(states, forms)}
+    return dict(_by_name([finished(statistic.finish, partial, True) for partial in states], forms))
+
+
+def _by_name(trees: Sequence[Any], forms: Sequence[Form]) -> Iterator[tuple[str, Any]]:
+    for tree, form in zip(trees, forms, strict=True):
         for i, name in enumerate(form.names):
-            yield name, jax.tree.map(lambda leaf, i=i: leaf[i], partial)
+            yield name, jax.tree.map(lambda leaf, i=i: leaf[i], tree)
 
 
 def _data(largest: TopK, points: Points, names: Sequence[str]) -> list[Datum]:
