@@ -1,4 +1,4 @@
-"""A group of batches on the device: a state with `init`, `update` and `finish`, and the totals that it ends with."""
+"""A group of batches on the device: a state with `init` and `update`, and the totals that the host makes of it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from jax import lax
 
 from ..stats import Statistic
 from ..stats._fold import Partial, either
-from ..stats._sums import all_means
-from .batches import COUNTS
-from .result.ranking import COUNT, Rows, TopK, is_bad, most_to_blame, no_data
+from .result.ranking import COUNT, Rows, TopK, no_data
 
 
 class Totals(NamedTuple):
@@ -35,8 +33,8 @@ class Totals(NamedTuple):
 class GroupState(NamedTuple):
     """A group of batches that is under way.
 
-    Losses and norms are reduced once the group is whole: after each batch, if it has few data, that would cost as much
-    as the walk.
+    Losses and norms are reduced once the group is whole, on the host: after each batch, if it has few data, that would
+    cost as much as the walk, and a program for it takes as long to compile as that of a small walk.
 
     Attributes:
         batches: how many there are so far.
@@ -63,31 +61,11 @@ def update(statistic: Statistic | None, group: GroupState, rows: Rows, states: l
     return GroupState(group.batches + 1, jax.tree.map(put, group.rows, rows), merged)
 
 
-def finish(group: GroupState, top: int) -> tuple[Totals, Rows]:
-    """Return the totals of the group, with `top` culprits at most, and the rows of all its batches along one axis."""
-    rows = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), group.rows)
-    counts = rows.counts == COUNTS
-    bad = is_bad(rows)
-    totals = Totals(
-        jnp.sum(counts, dtype=COUNT),
-        jnp.sum(bad & counts, dtype=COUNT),
-        _mean(rows.loss, counts & jnp.isfinite(rows.loss)),
-        group.states,
-        most_to_blame(rows, counts, bad, top),
-    )
-    return totals, rows
-
-
 def no_totals(rows: Rows, states: list[Partial]) -> Totals:
     """Return the totals of no data; `rows`, `states` as of `init`."""
     none = jnp.zeros((), COUNT)
     mean = Partial({"count": none, "mean": jnp.zeros((), rows.loss.dtype)}, none)
     return Totals(none, none, mean, _zeros(states), no_data(rows))
-
-
-def _mean(loss: jax.Array, counts: jax.Array) -> Partial:
-    each = {"count": counts.astype(COUNT), "mean": jnp.where(counts, loss, 0)}
-    return Partial(all_means(each, counts), jnp.sum(counts, dtype=COUNT))
 
 
 def _zeros(tree: Any) -> Any:

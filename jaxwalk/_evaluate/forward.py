@@ -82,10 +82,10 @@ def outputs_over(
         return {name: over_data(statistic, partial) for name, partial in found.items()}
 
     def add(a: dict[str, Partial], b: dict[str, Partial]) -> dict[str, Partial]:
-        return {name: either_on_host(statistic.merge, a[name], b[name]) for name in a}
+        return {name: either_on_host(statistic.merge, a[name], b[name], statistic.by_entry) for name in a}
 
     total = _totals(data, given, step, add, mesh, progress, "outputs")
-    return {name: finished(statistic.finish, total[name]) for name in loops}
+    return {name: finished(statistic.finish, total[name], statistic.by_entry) for name in loops}
 
 
 def _at_each_step(statistic: Statistic, axes: int) -> Callable[[Any, Any], Partial]:

@@ -14,19 +14,39 @@ from .._walk.nonfinite import KINDS
 from ..stats import Statistic
 from ..stats._fold import Partial, either_on_host, finished, on_host
 from ..stats._sums import merge_means
+from .alike import Form
 from .batches import COUNTS
-from .device_totals import Totals
+from .device_totals import GroupState, Totals
 from .result.datum import Data, Datum
 from .result.evaluation import Evaluation
-from .result.ranking import Rows, TopK
+from .result.ranking import Rows, TopK, is_bad, most_to_blame
 from .step import CompiledStep
 
 
-def totals_on_host(totals: Totals, before: int) -> Totals:
-    """Return a group's totals as NumPy arrays of 64 bits; `before`: how many data came before the group."""
+def finish(group: GroupState, step: CompiledStep, top: int, before: int) -> tuple[Totals, Rows]:
+    """Return the totals of a group as NumPy arrays of 64 bits, with `top` culprits at most, and the rows of its data.
+
+    `before`: how many data came before the group. This waits for the device.
+    """
+    group = jax.device_get(group)
+    flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), group.rows)
+    rows: Any = jax.tree.map(lambda leaf: leaf[flat.counts == COUNTS], flat)
+    rows = rows._replace(norms=rows.norms[:, step.places])
+    ordered = lambda form, state: jax.tree.map(lambda leaf: leaf[form.places], state)
+    states = [ordered(form, state) for form, state in zip(step.forms, group.states, strict=True)]
+    bad = is_bad(rows)
+    largest = most_to_blame(rows, bad, top)
+    totals = Totals(len(bad), bad.sum(), _mean(rows.loss[np.isfinite(rows.loss)]), states, largest)
     wide: Any = on_host(totals)
-    largest: TopK = jax.tree.map(lambda leaf: leaf[wide.largest.key > -np.inf], wide.largest)
-    return wide._replace(largest=largest._replace(index=largest.index + before))
+    return wide._replace(largest=wide.largest._replace(index=wide.largest.index + before)), rows
+
+
+def _mean(losses: np.ndarray) -> Partial:
+    """Return the mean of numbers, which their sum may be too large for. They are divided by a power of two first."""
+    count = len(losses)
+    unit = 2.0 ** max(count, 1).bit_length()
+    part = losses.dtype.type(max(count, 1) / unit)
+    return Partial({"count": np.array(count), "mean": (losses * losses.dtype.type(1 / unit)).sum() / part}, count)
 
 
 def merge_totals(statistic: Statistic | None, a: Totals | None, b: Totals, top: int) -> Totals:
@@ -34,8 +54,8 @@ def merge_totals(statistic: Statistic | None, a: Totals | None, b: Totals, top: 
     if a is None:
         return b
     pairs = zip(a.states, b.states, strict=True)
-    states = [] if statistic is None else [either_on_host(statistic.merge, mine, other) for mine, other in pairs]
-    loss = either_on_host(merge_means, a.loss, b.loss)
+    states = [] if statistic is None else [either_on_host(statistic.merge, *both, statistic.by_entry) for both in pairs]
+    loss = either_on_host(merge_means, a.loss, b.loss, by_entry=True)
     return Totals(a.data + b.data, a.nonfinite + b.nonfinite, loss, states, _merge_top_k(a.largest, b.largest, top))
 
 
@@ -48,8 +68,8 @@ def _merge_top_k(a: TopK, b: TopK, top: int) -> TopK:
 def evaluation_of(totals: Totals, statistic: Statistic | None, points: Points, step: CompiledStep) -> Evaluation:
     """Return what the totals come to, under all the names of each point."""
     loss = float(totals.loss.state["mean"]) if totals.loss.seen else float("nan")
-    states = dict(_by_name(totals.states, step.alike))
-    kept = {} if statistic is None else {name: finished(statistic.finish, states[name]) for name in states}
+    states = dict(_by_name(totals.states, step.forms))
+    kept = {} if statistic is None else _finished(statistic, totals.states, step.forms)
     seen = {name: np.asarray(partial.seen) for name, partial in states.items()}
     nothing = "Nothing was kept: `evaluate` was called with `keep=None`." if statistic is None else None
     kept, seen = (by_point(values, points, nothing) for values in (kept, seen))
@@ -57,10 +77,16 @@ def evaluation_of(totals: Totals, statistic: Statistic | None, points: Points, s
     return Evaluation(int(totals.data), loss, int(totals.nonfinite), points, kept, seen, culprits)
 
 
-def _by_name(states: Sequence[Partial], alike: Sequence[Sequence[str]]) -> Iterator[tuple[str, Partial]]:
-    for partial, names in zip(states, alike, strict=True):
-        for i, name in enumerate(names):
-            yield name, jax.tree.map(lambda leaf, i=i: leaf[i], partial)
+def _finished(statistic: Statistic, states: Sequence[Partial], forms: Sequence[Form]) -> dict[str, Any]:
+    if not statistic.by_entry:  # the results of two points may then be of different shapes
+        return {name: finished(statistic.finish, state, False) for name, state in _by_name(states, forms)}
+    return dict(_by_name([finished(statistic.finish, partial, True) for partial in states], forms))
+
+
+def _by_name(trees: Sequence[Any], forms: Sequence[Form]) -> Iterator[tuple[str, Any]]:
+    for tree, form in zip(trees, forms, strict=True):
+        for i, name in enumerate(form.names):
+            yield name, jax.tree.map(lambda leaf, i=i: leaf[i], tree)
 
 
 def _data(largest: TopK, points: Points, names: Sequence[str]) -> list[Datum]:
@@ -88,9 +114,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray], like: Callable[[], Totals]) ->
     return jax.tree.unflatten(structure, leaves)
 
 
-def columns(rows: Rows, names: Sequence[str], before: int) -> dict[str, np.ndarray]:
+def columns(rows: Any, names: Sequence[str], before: int) -> dict[str, np.ndarray]:
     """Return the rows of a group as columns: index, loss, and the norms by point."""
-    found = jax.device_get(rows)
-    losses, norms = (values[found.counts == COUNTS] for values in (found.loss, found.norms))
-    index = np.arange(before, before + len(losses), dtype=np.int64)
-    return {"index": index, "loss": losses} | {f"delta_l2/{name}": norms[:, i] for i, name in enumerate(names)}
+    index = np.arange(before, before + len(rows.loss), dtype=np.int64)
+    return {"index": index, "loss": rows.loss} | {f"delta_l2/{name}": rows.norms[:, i] for i, name in enumerate(names)}

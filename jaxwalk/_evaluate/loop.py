@@ -13,7 +13,7 @@ import numpy as np
 from .. import _signals
 from .batch_checksums import Fingerprint, too_many
 from .batches import COUNTS, FAILED
-from .device_totals import Totals
+from .device_totals import GroupState
 from .feed import Feed, Sent
 from .placement import Placement
 from .result.ranking import Rows
@@ -26,19 +26,18 @@ class Group(NamedTuple):
     """Some steps that are in flight.
 
     Attributes:
-        totals, rows: what is found.
+        state: what is found.
         room: how many steps there could be.
         fingerprints: per step, that of this process's batches in it and in those before it.
     """
 
-    totals: Totals
-    rows: Rows
+    state: GroupState
     room: int
     fingerprints: list[Fingerprint]
 
     def fingerprint(self) -> Fingerprint:
         """Return that of this process's batches, without those of the last steps, if a process had failed in them."""
-        failed = (np.asarray(self.rows.counts) == FAILED).reshape(self.room, -1).any(1)
+        failed = (np.asarray(self.state.rows.counts) == FAILED).reshape(self.room, -1).any(1)
         counted = self.fingerprints[: len(self.fingerprints) - failed.sum()]
         return counted[-1] if counted else Fingerprint()
 
@@ -87,7 +86,7 @@ class Loop(NamedTuple):
                 if self.placed.processes == 1 or (batch.counts == COUNTS).any():
                     fingerprint = fingerprint.update(batch, self.is_read)
             fingerprints.append(fingerprint)
-        return Group(*self.step.finish(state), self.size, fingerprints)
+        return Group(state, self.size, fingerprints)
 
 
 def check_finished(feed: Feed, done: Sequence[Fingerprint]) -> None:

@@ -15,7 +15,7 @@ from .batch_checksums import SAME, Fingerprint
 from .batches import Batches, open_batches
 from .device_totals import Totals
 from .feed import Feed
-from .host_totals import columns, evaluation_of, from_arrays, merge_totals, to_arrays, totals_on_host
+from .host_totals import columns, evaluation_of, finish, from_arrays, merge_totals, to_arrays
 from .loop import Group, Loop, check_finished, one_behind
 from .placement import Placement, count_processes, placement
 from .processes import Resumed, agreed, broadcast, check_alike, gather, is_first, taken_together
@@ -213,11 +213,11 @@ class _Added:
         if not self._is_whole or not any(one.batches for one in fingerprints):
             return
         self._is_whole = False
-        part = totals_on_host(group.totals, self.data)
+        task, step = self._one.task, self._one.step
+        part, rows = finish(group.state, step, task.top, self.data)
         self.totals = self._one.added(self.totals, part)
         if self._writer.is_open:
-            rows = columns(group.rows, self._one.step.names, self.data)
-            self._writer.write(rows, {"fed": fingerprints}, to_arrays(part))
+            self._writer.write(columns(rows, step.names, self.data), {"fed": fingerprints}, to_arrays(part))
         self.data = int(self.totals.data)
         self._is_whole = True
 

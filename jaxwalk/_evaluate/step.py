@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from .._jax.tracing import Staged
 from .._jax.types import widened
 from .._points.point import Point, Points
-from .._points.units import Keep
 from .._walk.nonfinite import kind_of_all
 from .._walk.walk import walk_staged
 from ..stats import Statistic
@@ -23,11 +23,13 @@ from ..stats._quick import divided, quick_or
 from ..stats._subnormal import largest, rescaled, scale_of, scaled
 from ..stats._sums import is_safe, plain_squares, real
 from . import device_totals
+from .alike import Form, Kept, alone, divide, forms_of, in_a_loop
 from .batches import COUNTS, FAILED
 from .device_totals import GroupState, Totals
 from .placement import Placement
 from .result.ranking import Rows
 
+KeepOfDatum: TypeAlias = Callable[[Any, Any, Any], Kept]  # (whether a datum counts, output, δ) -> what is kept
 SMALL = 64  # numbers in a state: fewer are merged after the backward pass, more inside it
 
 
@@ -64,42 +66,40 @@ class Task(NamedTuple):
 
 
 class CompiledStep(NamedTuple):
-    """A batch through the walk, and the three functions of a group of batches. They are compiled.
+    """A batch through the walk, and a group of batches on the device.
 
     Attributes:
         init: the number of batches in a group -> a group without data.
-        update: (params, group, leaves, counts) -> (group, rows). The group is donated.
-        finish: the group -> (its totals, the rows of all its batches).
-        no_totals: () -> the totals of no data.
+        update: (params, group, leaves, counts) -> (group, rows). It is compiled; the group is donated.
+        no_totals: () -> the totals of no data, or shapes of them.
         names: of the points that norms are of.
-        alike: of the points of each of `Totals.states`, the names.
+        places: where the norms of each are in `Rows.norms`.
+        forms: of `Totals.states`, each.
     """
 
     init: Callable[[int], GroupState]
     update: Callable[..., tuple[GroupState, Rows]]
-    finish: Callable[[GroupState], tuple[Totals, Rows]]
     no_totals: Callable[[], Totals]
     names: list[str]
-    alike: list[list[str]]
+    places: list[int]
+    forms: list[Form]
 
 
 def step_of(task: Task) -> CompiledStep:
     """Return the step. Nothing is compiled before it is called."""
-    statistic, (of_group, of_rows), whole = task.statistic, _shardings(task.placed), task.placed.whole
+    statistic, (of_group, of_rows) = task.statistic, _shardings(task.placed)
     leaves = [jax.ShapeDtypeStruct((task.rows, *row.shape), row.dtype) for row in task.datum]
     example = task.params, leaves, jax.ShapeDtypeStruct((task.rows,), jnp.int8)
-    each = _each_datum(task)
-    found = jax.eval_shape(each, *example)
-    apart_alike, merged_alike = _alike(found.apart), _alike(found.merged)
+    names, (each, pieces) = [p.name for p in task.with_delta], _each_datum(task)
+    forms = forms_of(pieces, jax.eval_shape(each, *example)[1])
 
     def batch(params: list[Any], leaves: Sequence[Any], counts: jax.Array) -> tuple[Rows, list[Partial]]:
         if task.placed.processes > 1:  # what one fails in is taken again, by all, when the evaluation is resumed
             counts = jnp.where(jnp.any(counts == FAILED), jnp.int8(FAILED), counts)
-        rows, apart, merged = each(params, leaves, counts)
-        if statistic is None:
-            return rows, []
-        after = [over_data(statistic, partial, task.placed.groups) for partial in _stacked(apart, apart_alike, 1)]
-        return rows, [*after, *_stacked(merged, merged_alike, 0)]
+        rows, kept = each(params, leaves, counts)
+        joined = [form.joined(kept) for form in forms]
+        after = lambda state: over_data(statistic, state, task.placed.groups) if statistic else state
+        return rows, [after(one) if form.kind == "apart" else one for form, one in zip(forms, joined, strict=True)]
 
     def update(params: list[Any], state: GroupState, leaves: Sequence[Any], counts: jax.Array):
         rows, states = batch(params, leaves, counts)
@@ -109,14 +109,23 @@ def step_of(task: Task) -> CompiledStep:
     def shapes() -> tuple[Rows, list[Partial]]:
         return jax.eval_shape(batch, *example)
 
+    there = [name for piece in pieces for name in piece]
     return CompiledStep(
-        jax.jit(lambda batches: device_totals.init(*shapes(), batches), static_argnums=0, out_shardings=of_group),
+        _init(task.placed, of_group, lambda batches: device_totals.init(*shapes(), batches)),
         jax.jit(update, donate_argnums=1, out_shardings=(of_group, of_rows)),
-        jax.jit(lambda state: device_totals.finish(state, task.top), out_shardings=whole),
-        jax.jit(lambda: device_totals.no_totals(*shapes()), out_shardings=whole),
-        [p.name for p in task.with_delta],
-        [*apart_alike, *merged_alike],
+        lambda: device_totals.no_totals(*shapes()),
+        names,
+        [there.index(name) for name in names],
+        forms,
     )
+
+
+def _init(placed: Placement, of_group: Any, init: Callable[[int], GroupState]) -> Callable[[int], GroupState]:
+    """Return `init`. Without a mesh it is not compiled: a group without data is zeros, which the host has too."""
+    if placed.mesh is not None:
+        return jax.jit(init, static_argnums=0, out_shardings=of_group)
+    zeros = lambda shape: np.zeros(shape.shape, shape.dtype)
+    return lambda batches: jax.device_put(jax.tree.map(zeros, jax.eval_shape(lambda: init(batches))))
 
 
 def _shardings(placed: Placement) -> tuple[Any, Any]:
@@ -124,106 +133,95 @@ def _shardings(placed: Placement) -> tuple[Any, Any]:
     all rows."""
     if placed.mesh is None or placed.whole is None:
         return None, None
-    room: Any = NamedSharding(placed.mesh, PartitionSpec(None, placed.mesh.axis_names[0]))
     each: Any = placed.whole
-    return GroupState(each, room, each), placed.whole if jax.process_count() > 1 else placed.divided
-
-
-class _Each(NamedTuple):
-    """What is found in a batch: its rows; states by point, one per datum; states by point, of the whole batch."""
-
-    rows: Rows
-    apart: dict[str, Partial]
-    merged: dict[str, Partial]
-
-
-def _stacked(states: dict[str, Partial], alike: list[list[str]], axis: int) -> list[Partial]:
-    """Return the states of alike points as one, with an axis of points."""
-    stack = lambda *leaves: jnp.stack(leaves, axis)
-    return [jax.tree.map(stack, *(states[name] for name in names)) for names in alike]
-
-
-def _alike(states: dict[str, Partial]) -> list[list[str]]:
-    """Group the names of points by the form of their states: for each form, merging is compiled once."""
-    forms: dict[Any, list[str]] = {}
-    for name, partial in states.items():
-        leaves, tree = jax.tree.flatten(partial)
-        forms.setdefault((tree, *((leaf.shape, leaf.dtype) for leaf in leaves)), []).append(name)
-    return list(forms.values())
+    if jax.process_count() > 1:
+        return each, each
+    room: Any = NamedSharding(placed.mesh, PartitionSpec(None, placed.mesh.axis_names[0]))
+    return GroupState(each, room, each), placed.divided
 
 
 # One datum -----------------------------------------------------------------------------------------------
 
 
-def _each_datum(task: Task) -> Callable[..., _Each]:
-    keep = _keep_of(task)
-    names = [p.name for p in task.with_delta]
-    one = functools.partial(_datum, task, keep)
+def _each_datum(task: Task) -> tuple[Callable[..., tuple[Rows, list[Kept]]], list[list[str]]]:
+    """Return (params, leaves, counts) -> the rows of a batch, and what is kept in pieces; and of which points each is.
+
+    First those that are looked at in a loop, then the others, one by one.
+    """
+    points, keep = task.with_delta, _keep_of(task)
+    loops = divide(task.staged.closed, points, keep, task.rows // task.placed.groups)
+    together = {p.name for many in loops for p in many}
+    others = [p.name for p in points if p.name not in together]
+    bodies = functools.cache(in_a_loop)
+    one = functools.partial(_datum, task, {name: keep[name] if name in others else None for name in keep})
 
     @jax.jit
-    def each(params: list[Any], leaves: Sequence[Any], counts: jax.Array) -> _Each:
-        over = jax.vmap(one, in_axes=(None, 0, 0), out_axes=(0, 0, 0, None))
-        given = jax.vmap(kind_of_all)(leaves)
+    def each(params: list[Any], leaves: Sequence[Any], counts: jax.Array) -> tuple[Rows, list[Kept]]:
+        over = jax.vmap(one, in_axes=(None, 0, 0), out_axes=(0, 0, None))
+        given, counted = jax.vmap(kind_of_all)(leaves), counts == COUNTS
         with divided(task.placed.divided, task.rows):
-            losses, norms, apart, merged = over(params, leaves, counts == COUNTS)
-        return _Each(Rows(losses, jnp.stack([norms[name] for name in names], 1), counts, given), apart, merged)
+            losses, found, merged = over(params, leaves, counted)
+            pieces = [
+                bodies(keep[many[0].name], many[0].type)(
+                    [found[p.name]["output"] for p in many], [found[p.name]["delta"] for p in many], counted
+                )
+                for many in loops
+            ]
+        pieces += [alone(found[name] | merged[name]) for name in others]
+        norms = jnp.concatenate([piece.pop("norm").astype(losses.dtype) for piece in pieces], 1)
+        return Rows(losses, norms, counts, given), pieces
 
-    return each
+    return each, [*([p.name for p in many] for many in loops), *([name] for name in others)]
 
 
-def _datum(task: Task, keep: Callable, params: list[Any], leaves: Sequence[Any], counts: jax.Array):
-    """Return (loss, norms by point, states by point that are of this datum, states by point of the whole batch).
+def _datum(
+    task: Task, keep: Mapping[str, KeepOfDatum | None], params: list[Any], leaves: Sequence[Any], counts: jax.Array
+) -> tuple[jax.Array, dict[str, Kept], dict[str, Kept]]:
+    """Return the loss; by point what is kept of this datum; and by point what is kept of the whole batch.
 
-    A point in a branch has its states apart, to be merged afterwards: where each datum goes its own way, `jax.vmap`
-    runs both branches, and only the datum itself knows which one counts. So have points whose states are small:
-    those of many such points are merged at once.
+    Of the points that are looked at in a loop afterwards, that is the output and δ.
     """
     staged = task.staged._replace(args=[*params, *leaves])
-    walked = walk_staged(staged, Points(task.with_delta), keep(counts))
-    loss = walked.value.astype(widened(walked.value.dtype))
-    kept = {p.name: walked.kept[p.name] for p in task.with_delta}
-    norms = {name: _over_steps(found["norm"]).astype(loss.dtype) for name, found in kept.items()}
-    apart = {p.name for p in task.with_delta if p.conditional or "merged" not in kept[p.name]}
-    pick = lambda kind, names: {name: kept[name][kind] for name in kept if name in names and kind in kept[name]}
-    return loss, norms, pick("apart", apart), pick("merged", kept.keys() - apart)
+    counted = functools.cache(lambda one: one and functools.partial(one, counts))  # those that are alike stay so
+    walked = walk_staged(staged, Points(task.with_delta), {name: counted(one) for name, one in keep.items()})
+    found: dict[str, Kept] = {name: dict(walked.kept[name]) for name in keep}
+    merged = {name: {key: kept.pop(key) for key in ("merged",) if key in kept} for name, kept in found.items()}
+    for kept in found.values():
+        if "norm" in kept:
+            kept["norm"] = _over_steps(kept["norm"])
+    return walked.value.astype(widened(walked.value.dtype)), found, merged
 
 
-def _keep_of(task: Task) -> Callable[[jax.Array], Keep | dict[str, Keep]]:
-    """Return whether a datum counts -> what to keep, by point if the statistic differs among them."""
+def _keep_of(task: Task) -> dict[str, KeepOfDatum]:
+    """Return by point what to keep there: (whether a datum counts, output, δ) -> its norm and its state."""
     at = task.kept_at or task.statistic
-    if not isinstance(at, Mapping):
-        return functools.partial(functools.partial, _keep_of_one(task, at))
-    each = {id(one): _keep_of_one(task, one) for one in (None, *at.values())}
-
-    def keep(counts: jax.Array) -> dict[str, Keep]:
-        one = {key: functools.partial(kept, counts) for key, kept in each.items()}
-        return {point.name: one[id(at.get(point.name))] for point in task.with_delta}
-
+    of_kind: dict[tuple[int, bool], KeepOfDatum] = {}
+    keep = {}
+    for point in task.with_delta:
+        statistic = at.get(point.name) if isinstance(at, Mapping) else at
+        kind = id(statistic), point.conditional
+        if kind not in of_kind:
+            of_kind[kind] = _keep_of_one(task.placed.groups, statistic, point.conditional)
+        keep[point.name] = of_kind[kind]
     return keep
 
 
-def _keep_of_one(
-    task: Task, statistic: Statistic | None
-) -> Callable[[jax.Array, jax.Array, jax.Array], dict[str, Any]]:
-    """Return (whether a datum counts, output, δ) -> its norm and its states.
+def _keep_of_one(groups: int, statistic: Statistic | None, conditional: bool) -> KeepOfDatum:
+    """Return what to keep at points in a branch, or at others.
 
-    It is for several points. So it gives the states of all kinds of points there are: those that are not looked at are
-    not computed.
+    A point in a branch has its states apart, to be merged afterwards: where each datum goes its own way, `jax.vmap`
+    runs both branches, and only the datum itself knows which one counts. In one that is not taken this does not run;
+    what is kept is zeros, which say that no datum was seen. Points whose states are small have them apart too: those of
+    many such points are merged at once.
     """
     if statistic is None:
         return lambda counts, output, delta: {"norm": _norm(delta)}
-    conditional = {p.conditional for p in task.with_delta}
-    apart, merged = of_datum(statistic), of_batch(statistic, task.placed.groups)
+    apart, merged = of_datum(statistic), of_batch(statistic, groups)
 
-    def keep(counts: jax.Array, output: jax.Array, delta: jax.Array) -> dict[str, Any]:
-        kept: dict[str, Any] = {"norm": _norm(delta)}
-        is_small = _numbers(jax.eval_shape(statistic.of, output, delta)) <= SMALL
-        if True in conditional or is_small:
-            # In a branch that is not taken this does not run; what is kept is zeros, which say that no datum was seen.
-            kept["apart"] = apart(output, delta, counts)
-        if False in conditional and not is_small:
-            kept["merged"] = merged(output, delta, counts)
-        return kept
+    def keep(counts: jax.Array, output: jax.Array, delta: jax.Array) -> Kept:
+        is_apart = conditional or _numbers(jax.eval_shape(statistic.of, output, delta)) <= SMALL
+        state = {"apart": apart} if is_apart else {"merged": merged}
+        return {"norm": _norm(delta)} | {kind: of(output, delta, counts) for kind, of in state.items()}
 
     return keep
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,11 +13,11 @@ from .._errors import ArgumentError, shown
 from .._jax import jaxprs, types
 from .._jax.jaxprs import Closed
 from .._jax.leaves import flatten, is_value
-from .._jax.reach import Reach
 from .._jax.shards import Shards, around, trace_inside
 from .._points.point import Point
 from .._points.units import Keep
 from .integer_cotangents import as_floats, as_integers
+from .sides import Sides, sides_of
 from .tap import Tap
 
 _SCALAR = jax.ShapeDtypeStruct((), jnp.float32)
@@ -29,15 +28,6 @@ class Noted(NamedTuple):
 
     witness: Any  # a scalar 0 that must be a result of what is differentiated, with a cotangent of its own
     early: list[Any]  # what `keep` makes of the output alone
-
-
-class _Split(NamedTuple):
-    """`keep` as two jaxprs of (output, δ): of the results that do not depend on δ, and of the others."""
-
-    early: Closed
-    late: Closed
-    is_early: list[bool]  # of each result, whether it is of the first
-    needs_output: bool  # whether the second looks at the output
 
 
 def keep_taps(points: Iterable[Point], keep: Keep | Mapping[str, Keep]) -> dict[str, Tap]:
@@ -77,24 +67,23 @@ def _tap_of(first: Point, keep: Callable[[Any, Any], Any]) -> Callable[[Point], 
     leaves, tree = jax.tree.flatten(shapes)
     if not leaves:
         raise ArgumentError(f"`keep` returned no array at `{first.name}`; return what to keep of (output, delta).")
-    split = _split(closed)
+    sides = sides_of(closed)
 
-    def slot_cotangents(*sides: Any) -> list[jax.Array]:
-        found = [types.zeros(_SCALAR), *map(as_floats, jaxprs.evaluate(split.late, sides))]
+    def slot_cotangents(*both: Any) -> list[jax.Array]:
+        found = [types.zeros(_SCALAR), *map(as_floats, jaxprs.evaluate(sides.late, both))]
         return [types.as_varying(value, types.varying(first.type)) for value in found]
 
     carried, _ = trace(slot_cotangents, *[first.type] * 2)
-    through = _keeping(split._replace(late=carried))
-    consts = list(split.early.consts), list(carried.consts)
+    through = _keeping(sides._replace(late=carried))
+    consts = list(sides.early.consts), list(carried.consts)
     shape = lambda closed: [types.struct(v.aval) for v in closed.jaxpr.outvars]
-    slots, noted = shape(carried), Noted(_SCALAR, shape(split.early))
+    slots, noted = shape(carried), Noted(_SCALAR, shape(sides.early))
 
-    late = [leaf.dtype for leaf, is_early in zip(leaves, split.is_early, strict=True) if not is_early]
+    late = [leaf.dtype for leaf, is_early in zip(leaves, sides.is_early, strict=True) if not is_early]
     uncarried = _jitted_if_staged(lambda cotangents: list(map(as_integers, cotangents, late)))
 
     def collect(cotangents: Any, noted: Noted) -> Any:
-        found = {True: iter(noted.early), False: iter(uncarried(cotangents[1:]))}
-        return jax.tree.unflatten(tree, [next(found[is_early]) for is_early in split.is_early])
+        return jax.tree.unflatten(tree, sides.joined(noted.early, uncarried(cotangents[1:])))
 
     def tap(point: Point) -> Tap:
         zeros = [types.zeros(around(slot, point.type, point.loops)) for slot in slots]
@@ -109,42 +98,21 @@ def _as_kept(leaf: Any, point: Point) -> jax.Array:
     return jnp.asarray(leaf)
 
 
-def _split(closed: Closed) -> _Split:
-    """Divide `keep`. What has an effect, as printing has, is done once, where the output and δ are both there."""
-    jaxpr, reach = closed.jaxpr, Reach()
-    count = len(jaxpr.outvars)
-    needs_delta = [reach.into(jaxpr, [i == j for j in range(count)])[0][1] for i in range(count)]
-    is_late = [bool(jaxpr.effects or needed) for needed in needs_delta]
-    is_early = [not late for late in is_late]
-    needs_output = bool(jaxpr.effects or reach.into(jaxpr, is_late)[0][0])
-    return _Split(_part(closed, reach, is_early), _part(closed, reach, is_late), is_early, needs_output)
-
-
-def _part(closed: Closed, reach: Reach, which: Sequence[bool]) -> Closed:
-    """Return the same function with some of its results, and without the equations that are for others."""
-    if all(which):
-        return closed
-    jaxpr = closed.jaxpr
-    _, masks = reach.into(jaxpr, which)
-    eqns = [eqn for eqn, mask in zip(jaxpr.eqns, masks, strict=True) if any(mask)]
-    return closed._replace(jaxpr=jaxpr.replace(eqns=eqns, outvars=list(itertools.compress(jaxpr.outvars, which))))
-
-
-def _keeping(split: _Split) -> Callable[[Any, Any, Any], Any]:
+def _keeping(sides: Sides) -> Callable[[Any, Any, Any], Any]:
     """Return the tap itself: (x, slots, consts of both parts) -> (x, `Noted`).
 
     Its rule ignores the cotangents of what is noted: they are derivatives of the loss, which does not depend on it.
     Whoever differentiates a walk differentiates what the rule computes, and gets the right derivatives from there.
     """
 
-    early, late = (_jitted_if_staged(functools.partial(_evaluate, part)) for part in (split.early, split.late))
+    early, late = (_jitted_if_staged(functools.partial(_evaluate, part)) for part in (sides.early, sides.late))
 
     def plain(x, slots, consts):
         return x, Noted(types.zeros(_SCALAR), early(consts[0], x, jnp.zeros_like(x)))
 
     def forward(x, slots, consts):
         # This does not call `through`, whose rule a second derivative would then go by.
-        return plain(x, slots, consts), (x if split.needs_output else None, consts)
+        return plain(x, slots, consts), (x if sides.needs_output else None, consts)
 
     def backward(residual, cts):
         x, consts = residual
@@ -157,8 +125,8 @@ def _keeping(split: _Split) -> Callable[[Any, Any, Any], Any]:
     return through
 
 
-def _evaluate(closed: Closed, consts: Sequence[Any], *sides: Any) -> list[Any]:
-    return jaxprs.evaluate(closed._replace(consts=consts), sides)
+def _evaluate(closed: Closed, consts: Sequence[Any], *both: Any) -> list[Any]:
+    return jaxprs.evaluate(closed._replace(consts=consts), both)
 
 
 def _jitted_if_staged(function: Callable) -> Callable:

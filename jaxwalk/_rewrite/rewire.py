@@ -101,10 +101,6 @@ class Plan(NamedTuple):
                 loops = shards.loops_of(core.kind, core.eqn)
                 yield from ((loops, plan) for plan in core.plans)
 
-    def values(self) -> Records:
-        """Return by name the types of the values at all points in it."""
-        return _record_types(self, lambda name, value: value)
-
 
 def plan(closed: Closed, points: Iterable[Point]) -> Plan:
     """Plan how to evaluate `closed` so that each of `points` is visited."""
@@ -166,16 +162,18 @@ def _body(plan: Plan, visitor: Visitor) -> Body:
     def run_body(payload: Payload, args: Sequence[Any]) -> Result:
         return run(plan, args, payload, visitor)
 
-    return Body(run_body, plan.values(), {} if visitor.recorded is None else _record_types(plan, visitor.recorded))
+    types_of = _types(plan, visitor.recorded or (lambda name, value: None))
+    records = {name: record for name, (_, record) in types_of.items()} if visitor.recorded else {}
+    return Body(run_body, {name: value for name, (value, _) in types_of.items()}, records)
 
 
-def _record_types(plan: Plan, recorded: Callable[[str, jax.ShapeDtypeStruct], Any]) -> Records:
-    found = {met.point: recorded(met.point, met.value) for met in plan.met()}
+def _types(plan: Plan, recorded: Callable[[str, jax.ShapeDtypeStruct], Any]) -> dict[str, tuple[Any, Any]]:
+    """Return by name the types of the values at all points in a plan, and of what is recorded of them."""
+    found = {met.point: (met.value, recorded(met.point, met.value)) for met in plan.met()}
     for loops, inner in plan.entered():
-        values = inner.values()
-        for name, record in _record_types(inner, recorded).items():
-            outside = functools.partial(shards.around, value=values[name], loops=loops)
-            found[name] = jax.tree.map(outside, record)
+        for name, (value, record) in _types(inner, recorded).items():
+            outside = functools.partial(shards.around, value=value, loops=loops)
+            found[name] = outside(value), jax.tree.map(outside, record)
     return found
 
 

@@ -56,6 +56,11 @@ def delta_tap(point: Point) -> Tap:
     return Tap(slot, lambda x, slot: (through(x, slot), None), None, lambda delta, output: delta)
 
 
+def both_tap(point: Point) -> Tap:
+    """Return a tap that stands for the output and δ, as they are."""
+    return delta_tap(point)._replace(collect=lambda delta, output: {"output": output, "delta": delta})
+
+
 def loops(point: Point) -> tuple[int, ...]:
     """Return the lengths of the leading axes of the value at a point."""
     return tuple(axis.length for axis in point.axes)

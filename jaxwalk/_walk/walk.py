@@ -19,10 +19,10 @@ from .._points.name_patterns import At, check_at, choose
 from .._points.ordered_mapping import Named, by_point
 from .._points.point import Point, Points
 from .._points.units import Keep, keep_at
-from .._rewrite.keep import keep_taps
+from .._rewrite.keep import Noted, keep_taps
 from .._rewrite.rewire import Visitor, plan, run
 from .._rewrite.rules import Records
-from .._rewrite.tap import Tap, delta_tap
+from .._rewrite.tap import Tap, both_tap, delta_tap
 from .._source.user_files import Source
 from .cotangent import check_cotangent
 from .loss import loss_only
@@ -133,10 +133,13 @@ def walk(
     return walked
 
 
-def walk_staged(staged: Staged, chosen: Points, keep: Keep | Mapping[str, Keep] | None, has_aux: bool = False) -> Walk:
+def walk_staged(
+    staged: Staged, chosen: Points, keep: Keep | Mapping[str, Keep | None] | None, has_aux: bool = False
+) -> Walk:
     """Walk a function that is traced already, at the values in `staged.args`; arguments else as of `walk`.
 
-    `keep` may be one by point: then nothing is kept of the others.
+    `keep` may be one by point: then nothing is kept of the others, and where it is None, `output` and `delta` as they
+    are.
     """
     taps = _taps(chosen, keep)
     met = [p for p in _values(chosen) if p.name in taps or keep is None]
@@ -145,7 +148,7 @@ def walk_staged(staged: Staged, chosen: Points, keep: Keep | Mapping[str, Keep] 
     def forward(slots, values):
         outs, records = run(planned, staged.with_chosen(values), slots, visitor)
         loss, aux = staged.results(outs) if has_aux else (*outs, None)
-        witnesses = {} if keep is None else {name: noted.witness for name, noted in records.items()}
+        witnesses = {name: noted.witness for name, noted in records.items() if isinstance(noted, Noted)}
         return (loss, witnesses), (aux, records)
 
     # The slots are made here, inside whatever is being traced, so that XLA sees that they are zeros.
@@ -257,10 +260,15 @@ def _values(points: Points) -> list[Point]:
     return [p for p in points.values() if p.opaque is None and p.name not in same]
 
 
-def _taps(points: Points, keep: Keep | Mapping[str, Keep] | None) -> dict[str, Tap]:
-    felt = [p for p in _values(points) if p.has_delta and (not isinstance(keep, Mapping) or p.name in keep)]
-    taps = {p.name: delta_tap(p) for p in felt} if keep is None else keep_taps(felt, keep)
-    if keep is not None and not taps:
+def _taps(points: Points, keep: Keep | Mapping[str, Keep | None] | None) -> dict[str, Tap]:
+    felt = [p for p in _values(points) if p.has_delta]
+    if keep is None:
+        return {p.name: delta_tap(p) for p in felt}
+    each = {p.name: keep for p in felt} if not isinstance(keep, Mapping) else keep
+    taps = {p.name: both_tap(p) for p in felt if p.name in each and each[p.name] is None}
+    kept = {name: one for name, one in each.items() if one is not None}
+    taps |= keep_taps([p for p in felt if p.name in kept], kept)
+    if not taps:
         name, point = next(iter(points.items()))
         raise PointError(
             f"`keep` was given, but no value at {listed(points)} has a δ to keep; choose others by `at`. `{name}`:"

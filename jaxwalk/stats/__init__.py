@@ -132,6 +132,7 @@ dead = by_active_unit(
         finish_dead,
         "output",
         merge_all=all_sums,
+        by_entry=True,
         doc="""Units that were never active over the data: whose output was exactly zero at every entry.
 
     Active is what is not zero, positive or negative. So a relu that never fires is dead, and a unit that dropout or a
@@ -153,6 +154,7 @@ blocked = of_units(
         sums,
         finish_blocked,
         merge_all=all_sums,
+        by_entry=True,
         doc="""Blocked flow: of the entries at which a δ arrives (δ ≠ 0), the share whose output is exactly zero.
 
     At the output of a relu, of dropout or of a mask, nothing flows on from there: their derivative is zero where their
@@ -189,6 +191,7 @@ delta_output = of_units(
         merge_delta_output,
         finish_delta_output,
         merge_all=merge_all_delta_output,
+        by_entry=True,
         doc="""Σ δ·output, the derivative of the loss with respect to a factor on the value: how the loss would grow, to
     first order, with the value as a whole; minus it is what putting the value to zero is predicted to change.
 

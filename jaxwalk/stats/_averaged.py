@@ -100,7 +100,7 @@ def _of_each(
     of = lambda output, delta: {key: state(x) for key, x in _arrays(keep(output, delta), given).items()}
     each = lambda function: lambda *states: {key: function(*(one[key] for one in states)) for key in states[0]}
     every = lambda states, which: {key: merge_all(one, which) for key, one in states.items()}
-    return Statistic(given, of, each(merge), each(finish), merge_all=every)
+    return Statistic(given, of, each(merge), each(finish), merge_all=every, by_entry=True)
 
 
 def _arrays(kept: Any, given: str) -> dict[str, jax.Array]:

@@ -72,13 +72,22 @@ def _wide(leaf: np.ndarray) -> np.ndarray:
     return leaf.astype(np.int64 if np.issubdtype(leaf.dtype, np.integer) else np.float64)
 
 
-def either_on_host(merge: Merge, a: Partial, b: Partial) -> Partial:
-    """Merge as `either` does, NumPy arrays, which stay NumPy's."""
-    results = [_one(merge, a, b, index) for index in np.ndindex(np.shape(a.seen))]
-    stacked = lambda like, *values: np.array([np.asarray(v, like.dtype) for v in values], like.dtype).reshape(
-        like.shape
-    )
-    return Partial(jax.tree.map(stacked, a.state, *results), np.asarray(a.seen + b.seen))
+def either_on_host(merge: Merge, a: Partial, b: Partial, by_entry: bool) -> Partial:
+    """Merge as `either` does, NumPy arrays, which stay NumPy's; all at once if `merge` works `by_entry`."""
+    if not by_entry:
+        results = [_one(merge, a, b, index) for index in np.ndindex(np.shape(a.seen))]
+        stacked = lambda like, *values: np.array([np.asarray(v, like.dtype) for v in values], like.dtype)
+        state = jax.tree.map(lambda like, *values: stacked(like, *values).reshape(like.shape), a.state, *results)
+        return Partial(state, np.asarray(a.seen + b.seen))
+
+    def chosen(mine: Any, other: Any, both: Any) -> np.ndarray:
+        wide = lambda condition: np.reshape(condition, np.shape(condition) + (1,) * (np.ndim(mine) - np.ndim(a.seen)))
+        first = np.where(wide(a.seen > 0), mine, other)
+        return np.where(wide((a.seen > 0) & (b.seen > 0)), both, first).astype(mine.dtype)
+
+    with np.errstate(divide="ignore", invalid="ignore"):  # of states of no data
+        both = merge(a.state, b.state)
+    return Partial(jax.tree.map(chosen, a.state, b.state, both), np.asarray(a.seen + b.seen))
 
 
 def _one(merge: Merge, a: Partial, b: Partial, index: tuple[int, ...]) -> State:
@@ -88,9 +97,14 @@ def _one(merge: Merge, a: Partial, b: Partial, index: tuple[int, ...]) -> State:
     return merge(mine, other)
 
 
-def finished(finish: Callable[[State], dict[str, Any]], partial: Partial) -> dict[str, np.ndarray]:
-    """Finish the state of each step of the loops around a point; results are stacked along their axes."""
+def finished(finish: Callable[[State], dict[str, Any]], partial: Partial, by_entry: bool) -> dict[str, np.ndarray]:
+    """Finish the state of each point and of each step of the loops around it; results are stacked along their axes.
+
+    All at once if `finish` works `by_entry`.
+    """
     lead = np.shape(partial.seen)
+    if by_entry:
+        return {key: np.asarray(value) for key, value in finish(partial.state).items()}
     at = lambda index: jax.tree.map(lambda leaf: leaf[index], partial.state)
     each = [finish(at(index)) for index in np.ndindex(lead)]
     stacked = lambda values: np.stack([np.asarray(v) for v in values]).reshape((*lead, *np.shape(values[0])))

@@ -59,7 +59,8 @@ def two_sided(name: str, measure: Measure, doc: str, by_unit: bool = False) -> S
     def on(side: str, chosen: Callable) -> Statistic:
         named = lambda state: {f"{side}_{key}": value for key, value in measure.finish(state).items()}
         of_side = lambda *sides: of(jnp.asarray(chosen(*sides)))
-        one = Statistic(f"{side}_{name}", of_side, measure.merge, named, side, (), measure.merge_all, doc=doc)
+        merging = measure.merge, named, side, (), measure.merge_all
+        one = Statistic(f"{side}_{name}", of_side, *merging, doc=doc, by_entry=True)
         return of_units(one) if by_unit else one
 
     both = union(name, [on("output", lambda output, delta: output), on("delta", lambda output, delta: delta)])

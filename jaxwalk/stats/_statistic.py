@@ -90,6 +90,9 @@ class Statistic:
             `ArgumentError`, in a few words, where there is none. Called with a value alone, as in a function of one's
             own, a statistic knows nothing of a point.
         doc: what `help` says of it, if not this.
+        by_entry: whether `merge` and `finish` work entry by entry, or along the last axis, so that between batches they
+            may be given all steps of a loop at once, and several points, in axes in front. Else they are called step by
+            step, which takes its time where there are thousands.
     """
 
     name: str
@@ -101,6 +104,7 @@ class Statistic:
     merge_all: Callable[[State, Any], State] | None = None
     doc: str | None = None
     at: Callable[[Value], tuple[Of, Units]] | None = None
+    by_entry: bool = False
 
     def __post_init__(self) -> None:
         if self.doc is not None:
@@ -177,7 +181,8 @@ def union(name: str, parts: Sequence[Statistic]) -> Statistic:
         return {part.name: merged(part, states[part.name], which) for part in parts if part.name in states}
 
     sides = {part.side for part in parts}
-    return Statistic(name, of, merge, finish, sides.pop() if len(sides) == 1 else None, tuple(parts), merge_all)
+    side, by_entry = sides.pop() if len(sides) == 1 else None, all(part.by_entry for part in parts)
+    return Statistic(name, of, merge, finish, side, tuple(parts), merge_all, by_entry=by_entry)
 
 
 def merged(statistic: Statistic, states: State, which: Any) -> State:

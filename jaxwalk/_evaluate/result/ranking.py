@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+import numpy as np
 
 COUNT = jnp.int32  # of the data of one group: totals go to the host after each group, and are added up there in 64 bits
 
 
 class Rows(NamedTuple):
-    """What is found of each datum of a batch: loss, (data,); ℓ2 norms of δ, (data, points); `Batch.counts`, (data,);
-    whether its own numbers are finite, as `kind_of` says it, (data,)."""
+    """What is found of each datum of a batch, as JAX's arrays or as NumPy's: loss, (data,); ℓ2 norms of δ, (data,
+    points); `Batch.counts`, (data,); whether its own numbers are finite, as `kind_of` says it, (data,)."""
 
     loss: jax.Array
     norms: jax.Array
@@ -35,18 +35,17 @@ class TopK(NamedTuple):
     rows: Rows
 
 
-def is_bad(rows: Rows) -> jax.Array:
+def is_bad(rows: Rows) -> np.ndarray:
     """Tell, per datum, whether its loss or a norm of its δ is NaN or Inf."""
-    return ~(jnp.isfinite(rows.loss) & jnp.all(jnp.isfinite(rows.norms), 1))
+    return ~(np.isfinite(rows.loss) & np.isfinite(rows.norms).all(1))
 
 
-def most_to_blame(rows: Rows, counts: jax.Array, bad: jax.Array, top: int) -> TopK:
-    """Return the data of largest loss, of those that count, `top` of them or as many rows as there are; those that are
-    `bad` count as largest."""
-    index = jnp.cumsum(counts, dtype=COUNT) - 1
-    key = jnp.where(counts, jnp.where(bad, jnp.inf, rows.loss), -jnp.inf)
-    largest, among = lax.top_k(key, min(top, len(key)))
-    return TopK(largest, index[among], jax.tree.map(lambda leaf: leaf[among], rows))
+def most_to_blame(rows: Rows, bad: np.ndarray, top: int) -> TopK:
+    """Return the data of largest loss, `top` of them or as many rows as there are; those that are `bad` count as
+    largest. Of equal ones the first come first."""
+    key = np.where(bad, np.inf, rows.loss)
+    index = np.argsort(-key, kind="stable")[:top]
+    return TopK(key[index], index, jax.tree.map(lambda leaf: leaf[index], rows))
 
 
 def no_data(rows: Rows) -> TopK:
