@@ -101,7 +101,9 @@ def _counts(program: Program, op: Operation, rule: DecisionRule, used: Mapping[i
 
 def _jumps(op: Operation, rule: DecisionRule, used: Mapping[int, Use]) -> bool | None:
     """Tell whether what an operation makes, and is used, jumps where it decides otherwise."""
-    return None if op.name in COMPARISONS else any(out in used for out in op.outs[rule.jumping])
+    if op.name in COMPARISONS:  # those in rules of JAX's own functions, as of relu, choose among derivatives
+        return False if op.origin.in_rule and op.origin.function is not None else None
+    return any(out in used for out in op.outs[rule.jumping])
 
 
 def _name(program: Program, op: Operation, rule: DecisionRule) -> str:

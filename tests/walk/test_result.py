@@ -213,7 +213,7 @@ def test_the_table_has_a_column_of_kinks_if_they_are_given(monkeypatch):
     _, columns, *rows = [line.split("  ") for line in repr(known).splitlines()]
     assert columns[-1] == "kinks"
     assert [row[-1].strip() for row in rows[:4]] == ["2 ties, 1 near", "4", "2 ties", "1"]
-    assert "3 kinks: there δ is one of two, or the loss itself jumps, of which it does not tell; see" in repr(known)
+    assert "3 kinks: there δ is one of two; see `Walk.kinks`." in repr(known)
     assert ">2 ties, 1 near</td>" in known._repr_html_()
 
 
