@@ -146,7 +146,8 @@ def main(kills, seed=0, what="alone"):
                 lambda until=until: time.monotonic() < until,
                 lambda wanted=wanted, there=directory: parts(there) <= wanted,
             )
-            may_go_on = chance.choice((in_time, few))
+            # Of two, once both are at work: before that JAX waits minutes for the other.
+            may_go_on = few if what == "two" else chance.choice((in_time, few))
             there = killed(directory, cache, may_go_on, what, chance.randrange(2) if what == "two" else 0)
             if there is None:
                 continue
