@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 _MARK = "\0"  # before and after the name of an argument, until the error is made; no path or identifier holds it
 
@@ -90,3 +91,16 @@ def shown(value: object) -> str:
 def first_line(of: object) -> str:
     """Return the first line of what an error says, without its full stop."""
     return (str(of).strip().splitlines() or [""])[0].rstrip(".")
+
+
+@contextlib.contextmanager
+def depth_told() -> Iterator[None]:
+    """Turn a RecursionError in the block, or in the function that this decorates, into a sentence."""
+    try:
+        yield
+    except RecursionError as error:
+        raise ArgumentError(
+            f"`{argument('fun')}` nests calls, as of `jax.jit` or `jax.lax.cond`, deeper than Python's limit of frames"
+            " lets JAX trace them; raise it by `sys.setrecursionlimit`, nest fewer, or mend a function that calls"
+            " itself without end."
+        ) from error

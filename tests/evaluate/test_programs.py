@@ -204,3 +204,16 @@ def test_the_programs_used_last_are_kept(built, monkeypatch):
     for rows, expected in ((1, 1), (2, 2), (1, 2), (3, 3), (1, 3), (2, 4)):
         evaluate(loss, x=np.ones((rows, 1), np.float32))
         assert len(built) == expected
+
+
+def nested(depth):
+    inner = jnp.sin if depth == 0 else nested(depth - 1)
+    return jax.jit(lambda x: jw.tag(inner(x), f"layer{depth}"))
+
+
+@pytest.mark.once
+def test_calls_that_are_nested_too_deeply():
+    with pytest.raises(
+        jw.ArgumentError, match=r"`fun` nests calls, as of `jax.jit`.*`sys.setrecursionlimit`, nest fewer"
+    ):
+        jw.evaluate(lambda w, x: jnp.sum(nested(150)(w * x)), 1.0, [np.ones((2, 2), np.float32)], progress=False)
