@@ -1,7 +1,7 @@
 """What `jw.evaluate` costs, beside a bare loop of `jit` and `vmap` written by hand: data per second, calls, memory.
 
     python benchmarks/evaluate_throughput.py [--quick] [--model NAME ...] [--keep NAME ...] [--rounds N]
-        [--devices 1,2,4] [--rows 10000,100000,1000000] [--json FILE]
+        [--devices 1,2,4] [--rows 10000,100000,1000000] [--points 10,100,1000] [--json FILE]
 
 The loop by hand adds epsilons, which are zeros, at the same points, differentiates with respect to them once per datum,
 computes the same numbers, keeps two batches under way as `evaluate` does, and reads every result back. What is kept:
@@ -17,6 +17,12 @@ are shown. In --devices, each number is that of virtual devices of the CPU, in a
 
 Calls are whole: the first, with tracing and compiling, and later ones over the same epoch of data, as a training loop
 makes them, in turns with the loop by hand, whose program is compiled once. The bar is 1.05 of its time.
+
+Compile (`--only compile`) is the first call alone, of a chain of dense layers with a point at each, 16 wide, on 64
+rows: tracing, lowering, compiling, and one batch, in processor time, since the compiler takes as many cores as there
+are. By hand and by `evaluate` in turns, each in a process of its own, without a cache; the ratio is that of a turn, and
+the median of them is shown, with the least and the most. Here `summary` is beside a loop by hand that computes the rest
+of it too. The bar is 1.5 for 100 points and more. By hand, `norms` of 1,000 points take some minutes to compile.
 
 Memory is the most that was resident in a process of its own, which does nothing else; `out` is `evaluate` that writes
 its rows to a directory. There the seconds are those of the whole call, with tracing and compiling.
@@ -50,7 +56,7 @@ import jaxwalk as jw
 from jaxwalk import stats
 from jaxwalk._evaluate.programs import GROUP
 
-BAR, MEMORY_BAR, CALL_BAR = 0.95, 1.05, 1.05
+BAR, MEMORY_BAR, CALL_BAR, COMPILE_BAR = 0.95, 1.05, 1.05, 1.5
 SETTLED = 3  # batches of a block, at its start, that are not timed
 POOL = 64  # batches of random numbers, which come again and again
 SECONDS = 0.15  # of one block, about
@@ -195,12 +201,25 @@ def _step(model: Model, keep: str, params: Any, x: jax.Array, y: jax.Array) -> t
         return value, jax.tree.map(_l2, deltas), {"output": outputs, "delta": deltas}
 
     losses, norms, sides = jax.vmap(datum)(x, y)
-    kept = functools.partial(_norms, 1 + model.loops)
+    rest = _rest_of_summary if keep == "summary" else lambda x: {}
+    kept = lambda x: _norms(1 + model.loops, x) | rest(x)
     return losses, norms, {side: jax.tree.map(kept, values) for side, values in sides.items()}
 
 
 def _l2(x: jax.Array) -> jax.Array:
     return jnp.sqrt(jnp.sum(x * x))
+
+
+def _rest_of_summary(x: jax.Array) -> dict[str, jax.Array]:
+    mean, of_datum = jnp.mean(x), tuple(range(1, x.ndim))
+    return {
+        "mean": mean,
+        "variance": jnp.mean((x - mean) ** 2),
+        "zeros": jnp.sum(x == 0),
+        "nan": jnp.sum(jnp.isnan(x)),
+        "inf": jnp.sum(jnp.isinf(x)),
+        "nonfinite_data": jnp.sum(~jnp.all(jnp.isfinite(x), of_datum)),
+    }
 
 
 def _norms(leading: int, x: jax.Array) -> dict[str, jax.Array]:
@@ -379,6 +398,23 @@ def calls(model: Model, keep: str, rounds: int, block: int | None) -> dict[str, 
     }
 
 
+# Compile -------------------------------------------------------------------------------------------------
+
+
+def chain_of(points: int, width: int = 16, batch: int = 64) -> Model:
+    return mlp((width,) * (points + 1), batch)
+
+
+def compiled(points: int, way: str, keep: str) -> dict[str, Any]:
+    """The seconds of processor time of the first call over one batch."""
+    model = chain_of(points)
+    jnp.zeros(3).block_until_ready()  # the backend has started
+    start = time.process_time()
+    loop = by_hand(model, keep, None) if way == "hand" else evaluated(model, keep, None)
+    loop(itertools.islice(rows(model), 1))
+    return {"first_s": time.process_time() - start}
+
+
 # Memory --------------------------------------------------------------------------------------------------
 
 
@@ -426,6 +462,8 @@ def task_of(task: dict[str, Any]) -> Any:
     jax.config.update("jax_enable_compilation_cache", False)  # else a second run would measure the disk
     jax.config.update("jax_num_cpu_devices", task["devices"])
     model = (QUICK if task["quick"] else MODELS)[task["model"]]()
+    if "points" in task:
+        return compiled(task["points"], task["way"], task["keep"])
     if "rows" in task:
         return memory(model, task["way"], task["keep"], task["rows"])
     if task.get("calls"):
@@ -482,7 +520,8 @@ def options_of() -> argparse.Namespace:
     parser.add_argument("--rounds", type=walk_cost.positive, help="of two blocks (default 60; with --quick 3)")
     parser.add_argument("--devices", type=numbers, default=[1, 2, 4], help="virtual ones of the CPU")
     parser.add_argument("--rows", type=numbers, help="for memory (default 10000,100000,1000000; with --quick 100,1000)")
-    parser.add_argument("--only", choices=["throughput", "calls", "memory"])
+    parser.add_argument("--only", choices=["throughput", "calls", "compile", "memory"])
+    parser.add_argument("--points", type=numbers, help="for compile (default 10,100,1000; with --quick 10)")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it works")
     parser.add_argument("--json", metavar="FILE", help="write every figure there")
     parser.add_argument("--task", type=json.loads, help=argparse.SUPPRESS)
@@ -513,6 +552,24 @@ def all_calls(options: argparse.Namespace) -> list[dict[str, Any]]:
     return found
 
 
+def all_compile(options: argparse.Namespace) -> list[dict[str, Any]]:
+    print(f"\n{'points':>8}  {'keep':9}{'hand s':>9}{'evaluate s':>12}{'ratio':>8}{'least-most':>14}")
+    found = []
+    keeps = [keep for keep in options.keep if keep != "again"]
+    for points, keep in itertools.product(options.points or ([10] if options.quick else [10, 100, 1000]), keeps):
+        task = {"points": points, "keep": keep, "devices": 1, "quick": options.quick, "model": "mlp"}
+        turns = range(options.rounds or (1 if options.quick else 3))
+        seconds = [[apart(task | {"way": way})["first_s"] for way in ("hand", "evaluate")] for _ in turns]
+        hand, mine = np.array(seconds).T
+        found.append(task | {"hand_s": hand.tolist(), "evaluate_s": mine.tolist()})
+        ratios = mine / hand
+        spread = f"{ratios.min():.2f}-{ratios.max():.2f}"
+        over = "  over" if np.median(ratios) > COMPILE_BAR and points >= 100 else ""
+        times = f"{np.median(hand):9.2f}{np.median(mine):12.2f}{np.median(ratios):8.2f}"
+        print(f"{points:8,}  {keep:9}{times}{spread:>14}{over}", flush=True)
+    return found
+
+
 def all_memory(options: argparse.Namespace) -> list[dict[str, Any]]:
     print(f"\n{'':21}{'':>9}{'rows':>10}{'peak MiB':>10}{'grown':>10}{'seconds':>9}{'× fewer':>10}")
     found = []
@@ -534,7 +591,8 @@ def main() -> None:
     about = walk_cost.machine()
     print(", ".join(f"{key} {value}" for key, value in about.items()))
     report: dict[str, Any] = dict(about)
-    for what, measured in (("throughput", all_throughput), ("calls", all_calls), ("memory", all_memory)):
+    parts = {"throughput": all_throughput, "calls": all_calls, "compile": all_compile, "memory": all_memory}
+    for what, measured in parts.items():
         if options.only in (None, what):
             report[what] = measured(options)
     if options.json:

@@ -80,13 +80,15 @@ def evaluation_of(totals: Totals, statistic: Statistic | None, points: Points, s
 def _finished(statistic: Statistic, states: Sequence[Partial], forms: Sequence[Form]) -> dict[str, Any]:
     if not statistic.by_entry:  # the results of two points may then be of different shapes
         return {name: finished(statistic.finish, state, False) for name, state in _by_name(states, forms)}
-    return dict(_by_name([finished(statistic.finish, partial, True) for partial in states], forms))
+    found = [(form, finished(statistic.finish, state, True)) for form, state in zip(forms, states, strict=True)]
+    at = lambda results, i: {key: value[i] for key, value in results.items()}  # in the order of `finish`
+    return {name: at(results, i) for form, results in found for i, name in enumerate(form.names)}
 
 
-def _by_name(trees: Sequence[Any], forms: Sequence[Form]) -> Iterator[tuple[str, Any]]:
-    for tree, form in zip(trees, forms, strict=True):
+def _by_name(states: Sequence[Partial], forms: Sequence[Form]) -> Iterator[tuple[str, Partial]]:
+    for partial, form in zip(states, forms, strict=True):
         for i, name in enumerate(form.names):
-            yield name, jax.tree.map(lambda leaf, i=i: leaf[i], tree)
+            yield name, jax.tree.map(lambda leaf, i=i: leaf[i], partial)
 
 
 def _data(largest: TopK, points: Points, names: Sequence[str]) -> list[Datum]:

@@ -223,3 +223,16 @@ def test_small_batches_are_joined_where_that_is_not_seen_and_takes_no_memory(bui
     monkeypatch.setattr(programs, "JOINED", 3)
     evaluate(lambda weights, x: loss(weights, x) * 2)
     assert [task.rows for task in built] == [63, 3, 6, 3]
+
+
+def nested(depth):
+    inner = jnp.sin if depth == 0 else nested(depth - 1)
+    return jax.jit(lambda x: jw.tag(inner(x), f"layer{depth}"))
+
+
+@pytest.mark.once
+def test_calls_that_are_nested_too_deeply():
+    with pytest.raises(
+        jw.ArgumentError, match=r"`fun` nests calls, as of `jax.jit`.*`sys.setrecursionlimit`, nest fewer"
+    ):
+        jw.evaluate(lambda w, x: jnp.sum(nested(150)(w * x)), 1.0, [np.ones((2, 2), np.float32)], progress=False)

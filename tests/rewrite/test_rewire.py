@@ -10,6 +10,7 @@ import jaxwalk as jw
 from helpers import examples
 from jaxwalk._jax import jaxprs
 from jaxwalk._points.walkable_values import read
+from jaxwalk._rewrite import rewire
 from jaxwalk._rewrite.rewire import plan
 from programs import programs, run, scoped, slots, tagged, with_epsilons
 
@@ -150,3 +151,17 @@ def test_sharing_changes_no_figure_and_no_op_by_op_run():
     lowered = jax.jit(jw.outputs(fun)).lower(X).as_text()
     assert lowered.count("stablehlo.sine") == 5  # inlined: nothing of the sharing is in what is compiled
     assert "call @" not in lowered
+
+
+@pytest.mark.once
+def test_calls_in_calls_take_a_time_linear_in_their_depth(monkeypatch):
+    counts, plain = [], rewire._types
+    monkeypatch.setattr(rewire, "_types", lambda *args: counts.append(args) or plain(*args))
+    depth = 12
+
+    def nested(depth):
+        inner = jnp.sin if depth == 0 else nested(depth - 1)
+        return jax.jit(lambda x: jw.tag(inner(x), f"layer{depth}"))
+
+    jax.eval_shape(jw.outputs(nested(depth)), jax.ShapeDtypeStruct((2,), jnp.float32))
+    assert len(counts) <= depth**2
