@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from ._printable import printable
 
@@ -104,16 +103,3 @@ def first_line(of: object) -> str:
     except Exception:  # an error of somebody's own, which cannot even say what it is
         return ""
     return (text.strip().splitlines() or [""])[0].rstrip(".")
-
-
-@contextlib.contextmanager
-def depth_told() -> Iterator[None]:
-    """Turn a RecursionError in the block, or in the function that this decorates, into a sentence."""
-    try:
-        yield
-    except RecursionError as error:
-        raise ArgumentError(
-            f"`{argument('fun')}` nests calls, as of `jax.jit` or `jax.lax.cond`, deeper than Python's limit of frames"
-            " lets JAX trace them; raise it by `sys.setrecursionlimit`, nest fewer, or mend a function that calls"
-            " itself without end."
-        ) from error

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from .. import _signals
+from .._depth import deep_calls
 from .batch_checksums import Fingerprint, too_many
 from .batches import COUNTS, FAILED
 from .device_totals import GroupState
@@ -78,7 +79,8 @@ class Loop(NamedTuple):
         state, fingerprints = self.step.init(self.size), []
         fingerprint = Fingerprint()
         for batches, leaves, counts in itertools.islice(sent, self.size):
-            state, rows = self.step.update(self.params, state, leaves, on_devices(counts))
+            with deep_calls():  # the first one traces and compiles
+                state, rows = self.step.update(self.params, state, leaves, on_devices(counts))
             in_flight.add(rows, counts)
             if self.is_read:  # it is on its way to the disk
                 _signals.saving()

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from .._errors import ArgumentError, PointError, depth_told, shown
+from .._depth import deep_calls
+from .._errors import ArgumentError, PointError, shown
 from .._jax.jaxprs import Closed, trace
 from .._jax.leaves import is_array, opened_leaves
 from .._jax.tracing import Staged, trace_context
@@ -104,7 +105,7 @@ class Programs:
         self.asked, self._is_pure = asked, is_pure
         self._kept = [] if kept is None else kept
 
-    @depth_told()
+    @deep_calls()
     def program(self, params: Any, data: Batches, placed: Placement) -> tuple[Program, list[Any]]:
         """Return the program, and the arrays that it takes before the batches', where they are."""
         given, closed = opened_leaves(params)

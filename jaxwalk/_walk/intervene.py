@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from .._callables import transform
+from .._depth import deep_calls
 from .._errors import ArgumentError, argument, shown
 from .._jax.kinds import refuses_forward_mode
 from .._jax.leaves import renamed_after
@@ -76,6 +77,7 @@ def intervene(
         _check(name, given, required=not deltas)
 
     @renamed_after(fun, "intervene")
+    @deep_calls()
     def intervened(*args: Any, **kwargs: Any) -> Any:
         staged, found = find(fun, args, kwargs, by, source)
         by_point = edits_by_point(found, edits, deltas)

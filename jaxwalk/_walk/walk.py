@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from .._callables import check_keep, transform
+from .._depth import deep_calls
 from .._errors import PointError, listed
 from .._jax.leaves import as_arrays, renamed_after
 from .._jax.tracing import Staged
@@ -33,6 +34,7 @@ from .nonfinite import nonfinite_inputs
 from .result import Walk
 
 
+@deep_calls()
 def points(fun: Callable, *args: Any, by: str | None = None, source: Source = None, **kwargs: Any) -> Points:
     """Return what can be walked in `fun` at these arguments. Traces abstractly; computes nothing.
 
@@ -121,6 +123,7 @@ def walk(
         check_keep(keep)
 
     @renamed_after(fun, "walk")
+    @deep_calls()
     def walked(*args: Any, **kwargs: Any) -> Walk:
         check = functools.partial(loss_only, has_aux=has_aux)
         staged, points = find(fun, args, kwargs, by, source, argnums, check)
@@ -190,6 +193,7 @@ def outputs(
     check_at(at)
 
     @renamed_after(fun, "outputs")
+    @deep_calls()
     def with_outputs(*args: Any, **kwargs: Any) -> tuple[Any, Named]:
         staged, points = find(fun, args, kwargs, by, source)
         chosen = choose(points, at, by)
@@ -200,6 +204,7 @@ def outputs(
     return with_outputs
 
 
+@deep_calls()
 def vjp(
     fun: Callable, *args: Any, at: At = None, by: str | None = None, source: Source = None
 ) -> tuple[Any, Named, Callable]:
