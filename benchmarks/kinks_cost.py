@@ -25,7 +25,8 @@ import numpy as np
 from jax import lax
 
 import jaxwalk as jw
-from jaxwalk._kinks.kinks import analyse, measure_margins
+from jaxwalk._jax.compiled import compiled
+from jaxwalk._kinks.kinks import LONG, analyse, measure_margins
 
 
 class Model(NamedTuple):
@@ -89,7 +90,8 @@ MODELS = {
 def analysis(model: Model) -> Any:
     """What `jw.kinks` runs, compiled, and its arguments."""
     found, values, _ = analyse(model.fun, *model.args)
-    return jax.jit(lambda values: measure_margins(found, values, "rounded")).lower(values).compile(), values
+    is_long = found.operations > LONG
+    return compiled(None, lambda values: measure_margins(found, values, "rounded"), values, is_long=is_long), values
 
 
 def seconds(compiled: Any, args: Sequence[Any]) -> float:

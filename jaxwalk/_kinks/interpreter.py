@@ -60,6 +60,11 @@ class Analysis:
             return None
 
     @property
+    def operations(self) -> int:
+        """Return of how many operations the program consists, those in loops and branches counted once."""
+        return _count(self.program)
+
+    @property
     def estimated(self) -> dict[str, None]:
         """Return the operations whose rounding error is estimated and not bounded."""
         return dict.fromkeys(map(_described, _estimated(self.program)))
@@ -148,6 +153,10 @@ class Analysis:
         nothing = _undecided(jax.eval_shape(lambda carry: step((carry, {}))[1], carry))
         carry, closest = lax.while_loop(lambda state: jnp.any(ask(state[0])[0]), step, (carry, nothing))
         return carry, closest | _closer(closest, ask(carry)[1])
+
+
+def _count(program: Program) -> int:
+    return len(program.ops) + sum(_count(body) for op in program.ops for body in op.bodies)
 
 
 def _described(op: Operation) -> str:

@@ -23,6 +23,10 @@ from .kink import Kink, Kinks
 from .margins import Margin
 from .rounding.inputs import exact_input, rounded_input
 
+LONG = (
+    150  # operations, of some twenty layers: what the bounds and margins of more take to compile grows with the square
+)
+
 
 def kinks(fun: Callable, *args: Any, inputs: str = "rounded", by: str | None = None, source: Source = None) -> Kinks:
     """Find where rounding decides a choice of `fun` at these arguments, and where one stands exactly on its threshold.
@@ -100,7 +104,8 @@ def _measured(analysis: Analysis, values: Sequence[Any], inputs: str) -> tuple[M
     given = [*values, *analysis.constants.values()]
     try:
         with automatic_mesh(given) as arrays:
-            return compiled(structure and (structure, inputs), measure, arrays)(arrays)
+            is_long = analysis.operations > LONG
+            return compiled(structure and (structure, inputs), measure, arrays, is_long=is_long)(arrays)
     except (TypeError, ValueError, AssertionError) as error:  # the last with JAX's own checks on
         if explicit_mesh(given) is None:
             raise

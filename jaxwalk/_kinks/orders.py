@@ -50,14 +50,15 @@ def order(program: Program, op: Operation, xs: Sequence[Rounded]) -> Parts:
 
 
 def largest_few(program: Program, op: Operation, xs: Sequence[Rounded]) -> Parts:
-    """Measure how far each of the largest is from the next, down to the first left out."""
+    """Measure how far each of the largest is from the next, down to the first left out: in their order, downwards."""
     p = op.eqn.params
     axis = (p["axis"] if "axis" in p else p["reduction_dimension"]) % xs[0].value.ndim
     sign = 1 if p.get("is_max_k", True) else -1
     keys = sign * real(xs[0]), bound(xs[0])
     value, error = lax.sort(keys, dimension=axis, num_keys=1)
     lower, upper = _neighbours(axis, max(value.shape[axis] - p["k"] - 1, 0))
-    return {"": Margin(gap(upper(value), lower(value)), lower(error) + upper(error))}
+    downwards = lambda v: lax.rev(v, (axis,))
+    return {"": Margin(downwards(gap(upper(value), lower(value))), downwards(lower(error) + upper(error)))}
 
 
 def _moves(x: Rounded) -> jax.Array:

@@ -1,5 +1,7 @@
 """`kinks`: the decisions that rounding makes, exact ties, and the silence on everything else."""
 
+import importlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -553,3 +555,27 @@ def test_no_raw_error(name):
     found = jw.kinks(lambda x: jnp.sum(jax.nn.relu(WITHOUT_ERROR[name](x))), np.float32([0.3, -1.0, 2.0]))
     assert found.decisions
     assert all("is estimated, not bounded" in note for note in found.notes)
+
+
+def test_a_long_program_is_compiled_operation_by_operation(monkeypatch):
+    """With the same kinks."""
+
+    def residual(weights, x):
+        for w in weights:
+            x = x + 0.1 * jax.nn.relu(x @ w)
+        return jnp.sum(x)
+
+    weights = np.random.default_rng(0).normal(size=(4, 6, 6)).astype(np.float32)
+    weights[1, :, 2] = 0
+    whole = jw.kinks(residual, weights, np.ones(6, np.float32))
+    module = importlib.import_module("jaxwalk._kinks.kinks")
+    monkeypatch.setattr(module, "LONG", 10)
+    each = jw.kinks(residual, weights, np.ones(6, np.float32))
+    assert len(whole) == 1
+    assert repr(each) == repr(whole)
+
+
+@pytest.mark.parametrize(("k", "x", "entry"), [(2, [9, 8, 8, 1], 1), (2, [9, 9, 5, 1], 0), (3, [1, 8, 7, 7, 9], 2)])
+def test_places_of_a_top_k_are_counted_downwards(k, x, entry):
+    (kink,) = jw.kinks(lambda x: jnp.sum(lax.top_k(x, k)[0] ** 2), np.float32(x))
+    assert kink.entries.tolist() == [[entry]]
