@@ -31,8 +31,8 @@ class Kink:
         bound: (n,) the bound on the rounding error of that distance.
         left, right: (n,) the derivative of the choice by the value that is decided on, below the threshold and above
             it; None where it is not known, as of a `sort`.
-        used: (n,) the derivative that JAX takes there, in the function as it is compiled here; run operation by operation,
-            or compiled with other things around it, it is rounded otherwise, and a kink that is "near" may be a tie.
+        used: (n,) the derivative that JAX takes there, in the function as it is compiled here: run operation by
+            operation, or with other things around it, it is rounded otherwise, and what is "near" may be a tie.
         axes: the loops around: the leading axes of `entries`.
         size: how many entries there are in all.
         note: what a reader must know, in a few words.
