@@ -18,6 +18,13 @@ def finite_differences(fun, at, step=1e-6):
     return gradient
 
 
+DOUBLINGS = 6 if jax.config.jax_enable_checks else 40
+"""How often a test has a function call another twice: 2⁴⁰ calls are more than anyone could look at, one by one.
+
+JAX's own checks do enter every one of them, so that with these on there are 2⁶.
+"""
+
+
 def assert_trees_equal(one, other):
     """Same structure, same dtypes, the same bits."""
     assert jax.tree.structure(one) == jax.tree.structure(other)

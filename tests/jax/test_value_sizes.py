@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
+from helpers import DOUBLINGS
 from jaxwalk._jax.jaxprs import trace
 from jaxwalk._jax.value_sizes import bytes_of_values
 
@@ -26,9 +27,9 @@ def test_a_scan_computes_at_every_step():
 
 def test_a_function_that_calls_itself_twice_again_and_again_is_looked_at_once():
     fun = jnp.sin
-    for _ in range(40):
+    for _ in range(DOUBLINGS):
         fun = jax.jit(lambda x, fun=fun: fun(x) + fun(x))
-    assert size(fun, 1) > 2**40
+    assert size(fun, 1) > 2**DOUBLINGS
 
 
 @pytest.mark.parametrize("fun", [lambda key: jax.random.split(key), lambda key: jax.random.normal(key, (3,))])

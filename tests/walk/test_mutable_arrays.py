@@ -7,7 +7,7 @@ import pytest
 from jax import lax
 
 import jaxwalk as jw
-from helpers import finite_differences
+from helpers import DOUBLINGS, finite_differences
 from jaxwalk._jax import jaxprs
 from jaxwalk._walk import mutable_arrays
 
@@ -79,9 +79,9 @@ def test_where_jax_fails_the_sentence_says_so():
 
 
 def test_what_is_called_many_times_is_looked_at_once():
-    """Twice at each of 40 levels, it is called more often than anyone could look (JAX's own checks do look)."""
+    """Twice at each of 40 levels, it is called more often than anyone could look."""
     deep = jnp.sin
-    for _ in range(6 if jax.config.jax_enable_checks else 40):
+    for _ in range(DOUBLINGS):
         deep = (lambda inner: jax.jit(lambda x: inner(inner(x))))(deep)
     assert not mutable_arrays._touches_any(jax.make_jaxpr(deep)(X).jaxpr, set())
     with mutable_arrays.differentiating(jaxprs.trace(deep, X)[0]):
