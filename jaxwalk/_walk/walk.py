@@ -12,18 +12,15 @@ import jax.numpy as jnp
 
 from .._callables import check_keep, transform
 from .._depth import deep_calls
-from .._errors import PointError, listed
 from .._jax.leaves import as_arrays, renamed_after
 from .._jax.tracing import Staged
 from .._points.find import check_by, find
 from .._points.name_patterns import At, check_at, choose
 from .._points.ordered_mapping import Named, by_point
-from .._points.point import Point, Points
+from .._points.point import Points
 from .._points.units import Keep, keep_at
-from .._rewrite.keep import Noted, keep_taps
+from .._rewrite.keep import Noted
 from .._rewrite.rewire import Visitor, plan, run
-from .._rewrite.rules import Records
-from .._rewrite.tap import Tap, both_tap, delta_tap
 from .._source.user_files import Source
 from .cotangent import check_cotangent
 from .loss import loss_only
@@ -32,6 +29,7 @@ from .mutable_arrays import differentiating
 from .nested_shards import check_nested_shards
 from .nonfinite import nonfinite_inputs
 from .result import Walk
+from .taps import collected, slots_of, tapping, taps_at, visited
 
 
 @deep_calls()
@@ -144,9 +142,9 @@ def walk_staged(
     `keep` may be one by point: then nothing is kept of the others, and where it is None, `output` and `delta` as they
     are.
     """
-    taps = _taps(chosen, keep)
-    met = [p for p in _values(chosen) if p.name in taps or keep is None]
-    planned, visitor = plan(staged.closed, met), _tapping(taps)
+    taps = taps_at(chosen, keep)
+    met = [p for p in visited(chosen) if p.name in taps or keep is None]
+    planned, visitor = plan(staged.closed, met), tapping(taps)
 
     def forward(slots, values):
         outs, records = run(planned, staged.with_chosen(values), slots, visitor)
@@ -155,12 +153,12 @@ def walk_staged(
         return (loss, witnesses), (aux, records)
 
     # The slots are made here, inside whatever is being traced, so that XLA sees that they are zeros.
-    slots, values = _slots(taps), [staged.args[i] for i in staged.chosen]
+    slots, values = slots_of(taps), [staged.args[i] for i in staged.chosen]
     with differentiating(staged.closed):
         check_nested_shards(staged.closed.jaxpr, forward, slots, values)
         (value, witnesses), pullback, (aux, records) = jax.vjp(forward, slots, values, has_aux=True)
         cotangents, grads = pullback((jnp.ones_like(value), jax.tree.map(jnp.zeros_like, witnesses)))
-    found = _collected(chosen, taps, cotangents, records)
+    found = collected(chosen, taps, cotangents, records)
     if keep is not None:
         gone = _nothing("With `keep`, the arrays do not leave the backward pass; they are there without it.")
         return Walk(value, aux, staged.rebuild(grads), chosen, gone, gone, found)
@@ -197,7 +195,7 @@ def outputs(
     def with_outputs(*args: Any, **kwargs: Any) -> tuple[Any, Named]:
         staged, points = find(fun, args, kwargs, by, source)
         chosen = choose(points, at, by)
-        planned = plan(staged.closed, _values(chosen))
+        planned = plan(staged.closed, visited(chosen))
         outs, records = run(planned, staged.args, {}, Visitor(lambda name, x, _: (x, None), lambda name, value: value))
         return staged.results(outs), by_point(records, chosen)
 
@@ -234,15 +232,15 @@ def vjp(
     args = as_arrays(args)
     staged, points = find(fun, args, {}, by, source)
     chosen = choose(points, at, by)
-    taps = _taps(chosen, None)
-    planned = plan(staged.closed, _values(chosen))
-    visitor = _tapping(taps)
+    taps = taps_at(chosen, None)
+    planned = plan(staged.closed, visited(chosen))
+    visitor = tapping(taps)
 
     def forward(slots, *args):
         outs, records = run(planned, jax.tree.leaves(args), slots, visitor)
         return staged.results(outs), records
 
-    slots = _slots(taps)
+    slots = slots_of(taps)
     with differentiating(staged.closed):
         check_nested_shards(staged.closed.jaxpr, forward, slots, *args)
         value, pull, records = jax.vjp(forward, slots, *args, has_aux=True)
@@ -251,51 +249,9 @@ def vjp(
         check_cotangent(ct, value)
         with differentiating(staged.closed):
             cotangents, *cts = pull(ct)
-        return _collected(chosen, taps, cotangents, records), tuple(cts)
+        return collected(chosen, taps, cotangents, records), tuple(cts)
 
     return value, by_point(records, chosen), pullback
-
-
-# The pieces ---------------------------------------------------------------------------------------------
-
-
-def _values(points: Points) -> list[Point]:
-    """Return the points to visit: those that are not opaque, and of the names of one value one."""
-    same = points.same()
-    return [p for p in points.values() if p.opaque is None and p.name not in same]
-
-
-def _taps(points: Points, keep: Keep | Mapping[str, Keep | None] | None) -> dict[str, Tap]:
-    felt = [p for p in _values(points) if p.has_delta]
-    if keep is None:
-        return {p.name: delta_tap(p) for p in felt}
-    each = {p.name: keep for p in felt} if not isinstance(keep, Mapping) else keep
-    taps = {p.name: both_tap(p) for p in felt if p.name in each and each[p.name] is None}
-    kept = {name: one for name, one in each.items() if one is not None}
-    taps |= keep_taps([p for p in felt if p.name in kept], kept)
-    if not taps:
-        name, point = next(iter(points.items()))
-        raise PointError(
-            f"`keep` was given, but no value at {listed(points)} has a δ to keep; choose others by `at`. `{name}`:"
-            f" {point.why_no_delta()}"
-        )
-    return taps
-
-
-def _tapping(taps: Mapping[str, Tap]) -> Visitor:
-    """Return what sends the values at the points through their taps; those that have no δ pass as they are."""
-    return Visitor(
-        lambda name, x, slots: taps[name].through(x, slots) if name in taps else (x, None),
-        lambda name, value: (taps[name].noted or value) if name in taps else value,
-    )
-
-
-def _slots(taps: Mapping[str, Tap]) -> dict[str, Any]:
-    return {name: tap.slots for name, tap in taps.items()}
-
-
-def _collected(chosen: Points, taps: Mapping[str, Tap], cotangents: Mapping[str, Any], noted: Records) -> Named:
-    return by_point({name: taps[name].collect(ct, noted[name]) for name, ct in cotangents.items()}, chosen)
 
 
 def _nothing(reason: str) -> Named:
