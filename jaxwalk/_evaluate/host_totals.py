@@ -19,7 +19,7 @@ from .batches import COUNTS
 from .device_totals import GroupState, Totals
 from .result.datum import Data, Datum
 from .result.evaluation import Evaluation
-from .result.ranking import Rows, TopK, is_bad, most_to_blame
+from .result.ranking import Rows, TopK, is_bad, merge_top_k, most_to_blame
 from .step import CompiledStep
 
 
@@ -56,13 +56,7 @@ def merge_totals(statistic: Statistic | None, a: Totals | None, b: Totals, top: 
     pairs = zip(a.states, b.states, strict=True)
     states = [] if statistic is None else [either_on_host(statistic.merge, *both, statistic.by_entry) for both in pairs]
     loss = either_on_host(merge_means, a.loss, b.loss, by_entry=True)
-    return Totals(a.data + b.data, a.nonfinite + b.nonfinite, loss, states, _merge_top_k(a.largest, b.largest, top))
-
-
-def _merge_top_k(a: TopK, b: TopK, top: int) -> TopK:
-    both = jax.tree.map(lambda x, y: np.concatenate([x, y]), a, b)
-    order = np.argsort(-both.key, kind="stable")[:top]
-    return jax.tree.map(lambda leaf: leaf[order], both)
+    return Totals(a.data + b.data, a.nonfinite + b.nonfinite, loss, states, merge_top_k(a.largest, b.largest, top))
 
 
 def evaluation_of(totals: Totals, statistic: Statistic | None, points: Points, step: CompiledStep) -> Evaluation:

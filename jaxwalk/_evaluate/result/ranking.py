@@ -43,9 +43,17 @@ def is_bad(rows: Rows) -> np.ndarray:
 def most_to_blame(rows: Rows, bad: np.ndarray, top: int) -> TopK:
     """Return the data of largest loss, `top` of them or as many rows as there are; those that are `bad` count as
     largest. Of equal ones the first come first."""
-    key = np.where(bad, np.inf, rows.loss)
-    index = np.argsort(-key, kind="stable")[:top]
-    return TopK(key[index], index, jax.tree.map(lambda leaf: leaf[index], rows))
+    return _largest(TopK(np.where(bad, np.inf, rows.loss), np.arange(len(bad)), rows), top)
+
+
+def merge_top_k(a: TopK, b: TopK, top: int) -> TopK:
+    """Return the `top` largest of both; of equal ones, those of `a` come first."""
+    return _largest(jax.tree.map(lambda x, y: np.concatenate([x, y]), a, b), top)
+
+
+def _largest(data: TopK, top: int) -> TopK:
+    order = np.argsort(-data.key, kind="stable")[:top]
+    return jax.tree.map(lambda leaf: leaf[order], data)
 
 
 def no_data(rows: Rows) -> TopK:
