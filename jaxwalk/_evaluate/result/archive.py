@@ -17,7 +17,7 @@ from ..._rewrite.tap import loops
 from ..._walk.nonfinite import KINDS
 from ...stats import Units
 from ..store import npz
-from ..store.disk import write
+from ..store.disk import no_plain_file, write
 from .datum import Data, Datum
 
 FORMAT = 1
@@ -87,8 +87,7 @@ def _file(path: Any) -> Path:
 
 def _check_place(file: Path) -> None:
     """Raise a StoreError if what is there is no file that may be replaced: a link's target would not be written."""
-    if file.is_symlink() or (file.exists() and not file.is_file()):
-        what = "a symbolic link" if file.is_symlink() else "a directory" if file.is_dir() else "a device"
+    if what := no_plain_file(file):
         raise StoreError(f"`{file}` is {what}, which is not replaced; give the path of a file.")
 
 

@@ -44,11 +44,20 @@ def write(path: Path, data: bytes | memoryview) -> None:
 
 def _check_plain(path: Path) -> None:
     """Raise an OSError where a link, a device or the like is at `path`. (The system itself refuses a directory.)"""
-    with contextlib.suppress(FileNotFoundError):
+    what = no_plain_file(path)
+    if what not in ("", "a directory"):
+        raise OSError(errno.EEXIST, f"it is {what}" + ", or another file of a special kind" * (what == "a device"))
+
+
+def no_plain_file(path: Path) -> str:
+    """Return what is at `path`, if that is no file that may be replaced; "" if it is one, or nothing is there."""
+    try:
         mode = os.lstat(path).st_mode
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            what = "a symbolic link" if stat.S_ISLNK(mode) else "a device, or another file of a special kind"
-            raise OSError(errno.EEXIST, f"it is {what}")
+    except FileNotFoundError:
+        return ""
+    if stat.S_ISLNK(mode):
+        return "a symbolic link"
+    return "" if stat.S_ISREG(mode) else "a directory" if stat.S_ISDIR(mode) else "a device"
 
 
 def reason(error: Exception) -> str:
