@@ -34,9 +34,7 @@ from .step import CompiledStep, Task, step_of
 
 COUNTED = 2**31 - 1  # entries, at most, that are counted on the device
 GROUP = 8192  # data, about, whose statistics are merged on the device before they go to the host and on disk
-JOINED = (
-    64  # rows, at most, up to which small batches are joined: a step costs as much as many rows of a small function
-)
+JOINED = 64  # rows, at most, up to which small batches are joined: a step costs as much as many of a small function
 JOINED_BYTES = 2**26  # of all values of that many rows, about: a batch may be small because its data are large
 KEPT = 8  # programs of one function: those used last
 
@@ -124,13 +122,8 @@ class Programs:
 
     def _key(self, params: Any, data: Batches) -> _Key | None:
         asked = self.asked
-        form = (
-            data.form.tree,
-            [(row.shape, row.dtype) for row in data.form.rows],
-            data.size,
-            data.is_on_host,
-            jax.process_count(),
-        )
+        rows = [(row.shape, row.dtype) for row in data.form.rows]
+        form = data.form.tree, rows, data.size, data.is_on_host, jax.process_count()
         try:
             what = () if self._is_pure else (asked.fun, asked.at, asked.source, asked.statistic)
             leaves = {id(leaf) for leaf in jax.tree.leaves(params) if is_array(leaf)}

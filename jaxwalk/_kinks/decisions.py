@@ -38,9 +38,7 @@ class Decision(NamedTuple):
     axes: tuple[Axis, ...]  # the loops around it
     point: str | None  # as of `NearbyNames.nearest`
     conditional: bool  # in a branch
-    jumps: (
-        bool | None
-    )  # whether the value that is chosen jumps, and not its derivative alone; None if that is not known
+    jumps: bool | None  # whether the value that is chosen jumps, and not its derivative alone; None: not known
 
 
 def decisions(program: Program, used: Mapping[int, Use]) -> dict[Path, Decision]:

@@ -23,9 +23,7 @@ from .kink import Kink, Kinks
 from .margins import Margin
 from .rounding.inputs import exact_input, rounded_input
 
-LONG = (
-    150  # operations, of some twenty layers: what the bounds and margins of more take to compile grows with the square
-)
+LONG = 150  # operations, as of a dozen layers: what more of them take to compile grows with the square of their number
 
 
 def kinks(fun: Callable, *args: Any, inputs: str = "rounded", by: str | None = None, source: Source = None) -> Kinks:

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
     from .rules import Body, Payload, Records, Result
 
-    _State: TypeAlias = tuple[
-        list[Any], Records, Result | None
-    ]  # the carry, the records of the body, what the test said
+    # The carry, the records of the body, what the test said.
+    _State: TypeAlias = tuple[list[Any], Records, Result | None]
 
 
 def around_passes(eqn: JaxprEqn, bodies: Sequence[Body], args: Sequence[Any], payload: Payload) -> Result:
