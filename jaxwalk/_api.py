@@ -3,6 +3,7 @@
 from collections.abc import Mapping as _Mapping
 from typing import get_type_hints as _get_type_hints
 
+from . import plot as plot
 from . import stats as stats
 from ._errors import ArgumentError as ArgumentError
 from ._errors import DataError as DataError
@@ -85,6 +86,7 @@ __all__ = [
     "listing",
     "objective",
     "outputs",
+    "plot",
     "points",
     "scoped",
     "stats",
@@ -104,4 +106,5 @@ def _say_where_types_are_public(module: _Mapping, public: str) -> None:
 
 
 _say_where_types_are_public(globals(), "jaxwalk")
+_say_where_types_are_public(vars(plot), "jaxwalk.plot")
 _say_where_types_are_public(vars(stats), "jaxwalk.stats")

@@ -28,6 +28,16 @@ def pyarrow(module: str) -> ModuleType:
     return _imported(f"pyarrow.{module}", JaxwalkError, _lacking("Reading Parquet needs pyarrow", "store"))
 
 
+def matplotlib(module: str) -> ModuleType:
+    """Import a module of matplotlib, or raise a JaxwalkError."""
+    return _imported(f"matplotlib.{module}", JaxwalkError, _lacking("Pictures need matplotlib", "plot"))
+
+
+def jinja2() -> ModuleType:
+    """Import Jinja2, or raise a JaxwalkError."""
+    return _imported("jinja2", JaxwalkError, _lacking("`report` needs Jinja2", "report"))
+
+
 def rich(module: str) -> ModuleType:
     """Import a module of rich, or raise a JaxwalkError."""
     missing = "Printing tables needs the package `rich`; install it, or ask for `--json`."

@@ -1,0 +1,1 @@
+"""One page, complete in itself, of what a walk or an evaluation found."""
