@@ -1,4 +1,4 @@
-"""The doctests: what they show is as wide as it likes, whatever terminal pytest is run from. Pictures open no window."""
+"""The doctests: what they show is as wide as it likes, whatever terminal runs pytest. Pictures open no window."""
 
 import os
 import sys

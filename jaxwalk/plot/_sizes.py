@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from .._errors import ArgumentError, PointError, shown
 from .._evaluate.result.evaluation import Evaluation
@@ -85,7 +85,7 @@ def sizes_of(result: Any) -> list[Size]:
         raise ArgumentError(
             f"`result` is {shown(result)}; give the `Walk` or the `Evaluation` that `jw.walk` or `jw.evaluate` made."
         )
-    if isinstance(result, Walk) and isinstance(result.value, jax.core.Tracer):
+    if isinstance(result, Walk) and isinstance(result.value, Tracer):
         raise ArgumentError("The walk is being traced, and has no numbers to draw; draw what `jit` returns.")
     found = list(_of_evaluation(result) if isinstance(result, Evaluation) else _of_walk(result))
     if not found and len(result.points):

@@ -1,4 +1,4 @@
-"""The sizes that pictures draw: against NumPy, of a walk, of walks by vmap, of what statistics kept, of an evaluation."""
+"""The sizes that pictures draw, against NumPy: of a walk, of walks by vmap, of what was kept, of an evaluation."""
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +31,8 @@ def test_sizes_are_those_of_numpy():
     (size,) = sizes_of(walks)
     check(size.output, walks.outputs["relu"], (0, 2))
     check(size.delta, walks.deltas["relu"], (0, 2))
-    assert size.data == 2 and size.marks() == ()
+    assert size.data == 2
+    assert size.marks() == ()
     (one,) = sizes_of(jw.walk(loss)(WEIGHTS, X[0]))
     check(one.output, walks.outputs["relu"][0], 1)
 
@@ -46,7 +47,8 @@ def test_what_was_kept_tells_the_same():
         for side, other in ((size.output, held.output), (size.delta, held.delta)):
             for field in ("rms", "max", "zeros", "nonfinite"):
                 np.testing.assert_allclose(getattr(side, field), getattr(other, field), rtol=1e-6)
-    assert data.data == 2 and data.dead == pytest.approx(1 / 3)
+    assert data.data == 2
+    assert data.dead == pytest.approx(1 / 3)
 
 
 def test_marks():
@@ -66,16 +68,20 @@ def test_empty_integer_and_nan(keep):
 
     with jax.numpy_dtype_promotion("standard"):
         sizes = {s.point.name: s for s in sizes_of(jw.walk(fun, keep=keep)(jnp.array([jnp.nan, jnp.nan]), 2))}
-    assert np.isnan(sizes["empty"].output.rms) and not sizes["empty"].output.is_zero
+    assert np.isnan(sizes["empty"].output.rms)
+    assert not sizes["empty"].output.is_zero
     assert "blocked" not in sizes["empty"].marks()
-    assert keep is not None or (sizes["integer"].delta is None and sizes["integer"].output.max == 2)
-    assert sizes["x"].output.nonfinite == (0 if keep else 2) and np.isnan(sizes["x"].output.rms)
+    if keep is None:
+        assert sizes["integer"].delta is None
+        assert sizes["integer"].output.max == 2
+    assert sizes["x"].output.nonfinite == (0 if keep else 2)
+    assert np.isnan(sizes["x"].output.rms)
 
 
 def test_what_is_refused():
     with pytest.raises(jw.ArgumentError, match="`result` is 3; give the `Walk` or the `Evaluation`"):
         sizes_of(3)
-    with pytest.raises(jw.PointError, match="tells no sizes; keep `jw.stats.norms`"):
+    with pytest.raises(jw.PointError, match=r"tells no sizes; keep `jw\.stats\.norms`"):
         sizes_of(jw.walk(loss, keep=lambda output, delta: delta.sum())(WEIGHTS, X[0]))
     with pytest.raises(jw.ArgumentError, match="being traced"):
         jax.jit(lambda x: sizes_of(jw.walk(loss)(WEIGHTS, x)))(X[0])

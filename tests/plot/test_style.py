@@ -10,7 +10,8 @@ from jaxwalk.plot import _style
 def test_the_users_settings_are_as_before():
     before = dict(plt.rcParams)
     with _style.drawing(None, 4, 2) as (ax, palette):
-        assert plt.rcParams["font.size"] == 9 and palette is _style.LIGHT
+        assert plt.rcParams["font.size"] == 9
+        assert palette is _style.LIGHT
     assert dict(plt.rcParams) == before
     assert tuple(ax.figure.get_size_inches()) == (4, 2)
 
@@ -19,8 +20,9 @@ def test_a_dark_figure_is_drawn_on_in_the_dark_palette():
     with plt.style.context("dark_background"), _style.drawing(None, 4, 2) as (ax, palette):
         assert palette is _style.DARK
     with _style.drawing(ax, 4, 2) as (same, palette):  # the style is over, the figure is still dark
-        assert palette is _style.DARK and same is ax
-    figure, see_through = plt.subplots(facecolor="black")
+        assert palette is _style.DARK
+        assert same is ax
+    see_through = plt.figure(facecolor="black").add_subplot()
     see_through.set_facecolor("none")
     with _style.drawing(see_through, 4, 2) as (_, palette):
         assert palette is _style.DARK
@@ -29,5 +31,5 @@ def test_a_dark_figure_is_drawn_on_in_the_dark_palette():
 
 
 def test_what_is_no_axes_is_refused():
-    with pytest.raises(jw.ArgumentError, match="`ax` is 3, which is no `matplotlib.axes.Axes`; give one"):
+    with pytest.raises(jw.ArgumentError, match=r"`ax` is 3, which is no `matplotlib\.axes\.Axes`; give one"):
         _style.drawing(3, 4, 2).__enter__()
