@@ -9,11 +9,11 @@ import numpy as np
 
 from .._errors import ArgumentError, counted, shown
 from .._walk.result import Walk
-from ._chosen import Chosen, chosen
-from ._images import Axis, pictured
-from ._signed import draw_bars, draw_number, draw_pixels, draw_title
+from ._arrays.chosen import Chosen, chosen
+from ._arrays.images import Axis, pictured
+from ._arrays.signed import draw_bars, draw_number, draw_pixels, draw_title
 from ._style import Palette, drawing
-from ._words import folded, panels, room, wrapped
+from ._words import folded, lay_out, panels, room, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,6 +69,7 @@ def heat(
     what = chosen(walk, name, datum, step)
     _check_channels(channels, sum(not axis.leads for axis in what.axes))
     with drawing(ax, 7.2, 3.3) as (ax, palette):
+        lay_out(ax)
         width, _ = room(ax)
         words = [*what.words, *_draw_sides(ax, what, channels, palette)]
         ax.set(xticks=[], yticks=[], facecolor="none")

@@ -17,6 +17,21 @@ AROUND = (34, 44, 30, 16)  # points left, right, below and above a panel, for it
 LETTER = 0.56  # how wide a letter is on average, in heights of the type
 
 
+def has_layout(ax: Axes) -> bool:
+    """Tell whether a layout of the figure gives the axes their size; that of insets is of the axes around them."""
+    figure = ax.get_figure(root=True)
+    return figure is not None and ax in figure.axes and figure.get_layout_engine() is not None
+
+
+def lay_out(ax: Axes) -> None:
+    """Give axes that are alone in their figure the size that they will have: what is drawn in them asks for it."""
+    figure = ax.get_figure(root=True)
+    if figure is not None and figure.axes == [ax] and (engine := figure.get_layout_engine()) is not None:
+        ax.set(title=" ", xlabel=" ", xticks=[], yticks=[])
+        engine.execute(figure)
+        ax.set(title="", xlabel="")
+
+
 def room(ax: Axes) -> tuple[float, float]:
     """Return the width and the height of axes in points."""
     figure = ax.get_figure(root=True)
@@ -37,7 +52,7 @@ def wrapped(text: str, width: float, size: float) -> str:
 
 def folded(name: str, width: float, size: float) -> str:
     """Return a name in at most `width` points: where it is longer, the middle of it is left out."""
-    name, letters = printable(name), max(12, int(width / (LETTER * size)))
+    name, letters = printable(name), max(6, int(width / (LETTER * size)))
     if len(name) <= letters:
         return name
     end = (letters - 1) * 2 // 3

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import jaxwalk as jw
-from jaxwalk.plot._signed import NONFINITE
+from jaxwalk.plot._arrays.signed import NONFINITE
 
 pytestmark = pytest.mark.once
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxwalk.plot._images import Axis, channel_axis, largest, pictured
+from jaxwalk.plot._arrays.images import Axis, channel_axis, largest, pictured
 
 pytestmark = pytest.mark.once
 

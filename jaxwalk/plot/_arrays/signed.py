@@ -2,41 +2,48 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._optional import matplotlib
-from .._show.table import number
-from ._images import Picture
-from ._style import SIGNED, Palette
-from ._words import has_room, nonfinite
+from ..._optional import matplotlib
+from ..._show.table import number
+from .._style import SIGNED, Palette
+from .._words import has_room, nonfinite
+from .images import Picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
 
 NONFINITE = "#f0e442"  # of the same palette as the rest; the colour of alarm is too near to the red of large numbers
 STRETCH = 4  # how much longer than wide pixels may lie before they are stretched to fill the panel
 
 
 def draw_pixels(ax: Axes, picture: Picture, palette: Palette) -> None:
-    """Draw a picture, red above zero and blue below it, on a scale that is symmetric around zero and shown beside it.
+    """Draw a picture with what its rows and columns count, and with the scale of its colours beside it."""
+    image = show_signed(ax, picture)
+    ax.set_facecolor((*matplotlib("colors").to_rgb(palette.faint), 0.5))  # between tiles
+    _label(ax, picture)
+    _scale(ax, image)
 
-    What is a NaN or an Inf has a colour that is neither, what is between tiles that of the axes behind.
+
+def show_signed(ax: Axes, picture: Picture) -> AxesImage:
+    """Draw pixels red above zero and blue below it, on a scale that is symmetric around zero.
+
+    What is a NaN or an Inf has a colour that is neither.
     """
     pixels = picture.pixels
     bad = ~np.isfinite(pixels.filled(0))
     shown = np.ma.array(pixels, mask=np.ma.getmaskarray(pixels) | bad)
-    top = largest_of(shown)
+    top = largest_of(shown) or 1
     height, width = picture.covers or pixels.shape
-    shape = {"extent": (-0.5, width - 0.5, height - 0.5, -0.5), "aspect": _aspect(height, width)}
-    image = ax.imshow(shown, cmap=SIGNED, vmin=-(top or 1), vmax=top or 1, **shape)
+    shape: Any = {"extent": (-0.5, width - 0.5, height - 0.5, -0.5), "aspect": _aspect(height, width)}
+    image = ax.imshow(shown, cmap=SIGNED, vmin=-top, vmax=top, **shape)
     if bad.any():
         alarm = matplotlib("colors").ListedColormap([NONFINITE])
         ax.imshow(np.ma.array(bad, mask=~bad), cmap=alarm, vmin=0, vmax=1, **shape)
-    ax.set_facecolor((*matplotlib("colors").to_rgb(palette.faint), 0.5))
-    _label(ax, picture)
-    _scale(ax, image, top)
+    return image
 
 
 def _aspect(height: int, width: int) -> str:
@@ -52,8 +59,9 @@ def _label(ax: Axes, picture: Picture) -> None:
     ax.tick_params(length=2)
 
 
-def _scale(ax: Axes, image, top: float) -> None:
+def _scale(ax: Axes, image: AxesImage) -> None:
     """Put the scale of the colours at the right of an image, with its two ends and zero."""
+    top = largest_of(np.ma.asarray(image.get_array()))
     figure = ax.get_figure(root=False)
     assert figure is not None
     ticks = [-top, 0, top] if top else [0]

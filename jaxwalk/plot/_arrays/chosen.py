@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax.core import Tracer
 
-from .._errors import ArgumentError, PointError, counted, shown
-from .._points.point import Point
-from .._show.table import is_readable, number
-from .._walk.result import Walk
-from ._images import Axis
+from ..._errors import ArgumentError, PointError, counted, shown
+from ..._points.point import Point
+from ..._show.table import is_readable, number
+from ..._walk.result import Walk
+from .images import Axis
 
 
 class Chosen(NamedTuple):
