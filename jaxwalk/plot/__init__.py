@@ -2,5 +2,6 @@
 
 from ._culprits import culprits as culprits
 from ._heat import heat as heat
+from ._move.prediction import prediction as prediction
 
-__all__ = ["culprits", "heat"]
+__all__ = ["culprits", "heat", "prediction"]
