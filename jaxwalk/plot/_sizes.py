@@ -58,20 +58,28 @@ class Size:
     data: int = 1
 
     def marks(self) -> tuple[str, ...]:
-        """Return what is remarkable here: of "non-finite", "unused", "dead" and "blocked", those that hold.
+        """Return what is remarkable: of "not taken", "non-finite", "unused", "dead" and "blocked", those that hold.
 
-        "dead" is a point whose outputs, or all of whose units, are zero; "blocked" one whose δ is exactly zero though
-        the loss depends on it.
+        "not taken" is a point in a branch at which all is zero, as it is where the branch is not taken: nothing else is
+        said of it. "dead" is a point whose outputs, or all of whose units, are zero; "blocked" one whose δ is exactly
+        zero though the loss depends on it.
         """
         sides = [side for side in (self.output, self.delta) if side is not None]
+        if self.point.conditional and sides and all(side.is_zero for side in sides):
+            return ("not taken",)
         ends = self.delta is not None and self.delta.is_zero and not self.point.unused
         found = {
-            "non-finite": any(np.any(side.nonfinite) for side in sides),
+            "non-finite": any(np.any(self.nonfinite_steps(side)) for side in sides),
             "unused": self.point.unused,
             "dead": (self.output is not None and self.output.is_zero) or self.dead == 1,
             "blocked": ends or self.blocked == 1,
         }
         return tuple(mark for mark, holds in found.items() if holds)
+
+    def nonfinite_steps(self, side: Side) -> np.ndarray:
+        """Tell of each step whether an entry is a NaN or an Inf: it is counted, or what was kept is one itself."""
+        is_empty = 0 in self.point.shape
+        return (side.nonfinite > 0) | (~np.isfinite(side.rms) & (not is_empty))
 
 
 def sizes_of(result: Any) -> list[Size]:
@@ -96,7 +104,15 @@ def sizes_of(result: Any) -> list[Size]:
 def _of_evaluation(result: Evaluation) -> Iterator[Size]:
     for name, point in result.points.items():
         if name in result.kept and (size := _of_kept(point, result.kept[name], 0, result.count)):
-            yield size
+            missed = np.asarray(result.seen[name]) == 0 if point.conditional else np.False_
+            sides = (None if s is None else _zero_where(missed, s) for s in (size.output, size.delta))
+            yield dataclasses.replace(size, **dict(zip(("output", "delta"), sides, strict=True)))
+
+
+def _zero_where(missed: np.ndarray, side: Side) -> Side:
+    """Return a side that is zero at the steps at which no datum took the branch, as it is in a walk."""
+    rms, largest, bad = (np.where(missed, 0, values) for values in (side.rms, side.max, side.nonfinite))
+    return Side(rms, largest, np.where(missed, 1, side.zeros), bad)
 
 
 def _of_walk(walk: Walk) -> Iterator[Size]:
