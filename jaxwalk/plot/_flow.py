@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,6 +43,7 @@ MARKS = {
     "not taken": Mark("output", "v", "faint"),
 }
 DOTS = {"output": 5.5, "delta": 4.0}  # a δ on an output leaves a ring of it to be seen
+GAP = np.full(1, np.nan)  # where a line ends
 SIDES = {"output": "output, forward ↓", "delta": "δ, backward ↑"}
 
 
@@ -79,7 +81,7 @@ def flow(result: Walk | Evaluation, at: At = None, *, ax: Axes | None = None) ->
         raise PointError(
             f"`{argument('at')}={shown(at)}` chooses points of which no size is known: {listed(chosen)}; choose others."
         )
-    rows = rows_of([size.point for size in drawn], [2 if len(_steps(size)) > 1 else 1 for size in drawn])
+    rows = rows_of([size.point for size in drawn], [1 + (math.prod(loops(size.point)) > 1) for size in drawn])
     with drawing(ax, 7.5, figure_height(rows)) as (axes, palette):
         marks = [(i, mark) for i, size in enumerate(drawn) for mark in size.marks()]
         colours = {drawn[i].point.name: getattr(palette, MARKS[mark].colour) for i, mark in reversed(marks)}
@@ -96,10 +98,6 @@ def flow(result: Walk | Evaluation, at: At = None, *, ax: Axes | None = None) ->
     return axes
 
 
-def _steps(size: Size) -> np.ndarray:
-    return np.zeros(loops(size.point)).ravel()
-
-
 def _sides(size: Size) -> Iterator[tuple[str, Side]]:
     for name in SIDES:
         if (side := getattr(size, name)) is not None:
@@ -114,23 +112,33 @@ def _axis(sizes: Sequence[Size]) -> LogAxis:
 
 def _draw_side(ax: Axes, sizes: Sequence[Size], rows: Rows, axis: LogAxis, name: str, palette: Palette) -> None:
     """Draw one side: a line through the points, a dot at each, and a small one at each step of a loop."""
-    colour, lead = getattr(palette, name), [(np.nan, np.nan, False)]
-    line: list[tuple[float, float, bool]] = []
-    for i, size in enumerate(sizes):
-        side = getattr(size, name)
-        values = np.zeros(0) if side is None else axis.place(np.ravel(side.rms))
-        is_loop = len(values) > 1
-        found = [(x, y, is_loop) for x, y in zip(values, rows.steps(i, max(1, len(values))), strict=False)]
-        line += [*lead, *found, *lead] if is_loop or not found else found  # a loop's steps have a line of their own
-    x, y, small = np.array(line, float).reshape(-1, 3).T
+    values, y, small = _series(sizes, rows, name)
+    x, colour = axis.place(values), getattr(palette, name)
     ax.plot(x, y, color=colour, alpha=0.45, linewidth=1, label=f"_{name}", zorder=2)
-    dense = extent(ax)[1] / max(rows.edges[-1], 1) / DOTS[name]  # 1: as many dots as there is room for
-    for are_small, size in ((0, DOTS[name] * min(1, dense)), (1, 0.45 * DOTS[name])):
-        chosen = (small == are_small) & np.isfinite(x)
-        label = SIDES[name] if are_small == 0 or not np.any((small == 0) & np.isfinite(x)) else f"_{name} by step"
+    room = extent(ax)[1] / max(rows.edges[-1], 1)
+    large = (~small) & np.isfinite(x)
+    for chosen, size, kind in (
+        (large, min(DOTS[name], room), ""),
+        (small & np.isfinite(x), 0.45 * DOTS[name], " by step"),
+    ):
+        label = f"_{name}{kind}" if kind and np.any(large) else SIDES[name]
         if np.any(chosen):
             style = {"linestyle": "none", "marker": "o", "markersize": size, "markeredgewidth": 0}
             ax.plot(x[chosen], y[chosen], color=colour, label=label, zorder=3, **style)
+
+
+def _series(sizes: Sequence[Size], rows: Rows, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return one side of all points as a line: sizes, heights, and which are steps of a loop."""
+    values: list[np.ndarray] = []
+    heights: list[np.ndarray] = []
+    for i, size in enumerate(sizes):
+        side = getattr(size, name)
+        found = GAP if side is None else side.rms.ravel()
+        is_loop = found.size > 1
+        values += [GAP, found, GAP] if is_loop else [found]
+        heights += [GAP, rows.steps(i, found.size), GAP] if is_loop else [np.array([rows.middle(i)])]
+    small = [np.full(each.size, each.size > 1) for each in values]
+    return np.concatenate([GAP, *values]), np.concatenate([GAP, *heights]), np.concatenate([[False], *small])
 
 
 def _draw_marks(
@@ -172,10 +180,12 @@ def _head(ax: Axes, title: str) -> None:
     lines = -(-len(labels) // columns)
     ax.set_title(title, loc="left", pad=8 + 12.5 * lines)
     if labels:
-        ax.legend(
+        legend = ax.legend(
             handles, labels, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, borderpad=0, ncols=columns,
             handlelength=1, handletextpad=0.5, columnspacing=1.4, labelspacing=0.3,
         )  # fmt: skip
+        for handle in legend.get_lines():  # as large as alone, where the dots are many and small
+            handle.set_markersize(6)
 
 
 def _left_out(drawn: Sequence[Size], chosen: Points) -> Iterator[str]:

@@ -183,5 +183,5 @@ def note(ax: Axes, palette: Palette, lines: Iterable[str]) -> None:
 
 def extent(ax: Axes) -> tuple[float, float]:
     """Return how wide and how high axes are, in typographic points."""
-    box, dots = ax.get_window_extent(), ax.get_figure(root=True).dpi
+    box, dots = ax.get_window_extent(), ax.figure.dpi
     return box.width / dots * 72, box.height / dots * 72
