@@ -19,7 +19,7 @@ from .._show.table import number
 from .._walk.culprits import mean_of
 from .._walk.result import Walk
 from ._log_axis import LogAxis, log_axis, show
-from ._rows import Rows, bands, extent, figure_height, note, prepare, rows_of, shortened
+from ._rows import Rows, bands, extent, figure_height, head, note, prepare, rows_of, shortened
 from ._sizes import Side, Size, sizes_of
 from ._style import Palette, drawing
 
@@ -93,7 +93,7 @@ def flow(result: Walk | Evaluation, at: At = None, *, ax: Axes | None = None) ->
             _draw_side(axes, drawn, rows, axis, side, palette)
         _draw_marks(axes, drawn, rows, axis, marks, palette)
         axes.set_xlabel("root mean square of the entries")
-        _head(axes, _title(result, chosen))
+        head(axes, _title(result, chosen))
         note(axes, palette, notes)
     return axes
 
@@ -171,21 +171,6 @@ def _bad(sizes: Sequence[Size], rows: Rows, axis: LogAxis, i: int) -> list[tuple
     """Return where the steps are that have a NaN or an Inf, on the line for these."""
     bad = np.any([np.ravel(sizes[i].nonfinite_steps(side)) for _, side in _sides(sizes[i])], axis=0)
     return [(axis.nonfinite or np.nan, y) for y in rows.steps(i, len(bad))[bad]]
-
-
-def _head(ax: Axes, title: str) -> None:
-    """Write the title, and the legend between it and the picture, in as many columns as there is room for."""
-    handles, labels = ax.get_legend_handles_labels()
-    columns = max(1, min(len(labels), int(extent(ax)[0] / (4.3 * max(map(len, labels), default=1) + 26))))
-    lines = -(-len(labels) // columns)
-    ax.set_title(title, loc="left", pad=8 + 12.5 * lines)
-    if labels:
-        legend = ax.legend(
-            handles, labels, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, borderpad=0, ncols=columns,
-            handlelength=1, handletextpad=0.5, columnspacing=1.4, labelspacing=0.3,
-        )  # fmt: skip
-        for handle in legend.get_lines():  # as large as alone, where the dots are many and small
-            handle.set_markersize(6)
 
 
 def _left_out(drawn: Sequence[Size], chosen: Points) -> Iterator[str]:

@@ -41,11 +41,11 @@ class LogAxis(NamedTuple):
         """Return some powers of ten, and where there are few, multiples of them, each with how it is written."""
         powers = range(math.ceil(self.low), math.floor(self.high) + 1)
         if len(powers) > 2:
-            return {10.0**n: _power(n) for n in powers[:: math.ceil(len(powers) / TICKS)]}
+            return {10.0**n: power(n) for n in powers[:: math.ceil(len(powers) / TICKS)]}
         near = range(math.floor(self.low), math.ceil(self.high))
         values = [(digit, n) for n in near for digit in (1, 2, 5)] + [(1, math.ceil(self.high))]
         shown = [(digit, n) for digit, n in values if self.low <= math.log10(digit) + n <= self.high]
-        return {digit * 10.0**n: _power(n, digit) for digit, n in shown}
+        return {digit * 10.0**n: power(n, digit) for digit, n in shown}
 
 
 def log_axis(sizes: np.ndarray, has_nonfinite: bool) -> LogAxis:
@@ -76,7 +76,8 @@ def show(ax: Axes, axis: LogAxis, palette: Palette) -> None:
         ax.axvline(place, color=palette.faint, linestyle=(0, (2, 2)), linewidth=0.8, zorder=0)
 
 
-def _power(exponent: int, digit: int = 1) -> str:
+def power(exponent: int, digit: int = 1) -> str:
+    """Write a multiple of a power of ten: 0.01, 1, 1000, 10⁻⁶, 2·10⁻⁶."""
     if -3 <= exponent <= 3:
         return f"{digit * 10.0**exponent:g}"
     power = f"10{str(exponent).translate(SUPERSCRIPTS)}"

@@ -170,6 +170,22 @@ def _loop(point: Point) -> tuple[object, ...]:
     return (point.clock[:inner], point.axes)
 
 
+def head(ax: Axes, title: str) -> None:
+    """Write the title, and the legend between it and the picture, in as many columns as there is room for."""
+    handles, labels = ax.get_legend_handles_labels()
+    width = extent(ax)[0]
+    columns = max(1, min(len(labels), int(width / (4.3 * max(map(len, labels), default=1) + 26))))
+    lines = -(-len(labels) // columns)
+    ax.set_title(textwrap.fill(title, max(24, int(width / 6))), loc="left", pad=8 + 12.5 * lines)
+    if labels:
+        legend = ax.legend(
+            handles, labels, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, borderpad=0, ncols=columns,
+            handlelength=1, handletextpad=0.5, columnspacing=1.4, labelspacing=0.3,
+        )  # fmt: skip
+        for handle in legend.get_lines():  # as large as alone, where the dots are many and small
+            handle.set_markersize(6)
+
+
 def note(ax: Axes, palette: Palette, lines: Iterable[str]) -> None:
     """Write notes below the name of the x axis."""
     width = extent(ax)[0]
