@@ -1,3 +1,6 @@
 """Pictures of what was found: each a function that draws on matplotlib's axes, and returns them."""
 
-__all__: list[str] = []
+from ._flow import flow as flow
+from ._histograms import histograms as histograms
+
+__all__ = ["flow", "histograms"]
