@@ -1,6 +1,8 @@
 """Pictures of what was found: each a function that draws on matplotlib's axes, and returns them."""
 
+from ._culprits import culprits as culprits
 from ._flow import flow as flow
+from ._heat import heat as heat
 from ._histograms import histograms as histograms
 
-__all__ = ["flow", "histograms"]
+__all__ = ["culprits", "flow", "heat", "histograms"]
