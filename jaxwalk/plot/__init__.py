@@ -1,3 +1,5 @@
 """Pictures of what was found: each a function that draws on matplotlib's axes, and returns them."""
 
-__all__: list[str] = []
+from ._graph.graph import graph as graph
+
+__all__ = ["graph"]
