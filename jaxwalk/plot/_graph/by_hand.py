@@ -14,15 +14,14 @@ from .drawing import Sheet
 from .geometry import LETTER, Box, Plan, Room, planned, way_of
 from .layout import Layout, laid_out
 from .network import Network, Node
-from .texts import Texts, texts_of
+from .texts import LINE, Texts, texts_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 NAME, WORDS, SMALL = 9.0, 8.0, 7.5  # sizes of letters
 APART = 0.06  # half of what is between an arrow forward and the one backward
-LINE = 1.35 / 72  # the height of a line, a point of its letters
-BROADEST = 10.0  # inches that a picture from left to right may have
+BROADEST = 10.5  # inches that a picture from left to right may have
 
 
 def drawn(network: Network, what: Any, sizes: dict[str, Size], ax: Axes | None) -> Axes:
@@ -71,8 +70,7 @@ def _room(node: Node, text: Texts, is_down: bool) -> Room:
     above = max(high(text.value) + 2 * APART, height / 2 + 0.46 * (reads and bool(node.points)))
     below = max(high(text.delta) + 2 * APART, height / 2 + 0.06 + high(text.derivative))
     whole = max(width, wide(text.derivative))
-    after = max(wide(text.value), wide(text.delta)) + 0.3 - (whole - width) / 2
-    return Room(width, height, whole, after, (above + 0.05, below + 0.1))
+    return Room(width, height, whole, max(wide(text.value), wide(text.delta)) + 0.2, (above + 0.05, below + 0.1))
 
 
 def _stub(network: Network) -> float:
@@ -120,8 +118,8 @@ def _box(sheet: Sheet, node: Node, text: Texts, box: Box, palette: Palette) -> N
         )  # fmt: skip
 
 
-def _at_arrow(sheet: Sheet, text: Texts, box: Box, gap: tuple[float, float], palette: Palette, is_down: bool) -> None:
-    (along, across), off = (gap[0], box.middle[1]), 2 * APART
+def _at_arrow(sheet: Sheet, text: Texts, box: Box, gap: float, palette: Palette, is_down: bool) -> None:
+    along, across, off = gap, box.middle[1], 2 * APART
     if is_down:
         sheet.text((along, across + off), text.value, palette.output, WORDS, ha="left")
         sheet.text((along, across - off), text.delta, palette.delta, WORDS, ha="right")

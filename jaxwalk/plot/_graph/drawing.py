@@ -21,9 +21,11 @@ class Sheet:
         scale: how much smaller than meant everything is, for the axes to hold it.
     """
 
-    def __init__(self, ax: Axes, is_down: bool, length: float, first: float, last: float, is_new: bool):
+    def __init__(
+        self, ax: Axes, is_down: bool, length: float, first: float, last: float, is_new: bool, start: float = 0.0
+    ):
         self.ax, self._is_down = ax, is_down
-        (left, bottom), (right, top) = self._at((-0.05, last + 0.05)), self._at((length + 0.05, first - 0.05))
+        (left, bottom), (right, top) = self._at((start - 0.05, last + 0.05)), self._at((length + 0.05, first - 0.05))
         ax.set(xlim=sorted((left, right)), ylim=sorted((bottom, top)), aspect="equal")
         ax.set_axis_off()
         self.scale = 1.0 if is_new else _share(ax, abs(right - left), abs(top - bottom))

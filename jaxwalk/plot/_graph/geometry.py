@@ -55,13 +55,13 @@ class Plan(NamedTuple):
 
     Attributes:
         boxes: of each node.
-        gaps: of each node, the middle of the gap between its rank and the next, and its length.
+        gaps: of each node, the middle of the gap between its rank and the next.
         lanes: where each lane is, across the run.
         length, first, last: how long the run is, and from where to where across.
     """
 
     boxes: tuple[Box, ...]
-    gaps: tuple[tuple[float, float], ...]
+    gaps: tuple[float, ...]
     lanes: dict[int, float]
     length: float
     first: float
@@ -78,7 +78,6 @@ def planned(layout: Layout, rooms: Sequence[Room], least: float, apart: float) -
     ranks = range(max(layout.ranks) + 1)
     at = [[node for node, rank in enumerate(layout.ranks) if rank == each] for each in ranks]
     along = [max((rooms[node].whole for node in nodes), default=0) for nodes in at]
-    boxes = [max((rooms[node].along for node in nodes), default=0) for nodes in at]
     gaps = [max([least, *(rooms[node].after for node in nodes)]) for nodes in at]
     middles, place = [], 0.0
     for rank in ranks:
@@ -90,10 +89,10 @@ def planned(layout: Layout, rooms: Sequence[Room], least: float, apart: float) -
         for node, (rank, lane) in enumerate(zip(layout.ranks, layout.lanes, strict=True))
     ]
     ends = [
-        (middles[rank] + boxes[rank] / 2, middles[rank + 1] - boxes[rank + 1] / 2) if rank + 1 in ranks else (0.0, 0.0)
+        (middles[rank] + along[rank] / 2, middles[rank + 1] - along[rank + 1] / 2) if rank + 1 in ranks else (0.0, 0.0)
         for rank in ranks
     ]
-    between = [(sum(ends[rank]) / 2, ends[rank][1] - ends[rank][0]) for rank in layout.ranks]
+    between = [sum(ends[rank]) / 2 for rank in layout.ranks]
     halves = _halves(layout, rooms, apart)
     first = min(lanes[lane] - halves[lane][0] for lane in lanes)
     last = max(lanes[lane] + halves[lane][1] for lane in lanes)
@@ -127,7 +126,7 @@ def way_of(edge: Edge, way: Way | None, plan: Plan, off: float) -> list[Place]:
     if not way.by_sides:
         return [
             start.end(off),
-            (plan.gaps[edge.start][0], lane + off),
+            (plan.gaps[edge.start], lane + off),
             (end.front(0)[0] - 0.25, lane + off),
             end.front(off),
         ]

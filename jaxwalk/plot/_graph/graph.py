@@ -9,7 +9,8 @@ from ..._points.name_patterns import At, choose
 from ..._points.point import Points
 from ..._walk.result import Walk
 from .._sizes import sizes_of
-from . import by_hand
+from . import by_hand, by_scope
+from .folding import folded
 from .network import network_of
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ def graph(what: Walk | Points, *, depth: int | None = None, at: At = None, ax: A
         raise PointError("There are no points to draw; `jw.points` says how to get some.")
     network = network_of(chosen, "result" if walk is None else "Loss")
     sizes = {} if walk is None else {size.point.name: size for size in sizes_of(walk)}
-    return by_hand.drawn(network, what, sizes, ax)
+    if depth is None and len(network.nodes) - 1 <= FEW:
+        return by_hand.drawn(network, what, sizes, ax)
+    return by_scope.drawn(folded(network, depth), what, sizes, ax)
 
 
 def _points_of(what: Walk | Points) -> tuple[Points, Walk | None]:

@@ -18,14 +18,16 @@ class Node(NamedTuple):
         points: the points in it, in forward order; none of the result.
         arguments: the names of the arguments of the function that it reads, with no other node on the way.
         is_argument: its value is that of an argument as it came in.
-        times: how often what it shows is there, "×12"; "" if once.
+        times: how often what it shows is there, as siblings that are alike, and as steps of a loop.
+        values: how many values are in it: several points may name one.
     """
 
     label: str
     points: tuple[Point, ...]
     arguments: tuple[str, ...] = ()
     is_argument: bool = False
-    times: str = ""
+    times: tuple[str, ...] = ()
+    values: int = 1
 
 
 class Edge(NamedTuple):

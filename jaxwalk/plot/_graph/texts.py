@@ -17,6 +17,7 @@ from .network import Network, Node
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 MOST = 6  # numbers that are written out
 WIDEST = 19  # characters in one line
+LINE = 1.35 / 72  # the height of a line in inches, a point of its letters
 
 
 class Texts(NamedTuple):
