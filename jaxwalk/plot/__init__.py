@@ -2,7 +2,8 @@
 
 from ._culprits import culprits as culprits
 from ._flow import flow as flow
+from ._graph.graph import graph as graph
 from ._heat import heat as heat
 from ._histograms import histograms as histograms
 
-__all__ = ["culprits", "flow", "heat", "histograms"]
+__all__ = ["culprits", "flow", "graph", "heat", "histograms"]
