@@ -10,13 +10,23 @@ import numpy as np
 from .._evaluate.result.evaluation import Evaluation
 from .._points.point import Point
 from .._show.table import labelled, number, size
-from ..plot._sizes import Side, Size
+from ..plot._sizes import Side as Measured
+from ..plot._sizes import Size
 from .findings import overall
 from .histogram import Histogram, histogram
 from .record import Record
 
 STEPS = 6  # first and last steps of a loop whose sizes are told
 KEPT = 60  # results of statistics that are told
+TOLD = {f"{side}_{name}" for side in ("output", "delta") for name in ("rms", "max", "zeros")}  # beside the histogram
+
+
+class Side(NamedTuple):
+    """The output of a point, or its δ: what it is called, its numbers in a few words, its histogram or None."""
+
+    symbol: str
+    told: str
+    histogram: Histogram | None
 
 
 class Detail(NamedTuple):
@@ -24,14 +34,16 @@ class Detail(NamedTuple):
 
     Attributes:
         facts: by heading, in a few words.
-        sides: for output and δ, what it is called, its numbers by heading, and a histogram or None.
+        code: the line of source, or "".
+        sides: the output and δ, those of which anything is known.
         kept: what statistics say, by name.
-        steps: at a point in one loop, for some of its steps: which, |output|, |δ|.
+        steps: at a point in a loop, for some of its steps: which, |output|, |δ|.
         picture: SVG, or "".
     """
 
     facts: dict[str, str]
-    sides: list[tuple[str, dict[str, str], Histogram | None]]
+    code: str
+    sides: list[Side]
     kept: dict[str, str]
     steps: list[tuple[str, str, str]]
     picture: str
@@ -42,7 +54,8 @@ def detail_of(record: Record, point: Point, picture: str) -> Detail:
     found = record.sizes.get(point.name)
     return Detail(
         {name: told for name, told in _facts(record, point) if told},
-        list(_sides(record, point, found)),
+        point.text,
+        [] if found is None else list(_sides(record.result, found)),
         _kept(record.result, point),
         [] if found is None else list(_steps(found)),
         picture,
@@ -50,42 +63,34 @@ def detail_of(record: Record, point: Point, picture: str) -> Detail:
 
 
 def _facts(record: Record, point: Point) -> Iterator[tuple[str, str]]:
-    yield "name", point.name
-    yield "X, δ number", str(point.number)
-    yield "value", f"{point.dtype}{list(point.shape)}, {size(point.nbytes)}" + " with its δ" * point.has_delta
-    yield "named by", {"tag": "a tag", "scope": "a scope it leaves", "line": "a line it leaves"}.get(point.kind, "")
-    yield "source", point.source
-    yield "", point.text
+    yield "point", point.name
+    with_delta = " with its δ" if point.has_delta else ""
+    value = f"{point.dtype}{list(point.shape)}, {size(point.nbytes)}{with_delta}"
+    yield "value", f"X and δ number {point.number}: {value}" if point.has_delta else f"X number {point.number}: {value}"
+    yield "named by", " at ".join(filter(None, (f"a {point.kind}", point.source)))
     yield "note", point.note(getattr(getattr(record.result, "value", None), "ndim", 0))
     yield "one value", record.points.also(point.name)
     yield "kinks", record.kinks_at.get(point.name, "")
-    yield "no walk", f"{point.opaque}." if point.opaque is not None else ""
+    yield "opaque", f"{point.opaque}." if point.opaque is not None else ""
     yield "no δ", "" if point.has_delta or point.opaque is not None else point.why_no_delta()
 
 
-def _sides(record: Record, point: Point, found: Size | None) -> Iterator[tuple[str, dict[str, str], Histogram | None]]:
-    arrays = {} if isinstance(record.result, Evaluation) else {
-        "output": record.result.outputs.get(point.name), "delta": record.result.deltas.get(point.name)
-    }  # fmt: skip
-    for side, symbol in (("output", "output"), ("delta", "δ")):
-        numbers = _numbers(getattr(found, side, None), symbol)
-        if numbers:
-            yield symbol, numbers, histogram(arrays.get(side))
+def _sides(result: Any, found: Size) -> Iterator[Side]:
+    arrays = {} if isinstance(result, Evaluation) else {"output": result.outputs, "delta": result.deltas}
+    for name, symbol in (("output", "output"), ("delta", "δ")):
+        side: Measured | None = getattr(found, name)
+        if side is not None:
+            yield Side(symbol, _told(side), histogram(arrays.get(name, {}).get(found.point.name)))
 
 
-def _numbers(side: Side | None, symbol: str) -> dict[str, str]:
-    if side is None:
-        return {}
-    rms, zeros = overall(side), side.zeros[np.isfinite(side.zeros)]
-    bad = int(np.sum(side.nonfinite))
+def _told(side: Measured) -> str:
+    rms, zeros, bad = overall(side), side.zeros[np.isfinite(side.zeros)], int(np.sum(side.nonfinite))
     largest = side.max[np.isfinite(side.max)]
-    told = {
-        f"|{symbol}| rms": "" if rms is None else number(rms),
-        f"|{symbol}| max": number(largest.max()) if largest.size else "",
-        "zero": f"{100 * zeros.mean():.3g} %" if zeros.size else "",
-        "NaN or Inf": str(bad) if bad else "",
-    }
-    return {name: text for name, text in told.items() if text}
+    told = [f"rms {number(rms)}"] if rms is not None else []
+    told += [f"max {number(largest.max())}"] if largest.size else []
+    told += [f"{100 * zeros.mean():.3g} % zero"] if zeros.size and zeros.any() else []
+    told += [f"{bad} NaN or Inf"] if bad else []
+    return ", ".join(told) or "no entries"
 
 
 def _kept(result: Any, point: Point) -> dict[str, str]:
@@ -94,7 +99,8 @@ def _kept(result: Any, point: Point) -> dict[str, str]:
         return {}
     if not isinstance(kept, dict):
         return {"kept": labelled(kept)}
-    told = {str(name): labelled(value) for name, value in [*kept.items()][:KEPT]}
+    kept = {str(name): value for name, value in kept.items() if name not in TOLD}
+    told = {name: labelled(value) for name, value in [*kept.items()][:KEPT]}
     return told | ({"…": f"{len(kept) - KEPT} more"} if len(kept) > KEPT else {})
 
 

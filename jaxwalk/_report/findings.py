@@ -161,7 +161,10 @@ def _kinks(record: Record) -> Iterator[Finding]:
 
 def overall(side: Side | None) -> float | None:
     """Return the root mean square over all steps of a point, of those that are known; None if nothing is."""
-    if side is None or not np.any(np.isfinite(side.rms)):
+    if side is None or side.rms.size == 1:
+        rms = None if side is None else side.rms.item()
+        return None if rms is None or np.isnan(rms) else rms
+    if not np.any(np.isfinite(side.rms)):
         return None
     scale = float(np.nanmax(side.rms)) or 1.0
     return scale * float(np.sqrt(np.nanmean((side.rms / scale) ** 2)))

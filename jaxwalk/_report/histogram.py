@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,5 +52,6 @@ def _counts(values: np.ndarray, low: float, high: float) -> np.ndarray:
 def _path(counts: np.ndarray) -> str:
     """Draw bars from left to right as one outline; one that is not empty is to be seen."""
     heights = np.where(counts > 0, np.maximum(np.round(HEIGHT * counts / counts.max()), 1), 0).astype(int)
-    steps = [f"V{HEIGHT - height}h{WIDTH // BINS}" for height in heights]
+    runs = ((height, sum(1 for _ in run)) for height, run in itertools.groupby(heights.tolist()))
+    steps = [f"V{HEIGHT - height}h{WIDTH // BINS * length}" for height, length in runs]
     return f"M0 {HEIGHT}{''.join(steps)}V{HEIGHT}z"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -57,8 +58,9 @@ class Record:
         """Return which of the points has this name, counted from 0; None if none has."""
         return self._places.get(name)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_places", {name: place for place, name in enumerate(self.points)})
+    @functools.cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.points)}
 
 
 def record_of(result: Walk | Evaluation, title: str | None = None) -> Record:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import importlib.metadata
 import platform
 
 import jax
-import jaxlib
 import numpy as np
 
 from ..._errors import counted
@@ -22,7 +22,7 @@ def about(record: Record) -> Section:
         "command": record.command,
         "made": datetime.datetime.now().astimezone().isoformat(" ", "seconds"),
         "jaxwalk": __version__,
-        "jax, jaxlib": f"{jax.__version__}, {jaxlib.__version__}",
+        "jax, jaxlib": f"{jax.__version__}, {importlib.metadata.version('jaxlib')}",
         "NumPy": np.__version__,
         "Python": platform.python_version(),
         "device": f"{counted(jax.device_count(), 'device')}, {device.platform}: {device.device_kind}",

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ..._points.point import Point
+from ..._source.packages import package_of
 from ..._source.statements import Function, function_at, has_source, lines_of, text_of
 from ..bars import Bar, Scale
 from ..record import Record
@@ -41,11 +42,11 @@ class Listed(NamedTuple):
 
 
 def listing(record: Record) -> Section | None:
-    """Return the functions that points stand in, in the order in which the run came to them; None if none says where
-    it is."""
+    """Return the user's functions that points stand in, in the order in which the run came to them; None if there are
+    none."""
     places: dict[tuple[str, Function | None], dict[int, list[Point]]] = {}
     for point in record.points.values():
-        if point.file and has_source(point.file):
+        if has_source(point.file) and (point.kind == "line" or package_of(point.file) == ""):
             lines = places.setdefault((point.file, function_at(point.file, point.line)), {})
             lines.setdefault(point.line, []).append(point)
     scales = Scale(record, "output"), Scale(record, "delta")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from ..._errors import counted
 from ..._points.point import Point
@@ -16,6 +16,7 @@ from ..record import Record
 from ..section import Section
 
 OPEN = 60  # rows of the tree that are unfolded at first, at most
+DETAILS = 2000  # points that open
 
 
 @dataclasses.dataclass
@@ -26,6 +27,8 @@ class Node:
         text: the last parts of the name.
         place: which of the page's points it is; None if it is none, but leads to some.
         marks: what is remarkable, of it or, if it is none itself, of those below: with how many they are.
+        detail: what opens with it; None if nothing does.
+        below: how many points are below it.
         is_open: whether what is below it shows at first.
     """
 
@@ -46,8 +49,11 @@ def points(record: Record) -> Section | None:
     if not record.points:
         return None
     pictures, said = pictures_of(record)
-    nodes = _nodes(record, pictures)
-    _open(nodes)
+    nodes = _nodes(record, pictures, _opening(record))
+    _unfold(nodes)
+    left_out = len(record.points) - DETAILS
+    if left_out > 0:
+        said = [f"{DETAILS:,} points open, those with a mark first; the other {left_out:,} do not.", *said]
     content = {"nodes": nodes, "notes": [*said, *record.points.hints], "over": _over(record)}
     return Section("points", counted(len(record.points), "point"), "points.html", content)
 
@@ -58,13 +64,21 @@ def _over(record: Record) -> str:
     return f", over {counted(data, 'datum', 'data')}" if data > 1 else ""
 
 
-def _nodes(record: Record, pictures: Mapping[str, str]) -> list[Node]:
+def _opening(record: Record) -> set[str]:
+    """Return the points that open: those with a mark first, then in forward order."""
+    is_marked = {name for name, size in record.sizes.items() if size.marks()}
+    return set(sorted(record.points, key=lambda name: name not in is_marked)[:DETAILS])
+
+
+def _nodes(record: Record, pictures: Mapping[str, str], opening: Container[str]) -> list[Node]:
     paths = {name: point.path or name for name, point in record.points.items()}
     scales = Scale(record, "output"), Scale(record, "delta")
     top: list[Node] = []
     around: list[list[Node]] = [top]  # at each level, the list that the next row of that level goes to
     for row in tree(paths, paths, sys.maxsize):
-        node = _node(record, row, scales, pictures)
+        node = _node(record, row, scales)
+        if row.name is not None and row.name in opening:
+            node.detail = detail_of(record, record.points[row.name], pictures.get(row.name, ""))
         del around[row.level + 1 :]
         around[-1].append(node)
         around.append(node.children)
@@ -73,7 +87,7 @@ def _nodes(record: Record, pictures: Mapping[str, str]) -> list[Node]:
     return top
 
 
-def _node(record: Record, row: Row, scales: tuple[Scale, Scale], pictures: Mapping[str, str]) -> Node:
+def _node(record: Record, row: Row, scales: tuple[Scale, Scale]) -> Node:
     text = row.text[2 * row.level :]
     if row.name is None:
         return Node(text, None, None, None, None, [], None, row.below, [])
@@ -82,8 +96,7 @@ def _node(record: Record, row: Row, scales: tuple[Scale, Scale], pictures: Mappi
     marks = [(mark, 1) for mark in (size.marks() if size else ())]
     marks += [("kink", 1)] if record.kinks_at.get(point.name) else []
     marks += [("opaque", 1)] if point.opaque is not None else []
-    detail = detail_of(record, point, pictures.get(point.name, ""))
-    return Node(text, record.place(row.name), point, output, delta, marks, detail, row.below, [])
+    return Node(text, record.place(row.name), point, output, delta, marks, None, row.below, [])
 
 
 def _mark(node: Node) -> dict[str, int]:
@@ -97,7 +110,7 @@ def _mark(node: Node) -> dict[str, int]:
     return counts
 
 
-def _open(nodes: list[Node]) -> None:
+def _unfold(nodes: list[Node]) -> None:
     """Unfold whole levels, from the top, while no more than OPEN rows show."""
     level, shown = nodes, len(nodes)
     while level:
