@@ -39,7 +39,7 @@ def as_lines(sentence: str) -> str:
 
 def as_html(table: Table) -> str:
     """Return a table as HTML; of a very long one, a part, and what it leaves out."""
-    return html(shortened(table.as_shown(), HTML_ROWS))
+    return html(_short_quoted(shortened(table.as_shown(), HTML_ROWS)))
 
 
 def as_text(table: Table) -> str:

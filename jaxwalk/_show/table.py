@@ -121,32 +121,39 @@ def _within(table: Table, width: int) -> list[int]:
 def html(table: Table) -> str:
     """Return the table as HTML that reads well on a light and on a dark page, and scrolls within itself."""
     table = table.as_shown()
-    letters = [_letters(table, name) for name in table.columns]
 
-    def row(tag: str, cells: Sequence[str], line: str) -> str:
-        style = "padding:2px 14px 2px 0;background:none;border:0;border-bottom:" + line
-        cells = [f'<{tag} style="{style};{s}">{_html.escape(c)}</{tag}>' for c, s in zip(cells, letters, strict=True)]
+    def row(tag: str, cells: Sequence[str], style: str) -> str:
+        cells = [
+            f'<{tag} style="{_CELL};{style};{_letters(table, name, tag)}">{_html.escape(cell)}</{tag}>'
+            for name, cell in zip(table.columns, cells, strict=True)
+        ]
         return f'<tr style="background:none">{"".join(cells)}</tr>'
 
-    strong, faint = (f"1px solid rgba(128,128,128,{alpha})" for alpha in (0.6, 0.25))
-    body = "".join(row("td", cells, faint) for cells in table.rows)
-    head = f"<thead>{row('th', table.columns, strong)}</thead>" if table.rows else ""
+    head = row("th", table.columns, f"border-bottom:{_LINE}0.6);{_STAYS}")
+    body = "".join(row("td", cells, f"border-bottom:{_LINE}0.25)") for cells in table.rows)
+    rows = f"<thead>{head}</thead><tbody>{body}</tbody>" if table.rows else ""
     notes = "".join(f'<div style="margin-top:4px">{_html.escape(note)}</div>' for note in table.notes)
-    rows = f'<table style="border-collapse:collapse;margin:0">{head}<tbody>{body}</tbody></table>' if table.rows else ""
     title = f'<div style="font-weight:600;padding:4px 0">{_html.escape(table.title)}</div>'
     return (
-        f'<div style="color:inherit;margin-bottom:8px">{title}'
-        f'<div style="max-height:32em;max-width:100%;overflow:auto">{rows}</div>{notes}</div>'
+        f'<div style="color:inherit;margin-bottom:8px">{title}<div style="{_SCROLLS}">'
+        f'<table style="border-collapse:separate;border-spacing:0;margin:0">{rows}</table></div>{notes}</div>'
     )
 
 
-def _letters(table: Table, column: str) -> str:
+_CELL = "padding:2px 14px 2px 0;border:0"
+_LINE = "1px solid rgba(128,128,128,"
+_STAYS = "position:sticky;top:0;backdrop-filter:blur(16px);background:rgba(128,128,128,0.08)"
+_SCROLLS = "max-height:32em;max-width:100%;overflow:auto;scrollbar-color:rgba(128,128,128,0.6) transparent"
+
+
+def _letters(table: Table, column: str, tag: str) -> str:
     """Return the style of the cells of a column: numbers one below the other, names and code as they are written."""
     if column in table.right:
         return "text-align:right;white-space:pre;font-variant-numeric:tabular-nums"
-    if column in table.code or column in table.lead:
-        return "text-align:left;white-space:pre;font-family:monospace"
-    return "text-align:left;" + ("white-space:pre-wrap;min-width:16em" if column in table.words else "white-space:pre")
+    if column in table.words:
+        return "text-align:left;white-space:pre-wrap;min-width:28em"
+    is_code = tag == "td" and column in (*table.code, *table.lead)
+    return "text-align:left;white-space:pre" + ";font-family:monospace" * is_code
 
 
 def size(nbytes: int) -> str:
