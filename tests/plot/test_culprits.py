@@ -51,9 +51,9 @@ def test_entries_of_a_walk_beside_its_image(walks):
         np.testing.assert_allclose(shown, values["input"])
     expected = walk.culprits(4)
     np.testing.assert_allclose([bar.get_width() for bar in bars.patches], [c.delta for c in expected])
-    names = [f"{c.point}{list(c.index)} = {float(c.value):.4g}" for c in expected]
+    names = [f"{c.point}{list(c.index)} = {float(c.value):.4g}".replace("-", "−") for c in expected]
     assert [label.get_text() for label in bars.get_yticklabels()] == names
-    assert [text.get_text() for text in bars.texts] == [f"{float(c.delta):.4g}" for c in expected]
+    assert [text.get_text() for text in bars.texts] == [f"{float(c.delta):.4g}".replace("-", "−") for c in expected]
     for bar in bars.patches:
         red, _, blue, _ = bar.get_facecolor()
         assert (red > blue) == (bar.get_width() > 0)

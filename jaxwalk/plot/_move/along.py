@@ -72,7 +72,7 @@ def _by_step(move: Mapping[str, Any], points: Points) -> Iterator[tuple[str, np.
 
 def _added(t: jax.Array, move: np.ndarray) -> Callable[[jax.Array], jax.Array]:
     def edit(value: jax.Array) -> jax.Array:
-        wide = jnp.promote_types(value.dtype, t.dtype)
+        wide = np.promote_types(value.dtype, t.dtype)
         return (value.astype(wide) + t.astype(wide) * jnp.asarray(move).astype(wide)).astype(value.dtype)
 
     return edit

@@ -121,7 +121,9 @@ def test_odd_functions_and_the_axes_given():
     wave = lambda x: jnp.sum(jnp.abs(jw.tag(jax.lax.complex(x, x), "wave")) ** 2)
     ax = jw.plot.prediction(wave, (X,), jw.walk(wave)(X), {"wave": np.full(3, 1j, np.complex64)})
     t, loss = lines(ax)["what happens"].get_data()
-    np.testing.assert_allclose(loss, [np.sum(np.abs(X + 1j * (X + s)) ** 2) for s in t], rtol=1e-5)
+    np.testing.assert_allclose(
+        loss, [np.sum(np.abs(np.float64(X) + 1j * (np.float64(X) + s)) ** 2) for s in t], rtol=1e-5
+    )
 
 
 def test_what_is_refused():
