@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from .._errors import counted, listed, near
 from .._jax.origin import file_and_line
 from .._jax.shards import Loop
+from .._show.in_treescope import Item, rendering
 from .._show.outline import Row, tree
 from .._show.table import Table, size, tabular
 from .._source.packages import package_of
@@ -271,6 +272,10 @@ class Points(Mapping[str, Point]):
         notes = [*_folded(folded.values()), *self._opaque(), *self.hints]
         return Table(title if self else "0 points", columns, rows, right=("X",), notes=notes)
 
+    def __treescope_repr__(self, path: str | None, subtree_renderer: Callable[..., Any]) -> Any:
+        items = [Item(f"{point.number} {name}: ", _brief(point), f"[{name!r}]") for name, point in self.items()]
+        return rendering(Points, items, path, subtree_renderer)
+
     def _row(self, row: Row) -> tuple[str, ...]:
         folded = f"{counted(row.below, 'point')} below, not shown" if row.folded else ""
         if row.name is None:
@@ -299,3 +304,7 @@ class Points(Mapping[str, Point]):
 def _folded(packages: Iterable[str]) -> Iterator[str]:
     for package, count in collections.Counter(packages).items():
         yield f"Not shown: {counted(count, 'tag')} of `{package}`, an installed package."
+
+
+def _brief(point: Point) -> str:
+    return "  ".join(filter(None, [f"{point.dtype}{list(point.shape)}", point.kind, point.source, point.note()]))
