@@ -131,7 +131,7 @@ def _told(symbol: str, point: Point, values: Any, side: Side | None) -> tuple[st
         return _folded(symbol, written)
     shape = f"{symbol}  {tuple(getattr(values, 'shape', point.shape))}"
     if side is not None and np.any(np.isfinite(side.rms)):
-        return (shape, f"rms {number(np.sqrt(np.nanmean(np.square(side.rms))), 3)}")
+        return (shape, f"rms {number(np.sqrt(np.nanmean(np.square(side.rms))))}")
     return (shape, str(point.dtype))
 
 
