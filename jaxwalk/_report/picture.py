@@ -9,7 +9,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from .._optional import matplotlib
-from ..plot._style import DARK, LIGHT
+from ..plot._style import DARK, LIGHT, settings
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 NOTHING = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -23,14 +23,14 @@ def svg_of(draw: Callable[[Any], object], width: float, height: float, name: str
         name: of letters and digits; it begins every id, which a page may have only once.
         words: what the picture shows, for those who cannot see it.
     """
-    with matplotlib("style").context("default", after_reset=True):
+    own = {**settings(LIGHT), "svg.hashsalt": name}
+    with matplotlib("style").context(["default", own], after_reset=True):
         figure = matplotlib("figure").Figure((width, height), layout="constrained", facecolor="none")
         ax = figure.subplots()
         ax.set_facecolor("none")
         draw(ax)
         file = io.StringIO()
-        with matplotlib("pyplot").rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-            figure.savefig(file, format="svg", metadata=NOTHING)
+        figure.savefig(file, format="svg", metadata=NOTHING)
     return _of_page(file.getvalue(), name, words, width)
 
 
@@ -40,7 +40,7 @@ def colours(palette: Any) -> dict[str, str]:
 
 
 PALETTES = {"light": colours(LIGHT), "dark": colours(DARK)}
-_VARIABLES = {value: f"var({name})" for name, value in PALETTES["light"].items()}
+_VARIABLES = {"#000000": "var(--ink)"} | {value: f"var({name})" for name, value in PALETTES["light"].items()}
 _COLOUR = re.compile("#[0-9a-f]{6}")
 
 

@@ -54,7 +54,7 @@ def drawing(ax: Axes | None, width: float, height: float) -> Iterator[tuple[Axes
             f"`ax` is {shown(ax)}, which is no `matplotlib.axes.Axes`; give one, or leave it out for a new figure."
         )
     palette = _palette(pyplot.rcParams["figure.facecolor"] if ax is None else _background(ax))
-    with pyplot.rc_context(_settings(palette)):
+    with pyplot.rc_context(settings(palette)):
         yield ax or pyplot.subplots(figsize=(width, height), layout="constrained")[1], palette
 
 
@@ -71,7 +71,8 @@ def _palette(background: Any) -> Palette:
     return DARK if is_dark else LIGHT
 
 
-def _settings(palette: Palette) -> dict[str, Any]:
+def settings(palette: Palette) -> dict[str, Any]:
+    """Return the settings of matplotlib for pictures in this palette; a title or a label has those of its axes' making."""
     return {
         "font.size": 9.0,
         "axes.titlesize": 10.0,
