@@ -109,7 +109,8 @@ def _stops(record: Record) -> Iterator[Finding]:
 
 
 def _dead(record: Record) -> Iterator[Finding]:
-    silent = [name for name, size in record.sizes.items() if size.output is not None and size.output.is_zero]
+    marked = [(name, size) for name, size in record.sizes.items() if "dead" in size.marks()]
+    silent = [name for name, size in marked if size.output is not None and size.output.is_zero]
     if silent:
         yield Finding("ends", ("Every output is exactly zero at ", *_links(record, silent), "."))
     for name, size in record.sizes.items():

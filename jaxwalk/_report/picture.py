@@ -9,7 +9,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from .._optional import matplotlib
-from ..plot._style import DARK, LIGHT, settings
+from ..plot._style import DARK, LIGHT
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 NOTHING = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -23,7 +23,7 @@ def svg_of(draw: Callable[[Any], object], width: float, height: float, name: str
         name: of letters and digits; it begins every id, which a page may have only once.
         words: what the picture shows, for those who cannot see it.
     """
-    own = {**settings(LIGHT), "svg.hashsalt": name}
+    own = {"svg.fonttype": "none", "svg.hashsalt": name, "text.parse_math": False}
     with matplotlib("style").context(["default", own], after_reset=True):
         figure = matplotlib("figure").Figure((width, height), layout="constrained", facecolor="none")
         ax = figure.subplots()

@@ -54,8 +54,20 @@ def drawing(ax: Axes | None, width: float, height: float) -> Iterator[tuple[Axes
             f"`ax` is {shown(ax)}, which is no `matplotlib.axes.Axes`; give one, or leave it out for a new figure."
         )
     palette = _palette(pyplot.rcParams["figure.facecolor"] if ax is None else _background(ax))
-    with pyplot.rc_context(settings(palette)):
+    with pyplot.rc_context(_settings(palette)):
+        if ax is not None:
+            _restyle(ax, palette)
         yield ax or pyplot.subplots(figsize=(width, height), layout="constrained")[1], palette
+
+
+def _restyle(ax: Axes, palette: Palette) -> None:
+    """Give axes that were made in the user's style the lines and letters of ours: these are settled by then."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(palette.faint)
+    ax.grid(visible=False)
+    ax.tick_params(colors=palette.faint, labelcolor=palette.ink, labelsize=8)
+    for label in (ax.xaxis.label, ax.yaxis.label):
+        label.set(fontsize=9, color=palette.ink, parse_math=False)
 
 
 def _background(ax: Axes) -> Any:
@@ -71,8 +83,7 @@ def _palette(background: Any) -> Palette:
     return DARK if is_dark else LIGHT
 
 
-def settings(palette: Palette) -> dict[str, Any]:
-    """Return the settings of matplotlib for pictures in this palette; a title or a label has those of its axes' making."""
+def _settings(palette: Palette) -> dict[str, Any]:
     return {
         "font.size": 9.0,
         "axes.titlesize": 10.0,

@@ -71,9 +71,7 @@ def test_a_walk():
     page = page_of(jw.walk(fun)(X).with_kinks(jw.kinks(fun, X)))
     assert list(page.sections)[1:] == ["findings", "flow", "points", "listing", "culprits", "kinks", "about"]
     assert page.elements["script"] == 0
-    assert (
-        page.elements["svg"] == 1 + 2 * 2 + 1
-    )  # the flow; output and δ of two points; the one number of an integer not
+    assert page.elements["svg"] == 1 + 2 * 2  # the flow, output and δ of two points; a single number has none
     for text in ("encoder/", "int32[]", "its dtype is int32".capitalize(), "test_page.py"):
         assert text in page.sections["points"]
     assert "hidden**2" in page.sections["listing"]
