@@ -12,9 +12,9 @@ from .._points.point import Point
 from .._show.table import labelled, number, size
 from ..plot._sizes import Side as Measured
 from ..plot._sizes import Size
-from .findings import overall
 from .histogram import Histogram, histogram
 from .record import Record
+from .sizes import overall
 
 STEPS = 6  # first and last steps of a loop whose sizes are told
 KEPT = 60  # results of statistics that are told

@@ -11,6 +11,7 @@ from .._errors import counted
 from .._show.table import number
 from ..plot._sizes import Side, Size
 from .record import Record
+from .sizes import overall
 
 SHARE = 0.5  # of the units that are dead, or of the δ that ends: from here on it is a finding
 ZEROS = 0.9  # of the entries of a δ that are exactly zero
@@ -129,7 +130,7 @@ def _thin(record: Record) -> Iterator[Finding]:
 
 def _growth(record: Record) -> Iterator[Finding]:
     found = {name: overall(size.delta) for name, size in record.sizes.items()}
-    found = {name: rms for name, rms in found.items() if rms is not None and np.isfinite(rms) and rms > 0}
+    found = {name: rms for name, rms in found.items() if rms}
     if not found:
         return
     largest, smallest = max(found, key=found.__getitem__), min(found, key=found.__getitem__)
@@ -158,17 +159,6 @@ def _kinks(record: Record) -> Iterator[Finding]:
 
 
 # Words ----------------------------------------------------------------------------------------------------
-
-
-def overall(side: Side | None) -> float | None:
-    """Return the root mean square over all steps of a point, of those that are known; None if nothing is."""
-    if side is None or side.rms.size == 1:
-        rms = None if side is None else side.rms.item()
-        return None if rms is None or np.isnan(rms) else rms
-    if not np.any(np.isfinite(side.rms)):
-        return None
-    scale = float(np.nanmax(side.rms)) or 1.0
-    return scale * float(np.sqrt(np.nanmean((side.rms / scale) ** 2)))
 
 
 def _mean(values: np.ndarray) -> float:

@@ -9,11 +9,11 @@ from collections.abc import Container, Mapping
 from ..._errors import counted
 from ..._points.point import Point
 from ..._show.outline import Row, tree
-from ..bars import Bar, Scale
 from ..details import Detail, detail_of
 from ..pictures import pictures_of
 from ..record import Record
 from ..section import Section
+from ..sizes import Bar, Scale
 
 OPEN = 60  # rows of the tree that are unfolded at first, at most
 DETAILS = 2000  # points that open
