@@ -47,9 +47,10 @@ class Scale:
         rms = overall(side)
         if rms is None:
             return Bar("nan" if side.nonfinite.any() else "", 0.0)
-        return Bar(number(rms, 3), self._length(rms))
+        return Bar(number(rms, 3), self.length(rms))
 
-    def _length(self, rms: float) -> float:
+    def length(self, rms: float) -> float:
+        """Return the length of the bar of a size, in per cent."""
         if not rms or not math.isfinite(rms):
             return 0.0
         if self._high == self._low:

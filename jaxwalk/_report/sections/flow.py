@@ -21,5 +21,6 @@ def flow(record: Record) -> Section | None:
         return None
     height = figure_height(rows_of(points, [1 + (math.prod(loops(point)) > 1) for point in points]))
     words = "Size of output and δ at each point, in forward order from above"
-    picture = svg_of(lambda ax: draw(record.result, ax=ax), WIDTH, height, "flow", words)
+    untitled = lambda ax: draw(record.result, ax=ax).set_title("", loc="left")  # the page has a heading
+    picture = svg_of(untitled, WIDTH, height, "flow", words)
     return Section("flow", "The flow, forward and back", "flow.html", {"picture": picture})
