@@ -57,11 +57,11 @@ def looked_at(record: Record) -> Iterator[str]:
     sizes = record.sizes.values()
     yield "A NaN or an Inf, at any point."
     yield "Points at which δ is exactly zero though the loss depends on them, or all outputs are zero."
-    yield f"δ of which {ZEROS:.0%} or more are exactly zero."
+    yield f"δ of which {_percent(ZEROS)} or more are exactly zero."
     yield f"A largest root mean square of δ of {FOLD:,} times the smallest that is not zero, or more."
     judged = sum(size.dead is not None for size in sizes), sum(size.blocked is not None for size in sizes)
     for count, what, keep in zip(judged, ("dead units", "blocked flow"), ("dead", "blocked")):
-        said = f"{what}, where {SHARE:.0%} or more are: looked at {counted(count, 'point')} of {len(sizes)}"
+        said = f"{what}, where {_percent(SHARE)} or more are: looked at {counted(count, 'point')} of {len(sizes)}"
         missing = f"{what}: not looked at; `keep=jw.stats.{keep}` does"
         yield (said if count else missing).capitalize() + "."
     if not record.kinks:

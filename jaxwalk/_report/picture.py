@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
+
 from .._optional import matplotlib
 from ..plot._style import DARK, LIGHT
 
@@ -24,7 +26,8 @@ def svg_of(draw: Callable[[Any], object], width: float, height: float, name: str
         words: what the picture shows, for those who cannot see it.
     """
     own = {"svg.fonttype": "none", "svg.hashsalt": name, "text.parse_math": False}
-    with matplotlib("style").context(["default", own], after_reset=True):
+    # Around an image that it resamples, matplotlib leaves memory as it finds it, and computes colours of that too.
+    with matplotlib("style").context(["default", own], after_reset=True), np.errstate(invalid="ignore", over="ignore"):
         figure = matplotlib("figure").Figure((width, height), layout="constrained", facecolor="none")
         ax = figure.subplots()
         ax.set_facecolor("none")
