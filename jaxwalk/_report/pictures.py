@@ -48,7 +48,7 @@ def _picture(walk: Walk, point: Point, place: int | None) -> str:
 def _height(shape: tuple[int, ...]) -> float:
     """Return how tall the picture of a matrix is, beside which the one of δ stands; of more axes, which are tiled, the
     largest."""
-    if len(shape) > 2:
+    if len(shape) != 2:
         return HEIGHT
     return MARGIN + min(max(SIDE * shape[0] / shape[1], 0.5), HEIGHT - MARGIN)
 

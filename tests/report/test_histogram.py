@@ -2,7 +2,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxwalk._report.histogram import BINS, ENTRIES, HEIGHT, WIDTH, histogram
+import jaxwalk as jw
+from jaxwalk._report.histogram import BINS, ENTRIES, HEIGHT, WIDTH, histogram, of_magnitudes
 
 pytestmark = pytest.mark.once
 
@@ -37,3 +38,14 @@ def test_of_any_numbers(values, ends, note):
 @pytest.mark.parametrize("values", [None, np.ones(1), np.ones(0), np.array([True, False]), np.full(3, np.inf)])
 def test_of_nothing_to_show(values):
     assert histogram(values) is None
+
+
+def test_what_magnitudes_kept_is_drawn_between_powers_of_two():
+    kept = jw.stats.magnitudes(jnp.array([[0.0, 1.0, 1.5], [3.0, 9.0, jnp.inf]]), jnp.zeros(1))
+    found = of_magnitudes(kept["output_magnitudes"])
+    assert (found.low, found.high) == ("1", "16")
+    step = WIDTH // 4
+    assert found.path == f"M0 {HEIGHT}V0h{step}V{HEIGHT // 2}h{step}V{HEIGHT}h{step}V{HEIGHT // 2}h{step}V{HEIGHT}z"
+    assert of_magnitudes(kept["delta_magnitudes"]) is None
+    assert of_magnitudes(np.ones(3)) is None
+    assert of_magnitudes(None) is None
