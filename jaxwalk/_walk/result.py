@@ -28,6 +28,19 @@ SIZES = ("|output| mean", "|output| max", "|δ| mean", "|δ| max")
 COLUMNS = ("point", "shape", "dtype", *SIZES, "kept", "kinks", "note")
 
 
+_NAMES = {
+    "loss": "`walk.value`",
+    "output": "`walk.outputs[name]`, of each point",
+    "activations": "`walk.outputs`",
+    "delta": "`walk.deltas[name]`, of each point",
+    "gradients": "`walk.grads`, with `argnums`",
+    "gradient": "`walk.grads`, with `argnums`",
+    "grad": "`walk.grads`, with `argnums`",
+    "kink": "`walk.kinks`, after `walk.with_kinks`",
+}
+"""What others might call it, and what it is here."""
+
+
 @tabular
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class Walk:
@@ -57,6 +70,12 @@ class Walk:
     kept: Named
     kinks: Kinks | None = None
     inputs: Named = dataclasses.field(default_factory=lambda: Named({}))
+
+    def __getattr__(self, name: str) -> Any:
+        """Say, of a name that others would give what is here, which it has."""
+        if name in _NAMES:
+            raise AttributeError(f"A `Walk` has no `{name}`; it is {_NAMES[name]}.", name=name, obj=self)
+        raise AttributeError(f"A `Walk` has no `{name}`.", name=name, obj=self)
 
     def predict(self, moves: Mapping[str, Any]) -> jax.Array:
         """Compute how much the loss moves, to first order, if the values at some points move: Σ⟨δ, move⟩.
