@@ -186,7 +186,8 @@ def _point_data(sizes: PointSizes, points: Points, with_kinks: bool) -> dict[str
     return {
         "X": p.number, "point": p.name, "shape": list(p.shape), "dtype": str(p.dtype),
         "axes": [axis._asdict() for axis in p.axes], "unused": p.unused, "conditional": p.conditional,
-        "opaque": p.opaque, "note": _note(sizes, points), "output": _side_data(sizes.output), "delta": _side_data(sizes.delta),
+        "opaque": p.opaque, "note": _note(sizes, points),
+        "output": _side_data(sizes.output), "delta": _side_data(sizes.delta),
     } | ({"kinks": sizes.kinks} if with_kinks else {})  # fmt: skip
 
 

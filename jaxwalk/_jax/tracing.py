@@ -77,13 +77,15 @@ def _noting_what_to_do() -> Iterator[None]:
     try:
         yield
     except _ASKED as error:
-        error.add_note(
-            "jaxwalk traces `fun` once, as `jax.jit` does, without its numbers: in place of Python's `if` write"
-            " `jnp.where` or `jax.lax.cond`, of a loop `jax.lax.scan`, of NumPy's functions those of `jax.numpy`; an"
-            " argument that is no data, as a flag, give as a Python number outside `argnums`, or fix it by a lambda."
-        )
+        error.add_note(INSTEAD)
         raise
 
+
+INSTEAD = (
+    "jaxwalk traces `fun` once, as `jax.jit` does, without its numbers: in place of Python's `if` write `jnp.where` or"
+    " `jax.lax.cond`, of a loop `jax.lax.scan`, of NumPy's functions those of `jax.numpy`."
+)
+"""A note of an error that asks for a value that is not there yet."""
 
 _ASKED = (
     jax.errors.ConcretizationTypeError,
