@@ -28,17 +28,8 @@ SIZES = ("|output| mean", "|output| max", "|δ| mean", "|δ| max")
 COLUMNS = ("point", "shape", "dtype", *SIZES, "kept", "kinks", "note")
 
 
-_NAMES = {
-    "loss": "`walk.value`",
-    "output": "`walk.outputs[name]`, of each point",
-    "activations": "`walk.outputs`",
-    "delta": "`walk.deltas[name]`, of each point",
-    "gradients": "`walk.grads`, with `argnums`",
-    "gradient": "`walk.grads`, with `argnums`",
-    "grad": "`walk.grads`, with `argnums`",
-    "kink": "`walk.kinks`, after `walk.with_kinks`",
-}
-"""What others might call it, and what it is here."""
+_NAMES = {"loss": "value", "output": "outputs[name]", "delta": "deltas[name]", "grad": "grads", "gradients": "grads"}
+"""What others might call what is here."""
 
 
 @tabular
@@ -72,10 +63,8 @@ class Walk:
     inputs: Named = dataclasses.field(default_factory=lambda: Named({}))
 
     def __getattr__(self, name: str) -> Any:
-        """Say, of a name that others would give what is here, which it has."""
-        if name in _NAMES:
-            raise AttributeError(f"A `Walk` has no `{name}`; it is {_NAMES[name]}.", name=name, obj=self)
-        raise AttributeError(f"A `Walk` has no `{name}`.", name=name, obj=self)
+        found = f"; it is `walk.{_NAMES[name]}`" if name in _NAMES else ""
+        raise AttributeError(f"A `Walk` has no `{name}`{found}.", name=name, obj=self)
 
     def predict(self, moves: Mapping[str, Any]) -> jax.Array:
         """Compute how much the loss moves, to first order, if the values at some points move: Σ⟨δ, move⟩.
