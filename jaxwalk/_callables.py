@@ -55,7 +55,8 @@ def _not_taking(fun: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str
     try:
         takes.bind(*args, **kwargs)
     except TypeError:
-        return f"({', '.join(str(parameter).partition(':')[0] for parameter in takes.parameters.values())})"
+        bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in takes.parameters.values()]
+        return str(takes.replace(parameters=bare, return_annotation=inspect.Signature.empty))
     return None
 
 

@@ -252,7 +252,7 @@ def vjp(
 
     def pullback(ct: Any) -> tuple[Named, tuple]:
         check_cotangent(ct, value)
-        with differentiating(staged.closed):
+        with differentiating(staged.closed), leading_back(staged.closed):
             cotangents, *cts = pull(ct)
         return collected(chosen, taps, cotangents, records), tuple(cts)
 

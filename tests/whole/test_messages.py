@@ -154,7 +154,7 @@ CASES = {
         "`fun` cannot be differentiated by its arguments: the way back from the result leads through a `while_loop`,"
         " through which JAX has no derivative backward; use `lax.scan`, or `fori_loop` with static bounds, or",
     ),
-    "arguments behind a loop": (lambda: jw.vjp(looping, X), "`fun` cannot be differentiated by its arguments"),
+    "arguments behind a loop": (lambda: jw.vjp(looping, X)[2](1.0), "`fun` cannot be differentiated by its arguments"),
     # arguments meant for what is returned, and functions of too few or too many
     "arguments of fun": (
         lambda: jw.walk(fun, X, X),
