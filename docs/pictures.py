@@ -56,9 +56,14 @@ class Digits:
         mean = lambda params: jax.vmap(self.loss, in_axes=(None, 0, 0))(params, self.x, self.y).mean()
 
         def step(params, _):
-            return jax.tree.map(lambda p, g: p - 0.2 * g, params, jax.grad(mean)(params)), None
+            value, grads = jax.value_and_grad(mean)(params)
+            return jax.tree.map(lambda p, g: p - 0.2 * g, params, grads), value
 
         return jax.jit(lambda params: jax.lax.scan(step, params, length=150)[0])(params)
+
+    def of_image(self, index):
+        loss = lambda params, x, y: self.loss(params, jw.tag(x, "image").ravel(), y)
+        return jw.walk(loss, "image")(self.params, self.x[index].reshape(8, 8), self.y[index])
 
     def evaluation(self):
         batches = [(self.x[i : i + 200], self.y[i : i + 200]) for i in range(0, 600, 200)]
@@ -104,7 +109,7 @@ def pictures():
         "listing": lambda: jw.plot.listing(lines),
         "graph": lambda: jw.plot.graph(walk),
         "graph_digits": lambda: jw.plot.graph(mended.walk),
-        "heat": lambda: jw.plot.heat(mended.walk, "Net/dense_3"),
+        "heat": lambda: jw.plot.heat(mended.of_image(found.culprits[0].index), "image"),
         "prediction": lambda: jw.plot.prediction(fun, args, walk, {"act": jnp.array([-1.0, 0.0])}),
         "culprits": lambda: jw.plot.culprits(found, mended.x.reshape(-1, 8, 8)),
     }
