@@ -1,7 +1,7 @@
 """What the site makes of pages that are written to be read in the repository, too. Called by mkdocs.
 
-Formulas become MathML, which a browser shows by itself: no script, and nothing from the network. A picture that is there
-light and dark is shown as the page is.
+Formulas become MathML, which a browser shows by itself: no script, and nothing from the network. A picture that is
+there light and dark is shown as the page is.
 """
 
 import html

@@ -3,6 +3,7 @@
 Each is what `jw.plot` draws of the model that the page is about, in the size that it chooses by itself.
 """
 
+import functools
 import pathlib
 import shutil
 import sys
@@ -95,24 +96,32 @@ def net(w, x):
 # The pictures ----------------------------------------------------------------------------------------------
 
 
-def pictures():
-    """Return by name what draws each picture."""
-    broken, mended = Digits(-5.0), Digits(0.0)
-    found = mended.evaluation()
+broken = functools.cache(lambda: Digits(-5.0))
+mended = functools.cache(lambda: Digits(0.0))
+found = functools.cache(lambda: mended().evaluation())
+
+
+def of_the_worst():
+    """Return the walk of the digit of largest loss, as an image."""
+    return mended().of_image(found().culprits[0].index)
+
+
+def along(move):
     walk, fun, args = ten_lines()
-    lines = jw.walk(net, by="lines")(jnp.eye(2), jnp.array([1.0, -2.0]))
-    return {
-        "first_look": lambda: jw.plot.flow(first_look()),
-        "flow_broken": lambda: jw.plot.flow(broken.walk),
-        "flow_mended": lambda: jw.plot.flow(mended.walk),
-        "histograms": lambda: jw.plot.histograms(mended.walk),
-        "listing": lambda: jw.plot.listing(lines),
-        "graph": lambda: jw.plot.graph(walk),
-        "graph_digits": lambda: jw.plot.graph(mended.walk),
-        "heat": lambda: jw.plot.heat(mended.of_image(found.culprits[0].index), "image"),
-        "prediction": lambda: jw.plot.prediction(fun, args, walk, {"act": jnp.array([-1.0, 0.0])}),
-        "culprits": lambda: jw.plot.culprits(found, mended.x.reshape(-1, 8, 8)),
-    }
+    return jw.plot.prediction(fun, args, walk, move)
+
+
+PICTURES = {
+    "first_look": lambda: jw.plot.flow(first_look()),
+    "flow_broken": lambda: jw.plot.flow(broken().walk),
+    "flow_mended": lambda: jw.plot.flow(mended().walk),
+    "histograms": lambda: jw.plot.histograms(mended().walk),
+    "graph": lambda: jw.plot.graph(ten_lines()[0]),
+    "heat": lambda: jw.plot.heat(of_the_worst(), "image"),
+    "culprits": lambda: jw.plot.culprits(found(), mended().x.reshape(-1, 8, 8)),
+    "prediction": lambda: along({"dense": jnp.array([-3.0, 2.0])}),
+    "listing": lambda: jw.plot.listing(jw.walk(net, by="lines")(jnp.eye(2), jnp.array([1.0, -2.0]))),
+}
 
 
 def draw(name, picture):
@@ -130,7 +139,7 @@ def main(names):
     """Draw the pictures of these names; all, if there are none."""
     FOLDER.mkdir(exist_ok=True)
     shutil.copy(HERE.parent / "examples/digits/culprits.png", FOLDER / "digits.png")
-    for name, picture in pictures().items():
+    for name, picture in PICTURES.items():
         if not names or name in names:
             draw(name, picture)
 
