@@ -87,8 +87,8 @@ class Point:
         path: the name, with the path of a module that `scoped` has named divided as the rest is: "blocks/0/attn/q" of
             "blocks.0.attn/q". It is how the point stands in a tree, and a glob may be one of it.
         aliases: other names under which it is found: its path, and what it was called before modules named it.
-        alike: its line is in a loop, or in what a loop calls, and the run was not watched (README): which pass of the
-            line it is of was told from positions in the code, which may be wrong.
+        alike: its line is in a loop, or in what a loop calls, and the run was not watched (docs/howto/names.md): which
+            pass of the line it is of was told from positions in the code, which may be wrong.
         units: which `jw.stats.Units` the statistic given as `keep` has here; () if it has none, or none was given.
         site: where it is in the traced function. Two points of one site are two names of one value.
         named_before: the sites before it that the same value has: of what a tag names, or what a scope gives on.
