@@ -64,7 +64,7 @@ def _scale(ax: Axes, image: AxesImage, top: float) -> None:
     """Put the scale of the colours at the right of an image, with its two ends and zero."""
     figure = ax.get_figure(root=False)
     assert figure is not None
-    ends = image.norm.vmax or 1
+    ends = float(image.get_clim()[1] or 1)
     ticks = [-ends, 0, ends] if top else [0]
     bar = figure.colorbar(image, cax=ax.inset_axes((1.03, 0, 0.05, 1)), ticks=ticks)
     bar.set_ticklabels([in_words(end, 3) for end in ([-top, 0, top] if top else [0])])
