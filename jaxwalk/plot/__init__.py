@@ -2,5 +2,6 @@
 
 from ._flow import flow as flow
 from ._histograms import histograms as histograms
+from ._listing import listing as listing
 
-__all__ = ["flow", "histograms"]
+__all__ = ["flow", "histograms", "listing"]

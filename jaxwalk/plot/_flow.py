@@ -18,8 +18,9 @@ from .._rewrite.tap import loops
 from .._show.table import number
 from .._walk.culprits import mean_of
 from .._walk.result import Walk
+from ._captions import extent, head, note
 from ._log_axis import LogAxis, log_axis, show
-from ._rows import Rows, bands, extent, figure_height, head, note, prepare, rows_of, shortened
+from ._rows import Rows, bands, figure_height, prepare, rows_of, shortened
 from ._sizes import Side, Size, sizes_of
 from ._style import Palette, drawing
 

@@ -15,8 +15,9 @@ from .._points.name_patterns import At, choose
 from .._points.point import Point
 from .._show.table import is_readable
 from .._walk.result import Walk
+from ._captions import extent, head, note
 from ._decades import PARTS, Counts, Scale, counts_of, scale_of
-from ._rows import Rows, extent, head, note, prepare, rows_of
+from ._rows import Rows, prepare, rows_of
 from ._style import Palette, drawing
 
 if TYPE_CHECKING:

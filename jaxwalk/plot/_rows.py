@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from .._points.point import Point
 from .._printable import printable
+from ._captions import extent
 from ._style import Palette
 
 if TYPE_CHECKING:
@@ -168,36 +168,3 @@ def _loop(point: Point) -> tuple[object, ...]:
     """Return what all points in one loop have alike: how the run comes to it, and its lengths."""
     inner = max((i for i, part in enumerate(point.clock, 1) if not isinstance(part, int)), default=0)
     return (point.clock[:inner], point.axes)
-
-
-def head(ax: Axes, title: str) -> None:
-    """Write the title, and the legend between it and the picture, in as many columns as there is room for."""
-    handles, labels = ax.get_legend_handles_labels()
-    width = extent(ax)[0]
-    columns = max(1, min(len(labels), int(width / (4.3 * max(map(len, labels), default=1) + 26))))
-    lines = -(-len(labels) // columns)
-    ax.set_title(textwrap.fill(title, max(24, int(width / 6))), loc="left", pad=8 + 12.5 * lines)
-    if labels:
-        legend = ax.legend(
-            handles, labels, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, borderpad=0, ncols=columns,
-            handlelength=1, handletextpad=0.5, columnspacing=1.4, labelspacing=0.3,
-        )  # fmt: skip
-        for handle in legend.get_lines():  # as large as alone, where the dots are many and small
-            handle.set_markersize(6)
-
-
-def note(ax: Axes, palette: Palette, lines: Iterable[str]) -> None:
-    """Write notes below the name of the x axis."""
-    width = extent(ax)[0]
-    wrapped = [part for line in lines for part in textwrap.wrap(printable(line), max(24, int(width / 4.2)))]
-    if wrapped:
-        ax.annotate(
-            "\n".join(wrapped), (0, 0), (0, -4), ("axes fraction", ax.xaxis.label), "offset points", va="top",
-            fontsize=7.5, color=palette.ink, alpha=0.8, annotation_clip=False,
-        )  # fmt: skip
-
-
-def extent(ax: Axes) -> tuple[float, float]:
-    """Return how wide and how high axes are, in typographic points."""
-    box, dots = ax.get_window_extent(), ax.figure.dpi
-    return box.width / dots * 72, box.height / dots * 72
