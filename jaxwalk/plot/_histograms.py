@@ -15,10 +15,11 @@ from .._points.name_patterns import At, choose
 from .._points.point import Point
 from .._show.table import is_readable
 from .._walk.result import Walk
-from ._captions import extent, head, note
-from ._decades import PARTS, Counts, Scale, counts_of, scale_of
-from ._rows import Rows, prepare, rows_of
+from ._rows.captions import head, note
+from ._rows.decades import PARTS, Counts, Scale, counts_of, scale_of
+from ._rows.rows import Rows, prepare, rows_of
 from ._style import Palette, drawing
+from ._words import room
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +66,7 @@ def histograms(walk: Walk, at: At = None, *, ax: Axes | None = None) -> Axes:
     """
     held, without = _held(walk, at)
     with drawing(ax, 7.5, _height(min(len(held), MOST))) as (axes, palette):
-        names = _evenly(held, MOST if ax is None else max(1, int(extent(axes)[1] / APART)))
+        names = _evenly(held, MOST if ax is None else max(1, int(room(axes)[1] / APART)))
         found = [Row(walk.points[name], *(_counts(values.get(name)) for values in _sides(walk))) for name in names]
         rows = rows_of([row.point for row in found], [1.0] * len(found))
         notes = prepare(axes, rows, palette, {})

@@ -7,7 +7,7 @@ import functools
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,13 +15,15 @@ from .._errors import counted
 from .._optional import matplotlib
 from .._points.point import Point
 from .._printable import printable
+from .._rewrite.tap import loops
 from .._walk.result import Walk
 from .._walk.source_listing import Section, sections, without_source
-from ._captions import extent, head, note
-from ._log_axis import LogAxis, log_axis, show
-from ._rows import Rows, rows_of
+from ._rows.captions import head, loss_of, note
+from ._rows.log_axis import LogAxis, log_axis, show
+from ._rows.rows import Rows, rows_of
 from ._sizes import Size, sizes_of
 from ._style import Palette, drawing, restyle
+from ._words import lay_out, room
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,6 +33,7 @@ TYPE = 7.5  # size of the letters of the source
 LETTER = 0.602 * TYPE  # how wide one is, all being alike
 APART = 10.5  # typographic points from line to line, at least
 CODE = 0.62  # share of the width that the source has at most
+AROUND = 24.0  # typographic points that the notes take of the height
 SIDES = {"output": "output", "delta": "δ"}
 
 
@@ -54,8 +57,8 @@ def listing(walk: Walk, *, ax: Axes | None = None) -> Axes:
 
     A size is the root mean square of the finite entries, on a logarithmic scale; zeros, and a NaN or an Inf, stand on
     lines of their own beside it. A line that ran several times, or has several values, has as many thin bars, in their
-    order from above. Of long functions, the lines without a point are left out, and then those at the end, and the
-    picture says so.
+    order from above. Of long functions, lines without a point are left out, and then those at the end; the picture says
+    so.
 
     Arguments:
         walk: what `jw.walk` returned; by="lines" gives a point for every line.
@@ -72,7 +75,7 @@ def listing(walk: Walk, *, ax: Axes | None = None) -> Axes:
     >>> import jax.numpy as jnp, jaxwalk as jw
     >>> walk = jw.walk(lambda x: jnp.sum(jw.tag(x * x, "square")))(jnp.array([1.0, 2.0]))
     >>> jw.plot.listing(walk).get_title(loc="left")
-    'Source with the sizes of output and δ'
+    'Source of 1 point, loss 5'
     """
     found = sections(walk)
     sizes = {size.point.name: size for size in sizes_of(walk)}
@@ -80,18 +83,20 @@ def listing(walk: Walk, *, ax: Axes | None = None) -> Axes:
     width = max(len(line.text) for line in lines) * LETTER / 72 + 0.6
     height = 1.3 + 0.16 * sum(map(_height, _fitting(lines, MOST)[0]))
     with drawing(ax, min(max(width / CODE, 6.5), 10.0), height) as (axes, palette):
-        lines, notes = _fitting(lines, MOST if ax is None else max(4, int(extent(axes)[1] / APART)))
+        lay_out(axes)
+        lines, notes = _fitting(lines, MOST if ax is None else max(4, int((room(axes)[1] - AROUND) / APART)))
         rows = rows_of([], [_height(line) for line in lines])
         start = _write(axes, lines, rows, palette)
         bars = _bars_beside(axes, rows, start, palette)
         shown = [[sizes[point.name] for point in line.points if point.name in sizes] for line in lines]
         axis = _axis(itertools.chain.from_iterable(shown))
         show(bars, axis, palette)
-        for place, name in enumerate(SIDES):
-            _draw_side(bars, shown, rows, axis, name, place, palette)
-        bars.set_xlabel("root mean square")
-        head(axes, "Source with the sizes of output and δ", bars)
-        note(axes, palette, [*notes, *without_source(found), *_several(shown)], bars)
+        for name in SIDES:
+            _draw_side(bars, _bars(shown, rows, name), axis, name, palette)
+        bars.set_xlabel("root mean square of the entries")
+        head(axes, f"Source of {counted(len(walk.points), 'point')}, {loss_of(walk)}", bars)
+        below = 38 if axis.nonfinite is None else 48
+        note(axes, palette, [*notes, *without_source(found), *_several(shown)], below)
     return axes
 
 
@@ -107,19 +112,24 @@ def _height(line: Line) -> float:
 
 
 def _fitting(lines: Sequence[Line], most: int) -> tuple[list[Line], list[str]]:
-    """Return at most so many rows, with a note on those that are left out."""
+    """Return at most so many rows, with notes on those that are left out."""
+    too_many = lambda kept: sum(map(_height, kept)) > most
     kept, notes = list(lines), []
-    if sum(map(_height, kept)) > most:
+    if too_many(kept):
         kept = list(_folded(kept))
-    while len(kept) > 1 and sum(map(_height, kept)) > most:
-        kept.pop()
-    done = sum(line.left_out + (line.number is not None) for line in kept)
-    if last := [line for line in lines if line.number is not None][done:]:
-        points = counted(sum(len(line.points) for line in last), "point")
-        notes.append(
-            f"{counted(len(last), 'more line')}, with {points}, {'has' if len(last) == 1 else 'have'} no room."
-        )
+    if too_many(kept):
+        kept = [line for line in kept if not (line.is_plain or line.left_out)]
+        notes.append("Lines without a point are left out.")
+    last: list[Line] = []
+    while len(kept) > 1 and too_many(kept):
+        last.append(kept.pop())
+    if numbered := [line for line in last if line.points]:
+        notes.append(f"{counted(len(numbered), 'more line')} with points {_has(numbered)} no room here.")
     return kept, notes
+
+
+def _has(several: Sequence[object]) -> str:
+    return "has" if len(several) == 1 else "have"
 
 
 def _folded(lines: Sequence[Line]) -> Iterator[Line]:
@@ -137,7 +147,7 @@ def _write(ax: Axes, lines: Sequence[Line], rows: Rows, palette: Palette) -> flo
     ax.set_axis_off()
     ax.set_xlim(0, 1)
     ax.set_ylim(rows.edges[-1], 0)
-    width = extent(ax)[0]
+    width = room(ax)[0]
     digits = max((len(str(line.number)) for line in lines if line.number is not None), default=1)
     margin = (digits + 1) * LETTER
     letters = max(8, int((CODE * width - margin) / LETTER))
@@ -174,35 +184,49 @@ def _axis(sizes: Iterable[Size]) -> LogAxis:
     return log_axis(values, any(np.any(size.nonfinite_steps(side)) for size, side in sides))
 
 
-def _draw_side(
-    bars: Axes, shown: Sequence[Sequence[Size]], rows: Rows, axis: LogAxis, name: str, place: int, palette: Palette
-) -> None:
-    """Draw one side of every line: its bars in the upper half of the row, or in the lower."""
-    outlines, zeros, bad = [], [], []
+class Bars(NamedTuple):
+    """The bars of one side: how long each is, whether there is a NaN or an Inf, where it begins, and how high it is."""
+
+    values: np.ndarray
+    nonfinite: np.ndarray
+    tops: np.ndarray
+    heights: np.ndarray
+
+
+def _bars(shown: Sequence[Sequence[Size]], rows: Rows, name: str) -> Bars:
+    """Return the bars of one side of every line: in the upper half of its row, or in the lower."""
+    found = [Bars(*(np.zeros(0),) * 4)]
     for i, sizes in enumerate(shown):
         sides = [(size, getattr(size, name)) for size in sizes if getattr(size, name) is not None]
-        values = np.concatenate([np.zeros(0), *(side.rms.ravel() for _, side in sides)])
-        is_bad = np.concatenate([np.zeros(0, bool), *(size.nonfinite_steps(side).ravel() for size, side in sides)])
-        height = 0.42 * (rows.edges[i + 1] - rows.edges[i]) / max(1, values.size)
-        tops = rows.middle(i) + (0 if place else -height * values.size) + height * np.arange(values.size)
-        left = 10.0**axis.low
-        outlines += [
-            [(left, y), (x, y), (x, y + 0.9 * height), (left, y + 0.9 * height)]
-            for x, y in zip(values, tops, strict=True)
-            if np.isfinite(x) and x > 0
-        ]
-        zeros += list(tops[values == 0] + height / 2)
-        bad += list(tops[is_bad] + height / 2)
-    colour = getattr(palette, name)
-    drawn = matplotlib("collections").PolyCollection(outlines, facecolors=colour, linewidths=0, label=SIDES[name])
-    bars.add_collection(drawn, autolim=False)
-    style = {"linestyle": "none", "markersize": 4, "markeredgewidth": 0}
-    bars.plot([axis.zero] * len(zeros), zeros, marker="o", color=colour, label=f"_{name} zero", **style)
-    bars.plot([axis.nonfinite] * len(bad), bad, marker="X", color=palette.alarm, label=f"_{name} bad", **style)
+        if not sides:
+            continue
+        values = np.concatenate([side.rms.ravel() for _, side in sides])
+        nonfinite = np.concatenate([size.nonfinite_steps(side).ravel() for size, side in sides])
+        half = 0.42 * float(rows.edges[i + 1] - rows.edges[i])
+        tops = rows.middle(i) - half * (name == "output") + half * np.arange(values.size) / values.size
+        found.append(Bars(values, nonfinite, tops, np.full(values.size, half / values.size)))
+    return Bars(*map(np.concatenate, zip(*found, strict=True)))
+
+
+def _draw_side(ax: Axes, bars: Bars, axis: LogAxis, name: str, palette: Palette) -> None:
+    """Draw the bars of one side, and dots where there is none: for zeros, and for a NaN or an Inf."""
+    colour, left, is_bar = getattr(palette, name), 10.0**axis.low, np.isfinite(bars.values) & (bars.values > 0)
+    above, below, right = bars.tops[is_bar], (bars.tops + 0.92 * bars.heights)[is_bar], axis.place(bars.values[is_bar])
+    x = np.stack([np.full(right.shape, left), right, right, np.full(right.shape, left)], -1)
+    outlines = np.stack([x, np.stack([above, above, below, below], -1)], -1)
+    drawn = matplotlib("collections").PolyCollection(list(outlines), facecolors=colour, linewidths=0, label=SIDES[name])
+    ax.add_collection(drawn, autolim=False)
+    marks = (
+        (axis.zero, bars.values == 0, "o", colour, f"_{name} zero"),
+        (axis.nonfinite, bars.nonfinite.astype(bool), "X", palette.alarm, f"_{name} not finite"),
+    )
+    for place, chosen, marker, colour, label in marks:
+        if place is not None and np.any(chosen):
+            y = (bars.tops + bars.heights / 2)[chosen]
+            style = {"linestyle": "none", "markersize": 4, "markeredgewidth": 0, "clip_on": False}
+            ax.plot(np.full(y.shape, place), y, marker=marker, color=colour, label=label, **style)
 
 
 def _several(shown: Sequence[Sequence[Size]]) -> Iterator[str]:
-    if any(
-        len(sizes) > 1 or math.prod(sizes[0].point.shape[: len(sizes[0].point.axes)]) > 1 for sizes in shown if sizes
-    ):
+    if any(sum(math.prod(loops(size.point)) for size in sizes) > 1 for sizes in shown):
         yield "Several bars of one colour in a line: its passes, steps or values, in their order from above."

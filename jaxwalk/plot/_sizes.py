@@ -27,7 +27,7 @@ class Side:
         rms: root mean square of the finite entries; NaN if there is none.
         max: the largest of their sizes; NaN if there is none.
         zeros: the share of the entries that are zero; NaN if that is not known.
-        nonfinite: how many are a NaN or an Inf.
+        nonfinite: how many are a NaN or an Inf; where that alone was kept, how many data have one.
     """
 
     rms: np.ndarray
@@ -172,7 +172,9 @@ def _side(kept: Mapping[str, np.ndarray], side: str, lead: int) -> Side | None:
     over = tuple(range(lead))
     absent = np.full(rms.shape, np.nan)
     mean = lambda values: np.sqrt(np.mean(np.square(values.astype(np.float64)), over))
-    bad = sum((kept.get(f"{side}_{kind}", np.zeros(rms.shape)) for kind in ("nan", "inf")), start=np.zeros(rms.shape))
+    kinds = [f"{side}_{kind}" for kind in ("nan", "inf", "nonfinite_data")]  # the last, if it alone was kept
+    counts = [kept[kind] for kind in kinds if kind in kept]
+    bad = sum(counts[:2], start=np.zeros(rms.shape))
     zeros = np.mean(kept.get(f"{side}_zeros", absent), over)
     return Side(mean(rms), np.max(largest, over, initial=0), zeros, np.sum(bad, over).astype(np.int64))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import jaxwalk as jw
-from jaxwalk.plot._decades import SAMPLE, counts_of, scale_of
+from jaxwalk.plot._rows.decades import SAMPLE, counts_of, scale_of
 
 pytestmark = pytest.mark.once
 

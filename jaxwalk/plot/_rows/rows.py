@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .._points.point import Point
-from .._printable import printable
-from ._captions import extent
-from ._style import Palette
+from ..._points.point import Point
+from ..._printable import printable
+from .._style import Palette
+from .._words import folded, room
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 INCHES = 0.19  # of a row of a figure of our own
 TALLEST = 60  # rows that a figure of our own grows with
 LABEL = 9.5  # typographic points that a label takes, from one row to the next
-LONGEST = 36  # characters of a label
+TYPE = 8.0  # size of the letters of a label
+LONGEST = 165.0  # typographic points that a label is wide, at most
 
 
 class Rows(NamedTuple):
@@ -60,14 +61,15 @@ def prepare(ax: Axes, rows: Rows, palette: Palette, colours: Mapping[str, str]) 
     ax.set_ylim(max(rows.edges[-1], 1), 0)
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    room = extent(ax)[1]
+    width, height = room(ax)
     names = [point.name for point in rows.points]
     shared = _shared(rows.points)
-    is_roomy = room / max(rows.edges[-1], 1) >= LABEL
-    groups = [(i, i + 1) for i in range(len(names))] if is_roomy else _groups(rows.points, int(room / LABEL))
+    is_roomy = height / max(rows.edges[-1], 1) >= LABEL
+    groups = [(i, i + 1) for i in range(len(names))] if is_roomy else _groups(rows.points, int(height / LABEL))
     middles = [float(rows.edges[start] + rows.edges[stop]) / 2 for start, stop in groups]
-    placed = _placed(groups, middles, 0 if is_roomy else LABEL * rows.edges[-1] / max(room, 1))
-    written = [_label(rows.points[slice(*groups[g])], shared) for g in placed]
+    placed = _placed(groups, middles, 0 if is_roomy else LABEL * rows.edges[-1] / max(height, 1))
+    longest = min(LONGEST, 0.45 * width)
+    written = [folded(_label(rows.points[slice(*groups[g])], shared), longest, TYPE) for g in placed]
     ax.set_yticks([middles[g] for g in placed], written)
     for g, tick in zip(placed, ax.get_yticklabels(), strict=True):
         start, stop = groups[g]
@@ -137,16 +139,7 @@ def _label(points: Sequence[Point], shared: str) -> str:
         name = points[0].name
     else:  # what leaves the scope is one of them: "stage" of "stage/block", "stage"
         name = "".join(_alike([[part.removesuffix("/") + "/" for part in _parts(point)] for point in points]))
-    return shortened(name.removeprefix(shared) or name)
-
-
-def shortened(name: str, longest: int = LONGEST) -> str:
-    """Return a name that is not longer than this; the middle is left out, since the end tells most."""
-    name = printable(name)
-    if len(name) <= longest:
-        return name
-    tail = (longest - 1) * 2 // 3
-    return f"{name[: longest - 1 - tail]}…{name[-tail:]}"
+    return name.removeprefix(shared) or name
 
 
 def bands(ax: Axes, rows: Rows, palette: Palette) -> None:
