@@ -14,7 +14,7 @@ from .._points.name_patterns import At, choose
 from .._points.point import Points
 from .._rewrite.tap import loops
 from .._walk.result import Walk
-from ._rows.captions import head, loss_of, note
+from ._rows.captions import fit, head, loss_of, note
 from ._rows.log_axis import LogAxis, log_axis, show
 from ._rows.rows import Rows, bands, figure_height, prepare, rows_of
 from ._sizes import Side, Size, sizes_of
@@ -85,6 +85,8 @@ def flow(result: Walk | Evaluation, at: At = None, *, ax: Axes | None = None) ->
         colours = {drawn[i].point.name: getattr(palette, MARKS[mark].colour) for i, mark in reversed(marks)}
         notes = [*prepare(axes, rows, palette, colours), *_left_out(drawn, chosen)]
         bands(axes, rows, palette)
+        slot = axes.get_position()
+        fit(axes, slot)
         axis = _axis(drawn)
         show(axes, axis, palette)
         for side in SIDES:
@@ -93,6 +95,7 @@ def flow(result: Walk | Evaluation, at: At = None, *, ax: Axes | None = None) ->
         axes.set_xlabel("root mean square of the entries")
         head(axes, _title(result, chosen))
         note(axes, palette, notes)
+        fit(axes, slot)
     return axes
 
 

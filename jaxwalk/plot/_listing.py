@@ -18,7 +18,7 @@ from .._printable import printable
 from .._rewrite.tap import loops
 from .._walk.result import Walk
 from .._walk.source_listing import Section, sections, without_source
-from ._rows.captions import head, loss_of, note
+from ._rows.captions import fit, head, loss_of, note
 from ._rows.log_axis import LogAxis, log_axis, show
 from ._rows.rows import Rows, rows_of
 from ._sizes import Size, sizes_of
@@ -97,6 +97,7 @@ def listing(walk: Walk, *, ax: Axes | None = None) -> Axes:
         head(axes, f"Source of {counted(len(walk.points), 'point')}, {loss_of(walk)}", bars)
         below = 38 if axis.nonfinite is None else 48
         note(axes, palette, [*notes, *without_source(found), *_several(shown)], below)
+        fit(axes, axes.get_position())
     return axes
 
 

@@ -126,11 +126,20 @@ def test_where_there_is_no_room_scopes_are_named():
     ax = jw.plot.flow(walk, ax=plt.figure(figsize=(5, 3)).subplots())
     assert labels(ax) == [f"stage{i}/block{j}/" for i in range(3) for j in range(4)]
     assert words(ax) == "Names are within `net/`."
-    small = jw.plot.flow(walk, ax=plt.figure(figsize=(5, 1)).subplots())
+    small = jw.plot.flow(walk, ax=plt.figure(figsize=(5, 1.4)).subplots())
     assert labels(small) == ["stage0/", "stage1/", "stage2/"]
-    flat = jw.plot.flow(chain_of([f"n{i}" for i in range(30)]), ax=plt.figure(figsize=(5, 1)).subplots())
+    flat = jw.plot.flow(chain_of([f"n{i}" for i in range(30)]), ax=plt.figure(figsize=(5, 1.4)).subplots())
     assert 3 <= len(labels(flat)) <= 8
     assert f"No room for the names of {30 - len(labels(flat))} of 30 points; choose by `at`." in words(flat)
+
+
+def test_words_stay_within_a_figure_that_has_no_layout():
+    figure = plt.figure(figsize=(5, 3))
+    ax = jw.plot.flow(jw.walk(fun)(jnp.array([1.0, 3.0]), 1.0), ax=figure.subplots())
+    outer = ax.get_tightbbox()
+    assert min(outer.x0, outer.y0) >= -2
+    assert outer.x1 <= figure.bbox.x1 + 2
+    assert outer.y1 <= figure.bbox.y1 + 2
 
 
 def test_extremes_of_float64(float64):

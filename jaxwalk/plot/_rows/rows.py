@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 INCHES = 0.19  # of a row of a figure of our own
 TALLEST = 60  # rows that a figure of our own grows with
+WORDS = 45.0  # typographic points that the title, the legend and the notes take of the height
 LABEL = 9.5  # typographic points that a label takes, from one row to the next
 TYPE = 8.0  # size of the letters of a label
 LONGEST = 165.0  # typographic points that a label is wide, at most
@@ -61,7 +62,7 @@ def prepare(ax: Axes, rows: Rows, palette: Palette, colours: Mapping[str, str]) 
     ax.set_ylim(max(rows.edges[-1], 1), 0)
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    width, height = room(ax)
+    width, height = room(ax)[0], max(room(ax)[1] - WORDS, room(ax)[1] / 2)
     names = [point.name for point in rows.points]
     shared = _shared(rows.points)
     is_roomy = height / max(rows.edges[-1], 1) >= LABEL
@@ -95,12 +96,15 @@ def _placed(groups: Sequence[tuple[int, int]], middles: Sequence[float], apart: 
 
 
 def _groups(points: Sequence[Point], limit: int) -> list[tuple[int, int]]:
-    """Return the deepest division of the points into scopes, as ranges, that has no more than `limit` of them."""
+    """Return the deepest division of the points into scopes, as ranges, that has no more than about `limit` of them.
+
+    One of a few large scopes alone says little: a deeper one, of which some have no name, says more.
+    """
     paths = [_parts(point) for point in points]
     found: list[tuple[int, int]] = []
     for depth in range(1, max(map(len, paths)) + 1):
         deeper = list(_runs([tuple(part.removesuffix("/") for part in path[:depth]) for path in paths]))
-        if found and len(deeper) > limit:
+        if found and len(deeper) > (limit if len(found) > 2 else 4 * limit):
             break
         found = deeper
     return found
@@ -152,8 +156,8 @@ def bands(ax: Axes, rows: Rows, palette: Palette) -> None:
             others = sorted({axis.kind for axis in axes if axis.kind != "scan"})
             text = f"{times} {', '.join(map(printable, others))}".strip()
             ax.annotate(
-                text, (1, (top + bottom) / 2), (-4, 0), ax.get_yaxis_transform(), "offset points", ha="right",
-                va="center", fontsize=8, color=palette.ink,
+                text, (1, (top + bottom) / 2), (4, 0), ax.get_yaxis_transform(), "offset points", ha="left",
+                va="center", fontsize=8, color=palette.ink, annotation_clip=False,
             )  # fmt: skip
 
 
