@@ -33,8 +33,8 @@ def test_there_is_a_notebook():
 
 
 def test_shows_what_it_stores(stored, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)  # a kernel has no terminal
     monkeypatch.delenv("MPLBACKEND", raising=False)  # pictures are outputs only with the backend that ipykernel sets
-    monkeypatch.setenv("COLUMNS", "100")  # as wide as a table is where there is no terminal
     fresh = executed(stored)
     for now, before in zip(code_cells(fresh), code_cells(stored), strict=True):
         where = f"In the cell\n\n{before.source}\n\n"
