@@ -54,8 +54,23 @@ def drawing(ax: Axes | None, width: float, height: float) -> Iterator[tuple[Axes
             f"`ax` is {shown(ax)}, which is no `matplotlib.axes.Axes`; give one, or leave it out for a new figure."
         )
     palette = _palette(pyplot.rcParams["figure.facecolor"] if ax is None else _background(ax))
-    with pyplot.rc_context(_settings(palette)):
+    with _set(pyplot.rcParams, _settings(palette)):
         yield ax or pyplot.subplots(figsize=(width, height), layout="constrained")[1], palette
+
+
+@contextlib.contextmanager
+def _set(parameters: Any, settings: dict[str, Any]) -> Iterator[None]:
+    """Set these parameters for a while, and no others.
+
+    `rc_context` would set all of them back: also what the backend of a notebook sets as it is loaded with the first
+    figure, so that no later figure would be shown.
+    """
+    before = {name: parameters[name] for name in settings}
+    parameters.update(settings)
+    try:
+        yield
+    finally:
+        parameters.update(before)
 
 
 def _background(ax: Axes) -> Any:

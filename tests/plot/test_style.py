@@ -16,6 +16,13 @@ def test_the_users_settings_are_as_before():
     assert tuple(ax.figure.get_size_inches()) == (4, 2)
 
 
+def test_what_the_backend_sets_as_it_is_loaded_stays():
+    with plt.rc_context():
+        with _style.drawing(None, 4, 2):
+            plt.rcParams["interactive"] = True  # as that of a notebook does with the first figure, or no other is shown
+        assert plt.rcParams["interactive"]
+
+
 def test_a_dark_figure_is_drawn_on_in_the_dark_palette():
     with plt.style.context("dark_background"), _style.drawing(None, 4, 2) as (ax, palette):
         assert palette is _style.DARK
