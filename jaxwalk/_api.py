@@ -36,6 +36,7 @@ from ._points.ordered_mapping import Named as Named
 from ._points.point import Axis as Axis
 from ._points.point import Point as Point
 from ._points.point import Points as Points
+from ._report.report import report as report
 from ._walk.culprits import Culprit as Culprit
 from ._walk.culprits import Culprits as Culprits
 from ._walk.intervene import intervene as intervene
@@ -88,6 +89,7 @@ __all__ = [
     "outputs",
     "plot",
     "points",
+    "report",
     "scoped",
     "stats",
     "tag",

@@ -9,7 +9,6 @@ import sys
 import jax
 import numpy as np
 from data import digits
-from matplotlib.figure import Figure
 from model import objective, params
 
 import jaxwalk as jw
@@ -26,36 +25,12 @@ def culprits(params, x, y, count):
 
 def draw(path, params, x, y, found):
     """A picture of the digits that are culprits, and of δ at their pixels."""
-    walk = jax.jit(jw.walk(objective, ["input", "logits"]))
-    figure = Figure(figsize=(1.5 * len(found), 3.9), layout="constrained")
-    for cells, datum in zip(figure.subplots(2, len(found), squeeze=False).T, found, strict=True):
-        image, label = x[datum.index], y[datum.index]
-        seen = walk(params, image, label)
-        chances = jax.nn.softmax(seen.outputs["logits"])
-        _draw_digit(cells[0], image, int(label), datum.loss, np.asarray(chances))
-        _draw_delta(cells[1], np.asarray(seen.deltas["input"]))
-    figure.savefig(path, dpi=150)
-
-
-def _draw_digit(cell, image, label, loss, chances):
-    read = chances.argmax()
-    cell.imshow(image, cmap="gray_r", vmin=0, vmax=1)
-    cell.set_title(f"{label}", fontsize=17, fontweight="bold", loc="left")
-    cell.set_title(f"loss {loss:.2f}", fontsize=9, color="dimgray", loc="right")
-    cell.set_xlabel(f"read as {read}, {chances[read]:.0%}", color="tab:green" if read == label else "tab:red")
-    _frame(cell)
-
-
-def _draw_delta(cell, delta):
-    largest = abs(delta).max()
-    cell.imshow(delta, cmap="RdBu_r", vmin=-largest, vmax=largest)
-    cell.set_xlabel(f"largest |δ| {largest:.2g}", fontsize=9, color="dimgray")
-    _frame(cell)
-
-
-def _frame(cell):
-    cell.set(xticks=[], yticks=[])
-    cell.spines[:].set_color("lightgray")
+    rows = np.array([datum.index for datum in found])
+    walks = jax.jit(jax.vmap(jw.walk(objective, ["input", "logits"]), (None, 0, 0)))(params, x[rows], y[rows])
+    chances = jax.nn.softmax(walks.outputs["logits"])
+    captions = [f"{label}, read as {c.argmax()} ({c.max():.0%})" for label, c in zip(y[rows], np.asarray(chances))]
+    ax = jw.plot.culprits(walks, k=len(found), captions=captions, cmap="gray_r")
+    ax.figure.savefig(path, dpi=150)
 
 
 if __name__ == "__main__":

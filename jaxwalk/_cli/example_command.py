@@ -7,11 +7,12 @@ import itertools
 
 from .._show.json_text import as_json
 from .._show.terminal import show
-from .example import PATIENTS, Cohort, walk_through
+from .example import PATIENTS, Cohort, Walkthrough, walk_through
 from .example_exact import exact_data, exact_tables, formula_tables
 from .example_patients import read_csv
 from .example_tables import walkthrough_data, walkthrough_tables
 from .options import COLUMNS
+from .pages import example_record, write_page
 
 
 def run(options: argparse.Namespace) -> None:
@@ -28,7 +29,16 @@ def run(options: argparse.Namespace) -> None:
         print(as_json(exact_data(cohort)))
     elif options.exact:
         show(exact_tables(cohort))
-    elif options.json:
-        print(as_json(walkthrough_data(walk_through(cohort))))
     else:
-        show(itertools.chain(formula_tables(), walkthrough_tables(walk_through(cohort))))
+        _show(options, walk_through(cohort))
+
+
+def _show(options: argparse.Namespace, walked: Walkthrough) -> None:
+    if options.json:
+        print(as_json(walkthrough_data(walked)))
+    else:
+        show(itertools.chain(formula_tables(), walkthrough_tables(walked)))
+    if options.report is not None:
+        said = write_page(example_record(walked), options)
+        if not options.json:
+            show([said])

@@ -59,6 +59,21 @@ def tables(headings: Headings, names: Sequence[str], cells: Mapping[str, Sequenc
 
 def walkthrough_tables(w: Walkthrough) -> Iterator[Table | str]:
     """Yield the worked example in the order in which it is told."""
+    yield from number_tables(w)
+    yield from blame_tables(w)
+    yield from notes(w)
+    yield from rounding_notes(w)
+
+
+def rounding_notes(w: Walkthrough) -> Iterator[str]:
+    """Say that small numbers are shown as 0, if any are."""
+    found, bounds = numbers_of(w.walk, w.cohort.y, w.correct), _bounds(w)
+    if any(np.any((np.asarray(found[key]) != 0) & (np.abs(found[key]) <= bounds[key])) for key in ("o2", "loss")):
+        yield "A number no larger than its own rounding error is shown as 0; --json gives every number as computed."
+
+
+def number_tables(w: Walkthrough) -> Iterator[Table]:
+    """Yield the data, the forward pass and the backward pass."""
     found, bounds = numbers_of(w.walk, w.cohort.y, w.correct), _bounds(w)
     cells = {key: _column(values, bounds.get(key, 0)) for key, values in found.items()}
     cells |= {name: list(map(number, column)) for name, column in zip(FEATURE_HEADINGS, w.cohort.x.T, strict=True)}
@@ -66,14 +81,11 @@ def walkthrough_tables(w: Walkthrough) -> Iterator[Table | str]:
     cells["expectation"] = [shapes.get(float(y), number(y)) for y in w.cohort.y]
     cells["correct"] = ["right" if c else "wrong" for c in w.correct]
     yield from tables({**DATA, **FORWARD, **BACKWARD}, w.cohort.names, cells)
-    yield from _blame(w, bounds["o2"][w.worst])
-    yield from notes(w)
-    if any(np.any((np.asarray(found[key]) != 0) & (np.abs(found[key]) <= bounds[key])) for key in ("o2", "loss")):
-        yield "A number no larger than its own rounding error is shown as 0; --json gives every number as computed."
 
 
-def _blame(w: Walkthrough, bound: float) -> Iterator[Table | str]:
-    """Say what is to blame for the largest loss; `bound` is the rounding error that o2 and o3 may have there."""
+def blame_tables(w: Walkthrough) -> Iterator[Table | str]:
+    """Say what is to blame for the largest loss."""
+    bound = w.bound[w.worst]  # the rounding error that o2 and o3 may have there
     worst = w.cohort.names[w.worst]
     if not w.culprits:
         yield f"No loss, no culprits: every δ of {worst}, the patient of the largest loss, is zero."

@@ -15,7 +15,7 @@ from .._errors import JaxwalkError, counted, with_options
 from .._printable import printable
 from .._signals import Stopped, check, stopping
 from .._version import __version__
-from .options import BATCH, COLUMNS, NAMES, check_walk, names, path, positive
+from .options import BATCH, COLUMNS, NAMES, check_report, check_walk, names, path, positive
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns the exit status: 0; 2 where something given does not fit; 130 where Ctrl-C stopped it, and 143 SIGTERM.
     """
-    options, unknown = _parser().parse_known_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    options, unknown = _parser().parse_known_args(words, argparse.Namespace(words=["jaxwalk", *words]))
     if unknown:
         options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if refused := options.refused(options):
@@ -64,13 +65,13 @@ def _parser() -> argparse.ArgumentParser:
         prog="jaxwalk",
         description="Walk through a JAX model, forward and backward. Without a command: the worked example.",
     )
-    nothing = lambda options: None
-    parser.set_defaults(parser=parser, command="example_command", refused=nothing, check=nothing)
+    parser.set_defaults(parser=parser, command="example_command", refused=_refused_example, check=check_report)
     parser.set_defaults(interrupted=lambda options: "stopped.")
     parser.add_argument("--version", action="version", version=f"jaxwalk {__version__}")
     parser.add_argument("--csv", type=path, metavar="FILE", help=f"other patients; columns: {', '.join(COLUMNS)}")
     parser.add_argument("--exact", action="store_true", help="the worked example in fractions, nothing rounded")
     parser.add_argument("--json", action="store_true", help="print data instead of tables")
+    parser.add_argument("--report", type=path, metavar="FILE.html", help="write a page to read, too (extra `report`)")
     _add_walk(parser.add_subparsers(title="commands", metavar="COMMAND"))
     return parser
 
@@ -99,8 +100,17 @@ def _add_walk(commands: Any) -> None:
     add("--top", type=positive, default=10, metavar="K", help="how many data of largest loss (default 10)")
     add("--no-kinks", action="store_true", help="do not count kinks, which takes about three forward passes")
     add("--no-progress", action="store_true", help="show no bar")
-    # Suppressed: else its default would undo a `--json` before the command.
+    # Suppressed: else their defaults would undo what is given before the command.
     add("--json", action="store_true", default=argparse.SUPPRESS, help="print data instead of tables")
+    page = "write a page to read, too (extra `report`); dead units and blocked flow are then counted as well"
+    add("--report", type=path, default=argparse.SUPPRESS, metavar="FILE.html", help=page)
+
+
+def _refused_example(options: argparse.Namespace) -> str | None:
+    """Return why these options of the worked example do not go together, if they do not."""
+    if options.exact and options.report is not None:
+        return "--report shows the numbers of a run, and --exact has fractions; leave one of them out"
+    return None
 
 
 def _refused(options: argparse.Namespace) -> str | None:

@@ -7,8 +7,9 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from .._errors import DataError
+from .._errors import DataError, JaxwalkError
 from .._evaluate.store import directory
+from .._report import place
 
 BATCH = 256  # data walked at once, if nothing else is asked for
 
@@ -72,5 +73,15 @@ def check_walk(options: argparse.Namespace) -> None:
     """Raise a JaxwalkError if the paths of `jaxwalk walk` cannot be read or written."""
     check_model(options.file)
     check_data(options.data)
+    check_report(options)
     if options.out is not None:
         directory.check(options.out, options.resume)
+
+
+def check_report(options: argparse.Namespace) -> None:
+    """Raise a JaxwalkError if a page is asked for that cannot be made or written."""
+    if options.report is not None:
+        try:
+            place.check(options.report)
+        except JaxwalkError as error:
+            raise type(error)(f"`--report`: {error}") from error

@@ -6,7 +6,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from ..stats import blocked, combine, dead
 from ..stats._measure import Measure, two_sided
+from ..stats._moments import NORMS
 from ..stats._statistic import State, numpy_of
 from ..stats._subnormal import larger, largest
 from ..stats._sums import all_means, are_finite, are_zero, counted, merge_means, real
@@ -54,3 +56,11 @@ sizes = two_sided(
     exactly zero; each a mean over the data but for the largest. `nonfinite_data`: how many data have an entry that is
     not.""",
 )
+
+_rms = two_sided(
+    "rms",
+    NORMS._replace(finish=lambda state: {"rms": NORMS.finish(state)["rms"]}),
+    "The root mean square of the output and of δ.",
+)
+
+sizes_for_a_page = combine(sizes, _rms, dead, blocked, name="sizes for a page")

@@ -23,6 +23,8 @@ from .data.dataset import DataBatches, Dataset
 from .data.open import open_data
 from .model_file import Model, describe, place, read_model
 from .options import BATCH, NAMES
+from .pages import survey_record, write_page
+from .point_sizes import sizes, sizes_for_a_page
 from .walk_survey import Survey, points_of, survey
 from .walk_tables import survey_data, survey_tables
 
@@ -45,6 +47,11 @@ def run(options: argparse.Namespace) -> None:
         print(as_json(survey_data(surveyed, notes)))
     else:
         show(survey_tables(surveyed, notes, terminal_width()))
+    if options.report is not None:
+        title = f"{options.file.name}, through {options.data.name}"
+        said = write_page(survey_record(surveyed, title, notes), options)
+        if not options.json:
+            show([said])
 
 
 def _where_rows_are(options: argparse.Namespace) -> list[str]:
@@ -76,6 +83,7 @@ def _surveyed(options: argparse.Namespace, data: Dataset) -> Survey:
             return survey(
                 *model, batches, points, at=options.at, by=options.by, top=options.top, mesh=mesh, out=options.out,
                 resume=options.resume, kinks=not options.no_kinks, progress=not options.no_progress, source=source,
+                keep=sizes if options.report is None else sizes_for_a_page,
             )  # fmt: skip
     except JaxwalkError as error:
         done = getattr(error.__cause__, "evaluation", None)
@@ -93,7 +101,7 @@ def _model(options: argparse.Namespace) -> Model:
     """
     before = os.getcwd()
     model = read_model(options.file)
-    relative = {"--data": options.data, "--out": options.out}
+    relative = {"--data": options.data, "--out": options.out, "--report": options.report}
     named = [f"`{option}`" for option, path in relative.items() if path is not None and not path.is_absolute()]
     if named and os.getcwd() != before:
         paths = " and ".join(named)

@@ -20,7 +20,7 @@ from .._points.point import Point, Points
 from .._source.user_files import Source
 from .._walk.result import Nonfinite
 from .._walk.walk import loss_only, walk
-from ..stats import of_output
+from ..stats import Statistic, of_output
 from .data.dataset import DataBatches, Dataset
 from .point_sizes import sizes
 
@@ -140,22 +140,24 @@ def survey(
     mesh: jax.sharding.Mesh | None = None,
     progress: bool = False,
     kinks: bool = True,
+    keep: Statistic = sizes,
     **options: Any,
 ) -> Survey:
-    """Walk `fun(params, x, y)` through every datum; `points`: of `points_of`; `kinks`: whether to count them.
+    """Walk `fun(params, x, y)` through every datum; `points`: of `points_of`; `kinks`: whether to count them;
+    `keep`: `sizes`, or more.
 
     The others are as of `evaluate`, with `top`, `out` and `resume` among `options`.
     """
     again = {"by": by, "source": source, "mesh": mesh, "progress": progress}
     walkable = [name for name, point in points.items() if point.opaque is None]
-    found = evaluate(fun, params, batches, at=walkable if at else None, keep=sizes, **again, **options)
+    found = evaluate(fun, params, batches, at=walkable if at else None, keep=keep, **again, **options)
     if found.count != batches.rows:
         raise DataError(
             f"`--out` holds an evaluation of {found.count} data, and `--data` has {batches.rows}; give the same data,"
             " or another directory."
         )
     silent = [p for p in points.values() if p.opaque is None and not p.has_delta and _is_number(p)]
-    outputs = outputs_over(fun, params, batches, silent, of_output(sizes), **again) if silent else {}
+    outputs = outputs_over(fun, params, batches, silent, of_output(keep), **again) if silent else {}
     counts = _kinks(fun, params, batches, **again) if kinks else None
     surveyed = Survey(points, found, outputs, counts, None)
     if not surveyed.bad:

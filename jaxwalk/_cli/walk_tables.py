@@ -116,12 +116,12 @@ def _data(count: int) -> str:
 
 def survey_notes(s: Survey, notes: Sequence[str]) -> Iterator[str]:
     """Yield sentences; `notes`: those about the data."""
-    yield from _bad(s)
+    yield from nonfinite_notes(s)
     yield from notes
-    yield from _kinks(s)
+    yield from kink_notes(s)
 
 
-def _bad(s: Survey) -> Iterator[str]:
+def nonfinite_notes(s: Survey) -> Iterator[str]:
     """Name data whose loss or δ is not finite, and say where numbers are not finite that may reach neither."""
     if total := s.evaluation.nonfinite:
         more = f", and {total - len(s.bad)} more (`--top` names more)" if total > len(s.bad) else ""
@@ -141,7 +141,7 @@ def _where(s: Survey) -> str:
     return f"the {array}" if s.first.point is None else f"the {array} of `{s.first.point}`"
 
 
-def _kinks(s: Survey) -> Iterator[str]:
+def kink_notes(s: Survey) -> Iterator[str]:
     """Say what the column `kinks` counts, if there are any."""
     if isinstance(s.kinks, str):
         yield f"Kinks are not counted: {s.kinks}."

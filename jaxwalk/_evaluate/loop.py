@@ -98,7 +98,7 @@ def check_finished(feed: Feed, done: Sequence[Fingerprint]) -> None:
 
 
 class _Counts:
-    """`Batch.counts` on the devices: brought there again only if it is not what it was before."""
+    """`Batch.counts` as a step takes it: brought to a mesh again only if it is not what it was before."""
 
     def __init__(self, placed: Placement):
         self._placed = placed

@@ -49,6 +49,13 @@ def trace(fun: Callable, /, *args: Any, **kwargs: Any) -> tuple[Closed, Any]:
     return close(jaxpr), shapes
 
 
+def argument_names(jaxpr: Jaxpr) -> list[str]:
+    """Return what the function that was traced calls each input: "params['w']", "x"; "" of one that JAX cannot tell."""
+    names = getattr(getattr(jaxpr, "debug_info", None), "arg_names", None) or ()
+    names = [str(name or "") for name in names]
+    return names if len(names) == len(jaxpr.invars) else [""] * len(jaxpr.invars)
+
+
 def evaluate(closed: Closed, args: Sequence[Any]) -> list[Any]:
     """Compute the results of a jaxpr. JAX itself binds each equation, under its own source and name stack."""
     return [as_array(result) for result in eval_jaxpr(closed.jaxpr, closed.consts, *args)]

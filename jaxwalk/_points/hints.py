@@ -19,7 +19,8 @@ FEW = 2  # points, of which one wonders where the others are
 
 def hinted(jaxpr: Jaxpr, points: Points, by: str | None) -> Points:
     """Return the points with sentences on what else could be walked, if there are any."""
-    return Points(points.values(), hints) if (hints := [*_hints(jaxpr, points, by)]) else points
+    hints = [*_hints(jaxpr, points, by)]
+    return Points(points.values(), hints, points.flow) if hints else points
 
 
 def _hints(jaxpr: Jaxpr, points: Points, by: str | None) -> Iterator[str]:

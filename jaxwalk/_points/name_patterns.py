@@ -73,7 +73,7 @@ def _matching(points: Points, at: At) -> Points:
 
 def _by_name(points: Points, name: str) -> Points:
     if name in points:
-        return Points([point_named(points, name, argument("at"))])
+        return Points([point_named(points, name, argument("at"))], flow=points.flow)
     chosen = fitting(points, name)
     base = name.rpartition("[")[0] if name.endswith("]") else ""
     if not chosen and (steps := [base] if base in points else fitting(points, base)):

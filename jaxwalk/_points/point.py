@@ -19,6 +19,7 @@ from .._source.packages import package_of
 from .._source.statements import text_of
 from ..stats import Units
 from ..stats._unit_axes import not_taken, units_told
+from .flow import Flow
 from .ordered_mapping import MissingName
 
 
@@ -202,12 +203,13 @@ class Points(Mapping[str, Point]):
 
     Attributes:
         hints: what else could be walked, in sentences.
+        flow: what is computed from what, in the whole function; None if that is not known.
     """
 
-    __slots__ = ("_aliases", "_others", "_points", "hints")
+    __slots__ = ("_aliases", "_others", "_points", "flow", "hints")
 
-    def __init__(self, points: Iterable[Point] = (), hints: Iterable[str] = ()):
-        self.hints = tuple(hints)
+    def __init__(self, points: Iterable[Point] = (), hints: Iterable[str] = (), flow: Flow | None = None):
+        self.hints, self.flow = tuple(hints), flow
         self._points = {point.name: point for point in points}
         aliases = ((alias, point.name) for point in self._points.values() for alias in point.aliases)
         self._aliases = {alias: name for alias, name in aliases if alias not in self._points}
@@ -233,7 +235,7 @@ class Points(Mapping[str, Point]):
 
     def where(self, condition: Callable[[Point], bool]) -> Points:
         """Return those for which `condition` holds."""
-        return Points(point for point in self.values() if condition(point))
+        return Points((point for point in self.values() if condition(point)), flow=self.flow)
 
     @property
     def nbytes(self) -> int:

@@ -35,7 +35,8 @@ def keep_at(
     axes, activations = feature_axes(closed, is_parameter), Activations(closed)
     values = {p.name: _value(p, axes[p.site.calls, p.site.equation][p.site.result or 0], activations) for p in felt}
     each, units = at_points(keep, values)
-    return Points(dataclasses.replace(p, units=units.get(p.name, ())) for p in points.values()), each
+    told = (dataclasses.replace(p, units=units.get(p.name, ())) for p in points.values())
+    return Points(told, flow=points.flow), each
 
 
 def _value(point: Point, found: Axes, activations: Activations) -> Value:

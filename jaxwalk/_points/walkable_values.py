@@ -18,6 +18,7 @@ from .._jax.jaxprs import Closed
 from .._jax.reach import STOPPED, STUCK, Reach, Return
 from .._jax.shards import Loop, Shards
 from .exits import Exit, exits
+from .flow import flow_of
 from .lines import LinePaths
 from .origins import Level, Origin, Origins
 from .paths import Entries, Entry, Path, Paths
@@ -94,10 +95,11 @@ class _PointReader:
         back = [self.back.whole * int(u) for u in used]
         found = list(self.read(closed.jaxpr, used, back, _Around()))
         names = unique([called for _, called in found])
-        return Points(
+        points = [
             dataclasses.replace(point, number=number, name=called.name, path=called.path, aliases=called.aliases)
             for number, ((point, _), called) in enumerate(zip(found, names, strict=True), 1)
-        )
+        ]
+        return Points(points, flow=flow_of(closed, points, used) if points else None)
 
     def has_points(self, jaxpr: Jaxpr) -> bool:
         """Tell whether a point may be anywhere within: what has none is not entered, however often it is called."""

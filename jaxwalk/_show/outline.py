@@ -15,12 +15,14 @@ class Row(NamedTuple):
         name: the whole name; None if there are only names below it.
         below: how many names are below it.
         folded: whether these are left out.
+        level: how far it is indented.
     """
 
     text: str
     name: str | None
     below: int
     folded: bool
+    level: int = 0
 
 
 class _Node:
@@ -78,6 +80,6 @@ def _rows(node: _Node, level: int, depth: int) -> Iterator[Row]:
         below = child.below()
         is_folded = below > 0 and level + 1 >= depth
         mark = "" if child.name is not None else "." if child.is_dotted else "/"
-        yield Row("  " * level + text + mark, child.name, below, is_folded)
+        yield Row("  " * level + text + mark, child.name, below, is_folded, level)
         if not is_folded:
             yield from _rows(child, level + 1, depth)

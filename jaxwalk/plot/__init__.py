@@ -1,3 +1,9 @@
 """Pictures of what was found: each a function that draws on matplotlib's axes, and returns them."""
 
-__all__: list[str] = []
+from ._culprits import culprits as culprits
+from ._flow import flow as flow
+from ._graph.graph import graph as graph
+from ._heat import heat as heat
+from ._histograms import histograms as histograms
+
+__all__ = ["culprits", "flow", "graph", "heat", "histograms"]

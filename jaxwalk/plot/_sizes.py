@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -26,7 +27,7 @@ class Side:
         rms: root mean square of the finite entries; NaN if there is none.
         max: the largest of their sizes; NaN if there is none.
         zeros: the share of the entries that are zero; NaN if that is not known.
-        nonfinite: how many are a NaN or an Inf.
+        nonfinite: how many are a NaN or an Inf; where that alone was kept, how many data have one.
     """
 
     rms: np.ndarray
@@ -37,7 +38,7 @@ class Side:
     @property
     def is_zero(self) -> bool:
         """Tell whether there are entries, and all are exactly zero, at every step."""
-        return bool(self.max.size) and bool(np.all(self.max == 0)) and not np.any(self.nonfinite)
+        return self.max.size > 0 and not self.max.any() and not self.nonfinite.any()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,20 +59,28 @@ class Size:
     data: int = 1
 
     def marks(self) -> tuple[str, ...]:
-        """Return what is remarkable here: of "non-finite", "unused", "dead" and "blocked", those that hold.
+        """Return what is remarkable: of "not taken", "non-finite", "unused", "dead" and "blocked", those that hold.
 
-        "dead" is a point whose outputs, or all of whose units, are zero; "blocked" one whose δ is exactly zero though
-        the loss depends on it.
+        "not taken" is a point in a branch at which all is zero, as it is where the branch is not taken: nothing else is
+        said of it. "dead" is a point whose outputs, or all of whose units, are zero; "blocked" one whose δ is exactly
+        zero though the loss depends on it.
         """
         sides = [side for side in (self.output, self.delta) if side is not None]
+        if self.point.conditional and sides and all(side.is_zero for side in sides):
+            return ("not taken",)
         ends = self.delta is not None and self.delta.is_zero and not self.point.unused
         found = {
-            "non-finite": any(np.any(side.nonfinite) for side in sides),
+            "non-finite": any(np.any(self.nonfinite_steps(side)) for side in sides),
             "unused": self.point.unused,
             "dead": (self.output is not None and self.output.is_zero) or self.dead == 1,
             "blocked": ends or self.blocked == 1,
         }
         return tuple(mark for mark, holds in found.items() if holds)
+
+    def nonfinite_steps(self, side: Side) -> np.ndarray:
+        """Tell of each step whether an entry is a NaN or an Inf: it is counted, or what was kept is one itself."""
+        is_empty = 0 in self.point.shape
+        return (side.nonfinite > 0) | (~np.isfinite(side.rms) & (not is_empty))
 
 
 def sizes_of(result: Any) -> list[Size]:
@@ -96,7 +105,15 @@ def sizes_of(result: Any) -> list[Size]:
 def _of_evaluation(result: Evaluation) -> Iterator[Size]:
     for name, point in result.points.items():
         if name in result.kept and (size := _of_kept(point, result.kept[name], 0, result.count)):
-            yield size
+            missed = np.asarray(point.conditional & (np.asarray(result.seen[name]) == 0))
+            sides = (None if s is None else _zero_where(missed, s) for s in (size.output, size.delta))
+            yield dataclasses.replace(size, **dict(zip(("output", "delta"), sides, strict=True)))
+
+
+def _zero_where(missed: np.ndarray, side: Side) -> Side:
+    """Return a side that is zero at the steps at which no datum took the branch, as it is in a walk."""
+    rms, largest, bad = (np.where(missed, 0, values) for values in (side.rms, side.max, side.nonfinite))
+    return Side(rms, largest, np.where(missed, 1, side.zeros), bad)
 
 
 def _of_walk(walk: Walk) -> Iterator[Size]:
@@ -114,19 +131,28 @@ def _of_walk(walk: Walk) -> Iterator[Size]:
 def _of_array(point: Point, values: Any, lead: int) -> Side | None:
     if not is_readable(values) or values.dtype == jnp.bool_:
         return None
-    steps = range(lead, lead + len(loops(point)))
+    steps = tuple(range(lead, lead + len(loops(point))))
     values = np.asarray(values)
     values = values.astype(np.complex128 if np.iscomplexobj(values) else np.float64)
-    over = tuple(axis for axis in range(values.ndim) if axis not in steps)
-    finite = np.isfinite(values)
-    sizes = np.where(finite, np.abs(values), 0)
-    count, largest = finite.sum(over), np.max(sizes, over, initial=0)
+    rest = tuple(axis for axis in range(values.ndim) if axis not in steps)
+    shape = tuple(values.shape[axis] for axis in steps)
+    return _side_of(np.abs(values).transpose(steps + rest).reshape(*shape, math.prod(values.shape[i] for i in rest)))
+
+
+def _side_of(sizes: np.ndarray) -> Side:
+    """Return the side of entries of these sizes: the last axis is over the entries of a step."""
+    count, bad = sizes.shape[-1], np.zeros(sizes.shape[:-1], np.int64)
+    zeros = count - np.count_nonzero(sizes, axis=-1)
+    largest = sizes.max(-1, initial=0)
+    if not np.all(np.isfinite(largest)):
+        finite = np.isfinite(sizes)
+        bad, count = (~finite).sum(-1), finite.sum(-1)
+        sizes = np.where(finite, sizes, 0)
+        largest = sizes.max(-1, initial=0)
+    scale = np.where(largest > 0, largest, 1)  # squares of very large or very small entries are no number, or zero
     with np.errstate(invalid="ignore", divide="ignore"):
-        scale = np.where(largest > 0, largest, 1)
-        parts = sizes / np.expand_dims(scale, over)
-        rms = np.where(count, scale * np.sqrt((parts**2).sum(over) / count), np.nan)
-        zeros = (values == 0).sum(over) / count
-    return Side(rms, np.where(count, largest, np.nan), zeros, (~finite).sum(over))
+        rms = scale * np.sqrt(np.sum((sizes / scale[..., None]) ** 2, -1) / count)
+        return Side(rms, np.where(count, largest, np.nan), np.true_divide(zeros, count), bad)
 
 
 def _of_kept(point: Point, kept: Any, lead: int, data: int) -> Size | None:
@@ -146,7 +172,9 @@ def _side(kept: Mapping[str, np.ndarray], side: str, lead: int) -> Side | None:
     over = tuple(range(lead))
     absent = np.full(rms.shape, np.nan)
     mean = lambda values: np.sqrt(np.mean(np.square(values.astype(np.float64)), over))
-    bad = sum((kept.get(f"{side}_{kind}", np.zeros(rms.shape)) for kind in ("nan", "inf")), start=np.zeros(rms.shape))
+    kinds = [f"{side}_{kind}" for kind in ("nan", "inf", "nonfinite_data")]  # the last, if it alone was kept
+    counts = [kept[kind] for kind in kinds if kind in kept]
+    bad = sum(counts[:2], start=np.zeros(rms.shape))
     zeros = np.mean(kept.get(f"{side}_zeros", absent), over)
     return Side(mean(rms), np.max(largest, over, initial=0), zeros, np.sum(bad, over).astype(np.int64))
 

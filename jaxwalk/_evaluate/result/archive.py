@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..._errors import ArgumentError, DataError, StoreError, shown
+from ..._errors import ArgumentError, DataError
 from ..._points.ordered_mapping import by_point
 from ..._points.point import Axis, Point, Points, Site
 from ..._rewrite.tap import loops
 from ..._walk.nonfinite import KINDS
 from ...stats import Units
 from ..store import npz
-from ..store.disk import no_plain_file, write
+from ..store.one_file import path_of, replace
 from .datum import Data, Datum
 
 FORMAT = 1
@@ -36,7 +35,7 @@ def save(fields: dict[str, Any], path: str | os.PathLike[str]) -> None:
         ArgumentError: `path` is none of a file.
         StoreError: the file cannot be written, or is a link or a device.
     """
-    file = _file(path)
+    file = path_of(path)
     kept, culprits, points = fields["kept"], fields["culprits"], fields["points"]
     names, normed = list(kept.once()), list(culprits[0].norms.once()) if culprits else []
     arrays = {f"kept {i}/{key}": value for i, name in enumerate(names) for key, value in kept[name].items()}
@@ -47,11 +46,7 @@ def save(fields: dict[str, Any], path: str | os.PathLike[str]) -> None:
     arrays["norms"] = np.array([[d.norms[name] for name in normed] for d in culprits])
     header = {"jaxwalk evaluation": FORMAT, "points": _described(points), "kept": names, "norms": normed}
     header |= {name: fields[name] for name in WHOLE} | {"why": None if names else kept.why_empty()}
-    _check_place(file)
-    try:
-        write(file, npz.pack(header, arrays))
-    except OSError as error:
-        raise StoreError(f"`{path}` cannot be written: {error.strerror or error}; give another path.") from error
+    replace(file, npz.pack(header, arrays))
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -62,7 +57,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
         DataError: the file is not there, or is none of these.
     """
     try:
-        header, arrays = npz.unpack(_file(path))
+        header, arrays = npz.unpack(path_of(path))
         if header["jaxwalk evaluation"] <= FORMAT:
             return _restored(header, arrays)
     except OSError as error:
@@ -72,23 +67,6 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     except Exception as error:  # what is raised of a damaged file, or of another's, is of many kinds
         raise DataError(f"`{path}` is no saved evaluation; give what `Evaluation.save` wrote.") from error
     raise DataError(f"`{path}` was saved by a newer jaxwalk; read it with that.")
-
-
-def _file(path: Any) -> Path:
-    """Return the path of a file.
-
-    Raises:
-        ArgumentError: it is no path, or that of a directory.
-    """
-    if not isinstance(path, str | os.PathLike) or "\0" in os.fsdecode(path) or not Path(os.fsdecode(path)).name:
-        raise ArgumentError(f"`path` is {shown(path)}; give the path of a file.")
-    return Path(os.fsdecode(path))
-
-
-def _check_place(file: Path) -> None:
-    """Raise a StoreError if what is there is no file that may be replaced: a link's target would not be written."""
-    if what := no_plain_file(file):
-        raise StoreError(f"`{file}` is {what}, which is not replaced; give the path of a file.")
 
 
 def _restored(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:

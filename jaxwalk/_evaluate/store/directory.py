@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import stat
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,6 +19,8 @@ FORMAT = 1
 
 KEY, OLD_KEY = "jaxwalk store", "jaxwalk evaluation"
 """The keys of FORMAT in the manifest; the old one is that of a saved `Evaluation` too."""
+
+CHECKSUM = "checksum"
 
 PLACES = ("rows", "state")
 
@@ -136,8 +139,20 @@ def prepare(directory: Path, identity: Mapping[str, str]) -> None:
 
 def write_manifest(directory: Path, identity: Mapping[str, str], finished: Mapping[str, Any] | None) -> None:
     """Say that the directory holds an evaluation, and what it ended with."""
-    manifest = {KEY: FORMAT, "identity": dict(identity), "finished": finished}
-    disk.write(_manifest(directory), json.dumps(manifest, indent=1).encode())
+    disk.write(_manifest(directory), _encoded({KEY: FORMAT, "identity": dict(identity), "finished": finished}))
+
+
+def _encoded(manifest: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a manifest, with a checksum of what it says."""
+    checksum = zlib.crc32(json.dumps(manifest, sort_keys=True).encode())
+    return json.dumps({**manifest, CHECKSUM: checksum}, indent=1).encode()
+
+
+def _is_intact(content: bytes, manifest: Mapping[str, Any]) -> bool:
+    """Tell whether a manifest is as it was written. Older ones have no checksum."""
+    said = {key: value for key, value in manifest.items() if key != CHECKSUM}
+    known = said.keys() <= {KEY, OLD_KEY, "identity", "finished"}
+    return known and (CHECKSUM not in manifest or _encoded(said) == content)
 
 
 def read_manifest(directory: Path) -> dict[str, Any] | None:
@@ -147,9 +162,11 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
         StoreError: the manifest is damaged, or of a newer jaxwalk.
     """
     try:
-        manifest = json.loads(_manifest(directory).read_bytes())
+        content = _manifest(directory).read_bytes()
+        manifest = json.loads(content)
         version = manifest[KEY if KEY in manifest else OLD_KEY]
         is_whole = isinstance(version, int) and _is_whole(manifest["identity"], manifest["finished"])
+        is_whole = is_whole and _is_intact(content, manifest)
     except FileNotFoundError:
         return None
     except OSError as error:

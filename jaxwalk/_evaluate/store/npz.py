@@ -6,6 +6,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
@@ -29,7 +30,7 @@ def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
     numbered = {f"array{i}": array for i, array in enumerate(arrays.values())}
     file = io.BytesIO()
     np.savez(file, text=np.frombuffer(text.encode(), np.uint8), **numbered)  # type: ignore[arg-type]
-    return file.getvalue()
+    return _sealed(file)
 
 
 def unpack(
@@ -40,10 +41,12 @@ def unpack(
     What the file says of its sizes is looked at first: no more is allocated than its own length.
 
     Raises:
-        ValueError: it says that it is larger than it is, or is compressed. And whatever NumPy and zipfile raise.
+        ValueError: it says that it is larger than it is, or is compressed, or is not what was written. And whatever
+            NumPy and zipfile raise.
     """
     with zipfile.ZipFile(file) as archive:
         _check_sizes(archive)
+        _check_seal(archive)
         names = [info.filename.removesuffix(".npy") for info in archive.infolist()]
         if "said" in names:  # as `Evaluation.save` wrote it before there was `pack`: arrays under their own names
             names.remove("said")
@@ -51,6 +54,27 @@ def unpack(
         text = json.loads(_array(archive, "text").tobytes())
         names = text["names"] if with_arrays else []
         return text["header"], {name: _array(archive, f"array{i}") for i, name in enumerate(names)}
+
+
+def _sealed(file: io.BytesIO) -> bytes:
+    """Return the bytes of a zip with their checksum as its comment: those of its members cover no name and no size."""
+    seal = b"%08x" % zlib.crc32(file.getvalue())
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.comment = seal
+    return file.getvalue()
+
+
+def _check_seal(archive: zipfile.ZipFile) -> None:
+    """Raise a ValueError if the bytes of a zip are not those that were sealed. Older files have no seal."""
+    seal, file = archive.comment, archive.fp
+    if not seal:
+        return
+    assert file is not None
+    file.seek(0)
+    content = file.read().removesuffix(seal)
+    length = len(seal).to_bytes(2, "little")  # which the zip ends with, and which was 0 before it had a comment
+    if not content.endswith(length) or b"%08x" % zlib.crc32(bytes(2), zlib.crc32(content[:-2])) != seal:
+        raise ValueError("it is not what was written")
 
 
 def _check_sizes(archive: zipfile.ZipFile) -> None:

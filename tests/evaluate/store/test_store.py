@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -195,7 +196,7 @@ def test_a_newer_format_is_refused(tmp_path):
 def test_a_manifest_with_the_key_of_a_saved_evaluation_is_read(tmp_path):
     """As earlier versions wrote it."""
     manifest = json.loads((filled(tmp_path) / "manifest.json").read_text())
-    renamed = {"jaxwalk evaluation" if key == "jaxwalk store" else key: value for key, value in manifest.items()}
+    renamed = {"jaxwalk evaluation": 1, "identity": manifest["identity"], "finished": manifest["finished"]}
     (tmp_path / "manifest.json").write_text(json.dumps(renamed))
     check(tmp_path, 4)
     (tmp_path / "manifest.json").write_text(json.dumps({**renamed, "jaxwalk evaluation": 2}))
@@ -203,6 +204,14 @@ def test_a_manifest_with_the_key_of_a_saved_evaluation_is_read(tmp_path):
 
 
 DAMAGE = {
+    "another digit in the manifest": (
+        lambda d: (d / "manifest.json").write_text((d / "manifest.json").read_text().replace(": null", ': "1"')),
+        "holds a `manifest.json` that is damaged",
+    ),
+    "another name in the manifest": (
+        lambda d: (d / "manifest.json").write_text((d / "manifest.json").read_text().replace("checksum", "checksul")),
+        "holds a `manifest.json` that is damaged",
+    ),
     "a gap": (
         lambda d: [os.unlink(d / "rows/part-00002.parquet")],
         "rows/part-00002.parquet` is missing, and part 3 is there",
@@ -247,8 +256,11 @@ DAMAGE = {
 
 
 def manifest(directory, **changes):
+    """Change what a manifest says, without a checksum, as those of earlier versions are."""
     path = directory / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    before = json.loads(path.read_text())
+    del before["checksum"]
+    path.write_text(json.dumps(before | changes))
 
 
 def cut(path, size=None):
@@ -369,11 +381,20 @@ def test_what_is_finished_is_read_where_nothing_can_be_written(tmp_path, monkeyp
         opened(run, resume=False)
 
 
-def test_a_damaged_array_is_found_when_it_is_read(tmp_path):
+@pytest.mark.parametrize("is_sealed", [True, False])
+def test_a_damaged_array_is_found(is_sealed, tmp_path):
+    """At once, or as earlier versions wrote the file, when the array is read."""
     path = filled(tmp_path) / "state/part-00002.npz"
+    if not is_sealed:
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.comment = b""
     data = path.read_bytes()
     at = data.index(np.linspace(0, 2, 5).tobytes())
     path.write_bytes(data[:at] + b"?" + data[at + 1 :])
+    if is_sealed:
+        with pytest.raises(StoreError, match=r"state/part-00002.npz` cannot be read: it is not what was written"):
+            opened(tmp_path)
+        return
     with opened(tmp_path) as store, pytest.raises(StoreError, match=r"state/part-00002.npz` cannot be read: Bad CRC"):
         store.read(2)
 

@@ -1,0 +1,122 @@
+"""`Record`: what a page tells, whatever it was made of. Sections read the parts that they show."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from .._errors import ArgumentError, PointError, counted, shown
+from .._evaluate.result.evaluation import Evaluation
+from .._points.point import Points
+from .._show.table import Table
+from .._walk.culprits import Culprits
+from .._walk.result import Walk
+from ..plot._sizes import Size, sizes_of
+
+CULPRITS = 20  # entries of a walk that are listed as most to blame
+KINKS = 100  # rows of the table of kinks
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Record:
+    """What a page tells.
+
+    Attributes:
+        title: the heading.
+        summary: what was walked, and the loss, in a few words.
+        result: what pictures are drawn of.
+        sizes: by point, in forward order, those at which anything is known.
+        first: a sentence on what is not finite: where it is met first, or in which data; or None.
+        culprits, kinks, formulas, numbers: tables and sentences, each for the section of its name; () has none.
+        kinks_at: by point, how many entries stand on a kink, "2 ties, 1 near".
+        notes: what a reader must know, in sentences.
+        command: the command that made it; "" if none did.
+    """
+
+    title: str
+    summary: str
+    result: Walk | Evaluation
+    sizes: Mapping[str, Size]
+    first: str | None = None
+    culprits: Sequence[Table | str] = ()
+    kinks: Sequence[Table | str] = ()
+    formulas: Sequence[Table | str] = ()
+    numbers: Sequence[Table | str] = ()
+    kinks_at: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    notes: Sequence[str] = ()
+    command: str = ""
+
+    @property
+    def points(self) -> Points:
+        """Return the points walked, and the opaque ones asked for."""
+        return self.result.points
+
+    def place(self, name: str) -> int | None:
+        """Return which of the points has this name, counted from 0; None if none has."""
+        return self._places.get(name)
+
+    @functools.cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.points)}
+
+
+def record_of(result: Walk | Evaluation, title: str | None = None) -> Record:
+    """Return what a page tells of a walk or of an evaluation.
+
+    Raises:
+        ArgumentError: it is neither, or is being traced.
+    """
+    if not isinstance(result, (Walk, Evaluation)):
+        raise ArgumentError(
+            f"`result` is {shown(result)}; give the `Walk` or the `Evaluation` that `jw.walk` or `jw.evaluate` made."
+        )
+    sizes, notes = _sizes(result)
+    made = _of_walk(result) if isinstance(result, Walk) else _of_evaluation(result)
+    summary = made.summary if title is not None else ""
+    return dataclasses.replace(
+        made, title=made.summary if title is None else title, summary=summary, sizes=sizes, notes=notes
+    )
+
+
+def _sizes(result: Walk | Evaluation) -> tuple[dict[str, Size], list[str]]:
+    try:
+        return {size.point.name: size for size in sizes_of(result)}, []
+    except PointError as error:  # the rest of the page is worth reading without them
+        return {}, [str(error)]
+
+
+def _of_walk(walk: Walk) -> Record:
+    found = walk.first_nonfinite() if walk.outputs else None
+    culprits = Culprits(c for c in walk.culprits(CULPRITS) if c.delta != 0) if walk.deltas else ()
+    return Record(
+        "", walk._title(), walk, {},
+        first=None if found is None else f"The first number that is not finite: {found!r}.",
+        culprits=[culprits._table()] if culprits else [],
+        kinks=_kinks(walk),
+        kinks_at={name: walk.kinks.at(name).summary() for name in walk.points} if walk.kinks else {},
+    )  # fmt: skip
+
+
+def _kinks(walk: Walk) -> list[Table | str]:
+    if walk.kinks is None:
+        return []
+    table = walk.kinks._table()
+    left_out = len(table.rows) - KINKS
+    more = [f"{left_out} more kinks are left out; `Walk.kinks` has them."] if left_out > 0 else []
+    consequence = [f"On a kink {walk.kinks.consequence().removeprefix('there ')}."] if walk.kinks else []
+    return [table._replace(rows=table.rows[:KINKS], notes=[*table.notes, *more]), *consequence]
+
+
+def _of_evaluation(found: Evaluation) -> Record:
+    named = [str(d.index) for d in found.culprits if not np.isfinite([d.loss, *d.norms.values()]).all()]
+    first = None
+    if found.nonfinite:
+        more = f" and {found.nonfinite - len(named)} more" if found.nonfinite > len(named) else ""
+        data = counted(found.nonfinite, "datum", "data")
+        first = f"{data} with a NaN or Inf: {', '.join(named)}{more}. The mean loss is of finite ones."
+    return Record(
+        "", found._title(), found, {}, first=first, culprits=[found.culprits._table()] if found.culprits else []
+    )

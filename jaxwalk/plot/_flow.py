@@ -1,0 +1,194 @@
+"""`flow`: how large the output and the δ of each point are, from the first to the last."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from .._errors import PointError, argument, counted, listed, shown
+from .._evaluate.result.evaluation import Evaluation
+from .._jax.types import widened
+from .._points.name_patterns import At, choose
+from .._points.point import Points
+from .._rewrite.tap import loops
+from .._show.table import number
+from .._walk.culprits import mean_of
+from .._walk.result import Walk
+from ._log_axis import LogAxis, log_axis, show
+from ._rows import Rows, bands, extent, figure_height, head, note, prepare, rows_of, shortened
+from ._sizes import Side, Size, sizes_of
+from ._style import Palette, drawing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class Mark(NamedTuple):
+    """How a mark is drawn: on which side, in which colour of the palette, and whether it is filled."""
+
+    side: str
+    shape: str
+    colour: str
+
+
+MARKS = {
+    "non-finite": Mark("", "X", "alarm"),
+    "dead": Mark("output", "s", "ends"),
+    "blocked": Mark("delta", "D", "ends"),
+    "unused": Mark("delta", "o", "faint"),
+    "not taken": Mark("output", "v", "faint"),
+}
+DOTS = {"output": 5.5, "delta": 4.0}  # a δ on an output leaves a ring of it to be seen
+GAP = np.full(1, np.nan)  # where a line ends
+SIDES = {"output": "output, forward ↓", "delta": "δ, backward ↑"}
+
+
+def flow(result: Walk | Evaluation, at: At = None, *, ax: Axes | None = None) -> Axes:
+    """Draw how large the output and the δ of each point are, in forward order from above, on a logarithmic scale.
+
+    A size is the root mean square of the entries that are finite; of several data, over all of them. Zeros stand on a
+    line of their own beside the scale, and so does a NaN or an Inf. A point in a scan lies in a band, with its steps
+    one below the other, in the order of the scan's inputs. Points that are unused, dead (outputs, or all units, zero),
+    blocked (δ zero, though the loss depends on it), not finite, or in a branch at which all is zero, are marked. Where
+    there is no room for all names, those of the scopes are there instead.
+
+    Arguments:
+        result: what `jw.walk` or `jw.evaluate` returned; with `keep`, one that has sizes, as `jw.stats.norms`.
+        at: which points, as of `jw.walk`.
+        ax: matplotlib's axes to draw on; None for those of a new figure.
+
+    Returns:
+        The axes.
+
+    Raises:
+        JaxwalkError: matplotlib is not installed.
+        ArgumentError: `result` is neither, or is being traced; or `ax` is none.
+        PointError: `at` chooses no point; or nothing is known of the sizes at those that it chooses.
+
+    >>> import jax.numpy as jnp, jaxwalk as jw
+    >>> walk = jw.walk(lambda x: jnp.sum(jw.tag(jnp.tanh(jw.tag(3 * x, "thrice")), "tanh")))(jnp.array([1.0, 2.0]))
+    >>> jw.plot.flow(walk).get_title(loc="left")
+    'Flow through 2 points, loss 1.995'
+    """
+    sizes = sizes_of(result)
+    chosen = choose(result.points, at) if len(result.points) else result.points
+    drawn = [size for size in sizes if size.point.name in chosen]
+    if chosen and not drawn:
+        raise PointError(
+            f"`{argument('at')}={shown(at)}` chooses points of which no size is known: {listed(chosen)}; choose others."
+        )
+    rows = rows_of([size.point for size in drawn], [1 + (math.prod(loops(size.point)) > 1) for size in drawn])
+    with drawing(ax, 7.5, figure_height(rows)) as (axes, palette):
+        marks = [(i, mark) for i, size in enumerate(drawn) for mark in size.marks()]
+        colours = {drawn[i].point.name: getattr(palette, MARKS[mark].colour) for i, mark in reversed(marks)}
+        notes = [*prepare(axes, rows, palette, colours), *_left_out(drawn, chosen)]
+        bands(axes, rows, palette)
+        axis = _axis(drawn)
+        show(axes, axis, palette)
+        for side in SIDES:
+            _draw_side(axes, drawn, rows, axis, side, palette)
+        _draw_marks(axes, drawn, rows, axis, marks, palette)
+        axes.set_xlabel("root mean square of the entries")
+        head(axes, _title(result, chosen))
+        note(axes, palette, notes)
+    return axes
+
+
+def _sides(size: Size) -> Iterator[tuple[str, Side]]:
+    for name in SIDES:
+        if (side := getattr(size, name)) is not None:
+            yield name, side
+
+
+def _axis(sizes: Sequence[Size]) -> LogAxis:
+    found = [(size.nonfinite_steps(side), np.ravel(side.rms)) for size in sizes for _, side in _sides(size)]
+    values = np.concatenate([np.zeros(0), *(rms for _, rms in found)])
+    return log_axis(values, any(np.any(bad) for bad, _ in found))
+
+
+def _draw_side(ax: Axes, sizes: Sequence[Size], rows: Rows, axis: LogAxis, name: str, palette: Palette) -> None:
+    """Draw one side: a line through the points, a dot at each, and a small one at each step of a loop."""
+    values, y, small = _series(sizes, rows, name)
+    x, colour = axis.place(values), getattr(palette, name)
+    ax.plot(x, y, color=colour, alpha=0.45, linewidth=1, label=f"_{name}", zorder=2)
+    room = extent(ax)[1] / max(rows.edges[-1], 1)
+    large = (~small) & np.isfinite(x)
+    for chosen, size, kind in (
+        (large, min(DOTS[name], room), ""),
+        (small & np.isfinite(x), 0.45 * DOTS[name], " by step"),
+    ):
+        label = f"_{name}{kind}" if kind and np.any(large) else SIDES[name]
+        if np.any(chosen):
+            style = {"linestyle": "none", "marker": "o", "markersize": size, "markeredgewidth": 0}
+            ax.plot(x[chosen], y[chosen], color=colour, label=label, zorder=3, **style)
+
+
+def _series(sizes: Sequence[Size], rows: Rows, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return one side of all points as a line: sizes, heights, and which are steps of a loop."""
+    values: list[np.ndarray] = []
+    heights: list[np.ndarray] = []
+    for i, size in enumerate(sizes):
+        side = getattr(size, name)
+        found = GAP if side is None else side.rms.ravel()
+        is_loop = found.size > 1
+        values += [GAP, found, GAP] if is_loop else [found]
+        heights += [GAP, rows.steps(i, found.size), GAP] if is_loop else [np.array([rows.middle(i)])]
+    small = [np.full(each.size, each.size > 1) for each in values]
+    return np.concatenate([GAP, *values]), np.concatenate([GAP, *heights]), np.concatenate([[False], *small])
+
+
+def _draw_marks(
+    ax: Axes, sizes: Sequence[Size], rows: Rows, axis: LogAxis, marks: Sequence[tuple[int, str]], palette: Palette
+) -> None:
+    """Draw the marks that occur, each kind with its number and the first point that has it."""
+    for mark, (side, shape, colour) in MARKS.items():
+        which = [i for i, each in marks if each == mark]
+        if not which:
+            continue
+        places = [
+            p for i in which for p in (_at_side(sizes, rows, axis, i, side) if side else _bad(sizes, rows, axis, i))
+        ]
+        x, y = np.array(places, float).reshape(-1, 2).T
+        name = shortened(sizes[which[0]].point.name, 24)
+        label = f"{mark}: {name}" if len(which) == 1 else f"{mark}: {len(which)}, first {name}"
+        hollow = {"markerfacecolor": "none"} if side else {"markeredgewidth": 0}
+        style = {"linestyle": "none", "marker": shape, "markersize": 7, **hollow}
+        ax.plot(x, y, color=getattr(palette, colour), label=label, zorder=4, clip_on=False, **style)
+
+
+def _at_side(sizes: Sequence[Size], rows: Rows, axis: LogAxis, i: int, name: str) -> list[tuple[float, float]]:
+    side = getattr(sizes[i], name) or sizes[i].output or sizes[i].delta
+    values = np.zeros(1) if side is None else np.ravel(side.rms)
+    place = np.ravel(axis.place(np.array([np.median(values)])))[0]
+    return [(float(place), rows.middle(i))]
+
+
+def _bad(sizes: Sequence[Size], rows: Rows, axis: LogAxis, i: int) -> list[tuple[float, float]]:
+    """Return where the steps are that have a NaN or an Inf, on the line for these."""
+    bad = np.any([np.ravel(sizes[i].nonfinite_steps(side)) for _, side in _sides(sizes[i])], axis=0)
+    return [(axis.nonfinite or np.nan, y) for y in rows.steps(i, len(bad))[bad]]
+
+
+def _left_out(drawn: Sequence[Size], chosen: Points) -> Iterator[str]:
+    known = {size.point.name for size in drawn}
+    if unknown := [name for name in chosen if name not in known]:
+        yield f"Without sizes (opaque, booleans, or nothing was kept): {listed(unknown, 4)}."
+    if empty := [name for name in known if 0 in chosen[name].shape]:
+        yield f"Without entries: {listed(empty, 4)}."
+
+
+def _title(result: Walk | Evaluation, chosen: Points) -> str:
+    of = "" if len(chosen) == len(result.points) else f"{len(chosen)} of "
+    through = f"Flow through {of}{counted(len(result.points), 'point')}"
+    if isinstance(result, Evaluation):
+        bad = f"; {result.nonfinite} not finite, left out" if result.nonfinite else ""
+        return f"{through}, mean loss {number(result.loss)} of {counted(result.count, 'datum', 'data')}{bad}"
+    loss = np.asarray(result.value)
+    if loss.ndim == 0:
+        return f"{through}, loss {number(result.value)}"
+    mean = number(mean_of(loss.astype(widened(jnp.asarray(loss).dtype))))
+    return f"{through}, mean loss {mean} of {counted(loss.size, 'datum', 'data')}"

@@ -1,0 +1,203 @@
+"""Points as the rows of a picture, in forward order from above: where each is, and what is written beside it."""
+
+from __future__ import annotations
+
+import itertools
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from .._points.point import Point
+from .._printable import printable
+from ._style import Palette
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INCHES = 0.19  # of a row of a figure of our own
+TALLEST = 60  # rows that a figure of our own grows with
+LABEL = 9.5  # typographic points that a label takes, from one row to the next
+LONGEST = 36  # characters of a label
+
+
+class Rows(NamedTuple):
+    """Where each point is: `edges[i]` to `edges[i + 1]`, downwards."""
+
+    points: Sequence[Point]
+    edges: np.ndarray
+
+    def middle(self, i: int) -> float:
+        """Return the middle of a row."""
+        return float(self.edges[i] + self.edges[i + 1]) / 2
+
+    def steps(self, i: int, count: int) -> np.ndarray:
+        """Return where the steps of a row are, from its top to its bottom."""
+        height = self.edges[i + 1] - self.edges[i]
+        return self.edges[i] + height * (np.arange(count) + 0.5) / count
+
+
+def rows_of(points: Sequence[Point], heights: Sequence[float]) -> Rows:
+    """Return rows of these heights, one below the other."""
+    return Rows(points, np.concatenate([[0.0], np.cumsum(np.asarray(heights, float))]))
+
+
+def figure_height(rows: Rows) -> float:
+    """Return how many inches a figure of our own takes for these rows."""
+    return 1.5 + INCHES * min(max(float(rows.edges[-1]), 4.0), TALLEST)
+
+
+def prepare(ax: Axes, rows: Rows, palette: Palette, colours: Mapping[str, str]) -> list[str]:
+    """Name the rows on the y axis: every one where there is room, else the scopes that they are in.
+
+    Arguments:
+        colours: by the name of a point, the colour of its name, if it is not that of all.
+
+    Returns:
+        Notes on what the names leave out.
+    """
+    ax.set_ylim(max(rows.edges[-1], 1), 0)
+    ax.spines["left"].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    room = extent(ax)[1]
+    names = [point.name for point in rows.points]
+    shared = _shared(rows.points)
+    is_roomy = room / max(rows.edges[-1], 1) >= LABEL
+    groups = [(i, i + 1) for i in range(len(names))] if is_roomy else _groups(rows.points, int(room / LABEL))
+    middles = [float(rows.edges[start] + rows.edges[stop]) / 2 for start, stop in groups]
+    placed = _placed(groups, middles, 0 if is_roomy else LABEL * rows.edges[-1] / max(room, 1))
+    written = [_label(rows.points[slice(*groups[g])], shared) for g in placed]
+    ax.set_yticks([middles[g] for g in placed], written)
+    for g, tick in zip(placed, ax.get_yticklabels(), strict=True):
+        start, stop = groups[g]
+        tick.set_color(colours.get(names[start], palette.ink) if stop - start == 1 else palette.ink)
+        tick.set_parse_math(False)
+    if not is_roomy:
+        inner = [rows.edges[start] for start, _ in groups[1:]]
+        ax.hlines(inner, 0, 1, transform=ax.get_yaxis_transform(), color=palette.faint, alpha=0.3, linewidth=0.5)
+    notes = [f"Names are within `{shared}`."] if shared else []
+    unnamed = len(names) - sum(groups[g][1] - groups[g][0] for g in placed)
+    return notes + [f"No room for the names of {unnamed} of {len(names)} points; choose by `at`."] * bool(unnamed)
+
+
+def _placed(groups: Sequence[tuple[int, int]], middles: Sequence[float], apart: float) -> list[int]:
+    """Return which groups have a name: the largest first, each that is far enough from those before it."""
+    placed: list[float] = []
+    chosen: list[int] = []
+    for g in sorted(range(len(groups)), key=lambda g: groups[g][0] - groups[g][1]):
+        if all(abs(middles[g] - other) >= apart for other in placed):
+            placed.append(middles[g])
+            chosen.append(g)
+    return sorted(chosen)
+
+
+def _groups(points: Sequence[Point], limit: int) -> list[tuple[int, int]]:
+    """Return the deepest division of the points into scopes, as ranges, that has no more than `limit` of them."""
+    paths = [_parts(point) for point in points]
+    found: list[tuple[int, int]] = []
+    for depth in range(1, max(map(len, paths)) + 1):
+        deeper = list(_runs([tuple(part.removesuffix("/") for part in path[:depth]) for path in paths]))
+        if found and len(deeper) > limit:
+            break
+        found = deeper
+    return found
+
+
+def _runs(keys: Iterable[object]) -> Iterator[tuple[int, int]]:
+    start = 0
+    for _, run in itertools.groupby(keys):
+        stop = start + len(list(run))
+        yield start, stop
+        start = stop
+
+
+def _parts(point: Point) -> list[str]:
+    """Return the parts of a name, each with the mark that ends it, divided where its path is."""
+    name, path = point.name, point.path or point.name
+    cuts = [0, *(i + 1 for i, mark in enumerate(path[: len(name)]) if mark == "/"), len(name)]
+    return [name[start:stop] for start, stop in itertools.pairwise(cuts)]
+
+
+def _shared(points: Sequence[Point]) -> str:
+    """Return the scopes in which all these points are, but for what leaves such a scope; "" if there are none."""
+    parts = [_parts(point) for point in points]
+    scopes = {"".join(each[:depth]) for each in parts for depth in range(1, len(each))}
+    inner = [each[:-1] for each in parts if f"{''.join(each)}/" not in scopes]
+    return "" if len(points) < 2 else "".join(_alike(inner))
+
+
+def _alike(parts: Sequence[Sequence[str]]) -> list[str]:
+    """Return the first parts that all have."""
+    return [each[0] for each in itertools.takewhile(lambda each: len({*each}) == 1, zip(*parts, strict=False))]
+
+
+def _label(points: Sequence[Point], shared: str) -> str:
+    if len(points) == 1:
+        name = points[0].name
+    else:  # what leaves the scope is one of them: "stage" of "stage/block", "stage"
+        name = "".join(_alike([[part.removesuffix("/") + "/" for part in _parts(point)] for point in points]))
+    return shortened(name.removeprefix(shared) or name)
+
+
+def shortened(name: str, longest: int = LONGEST) -> str:
+    """Return a name that is not longer than this; the middle is left out, since the end tells most."""
+    name = printable(name)
+    if len(name) <= longest:
+        return name
+    tail = (longest - 1) * 2 // 3
+    return f"{name[: longest - 1 - tail]}…{name[-tail:]}"
+
+
+def bands(ax: Axes, rows: Rows, palette: Palette) -> None:
+    """Draw a band behind the points of each loop, with how often it runs: "×12"."""
+    for start, stop in _runs([_loop(point) for point in rows.points]):
+        if axes := rows.points[start].axes:
+            top, bottom = float(rows.edges[start]), float(rows.edges[stop])
+            ax.axhspan(top, bottom, color=palette.faint, alpha=0.13, linewidth=0, label="_loop")
+            times = "".join(f"×{axis.length}" for axis in axes)
+            others = sorted({axis.kind for axis in axes if axis.kind != "scan"})
+            text = f"{times} {', '.join(map(printable, others))}".strip()
+            ax.annotate(
+                text, (1, (top + bottom) / 2), (-4, 0), ax.get_yaxis_transform(), "offset points", ha="right",
+                va="center", fontsize=8, color=palette.ink,
+            )  # fmt: skip
+
+
+def _loop(point: Point) -> tuple[object, ...]:
+    """Return what all points in one loop have alike: how the run comes to it, and its lengths."""
+    inner = max((i for i, part in enumerate(point.clock, 1) if not isinstance(part, int)), default=0)
+    return (point.clock[:inner], point.axes)
+
+
+def head(ax: Axes, title: str) -> None:
+    """Write the title, and the legend between it and the picture, in as many columns as there is room for."""
+    handles, labels = ax.get_legend_handles_labels()
+    width = extent(ax)[0]
+    columns = max(1, min(len(labels), int(width / (4.3 * max(map(len, labels), default=1) + 26))))
+    lines = -(-len(labels) // columns)
+    ax.set_title(textwrap.fill(title, max(24, int(width / 6))), loc="left", pad=8 + 12.5 * lines)
+    if labels:
+        legend = ax.legend(
+            handles, labels, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, borderpad=0, ncols=columns,
+            handlelength=1, handletextpad=0.5, columnspacing=1.4, labelspacing=0.3,
+        )  # fmt: skip
+        for handle in legend.get_lines():  # as large as alone, where the dots are many and small
+            handle.set_markersize(6)
+
+
+def note(ax: Axes, palette: Palette, lines: Iterable[str]) -> None:
+    """Write notes below the name of the x axis."""
+    width = extent(ax)[0]
+    wrapped = [part for line in lines for part in textwrap.wrap(printable(line), max(24, int(width / 4.2)))]
+    if wrapped:
+        ax.annotate(
+            "\n".join(wrapped), (0, 0), (0, -4), ("axes fraction", ax.xaxis.label), "offset points", va="top",
+            fontsize=7.5, color=palette.ink, alpha=0.8, annotation_clip=False,
+        )  # fmt: skip
+
+
+def extent(ax: Axes) -> tuple[float, float]:
+    """Return how wide and how high axes are, in typographic points."""
+    box, dots = ax.get_window_extent(), ax.figure.dpi
+    return box.width / dots * 72, box.height / dots * 72
