@@ -59,3 +59,9 @@ def float64():
     """Derivatives are checked in float64."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch):
+    """What shows itself is as wide as it likes, whatever terminal runs the tests; those of its width give one."""
+    monkeypatch.setenv("COLUMNS", "500")

@@ -11,6 +11,7 @@ import numpy as np
 
 from .._errors import ArgumentError
 from .._printable import printable
+from .._show.fit import as_lines
 from .notation.legend import legend
 from .notation.names import constant_name, escaped
 from .notation.numpy_functions import NAMESPACE
@@ -87,7 +88,7 @@ class Formulas(Sequence[Equation]):
         return {e.name: values[identifier] for e, identifier in zip(self, self._parts["identifiers"], strict=True)}
 
     def __repr__(self) -> str:
-        return "\n".join(map(printable, self._lines()))
+        return "\n".join(as_lines(printable(line)) for line in self._lines())
 
     def _groups(self) -> Iterator[tuple[str, list[Equation], dict[str, tuple[str, str]]]]:
         """Yield what is read together: a layer, or its part of the backward pass, and the names its formulas use."""

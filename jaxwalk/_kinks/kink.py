@@ -10,7 +10,9 @@ import numpy as np
 
 from .._errors import counted
 from .._points.point import Axis, Points
-from .._show.table import Table, html, number, text
+from .._printable import printable
+from .._show.fit import as_lines, tabular
+from .._show.table import Table, number
 
 SHOWN = 3  # entries of a kink in the table; the record holds all
 
@@ -59,7 +61,13 @@ class Kink:
     def __len__(self) -> int:
         return len(self.entries)
 
+    def __repr__(self) -> str:
+        where = f", where={self.where!r}" if self.where else ""
+        entries = f"{len(self)} of {counted(self.size, 'entry', 'entries')}"
+        return as_lines(printable(f"Kink({self.operation}, {self.kind}, point={self.point!r}{where}, {entries})"))
 
+
+@tabular
 class Kinks(tuple[Kink, ...]):
     """A tuple of `Kink`, in forward order, that shows itself as a table; empty where there are none.
 
@@ -136,13 +144,8 @@ class Kinks(tuple[Kink, ...]):
     def _table(self) -> Table:
         numeric = ("of", "margin", "bound", "left", "right", "used")
         columns = ("where", "point", "choice", "kind", "entries", *numeric, "note")
-        return Table(self.title(), columns, [_row(kink) for kink in self], numeric, self.notes)
-
-    def __repr__(self) -> str:
-        return text(self._table())
-
-    def _repr_html_(self) -> str:
-        return html(self._table())
+        rows, words, more = [*map(_row, self)], ("entries", "note"), "the tuple has each, and `at(name)` some"
+        return Table(self.title(), columns, rows, numeric, self.notes, (), columns[:4], ("point",), words, more)
 
 
 def _row(kink: Kink) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 from .._callables import check_takes, takes_weights
 from .._errors import ArgumentError, listed, near, shown
 from .._printable import printable
+from .._show.fit import as_lines
 from .tag import tag
 
 
@@ -74,7 +75,7 @@ class Chain:
 
     def __repr__(self) -> str:
         shown = [name + ("(weights, x)" if weighted else "(x)") for name, weighted in self._weighted.items()]
-        return printable(f"Chain({' → '.join(shown)})")
+        return as_lines(printable(f"Chain({' → '.join(shown)})"))
 
 
 def chain(*layers: Callable, **named_layers: Callable) -> Chain:

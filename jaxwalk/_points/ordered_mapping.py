@@ -10,7 +10,8 @@ import jax
 from jax.tree import leaves
 
 from .._errors import PointError, counted, near
-from .._show.table import Table, brief, summary, tabular
+from .._show.fit import tabular
+from .._show.table import Table, brief, summary
 
 if TYPE_CHECKING:
     from .point import Points
@@ -84,7 +85,9 @@ class Named(Mapping[str, Any]):
 
     def _table(self) -> Table:
         rows = [(name, *_cells(value)) for name, value in self.items()]
-        return Table(counted(len(self), "value"), ("name", "array", "is"), rows)
+        title, columns, lead = counted(len(self), "value"), ("name", "array", "is"), ("name",)
+        more = "the name in brackets gives each"
+        return Table(title, columns, rows, code=("is",), lead=lead, paths=lead, more=more)
 
 
 def by_point(values: Mapping[str, Any], points: Points, why: str | None = None) -> Named:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -13,14 +13,19 @@ import jax.numpy as jnp
 from .._errors import counted, listed, near
 from .._jax.origin import file_and_line
 from .._jax.shards import Loop
+from .._show.alike import ROWS, together
+from .._show.fit import HTML_ROWS, as_html, as_lines, as_text
 from .._show.outline import Row, tree
-from .._show.table import Table, size, tabular
+from .._show.table import Table, size
 from .._source.packages import package_of
 from .._source.statements import text_of
 from ..stats import Units
 from ..stats._unit_axes import not_taken, units_told
 from .flow import Flow
 from .ordered_mapping import MissingName
+
+COLUMNS = ("X", "point", "kind", "shape", "dtype", "line", "note", "path")
+MORE = "`points[name]` is one, `list(points)` names all"
 
 
 class Site(NamedTuple):
@@ -124,6 +129,13 @@ class Point:
     type: Any = dataclasses.field(default=None, repr=False, compare=False)
     loops: tuple[Loop, ...] = dataclasses.field(default=(), repr=False, compare=False)
 
+    def __repr__(self) -> str:
+        fields = [field for field in dataclasses.fields(self) if field.repr]
+        told = [f for f in fields if f.default is dataclasses.MISSING or getattr(self, f.name) != f.default]
+        said = {f.name: getattr(self, f.name) for f in told}
+        shown = [f"{name}={value if name == 'dtype' else repr(value)}" for name, value in said.items()]
+        return as_lines(f"Point({', '.join(shown)})")
+
     @property
     def has_delta(self) -> bool:
         """Tell whether a derivative can be had here: of a real or complex value, not opaque, stuck or in a loop."""
@@ -195,7 +207,6 @@ class Point:
         return "; ".join(notes)
 
 
-@tabular
 class Points(Mapping[str, Point]):
     """The points of a function: a read-only mapping from name to `Point`, in forward order.
 
@@ -252,7 +263,7 @@ class Points(Mapping[str, Point]):
         last: dict[Site, str] = {p.site: name for name, p in self.items() if p.opaque is None}
         return {n: last[p.site] for n, p in self.items() if p.opaque is None and last[p.site] != n}
 
-    def also(self, name: str) -> str:
+    def also(self, name: str, limit: int = 2) -> str:
         """Return in a few words which other points name the value of this one; "" if none does."""
         if self._others is None:
             by_site: dict[Site, list[str]] = {}
@@ -260,25 +271,34 @@ class Points(Mapping[str, Point]):
                 by_site.setdefault(point.site, []).append(each)
             self._others = {each: names for names in by_site.values() for each in names}
         others = [other for other in self._others.get(name, ()) if other != name]
-        return f"is {listed(others, 4)} too" if others else ""
+        return f"is {listed(others, limit)} too" if others else ""
 
-    def _table(self) -> Table:
-        columns = ("X", "point", "kind", "shape", "dtype", "line", "note")
-        folded = self._tags_of_packages()
-        names = {name: p.path or name for name, p in self.items() if name not in folded}
-        rows = [self._row(row) for row in tree(names, names)]
+    def __repr__(self) -> str:
+        return as_text(self._table())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._table(HTML_ROWS))
+
+    def _table(self, rows: int = ROWS) -> Table:
+        """Return the points as a tree; if there are more than `rows`, alike ones together, and the deepest counted."""
+        of_packages = self._tags_of_packages()
+        names = [name for name in self if name not in of_packages]
+        flat = [self._cells(self[name]) for name in names]
+        paths = ("point", "path")
+        flat = together(Table("", COLUMNS, flat, ("X",), lead=("X",), paths=paths, more=MORE, alike=True), rows)
+        cells = {row[1]: row for row in flat.rows}
+        outline = tree(cells, {name: row[-1] for name, row in cells.items()}, rows)
         title = f"{counted(len(self), 'point')} ({size(self.nbytes)} for every output and δ)"
-        notes = [*_folded(folded.values()), *self._opaque(), *self.hints]
-        return Table(title if self else "0 points", columns, rows, right=("X",), notes=notes)
+        below = [f"Points below others are counted; {MORE}."] * any(row.folded for row in outline)
+        notes = [*flat.notes, *below, *_folded(of_packages.values()), *self._opaque(), *self.hints]
+        what = "point" if len(cells) == len(names) else "row"
+        shown, lead = [_row(row, cells, what) for row in outline], ("X", "point")
+        return Table(title if self else "0 points", COLUMNS[:-1], shown, ("X",), notes, lead=lead, more=MORE)
 
-    def _row(self, row: Row) -> tuple[str, ...]:
-        folded = f"{counted(row.below, 'point')} below, not shown" if row.folded else ""
-        if row.name is None:
-            return ("", row.text, "", "", "", "", folded or counted(row.below, "point"))
-        p = self[row.name]
-        notes = [p.note(), self.also(p.name), folded]
+    def _cells(self, p: Point) -> tuple[str, ...]:
+        notes = "; ".join(filter(None, [p.note(), self.also(p.name)]))
         line = p.source if p.kind == "line" else ""
-        return (str(p.number), row.text, p.kind, str(p.shape), str(p.dtype), line, "; ".join(filter(None, notes)))
+        return (str(p.number), p.name, p.kind, str(p.shape), str(p.dtype), line, notes, p.path or p.name)
 
     def _tags_of_packages(self) -> dict[str, str]:
         """Return the tags that installed packages have put on values, with their packages; none if these are all."""
@@ -294,6 +314,15 @@ class Points(Mapping[str, Point]):
                 reasons.setdefault(point.opaque, []).append(name)
         for reason, names in reasons.items():
             yield f"Opaque: {listed(names, 4)}: {reason}."
+
+
+def _row(row: Row, cells: Mapping[str, Sequence[str]], what: str) -> tuple[str, ...]:
+    """Return the cells of a row of the tree: of a point, or of what only has points below it."""
+    folded = f"{counted(row.below, what)} below, not shown" if row.folded else ""
+    if row.name is None:
+        return ("", row.text, "", "", "", "", folded or counted(row.below, what))
+    number, _, *about, note, _ = cells[row.name]
+    return (number, row.text, *about, "; ".join(filter(None, [note, folded])))
 
 
 def _folded(packages: Iterable[str]) -> Iterator[str]:

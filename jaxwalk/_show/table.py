@@ -5,8 +5,8 @@ from __future__ import annotations
 import html as _html
 import itertools
 import shutil
-from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,19 +14,26 @@ import numpy as np
 from jax.core import Tracer
 
 from .._printable import printable
-
-T = TypeVar("T")
+from .wrap import wrapped
 
 UNBOUNDED = 500  # columns
-LEAST = 24  # columns that are left of a line of source
+PAGE = 100  # columns of what shows itself, where there is no terminal
 INDENT = "  "
 GAP = 2  # spaces between two columns
+NARROWEST = 12  # columns that are left of text that goes on in a further line
 
 
 class Table(NamedTuple):
     """A title, the columns' names, rows of as many strings, and notes.
 
-    The cells of the columns `right` are set flush right, those of `code` in letters of one width.
+    Attributes:
+        right: columns whose cells are set flush right.
+        code: columns set in letters of one width.
+        lead: columns that every part has, if the table is divided.
+        paths: columns of the names of points, which are cut in the middle where they are too long.
+        words: columns of text, in which what differs in numbers alone may be put together.
+        more: where all of it is, in a few words: "`walk.outputs` has each". A table without it has all of its rows.
+        alike: whether rows of a long table that differ in numbers alone may be put together.
     """
 
     title: str
@@ -35,6 +42,11 @@ class Table(NamedTuple):
     right: Sequence[str] = ()
     notes: Sequence[str] = ()
     code: Sequence[str] = ()
+    lead: Sequence[str] = ()
+    paths: Sequence[str] = ()
+    words: Sequence[str] = ("note",)
+    more: str = ""
+    alike: bool = False
 
     def widths(self) -> list[int]:
         """Return the length of the longest cell of each column."""
@@ -49,8 +61,10 @@ class Table(NamedTuple):
         """Return the same less the columns in which no row says anything, control characters in it escaped."""
         table = self.only([name for i, name in enumerate(self.columns) if any(row[i] for row in self.rows)])
         row = lambda cells: [*map(printable, cells)]
-        columns, rows, right, notes, code = row(table.columns), [*map(row, table.rows)], *map(row, table[3:])
-        return Table(printable(table.title), columns, rows, right, notes, code)
+        named = {name: row(getattr(table, name)) for name in ("right", "notes", "code", "lead", "paths", "words")}
+        return table._replace(
+            title=printable(table.title), columns=row(table.columns), rows=[*map(row, table.rows)], **named
+        )
 
     def only(self, columns: Sequence[str]) -> Table:
         """Return the same with these columns alone."""
@@ -59,83 +73,87 @@ class Table(NamedTuple):
             columns=[self.columns[i] for i in keep], rows=[[row[i] for i in keep] for row in self.rows]
         )
 
+    def mapped(self, column: str, change: Callable[[list[str]], Sequence[str]]) -> Table:
+        """Return the same with the cells of a column changed, all at once."""
+        place = list(self.columns).index(column)
+        cells = change([row[place] for row in self.rows])
+        return self._replace(
+            rows=[[*row[:place], cell, *row[place + 1 :]] for row, cell in zip(self.rows, cells, strict=True)]
+        )
+
 
 def terminal_width(without: int = UNBOUNDED) -> int:
-    """Return how wide a table may be: as the terminal is, and where there is none as wide as it likes."""
+    """Return how wide a table may be: as the terminal is, and where there is none, `without`."""
     return shutil.get_terminal_size((without, 24)).columns
 
 
-def with_short_code(table: Table) -> Table:
-    """Return a table that is wider than the terminal with its columns `code` cut, as far as they have to be."""
+def text(table: Table, width: int = UNBOUNDED) -> str:
+    """Return the table as plain text, of at most `width` columns: what is too long goes on in further lines."""
     table = table.as_shown()
-    for name in set(table.code) & set(table.columns):
-        place, excess = table.columns.index(name), table.width() - terminal_width()
-        width = max(table.widths()[place] - excess, LEAST)
-        cut = lambda cell, width=width: cell if len(cell) <= width else cell[: width - 1].rstrip() + "…"
-        table = table._replace(rows=[[*row[:place], cut(row[place]), *row[place + 1 :]] for row in table.rows])
-    return table
+    widths = _within(table, width) if table.rows else []
+
+    def lines(row: Sequence[str]) -> Iterator[str]:
+        cells = [wrapped(cell, w) for cell, w in zip(row, widths, strict=True)]
+        for line in itertools.zip_longest(*cells, fillvalue=""):
+            columns = zip(line, table.columns, widths, strict=True)
+            aligned = [c.rjust(w) if n in table.right else c.ljust(w) for c, n, w in columns]
+            yield INDENT + (" " * GAP).join(aligned).rstrip()
+
+    rows = itertools.chain.from_iterable(map(lines, [table.columns, *table.rows])) if table.rows else ()
+    sentence = lambda words: wrapped(words, width)
+    return "\n".join([*sentence(table.title), *rows, *itertools.chain.from_iterable(map(sentence, table.notes))])
 
 
-def fitted(table: Table, lead: Sequence[str]) -> list[Table]:
-    """Divide a table that is wider than the terminal into several that are not, each with the columns `lead`.
-
-    Columns of one beginning, as `delta_max` and `delta_mean`, stay together where they can; those of words come last.
-    """
-    table = table.as_shown()
-    limit = terminal_width()
-    if table.width() <= limit:
-        return [table]
-    fits = lambda names: table.only([*lead, *names]).width() <= limit
-    parts: list[list[str]] = [[]]
-    others = sorted((name for name in table.columns if name not in lead), key=lambda name: name not in table.right)
-    for _, alike in itertools.groupby(others, lambda name: name in table.right and name.partition("_")[0]):
-        alike = list(alike)
-        for names in [alike] if fits(parts[-1] + alike) or fits(alike) else [[name] for name in alike]:
-            if parts[-1] and not fits(parts[-1] + names):
-                parts.append([])
-            parts[-1] += names
-    tables = [table.only([*lead, *names])._replace(title="", notes=()) for names in parts]
-    tables = [tables[0]._replace(title=table.title), *(_saying(part, lead) for part in tables[1:])]
-    return [*tables[:-1], tables[-1]._replace(notes=table.notes)]
-
-
-def _saying(table: Table, lead: Sequence[str]) -> Table:
-    """Return the same less the rows that say nothing but which they are."""
-    others = [i for i, name in enumerate(table.columns) if name not in lead]
-    return table._replace(rows=[row for row in table.rows if any(row[i] for i in others)])
-
-
-def text(table: Table) -> str:
-    """Return the table as lines of plain text."""
-    table = table.as_shown()
+def _within(table: Table, width: int) -> list[int]:
+    """Return how wide each column is, so that all have room, if that can be: numbers are not folded, but text is."""
     widths = table.widths()
-
-    def line(row: Sequence[str]) -> str:
-        columns = zip(row, table.columns, widths, strict=True)
-        cells = [c.rjust(w) if n in table.right else c.ljust(w) for c, n, w in columns]
-        return INDENT + (" " * GAP).join(cells).rstrip()
-
-    rows = map(line, [table.columns, *table.rows]) if table.rows else []
-    return "\n".join([table.title, *rows, *table.notes])
+    cells = Table.widths(table._replace(columns=[""] * len(table.columns)))
+    least = [cells[i] if name in table.right else NARROWEST for i, name in enumerate(table.columns)]
+    while (excess := len(INDENT) + sum(widths) + GAP * (len(widths) - 1) - width) > 0:
+        spare = [max(w - l, 0) for w, l in zip(widths, least, strict=True)]
+        order = sorted(range(len(widths)), key=lambda i: (spare[i] > 0, table.columns[i] in table.words, spare[i]))
+        if not spare[order[-1]]:
+            break
+        widths[order[-1]] -= min(excess, spare[order[-1]])
+    return widths
 
 
 def html(table: Table) -> str:
-    """Return the table as HTML that reads well on a light and on a dark page."""
+    """Return the table as HTML that reads well on a light and on a dark page, and scrolls within itself."""
     table = table.as_shown()
 
-    def cell(tag: str, content: str, column: str) -> str:
-        side = "right" if column in table.right else "left"
-        letters = ";font-family:monospace" if column in table.code else ""
-        style = f"text-align:{side};padding:2px 12px 2px 0;white-space:pre{letters}"
-        return f'<{tag} style="{style}">{_html.escape(content)}</{tag}>'
+    def row(tag: str, cells: Sequence[str], style: str) -> str:
+        cells = [
+            f'<{tag} style="{_CELL};{style};{_letters(table, name, tag)}">{_html.escape(cell)}</{tag}>'
+            for name, cell in zip(table.columns, cells, strict=True)
+        ]
+        return f'<tr style="background:none">{"".join(cells)}</tr>'
 
-    def row(tag: str, cells: Sequence[str]) -> str:
-        return "<tr>" + "".join(cell(tag, c, n) for c, n in zip(cells, table.columns, strict=True)) + "</tr>"
+    head = row("th", table.columns, f"border-bottom:{_LINE}0.6);{_STAYS}")
+    body = "".join(row("td", cells, f"border-bottom:{_LINE}0.25)") for cells in table.rows)
+    rows = f"<thead>{head}</thead><tbody>{body}</tbody>" if table.rows else ""
+    notes = "".join(f'<div style="margin-top:4px">{_html.escape(note)}</div>' for note in table.notes)
+    title = f'<div style="font-weight:600;padding:4px 0">{_html.escape(table.title)}</div>'
+    return (
+        f'<div style="color:inherit;margin-bottom:8px">{title}<div style="{_SCROLLS}">'
+        f'<table style="border-collapse:separate;border-spacing:0;margin:0">{rows}</table></div>{notes}</div>'
+    )
 
-    title = f'<caption style="text-align:left;font-weight:600;padding:4px 0">{_html.escape(table.title)}</caption>'
-    body = "".join(row("td", cells) for cells in table.rows)
-    notes = "".join(f"<p>{_html.escape(note)}</p>" for note in table.notes)
-    return f"<table>{title}<thead>{row('th', table.columns)}</thead><tbody>{body}</tbody></table>{notes}"
+
+_CELL = "padding:2px 14px 2px 0;border:0"
+_LINE = "1px solid rgba(128,128,128,"
+_STAYS = "position:sticky;top:0;backdrop-filter:blur(16px);background:rgba(128,128,128,0.08)"
+_SCROLLS = "max-height:32em;max-width:100%;overflow:auto;scrollbar-color:rgba(128,128,128,0.6) transparent"
+
+
+def _letters(table: Table, column: str, tag: str) -> str:
+    """Return the style of the cells of a column: numbers one below the other, names and code as they are written."""
+    if column in table.right:
+        return "text-align:right;white-space:pre;font-variant-numeric:tabular-nums"
+    if column in table.words:
+        return "text-align:left;white-space:pre-wrap;min-width:28em"
+    is_code = tag == "td" and column in (*table.code, *table.lead)
+    return "text-align:left;white-space:pre" + ";font-family:monospace" * is_code
 
 
 def size(nbytes: int) -> str:
@@ -206,11 +224,3 @@ def _told(leaf: Any) -> str:
     if np.ndim(leaf) and leaf.dtype == jnp.bool_:
         return f"{np.sum(leaf)} of {np.size(leaf)}"
     return summary(leaf) or brief(leaf)
-
-
-def tabular(cls: type[T]) -> type[T]:
-    """Give a class with a method `_table` what shows it: as text in a terminal, as HTML in a notebook."""
-    shown: Any = cls
-    shown.__repr__ = lambda self: text(self._table())
-    shown._repr_html_ = lambda self: html(self._table())
-    return cls

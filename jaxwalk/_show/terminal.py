@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from .._optional import rich
 from .._printable import printable
 from .table import UNBOUNDED, Table, terminal_width
+from .wrap import wrapped
 
 # No number is folded to fit: cut in two it is a wrong number. Sentences are, and what stands in these columns.
 FOLDED = ("point", "note", "largest ‖δ‖")
@@ -73,28 +73,4 @@ class _Folded:
         return rich("measure").Measurement(narrowest, len(self._text)).with_maximum(options.max_width)
 
     def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
-        yield rich("text").Text("\n".join(folded(self._text, options.max_width)))
-
-
-def folded(text: str, width: int) -> list[str]:
-    """Return the text as lines of at most `width`.
-
-    >>> folded("convolution/return 2.5, conv/relu 1", 14)
-    ['convolution/', 'return 2.5,', 'conv/relu 1']
-    """
-    lines = [""]
-    for word in text.split():
-        joint = " " if lines[-1] else ""
-        for piece in _pieces(word, max(width, 1)):
-            if len(lines[-1] + joint + piece) <= width:
-                lines[-1] += joint + piece
-            else:
-                lines.append(piece)
-            joint = ""
-    return lines
-
-
-def _pieces(word: str, width: int) -> list[str]:
-    """Cut a word that is longer than `width` after its slashes, and what is still too long anywhere."""
-    pieces = [word] if len(word) <= width else re.split("(?<=/)", word)
-    return [piece[i : i + width] for piece in pieces for i in range(0, len(piece), width)]
+        yield rich("text").Text("\n".join(wrapped(self._text, options.max_width)))

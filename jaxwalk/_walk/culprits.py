@@ -10,7 +10,8 @@ from jax.core import Tracer
 
 from .._errors import ArgumentError, counted
 from .._jax.types import widened
-from .._show.table import Table, number, tabular
+from .._show.fit import tabular
+from .._show.table import Table, number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +33,9 @@ class Culprits(list[Culprit]):
 
     def _table(self) -> Table:
         rows = [(c.point, str(list(c.index)) if c.index else "", number(c.value), number(c.delta)) for c in self]
-        return Table(counted(len(self), "culprit"), ("point", "index", "value", "δ"), rows, right=("value", "δ"))
+        title, columns, lead = counted(len(self), "culprit"), ("point", "index", "value", "δ"), ("point",)
+        more = "the list has each"
+        return Table(title, columns, rows, right=("value", "δ"), lead=lead, paths=lead, more=more)
 
 
 def largest(name: str, delta: Any, output: Any, k: int) -> list[tuple[float, Culprit]]:

@@ -17,6 +17,7 @@ from .._jax.origin import file_and_line
 from .._points.ordered_mapping import Named
 from .._points.point import Point, Points
 from .._printable import printable
+from .._show.fit import as_lines
 from .culprits import concrete, sizes_of
 
 FINITE, INF, NAN = range(3)
@@ -59,7 +60,7 @@ class Nonfinite:
         came = (
             f"; a NaN or Inf is in {' and '.join(f'`{name}`' for name in self.inputs)} already" if self.inputs else ""
         )
-        return printable(f"{kind} in {where}{at}{place}{came}")
+        return as_lines(printable(f"{kind} in {where}{at}{place}{came}"))
 
 
 def nonfinite_inputs(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Named:

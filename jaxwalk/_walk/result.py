@@ -17,7 +17,8 @@ from .._jax.types import widened
 from .._kinks.kink import Kinks
 from .._points.ordered_mapping import Named
 from .._points.point import Point, Points
-from .._show.table import Table, fitted, html, is_readable, labelled, number, text
+from .._show.fit import tabular
+from .._show.table import Table, is_readable, labelled, number
 from ..stats import Units
 from ..stats._unit_axes import not_taken
 from .culprits import Culprits, largest, mean_of, sizes_of
@@ -27,6 +28,7 @@ SIZES = ("|output| mean", "|output| max", "|δ| mean", "|δ| max")
 COLUMNS = ("point", "shape", "dtype", *SIZES, "kept", "kinks", "note")
 
 
+@tabular
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class Walk:
     """One run of a function, forward and backward. A pytree: it goes through `jit`, `vmap` and `scan`.
@@ -179,15 +181,13 @@ class Walk:
     def _table(self) -> Table:
         columns = ("X", *COLUMNS)
         rows = [(str(point.number), *row_of(self, point)) for point in self.points.values()]
-        return Table(
-            self._title(), columns, rows, right=("X", *SIZES), notes=[*not_taken(_units(self)), *kink_notes(self)]
-        )
+        notes, words = [*not_taken(_units(self)), *kink_notes(self)], ("kept", "note")
+        right, lead, more = ("X", *SIZES), ("X", "point"), f"{listed(self._holding())} of the walk by name have each"
+        return Table(self._title(), columns, rows, right, notes, (), lead, ("point",), words, more, True)
 
-    def __repr__(self) -> str:
-        return "\n".join(map(text, fitted(self._table(), ("X", "point"))))
-
-    def _repr_html_(self) -> str:
-        return html(self._table())
+    def _holding(self) -> list[str]:
+        """Return which of its mappings hold something."""
+        return [name for name in ("points", "outputs", "deltas", "kept") if getattr(self, name)]
 
     def _title(self) -> str:
         through = f"through {counted(len(self.points), 'point')}"

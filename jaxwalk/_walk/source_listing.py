@@ -9,7 +9,9 @@ from html import escape
 from .._errors import ArgumentError, PointError, shown
 from .._points.point import Point
 from .._printable import printable
-from .._show.table import Table, fitted, html, text, with_short_code
+from .._show.alike import ranged
+from .._show.fit import as_html, as_lines, as_text
+from .._show.table import Table
 from .._source.statements import Function, function_at, has_source, lines_of, text_of
 from .result import COLUMNS, SIZES, Walk, kink_notes, row_of
 
@@ -26,16 +28,11 @@ class Listing:
         self._tables, self._notes = tuple(tables), tuple(notes)
 
     def __repr__(self) -> str:
-        tables = ["\n".join(map(text, _to_fit(table))) for table in self._tables]
-        return "\n\n".join([*tables, *["\n".join(map(printable, self._notes))] * bool(self._notes)])
+        notes = "\n".join(as_lines(printable(note)) for note in self._notes)
+        return "\n\n".join([*map(as_text, self._tables), *[notes] * bool(notes)])
 
     def _repr_html_(self) -> str:
-        return "".join([*map(html, self._tables), *(f"<p>{escape(printable(note))}</p>" for note in self._notes)])
-
-
-def _to_fit(table: Table) -> list[Table]:
-    """Return a table as wide as the terminal: the source is cut, and columns that have no room follow below."""
-    return fitted(with_short_code(table), ("line", "source", "point"))
+        return "".join([*map(as_html, self._tables), *(f"<p>{escape(printable(note))}</p>" for note in self._notes)])
 
 
 def listing(walk: Walk) -> Listing:
@@ -83,7 +80,8 @@ def _table(walk: Walk, file: str, function: Function | None, points: Mapping[int
     else:  # in no function, or there is no source
         title, source = os.path.basename(file), {line: text_of(file, line) for line in sorted(points)}
     rows = [row for line, code in source.items() for row in _rows(walk, line, code, points.get(line, ()))]
-    return Table(title, ("line", "source", *COLUMNS), rows, right=("line", *SIZES), code=("source",))
+    lead, right, words = ("line", "source", "point"), ("line", *SIZES), ("kept", "note")
+    return Table(title, ("line", "source", *COLUMNS), rows, right, (), ("source",), lead, ("point",), words)
 
 
 def _rows(walk: Walk, line: int, code: str, points: Sequence[Point]) -> Iterator[tuple[str, ...]]:
@@ -105,5 +103,5 @@ def _folded(rows: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
 def _together(are_numbers: bool, cells: Sequence[str]) -> str:
     if len({*cells}) == 1:
         return cells[0]
-    numbers = sorted((cell for cell in cells if cell), key=float) if are_numbers else []
-    return f"{numbers[0]} to {numbers[-1]}" if numbers else "…"
+    numbers = [cell for cell in cells if cell] if are_numbers else []
+    return ranged(numbers) if numbers else "…"

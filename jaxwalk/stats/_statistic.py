@@ -15,6 +15,7 @@ import numpy as np
 
 from .._errors import ArgumentError, listed, shown
 from .._printable import printable
+from .._show.fit import as_lines
 from ._fold import Partial, fold
 
 State = Mapping[str, Any]
@@ -115,7 +116,7 @@ class Statistic:
         return self.finish(self.of(output, delta))
 
     def __repr__(self) -> str:
-        return printable(f"Statistic({self.name})")
+        return as_lines(printable(f"Statistic({self.name})"))
 
 
 def numpy_of(state: Any) -> Any:

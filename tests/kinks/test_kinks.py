@@ -382,7 +382,7 @@ def test_table():
     columns = "where point choice kind entries of margin bound left right used"
     assert " ".join(lines[1].split()) == columns
     assert "act    relu    tie   [0], [1], [2], … 3 more   6       0      0     0      1     0" in lines[2]
-    assert found._repr_html_().startswith("<table>")
+    assert "<table" in found._repr_html_()
     assert repr(jw.kinks(jnp.tanh, X)) == "No kinks: nothing here chooses."
     assert len(found[0].entries) == 6
 

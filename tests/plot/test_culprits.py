@@ -144,7 +144,7 @@ def test_what_is_refused(walks, found):
         ((walks,), {"k": 0}, r"`k` is 0; it must be an integer of at least 1\."),
         ((walks, "inpt"), {}, r"There is no `inpt` here\. Near it: `input`\."),
         ((found, "input"), {}, r"`data` is 'input', but an evaluation holds no outputs; give the data themselves\."),
-        ((found, X[:1]), {}, r"`data` is an array of shape \(1, 5, 4\), which has nothing at the index \d; give as many"),
+        ((found, X[:1]), {}, r"`data` is an array of shape \(1, 5, 4\), which has nothing at the index \d; give as m"),
         ((found, X), {"captions": ["a"]}, r"`captions` is \['a'\], which has nothing at the index \d"),
     ]  # fmt: skip
     for args, options, text in cases:

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from jaxwalk._show.table import Table, brief, fitted, html, labelled, number, numbers, text
+from jaxwalk._show.fit import fitted
+from jaxwalk._show.table import Table, brief, html, labelled, number, numbers, text
 
 TABLE = Table("Title", ("name", "size", "empty"), [("a", "1", ""), ("long name", "10", "")], right=("size",))
 
@@ -29,9 +30,8 @@ WIDE = Table(
         (20, [("a_min",), ("a_max",), ("b_min",), ("b_max",), ("shape",), ("note",)]),
     ],
 )
-def test_a_table_that_is_wider_than_the_terminal(monkeypatch, columns, expected):
-    monkeypatch.setenv("COLUMNS", str(columns))
-    parts = fitted(WIDE, ["point"])
+def test_a_table_that_is_wider_than_the_terminal(columns, expected):
+    parts = fitted(WIDE._replace(lead=["point"]), columns)
     assert [tuple(part.columns) for part in parts] == [("point", *names) for names in expected]
     assert all(len(line) <= columns for part in parts for line in text(part).splitlines()[:2])
     for part in parts:
@@ -42,16 +42,15 @@ def test_a_table_that_is_wider_than_the_terminal(monkeypatch, columns, expected)
     assert [part.notes for part in parts] == [*[()] * (len(parts) - 1), ["A note."]]
 
 
-def test_no_rows_are_as_wide_as_nothing(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "3")
-    assert [text(part) for part in fitted(Table("Nothing", ("name",), []), ["name"])] == ["Nothing"]
+def test_no_rows_are_as_wide_as_nothing():
+    assert [text(part) for part in fitted(Table("Nothing", ("name",), [], lead=["name"]), 3)] == ["Nothing"]
 
 
 def test_html_is_escaped():
     page = html(Table("<T>", ("a",), [("<b>",)]))
     assert "<b>" not in page
     assert "&lt;b&gt;" in page
-    assert page.startswith("<table>")
+    assert page.startswith("<div")
 
 
 @pytest.mark.parametrize(
@@ -103,4 +102,4 @@ def test_control_characters_of_names_and_cells_are_escaped():
     ]  # fmt: skip
     assert "\x07" not in html(table)
     assert r"\x07x" in html(table)
-    assert [text(part) for part in fitted(table, ["a\nb"])] == [text(table)]
+    assert [text(part) for part in fitted(table._replace(lead=["a\nb"]), 100)] == [text(table)]

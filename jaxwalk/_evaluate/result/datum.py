@@ -10,7 +10,8 @@ import numpy as np
 
 from ..._optional import pandas
 from ..._points.ordered_mapping import Named
-from ..._show.table import Table, fitted, html, number, text
+from ..._show.fit import as_lines, tabular
+from ..._show.table import Table, number
 
 NORMS = 6  # points whose norms have columns of their own
 
@@ -35,9 +36,11 @@ class Datum:
         shown = [f"{name!r}: {number(norm)}" for name, norm in itertools.islice(self.norms.items(), NORMS)]
         more = [f"… {len(self.norms) - NORMS} more"] * (len(self.norms) > NORMS)
         came = f", inputs={self.inputs!r}" if self.inputs else ""
-        return f"Datum(index={self.index}, loss={number(self.loss)}, norms={{{', '.join(shown + more)}}}{came})"
+        norms = ", ".join(shown + more)
+        return as_lines(f"Datum(index={self.index}, loss={number(self.loss)}, norms={{{norms}}}{came})")
 
 
+@tabular
 class Data(tuple[Datum, ...]):
     """Data of largest loss, largest first, those with a NaN or Inf before all; shows itself as a table."""
 
@@ -61,13 +64,8 @@ class Data(tuple[Datum, ...]):
             columns = ["largest ‖δ‖"]
             rows = [(*_first(d), largest_norms(d), _came(d)) for d in self]
         right = ("datum", "loss", *(columns if len(names) <= NORMS else ()))
-        return Table(_culprits(len(self)), ("datum", "loss", *columns, "note"), rows, right)
-
-    def __repr__(self) -> str:
-        return "\n".join(map(text, fitted(self._table(), ("datum", "loss"))))
-
-    def _repr_html_(self) -> str:
-        return html(self._table())
+        columns, words, more = ("datum", "loss", *columns, "note"), ("largest ‖δ‖", "note"), "`to_pandas()` has all"
+        return Table(_culprits(len(self)), columns, rows, right, lead=("datum", "loss"), words=words, more=more)
 
 
 def _first(datum: Datum) -> tuple[str, str]:

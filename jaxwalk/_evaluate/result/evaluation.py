@@ -14,7 +14,8 @@ from ..._optional import pandas
 from ..._points.ordered_mapping import Named
 from ..._points.point import Point, Points
 from ..._rewrite.tap import loops
-from ..._show.table import Table, fitted, html, number, numbers, text
+from ..._show.fit import as_html, as_text
+from ..._show.table import Table, number, numbers
 from ...stats._unit_axes import not_taken
 from . import archive
 from .datum import Data
@@ -102,7 +103,9 @@ class Evaluation:
         notes = [f"Also in `kept`: {listed(others, 6)}."] if others else []
         notes += not_taken({name: point.units for name, point in self.points.items()})
         columns = [*(["data"] if self._has_branches() else []), *columns]
-        return Table(self._title(), ("X", "point", "shape", *columns, "note"), rows, ("X", *columns), notes)
+        right, lead, more = ("X", *columns), ("X", "point"), "`to_pandas()` has all"
+        columns = ("X", "point", "shape", *columns, "note")
+        return Table(self._title(), columns, rows, right, notes, lead=lead, paths=("point",), more=more, alike=True)
 
     def _has_branches(self) -> bool:
         return any(point.conditional for point in self._shown())
@@ -140,10 +143,10 @@ class Evaluation:
         return f"{through}, mean loss {number(self.loss)}{bad}"
 
     def __repr__(self) -> str:
-        return "\n".join([*map(text, fitted(self._table(), ("X", "point"))), repr(self.culprits)])
+        return "\n".join(map(as_text, self.tables()))
 
     def _repr_html_(self) -> str:
-        return "".join(html(table) for table in self.tables())
+        return "".join(map(as_html, self.tables()))
 
 
 def _cell(value: Any) -> str:
