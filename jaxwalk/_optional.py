@@ -38,6 +38,11 @@ def jinja2() -> ModuleType:
     return _imported("jinja2", JaxwalkError, _lacking("`report` needs Jinja2", "report"))
 
 
+def treescope(module: str) -> ModuleType:
+    """Import a module of treescope, which has asked for what it shows; or raise a JaxwalkError."""
+    return _imported(module, JaxwalkError, _lacking("Trees in a notebook need treescope", "notebook"))
+
+
 def rich(module: str) -> ModuleType:
     """Import a module of rich, or raise a JaxwalkError."""
     missing = "Printing tables needs the package `rich`; install it, or ask for `--json`."

@@ -31,6 +31,7 @@ def draw(path, params, x, y, found):
     captions = [f"{label}, read as {c.argmax()} ({c.max():.0%})" for label, c in zip(y[rows], np.asarray(chances))]
     ax = jw.plot.culprits(walks, k=len(found), captions=captions, cmap="gray_r")
     ax.figure.savefig(path, dpi=150)
+    return ax
 
 
 if __name__ == "__main__":

@@ -7,11 +7,14 @@ import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from .._errors import counted
 from .._points.ordered_mapping import by_point
 from .._printable import printable
 from .._report.record import Record, record_of
 from .._report.report import write
+from .._rewrite.tap import loops
 from .._show.table import Table
 from .example import Walkthrough
 from .example_exact import formula_tables
@@ -49,7 +52,13 @@ def _listed(w: Walkthrough) -> str:
 def survey_record(s: Survey, title: str, notes: Sequence[str]) -> Record:
     """Return what a page tells of a survey; `notes`: those about the data."""
     kept = {name: s.evaluation.kept[name] for name in s.evaluation.kept.once()}
-    whole = dataclasses.replace(s.evaluation, points=s.points, kept=by_point({**s.outputs, **kept}, s.points))
+    seen = {name: np.full(loops(s.points[name]), s.evaluation.count) for name in s.outputs} | dict(s.evaluation.seen)
+    whole = dataclasses.replace(
+        s.evaluation,
+        points=s.points,
+        kept=by_point({**s.outputs, **kept}, s.points),
+        seen=by_point(seen, s.points),
+    )
     at = {name: count for name, count in s.kinks.items() if name and count} if isinstance(s.kinks, Mapping) else {}
     rows = [(name, str(count)) for name, count in at.items()]
     record = record_of(whole, title)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -11,6 +11,7 @@ from jax.tree import leaves
 
 from .._errors import PointError, counted, near
 from .._show.fit import tabular
+from .._show.in_treescope import Item, rendering
 from .._show.table import Table, brief, summary
 
 if TYPE_CHECKING:
@@ -82,6 +83,10 @@ class Named(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+    def __treescope_repr__(self, path: str | None, subtree_renderer: Callable[..., Any]) -> Any:
+        items = [Item(f"{name}: ", value, f"[{name!r}]") for name, value in self.items()]
+        return rendering(Named, items, path, subtree_renderer)
 
     def _table(self) -> Table:
         rows = [(name, *_cells(value)) for name, value in self.items()]

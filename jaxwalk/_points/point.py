@@ -15,6 +15,7 @@ from .._jax.origin import file_and_line
 from .._jax.shards import Loop
 from .._show.alike import ROWS, together
 from .._show.fit import HTML_ROWS, as_html, as_lines, as_text
+from .._show.in_treescope import Item, rendering
 from .._show.outline import Row, tree
 from .._show.table import Table, size
 from .._source.packages import package_of
@@ -295,6 +296,10 @@ class Points(Mapping[str, Point]):
         shown, lead = [_row(row, cells, what) for row in outline], ("X", "point")
         return Table(title if self else "0 points", COLUMNS[:-1], shown, ("X",), notes, lead=lead, more=MORE)
 
+    def __treescope_repr__(self, path: str | None, subtree_renderer: Callable[..., Any]) -> Any:
+        items = [Item(f"{point.number} {name}: ", _brief(point), f"[{name!r}]") for name, point in self.items()]
+        return rendering(Points, items, path, subtree_renderer)
+
     def _cells(self, p: Point) -> tuple[str, ...]:
         notes = "; ".join(filter(None, [p.note(), self.also(p.name)]))
         line = p.source if p.kind == "line" else ""
@@ -328,3 +333,7 @@ def _row(row: Row, cells: Mapping[str, Sequence[str]], what: str) -> tuple[str, 
 def _folded(packages: Iterable[str]) -> Iterator[str]:
     for package, count in collections.Counter(packages).items():
         yield f"Not shown: {counted(count, 'tag')} of `{package}`, an installed package."
+
+
+def _brief(point: Point) -> str:
+    return "  ".join(filter(None, [f"{point.dtype}{list(point.shape)}", point.kind, point.source, point.note()]))

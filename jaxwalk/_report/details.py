@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,13 +12,14 @@ from .._points.point import Point
 from .._show.table import labelled, number, size
 from ..plot._sizes import Side as Measured
 from ..plot._sizes import Size
-from .findings import overall
-from .histogram import Histogram, histogram
+from .histogram import Histogram, histogram, of_magnitudes
 from .record import Record
+from .sizes import overall
 
 STEPS = 6  # first and last steps of a loop whose sizes are told
 KEPT = 60  # results of statistics that are told
-TOLD = {f"{side}_{name}" for side in ("output", "delta") for name in ("rms", "max", "zeros")}  # beside the histogram
+TOLD = {f"{side}_{name}" for side in ("output", "delta") for name in ("rms", "max", "zeros", "magnitudes")}
+"""Results that stand above, as numbers or as a histogram."""
 
 
 class Side(NamedTuple):
@@ -80,7 +81,13 @@ def _sides(result: Any, found: Size) -> Iterator[Side]:
     for name, symbol in (("output", "output"), ("delta", "δ")):
         side: Measured | None = getattr(found, name)
         if side is not None:
-            yield Side(symbol, _told(side), histogram(arrays.get(name, {}).get(found.point.name)))
+            drawn = histogram(arrays.get(name, {}).get(found.point.name))
+            kept = _kept_histogram(result.kept.get(found.point.name), name)
+            yield Side(symbol, _told(side), kept if drawn is None else drawn)
+
+
+def _kept_histogram(kept: Any, side: str) -> Histogram | None:
+    return of_magnitudes(kept.get(f"{side}_magnitudes")) if isinstance(kept, Mapping) else None
 
 
 def _told(side: Measured) -> str:
@@ -97,7 +104,7 @@ def _kept(result: Any, point: Point) -> dict[str, str]:
     kept = result.kept.get(point.name)
     if kept is None:
         return {}
-    if not isinstance(kept, dict):
+    if not isinstance(kept, Mapping):
         return {"kept": labelled(kept)}
     kept = {str(name): value for name, value in kept.items() if name not in TOLD}
     told = {name: labelled(value) for name, value in [*kept.items()][:KEPT]}

@@ -11,6 +11,7 @@ from .._errors import counted
 from .._show.table import number
 from ..plot._sizes import Side, Size
 from .record import Record
+from .sizes import overall
 
 SHARE = 0.5  # of the units that are dead, or of the δ that ends: from here on it is a finding
 ZEROS = 0.9  # of the entries of a δ that are exactly zero
@@ -56,11 +57,11 @@ def looked_at(record: Record) -> Iterator[str]:
     sizes = record.sizes.values()
     yield "A NaN or an Inf, at any point."
     yield "Points at which δ is exactly zero though the loss depends on them, or all outputs are zero."
-    yield f"δ of which {ZEROS:.0%} or more are exactly zero."
+    yield f"δ of which {_percent(ZEROS)} or more are exactly zero."
     yield f"A largest root mean square of δ of {FOLD:,} times the smallest that is not zero, or more."
     judged = sum(size.dead is not None for size in sizes), sum(size.blocked is not None for size in sizes)
     for count, what, keep in zip(judged, ("dead units", "blocked flow"), ("dead", "blocked")):
-        said = f"{what}, where {SHARE:.0%} or more are: looked at {counted(count, 'point')} of {len(sizes)}"
+        said = f"{what}, where {_percent(SHARE)} or more are: looked at {counted(count, 'point')} of {len(sizes)}"
         missing = f"{what}: not looked at; `keep=jw.stats.{keep}` does"
         yield (said if count else missing).capitalize() + "."
     if not record.kinks:
@@ -109,7 +110,8 @@ def _stops(record: Record) -> Iterator[Finding]:
 
 
 def _dead(record: Record) -> Iterator[Finding]:
-    silent = [name for name, size in record.sizes.items() if size.output is not None and size.output.is_zero]
+    marked = [(name, size) for name, size in record.sizes.items() if "dead" in size.marks()]
+    silent = [name for name, size in marked if size.output is not None and size.output.is_zero]
     if silent:
         yield Finding("ends", ("Every output is exactly zero at ", *_links(record, silent), "."))
     for name, size in record.sizes.items():
@@ -128,7 +130,7 @@ def _thin(record: Record) -> Iterator[Finding]:
 
 def _growth(record: Record) -> Iterator[Finding]:
     found = {name: overall(size.delta) for name, size in record.sizes.items()}
-    found = {name: rms for name, rms in found.items() if rms is not None and np.isfinite(rms) and rms > 0}
+    found = {name: rms for name, rms in found.items() if rms}
     if not found:
         return
     largest, smallest = max(found, key=found.__getitem__), min(found, key=found.__getitem__)
@@ -157,17 +159,6 @@ def _kinks(record: Record) -> Iterator[Finding]:
 
 
 # Words ----------------------------------------------------------------------------------------------------
-
-
-def overall(side: Side | None) -> float | None:
-    """Return the root mean square over all steps of a point, of those that are known; None if nothing is."""
-    if side is None or side.rms.size == 1:
-        rms = None if side is None else side.rms.item()
-        return None if rms is None or np.isnan(rms) else rms
-    if not np.any(np.isfinite(side.rms)):
-        return None
-    scale = float(np.nanmax(side.rms)) or 1.0
-    return scale * float(np.sqrt(np.nanmean((side.rms / scale) ** 2)))
 
 
 def _mean(values: np.ndarray) -> float:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._show.table import is_readable, number
+from ..stats import MAGNITUDES
 
 BINS = 32
 ENTRIES = 200_000  # of an array that are counted; of more, every second, third ... of them
@@ -39,6 +40,22 @@ def histogram(values: Any) -> Histogram | None:
     notes += [f"{flat.size - finite.size} not finite"] * (finite.size < flat.size)
     low, high = float(finite.min()), float(finite.max())
     return Histogram(_path(_counts(finite, low, high)), number(low, 3), number(high, 3), ", ".join(notes))
+
+
+def of_magnitudes(counts: Any) -> Histogram | None:
+    """Return the histogram that `jw.stats.magnitudes` kept of one side, over all steps; None if all is zero."""
+    if not is_readable(counts) or counts.shape[-1:] != (len(MAGNITUDES),):
+        return None
+    inner = np.asarray(counts).reshape(-1, len(MAGNITUDES)).sum(0)[1:-1]  # less zeros, and what is not finite
+    held = np.flatnonzero(inner)
+    if not held.size:
+        return None
+    first, last = held[0], held[-1] + 1
+    parts = np.array_split(inner[first:last], min(BINS, last - first))
+    bars = np.repeat([part.sum() for part in parts], BINS // len(parts))
+    edges = np.asarray(MAGNITUDES, np.float64)[1:]
+    note = "|x|, by powers of two, less zeros"
+    return Histogram(_path(np.pad(bars, (0, BINS - len(bars)))), number(edges[first], 3), number(edges[last], 3), note)
 
 
 def _counts(values: np.ndarray, low: float, high: float) -> np.ndarray:

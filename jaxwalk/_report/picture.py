@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
+
 from .._optional import matplotlib
 from ..plot._style import DARK, LIGHT
 
@@ -23,14 +25,15 @@ def svg_of(draw: Callable[[Any], object], width: float, height: float, name: str
         name: of letters and digits; it begins every id, which a page may have only once.
         words: what the picture shows, for those who cannot see it.
     """
-    with matplotlib("style").context("default", after_reset=True):
+    own = {"svg.fonttype": "none", "svg.hashsalt": name, "text.parse_math": False}
+    # Around an image that it resamples, matplotlib leaves memory as it finds it, and computes colours of that too.
+    with matplotlib("style").context(["default", own], after_reset=True), np.errstate(invalid="ignore", over="ignore"):
         figure = matplotlib("figure").Figure((width, height), layout="constrained", facecolor="none")
         ax = figure.subplots()
         ax.set_facecolor("none")
         draw(ax)
         file = io.StringIO()
-        with matplotlib("pyplot").rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-            figure.savefig(file, format="svg", metadata=NOTHING)
+        figure.savefig(file, format="svg", metadata=NOTHING)
     return _of_page(file.getvalue(), name, words, width)
 
 
@@ -40,7 +43,7 @@ def colours(palette: Any) -> dict[str, str]:
 
 
 PALETTES = {"light": colours(LIGHT), "dark": colours(DARK)}
-_VARIABLES = {value: f"var({name})" for name, value in PALETTES["light"].items()}
+_VARIABLES = {"#000000": "var(--ink)"} | {value: f"var({name})" for name, value in PALETTES["light"].items()}
 _COLOUR = re.compile("#[0-9a-f]{6}")
 
 

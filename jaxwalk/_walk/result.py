@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -18,6 +18,7 @@ from .._kinks.kink import Kinks
 from .._points.ordered_mapping import Named
 from .._points.point import Point, Points
 from .._show.fit import tabular
+from .._show.in_treescope import Item, rendering
 from .._show.table import Table, is_readable, labelled, number
 from ..stats import Units
 from ..stats._unit_axes import not_taken
@@ -188,6 +189,20 @@ class Walk:
     def _holding(self) -> list[str]:
         """Return which of its mappings hold something."""
         return [name for name in ("points", "outputs", "deltas", "kept") if getattr(self, name)]
+
+    def __treescope_repr__(self, path: str | None, subtree_renderer: Callable[..., Any]) -> Any:
+        whole = [Item(f"{name}=", getattr(self, name), f".{name}") for name in ("value", "aux", "grads")]
+        items = [item for item in whole if item.value is not None]
+        at_points = [Item(f"{p.number} {name}: ", tuple(self._items(name))) for name, p in self.points.items()]
+        return rendering(Walk, [*items, *at_points], path, subtree_renderer)
+
+    def _items(self, name: str) -> Iterator[Item]:
+        """Yield what there is at a point, δ beside the output."""
+        for attribute, label in (("outputs", "output"), ("deltas", "δ"), ("kept", "kept")):
+            if name in (found := getattr(self, attribute)):
+                yield Item(f"{label}=", found[name], f".{attribute}[{name!r}]")
+        if note := self.points[name].note(getattr(self.value, "ndim", 0)):
+            yield Item("note: ", note)
 
     def _title(self) -> str:
         through = f"through {counted(len(self.points), 'point')}"

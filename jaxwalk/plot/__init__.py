@@ -5,5 +5,6 @@ from ._flow import flow as flow
 from ._graph.graph import graph as graph
 from ._heat import heat as heat
 from ._histograms import histograms as histograms
+from ._move.prediction import prediction as prediction
 
-__all__ = ["culprits", "flow", "graph", "heat", "histograms"]
+__all__ = ["culprits", "flow", "graph", "heat", "histograms", "prediction"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._errors import counted
 from .._printable import printable
+from .._show.table import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,6 +58,11 @@ def folded(name: str, width: float, size: float) -> str:
         return name
     end = (letters - 1) * 2 // 3
     return f"{name[: letters - 1 - end]}…{name[-end:]}"
+
+
+def in_words(value: Any, digits: int = 4) -> str:
+    """Return a number as it is written in a picture, with the minus sign of its axes."""
+    return number(value, digits).replace("-", "−")
 
 
 def nonfinite(values: np.ndarray) -> str:

@@ -51,9 +51,9 @@ def test_entries_of_a_walk_beside_its_image(walks):
         np.testing.assert_allclose(shown, values["input"])
     expected = walk.culprits(4)
     np.testing.assert_allclose([bar.get_width() for bar in bars.patches], [c.delta for c in expected])
-    names = [f"{c.point}{list(c.index)} = {float(c.value):.4g}" for c in expected]
+    names = [f"{c.point}{list(c.index)} = {float(c.value):.4g}".replace("-", "−") for c in expected]
     assert [label.get_text() for label in bars.get_yticklabels()] == names
-    assert [text.get_text() for text in bars.texts] == [f"{float(c.delta):.4g}" for c in expected]
+    assert [text.get_text() for text in bars.texts] == [f"{float(c.delta):.4g}".replace("-", "−") for c in expected]
     for bar in bars.patches:
         red, _, blue, _ = bar.get_facecolor()
         assert (red > blue) == (bar.get_width() > 0)
@@ -144,7 +144,7 @@ def test_what_is_refused(walks, found):
         ((walks,), {"k": 0}, r"`k` is 0; it must be an integer of at least 1\."),
         ((walks, "inpt"), {}, r"There is no `inpt` here\. Near it: `input`\."),
         ((found, "input"), {}, r"`data` is 'input', but an evaluation holds no outputs; give the data themselves\."),
-        ((found, X[:1]), {}, r"`data` is an array of shape \(1, 5, 4\), which has nothing at the index \d; give as m"),
+        ((found, X[:1]), {}, r"`data` is an array of shape \(1, 5, 4\), which has nothing at the index \d; give"),
         ((found, X), {"captions": ["a"]}, r"`captions` is \['a'\], which has nothing at the index \d"),
     ]  # fmt: skip
     for args, options, text in cases:

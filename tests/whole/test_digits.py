@@ -114,7 +114,12 @@ def test_the_picture(room, trained, tmp_path):
     largest = np.argsort(losses)[::-1][:3]
     assert [datum.index for datum in found] == largest.tolist()
     np.testing.assert_allclose([datum.loss for datum in found], losses[largest], rtol=1e-4)
-    picture.draw(tmp_path / "culprits.png", params, x, y, found)
+    ax = picture.draw(tmp_path / "culprits.png", params, x, y, found)
+    shown = [np.asarray(panel.images[0].get_array()) for panel in ax.child_axes]
+    delta = jax.jit(jax.vmap(jax.grad(picture.objective, 1), (None, 0, 0)))(params, x[largest], y[largest])
+    np.testing.assert_allclose(shown[::2], x[largest])
+    np.testing.assert_allclose(shown[1::2], delta, atol=1e-4)
+    assert [panel.texts[0].get_text().partition(",")[0] for panel in ax.child_axes[::2]] == [*map(str, y[largest])]
     image = matplotlib.image.imread(tmp_path / "culprits.png")
-    assert image.shape[1] == 3 * 1.5 * 150
+    assert image.shape[1] == int(ax.figure.get_figwidth() * 150)
     assert image[..., :3].std() > 0.1

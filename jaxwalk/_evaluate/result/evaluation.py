@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..._points.ordered_mapping import Named
 from ..._points.point import Point, Points
 from ..._rewrite.tap import loops
 from ..._show.fit import as_html, as_text
+from ..._show.in_treescope import Item, rendering
 from ..._show.table import Table, number, numbers
 from ...stats._unit_axes import not_taken
 from . import archive
@@ -137,6 +138,17 @@ class Evaluation:
             name = point.name + (str(list(step)) if step else "")
             yield (str(point.number), name, str(point.shape[len(step) :]), *cells, "" if place else point.note())
 
+    def __treescope_repr__(self, path: str | None, subtree_renderer: Callable[..., Any]) -> Any:
+        items = [Item(f"{name}=", getattr(self, name), f".{name}") for name in ("count", "loss", "nonfinite")]
+        for point in self._shown():
+            kept = self.kept.get(point.name, {})
+            at = f".kept[{point.name!r}]"
+            inside = tuple(Item(f"{key}=", _plain(value), f"{at}[{key!r}]") for key, value in kept.items())
+            items.append(Item(f"{point.number} {point.name}: ", inside, at if kept else ""))
+        culprits = (Item(f"datum {d.index}: ", f"loss {number(d.loss)}") for d in self.culprits)
+        items.append(Item("culprits=", tuple(culprits), ".culprits"))
+        return rendering(Evaluation, items, path, subtree_renderer)
+
     def _title(self) -> str:
         through = f"{counted(self.count, 'datum', 'data')} through {counted(len(self.points), 'point')}"
         bad = f"; {self.nonfinite} with a NaN or Inf, left out of it" if self.nonfinite else ""
@@ -147,6 +159,10 @@ class Evaluation:
 
     def _repr_html_(self) -> str:
         return "".join(map(as_html, self.tables()))
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if np.ndim(value) == 0 else value
 
 
 def _cell(value: Any) -> str:

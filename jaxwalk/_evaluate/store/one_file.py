@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,27 +29,24 @@ def replace(file: Path, data: bytes | memoryview) -> None:
     Raises:
         StoreError: it cannot be written, or what is there is a link, a directory or a device: it stays as it is.
     """
-    _check_plain(file)
-    try:
+    with _in_sentences(file):
         disk.write(file, data)
-    except OSError as error:
-        raise _unwritable(file, error) from error
 
 
 def check(file: Path) -> None:
     """Raise the StoreError that `replace` would meet, as far as a trial in its directory tells."""
-    _check_plain(file)
-    try:
+    with _in_sentences(file):
         disk.probe(file.parent)
+
+
+@contextlib.contextmanager
+def _in_sentences(file: Path) -> Iterator[None]:
+    """Refuse what is no file that may be replaced, as a link whose target would not be written; say what fails."""
+    try:
+        if what := disk.no_plain_file(file):
+            raise StoreError(f"`{file}` is {what}, which is not replaced; give the path of a file.")
+        yield
+    except StoreError:
+        raise
     except OSError as error:
-        raise _unwritable(file, error) from error
-
-
-def _check_plain(file: Path) -> None:
-    """Refuse what is no file that may be replaced: a link's target would not be written."""
-    if what := disk.no_plain_file(file):
-        raise StoreError(f"`{file}` is {what}, which is not replaced; give the path of a file.")
-
-
-def _unwritable(file: Path, error: OSError) -> StoreError:
-    return StoreError(f"`{file}` cannot be written: {error.strerror or error}; give another path.")
+        raise StoreError(f"`{file}` cannot be written: {error.strerror or error}; give another path.") from error

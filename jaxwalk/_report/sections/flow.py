@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
-from ...plot import _sizes as sizes
+from ..._rewrite.tap import loops
+from ...plot._flow import flow as draw
+from ...plot._rows import figure_height, rows_of
 from ..picture import svg_of
 from ..record import Record
 from ..section import Section
 
-WIDTH, HEIGHT = 10.0, 3.8  # inches
+WIDTH = 8.0  # inches
 
 
 def flow(record: Record) -> Section | None:
     """Return the picture of the flow; None if no size is known."""
-    if not record.sizes:
+    points = [size.point for size in record.sizes.values()]
+    if not points:
         return None
-    picture = svg_of(lambda ax: _draw(record.result, ax), WIDTH, HEIGHT, "flow", "Size of output and δ at each point")
+    height = figure_height(rows_of(points, [1 + (math.prod(loops(point)) > 1) for point in points]))
+    words = "Size of output and δ at each point, in forward order from above"
+    untitled = lambda ax: draw(record.result, ax=ax).set_title("", loc="left")  # the page has a heading
+    picture = svg_of(untitled, WIDTH, height, "flow", words)
     return Section("flow", "The flow, forward and back", "flow.html", {"picture": picture})
-
-
-def _draw(result: Any, ax: Any) -> None:
-    """Draw the flow."""
-    for field, colour in (("output", "#0072b2"), ("delta", "#d55e00")):
-        found = [(i, getattr(s, field)) for i, s in enumerate(sizes.sizes_of(result)) if getattr(s, field) is not None]
-        ax.plot([i for i, _ in found], [float(side.rms.max()) for _, side in found], "o-", color=colour)
-    ax.set_yscale("log")

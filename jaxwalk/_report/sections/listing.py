@@ -9,9 +9,9 @@ from typing import NamedTuple
 from ..._points.point import Point
 from ..._source.packages import package_of
 from ..._source.statements import Function, function_at, has_source, lines_of, text_of
-from ..bars import Bar, Scale
 from ..record import Record
 from ..section import Section
+from ..sizes import Bar, Scale
 
 PASSES = 5  # points of one line that are shown; of more, the first and the last
 LINES = 4000  # of source, in all

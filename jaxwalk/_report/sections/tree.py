@@ -9,11 +9,13 @@ from collections.abc import Container, Mapping
 from ..._errors import counted
 from ..._points.point import Point
 from ..._show.outline import Row, tree
-from ..bars import Bar, Scale
+from ..._show.table import number
+from ...plot._sizes import Size
 from ..details import Detail, detail_of
 from ..pictures import pictures_of
 from ..record import Record
 from ..section import Section
+from ..sizes import Bar, Scale, overall
 
 OPEN = 60  # rows of the tree that are unfolded at first, at most
 DETAILS = 2000  # points that open
@@ -26,6 +28,8 @@ class Node:
     Attributes:
         text: the last parts of the name.
         place: which of the page's points it is; None if it is none, but leads to some.
+        point, size: the point that it is, and its sizes, if any is known.
+        output, delta: the bars of its sizes; if it is no point, of the largest below it.
         marks: what is remarkable, of it or, if it is none itself, of those below: with how many they are.
         detail: what opens with it; None if nothing does.
         below: how many points are below it.
@@ -35,6 +39,7 @@ class Node:
     text: str
     place: int | None
     point: Point | None
+    size: Size | None
     output: Bar | None
     delta: Bar | None
     marks: list[tuple[str, int]]
@@ -84,19 +89,21 @@ def _nodes(record: Record, pictures: Mapping[str, str], opening: Container[str])
         around.append(node.children)
     for node in top:
         _mark(node)
+        _bound(node, "output", scales[0])
+        _bound(node, "delta", scales[1])
     return top
 
 
 def _node(record: Record, row: Row, scales: tuple[Scale, Scale]) -> Node:
     text = row.text[2 * row.level :]
     if row.name is None:
-        return Node(text, None, None, None, None, [], None, row.below, [])
+        return Node(text, None, None, None, None, None, [], None, row.below, [])
     point, size = record.points[row.name], record.sizes.get(row.name)
     output, delta = (scale.bar(size) for scale in scales)
     marks = [(mark, 1) for mark in (size.marks() if size else ())]
     marks += [("kink", 1)] if record.kinks_at.get(point.name) else []
     marks += [("opaque", 1)] if point.opaque is not None else []
-    return Node(text, record.place(row.name), point, output, delta, marks, None, row.below, [])
+    return Node(text, record.place(row.name), point, size, output, delta, marks, None, row.below, [])
 
 
 def _mark(node: Node) -> dict[str, int]:
@@ -108,6 +115,16 @@ def _mark(node: Node) -> dict[str, int]:
     if node.point is None:
         node.marks = list(counts.items())
     return counts
+
+
+def _bound(node: Node, side: str, scale: Scale) -> float | None:
+    """Return the largest size of a side, of a row and of those below it; a row that is no point has it as its bar."""
+    own = overall(getattr(node.size, side, None))
+    found = [size for size in (own, *(_bound(child, side, scale) for child in node.children)) if size is not None]
+    largest = max(found, default=None)
+    if node.point is None and largest is not None:
+        setattr(node, side, Bar(f"≤ {number(largest, 3)}", scale.length(largest)))
+    return largest
 
 
 def _unfold(nodes: list[Node]) -> None:

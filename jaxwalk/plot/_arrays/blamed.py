@@ -10,10 +10,10 @@ import numpy as np
 from ..._errors import ArgumentError, shown
 from ..._evaluate.result.datum import Datum
 from ..._evaluate.result.evaluation import Evaluation
-from ..._show.table import number
 from ..._walk.culprits import Culprit
 from ..._walk.result import Walk
 from .._style import Palette
+from .._words import in_words
 from .as_image import is_image
 from .gallery import Item
 from .ranked import Bar
@@ -31,19 +31,19 @@ def bars_of(result: Walk | Evaluation, k: int, palette: Palette) -> list[Bar]:
 
 def _of_entry(culprit: Culprit, palette: Palette) -> Bar:
     index = str(list(culprit.index)) if culprit.index else ""
-    label = f"{culprit.point}{index} = {number(culprit.value)}"
+    label = f"{culprit.point}{index} = {in_words(culprit.value)}"
     if np.iscomplexobj(culprit.delta):
-        return Bar(label, float(np.abs(culprit.delta)), palette.faint, f"|{number(culprit.delta)}|")
+        return Bar(label, float(np.abs(culprit.delta)), palette.faint, f"|{in_words(culprit.delta)}|")
     length = float(culprit.delta)
-    return Bar(label, length, sign_colors(np.array([length]))[0], number(culprit.delta))
+    return Bar(label, length, sign_colors(np.array([length]))[0], in_words(culprit.delta))
 
 
 def _of_datum(datum: Datum, palette: Palette) -> Bar:
     norms = {name: float(datum.norms[name]) for name in datum.norms.once()}
-    words = [number(datum.loss)]
+    words = [in_words(datum.loss)]
     if norms:
         name = max(norms, key=lambda name: np.inf if np.isnan(norms[name]) else norms[name])
-        words.append(f"‖δ‖ {number(norms[name], 3)} at {name}")
+        words.append(f"‖δ‖ {in_words(norms[name], 3)} at {name}")
     words += [f"{datum.inputs} in its inputs"] * bool(datum.inputs)
     return Bar(f"datum {datum.index}", datum.loss, palette.delta, ", ".join(words))
 
@@ -57,7 +57,7 @@ def items_of(result: Walk | Evaluation, data: Any, k: int, captions: Any) -> tup
         if image is None or not is_image(image):
             told = [] if data is None else [f"not drawn as images: a datum is {shown(np.asarray(image))}"]
             return [], told
-        items.append(Item(_caption(captions, index), f"loss {number(loss)}", image, delta))
+        items.append(Item(_caption(captions, index), f"loss {in_words(loss)}", image, delta))
     return items, []
 
 

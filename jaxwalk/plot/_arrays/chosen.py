@@ -10,8 +10,9 @@ from jax.core import Tracer
 
 from ..._errors import ArgumentError, PointError, counted, shown
 from ..._points.point import Point
-from ..._show.table import is_readable, number
+from ..._show.table import is_readable
 from ..._walk.result import Walk
+from .._words import in_words
 from .images import Axis
 
 
@@ -81,13 +82,13 @@ def _datum(walk: Walk, datum: Any) -> tuple[tuple[int, ...], list[str]]:
             raise ArgumentError(
                 f"`datum` is {shown(datum)}, and `jax.vmap` gave the walks {len(lengths)} axes; give an index for each."
             )
-        return index, [f"datum {_written(index)} of {_written(lengths)} (loss {number(walk.value[index])})"]
+        return index, [f"datum {_written(index)} of {_written(lengths)} (loss {in_words(walk.value[index])})"]
     if not walk.value.size:
         raise ArgumentError("There is no datum to draw: an axis that `jax.vmap` gave the walks has a length of 0.")
     losses = np.asarray(walk.value).astype(np.float64)
     worst = np.unravel_index(int(np.argmax(losses)), lengths)  # a NaN is the largest to NumPy
     index = tuple(map(int, worst))
-    loss = number(walk.value[index])
+    loss = in_words(walk.value[index])
     return index, [f"datum {_written(index)} of {_written(lengths)}, which has the largest loss, {loss}"]
 
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..._optional import matplotlib
-from ..._show.table import number
-from .._words import folded, room
+from .._words import folded, in_words, room
 from .as_image import channels_at, delta_pixels, image_pixels
 from .images import Picture
 from .signed import NONFINITE, largest_of, show_signed
@@ -92,7 +91,7 @@ def _draw_delta(ax: Axes, delta: Any) -> None:
     pixels = np.ma.array(delta_pixels(delta))
     show_signed(ax, Picture(pixels, pixels.shape, ("", ""), ()))
     _frame(ax)
-    ax.set_xlabel(f"largest |δ| {number(largest_of(pixels), 2)}", fontsize=8, labelpad=2)
+    ax.set_xlabel(f"largest |δ| {in_words(largest_of(pixels), 2)}", fontsize=8, labelpad=2)
 
 
 def _frame(ax: Axes) -> None:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..._optional import matplotlib
-from ..._show.table import number
 from .._style import SIGNED, Palette
-from .._words import has_room, nonfinite
+from .._words import has_room, in_words, nonfinite
 from .images import Picture
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def _scale(ax: Axes, image: AxesImage) -> None:
     assert figure is not None
     ticks = [-top, 0, top] if top else [0]
     bar = figure.colorbar(image, cax=ax.inset_axes((1.03, 0, 0.05, 1)), ticks=ticks)
-    bar.set_ticklabels([number(np.float64(tick), 3).replace("-", "−") for tick in ticks])
+    bar.set_ticklabels([in_words(tick, 3) for tick in ticks])
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=2)
 
@@ -117,4 +116,4 @@ def draw_number(ax: Axes, value: complex, palette: Palette) -> None:
     has_sign = np.isreal(value) and value != 0
     color = sign_colors(np.array([np.real(value)]))[0] if has_sign else palette.ink
     color = color if np.isfinite(value) else palette.alarm
-    ax.text(0.5, 0.5, number(value), ha="center", va="center", fontsize=18, color=color)
+    ax.text(0.5, 0.5, in_words(value), ha="center", va="center", fontsize=18, color=color)

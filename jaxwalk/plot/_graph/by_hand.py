@@ -37,18 +37,22 @@ def drawn(network: Network, what: Any, sizes: dict[str, Size], ax: Axes | None) 
             break
     notes = _notes(network, what)
     below = 0.32 + 0.16 * len(notes)
+    least = max([3.0, *(len(note) * SMALL * LETTER + 0.1 for note in notes)])
     if is_down:
-        ends = (plan.length + below, plan.first, plan.last)
+        beside = max(0.0, least - (plan.last - plan.first)) / 2
+        ends, key = (
+            (plan.length + below, plan.first - beside, plan.last + beside),
+            (plan.length + 0.22, plan.first - beside),
+        )
     else:
-        ends = (length, plan.first, plan.last + below)
+        ends, key = (max(length, least), plan.first, plan.last + below), (0.0, plan.last + 0.22)
     across = ends[2] - ends[1]
     width, height = (across, ends[0]) if is_down else (ends[0], across)
     is_new = ax is None
-    with drawing(ax, max(width, 3.0) + 0.2, height + 0.2) as (ax, palette):
+    with drawing(ax, width + 0.2, height + 0.2) as (ax, palette):
         sheet = Sheet(ax, is_down, *ends, is_new)
-        _draw(sheet, network, layout, plan, texts, palette, is_down, isinstance(what, Walk))
-        at = (plan.length + 0.22, plan.first) if is_down else (0.0, plan.last + 0.22)
-        _key(sheet, at, notes, palette, is_down, isinstance(what, Walk) and bool(what.deltas))
+        _draw(sheet, network, layout, plan, texts, palette, is_down)
+        _key(sheet, key, notes, palette, any(text.delta for text in texts))
     return ax
 
 
@@ -81,11 +85,11 @@ def _stub(network: Network) -> float:
 
 def _draw(
     sheet: Sheet, network: Network, layout: Layout, plan: Plan, texts: Sequence[Texts], palette: Palette,
-    is_down: bool, is_walk: bool,
+    is_down: bool,
 ) -> None:  # fmt: skip
     for edge in network.edges:
         way = layout.ways.get(edge)
-        comes_back = edge.back and is_walk and bool(texts[edge.start].delta)
+        comes_back = edge.back and network.is_flow and bool(texts[edge.start].delta)
         off = -APART * comes_back * (-1 if is_down else 1)
         colour = palette.output if network.is_flow else palette.faint
         sheet.arrow(way_of(edge, way, plan, off), colour, edge.later, network.is_flow, f"output {edge.start}")
@@ -151,7 +155,7 @@ def _arguments(sheet: Sheet, node: Node, box: Box, palette: Palette, is_last: bo
 
 
 def _notes(network: Network, what: Any) -> tuple[str, ...]:
-    walks = (f"{what.value.size} walks, beside each other in every value",) if _is_many(what) else ()
+    walks = (f"{what.value.size} walks: each value is an array of theirs",) if _is_many(what) else ()
     steps = ("dashed: from one step to the next",) if any(edge.later for edge in network.edges) else ()
     return (*steps, *walks, *network.notes)
 
@@ -160,7 +164,7 @@ def _is_many(what: Any) -> bool:
     return isinstance(what, Walk) and jnp.ndim(what.value) > 0
 
 
-def _key(sheet: Sheet, at: Any, notes: Sequence[str], palette: Palette, is_down: bool, has_deltas: bool) -> None:
+def _key(sheet: Sheet, at: Any, notes: Sequence[str], palette: Palette, has_deltas: bool) -> None:
     """Write what the two kinds of arrow are, and what is not in the picture."""
     x, y = sheet._at(at)
     size = SMALL * sheet.scale

@@ -11,7 +11,6 @@ from ..._errors import counted
 from ..._optional import matplotlib
 from ..._printable import printable
 from ..._show.table import number
-from ..._walk.result import Walk
 from .._sizes import Side, Size
 from .._style import SIZED, Palette, drawing
 from .by_hand import NAME, SMALL
@@ -19,7 +18,7 @@ from .drawing import Sheet
 from .geometry import LETTER, Box, Plan, Room, planned, way_of
 from .layout import laid_out
 from .network import Network, Node
-from .texts import LINE, numbered, wrapped
+from .texts import LINE, numbered, result_of, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,10 +36,9 @@ def drawn(network: Network, what: Any, sizes: dict[str, Size], ax: Axes | None) 
     notes = _notes(network)
     above = 0.17 * len(notes) + 0.1 * bool(notes)
     below = 0.62 * bool(side)
-    first, last = (
-        plan.first,
-        max(plan.last, plan.first + max([2.8 * bool(side), *(len(n) * SMALL * LETTER for n in notes)])),
-    )
+    least = max([2.8 * bool(side), *(len(note) * SMALL * LETTER + 0.1 for note in notes)])
+    beside = max(0.0, least - (plan.last - plan.first)) / 2
+    first, last = plan.first - beside, plan.last + beside
     is_new = ax is None
     with drawing(ax, last - first + 0.2, plan.length + above + below + 0.2) as (ax, palette):
         sheet = Sheet(ax, True, plan.length + below, first, last, is_new, -above)
@@ -56,8 +54,7 @@ def _texts(node: Node, sizes: dict[str, Size], what: Any) -> tuple[list[str], st
     """Return the words in a box: its name, what is in it, and what is remarkable."""
     name = list(wrapped(node.label))
     if not node.points:
-        value = what.value if isinstance(what, Walk) else None
-        return name, "" if value is None or np.ndim(value) else f"= {number(value)}", []
+        return name, "".join(result_of(what)), []
     if node.label == "…":
         return ["…"], f"{counted(len(node.points), 'point')} between", _marks(node, sizes)
     point = node.points[0]
@@ -164,6 +161,8 @@ def _bar(sheet: Sheet, at: Any, side: str, colours: Sequence[float], palette: Pa
     colorbar.outline.set_visible(False)
     colorbar.minorticks_off()
     colorbar.set_ticks([norm.vmin, norm.vmax], labels=[number(norm.vmin, 2), number(norm.vmax, 2)])
+    for label, side_of in zip(bar.get_xticklabels(), ("left", "right"), strict=True):
+        label.set_horizontalalignment(side_of)
     bar.tick_params(labelsize=SMALL * sheet.scale, length=2)
     colorbar.set_label(
         f"size of {side}: root mean square of what is in a box", fontsize=SMALL * sheet.scale, loc="left"

@@ -26,9 +26,17 @@ class Sheet:
     ):
         self.ax, self._is_down = ax, is_down
         (left, bottom), (right, top) = self._at((start - 0.05, last + 0.05)), self._at((length + 0.05, first - 0.05))
-        ax.set(xlim=sorted((left, right)), ylim=sorted((bottom, top)), aspect="equal")
+        left, right, bottom, top = min(left, right), max(left, right), min(bottom, top), max(bottom, top)
+        self.scale, more = 1.0, (0.0, 0.0)
+        if not is_new:
+            inches = _inches(ax)
+            self.scale = min(1.0, inches[0] / (right - left), inches[1] / (top - bottom))
+            more = inches[0] / self.scale - (right - left), inches[1] / self.scale - (top - bottom)
+        ax.set(
+            xlim=(left - more[0] / 2, right + more[0] / 2), ylim=(bottom - more[1] / 2, top + more[1] / 2),
+            aspect="equal",
+        )  # fmt: skip
         ax.set_axis_off()
-        self.scale = 1.0 if is_new else _share(ax, abs(right - left), abs(top - bottom))
 
     def _at(self, place: Place) -> tuple[float, float]:
         along, across = place
@@ -64,14 +72,13 @@ class Sheet:
         self.ax.text(x, y, "\n".join(lines), color=colour, fontsize=size * self.scale, **options)
 
 
-def _share(ax: Axes, width: float, height: float) -> float:
-    """Return how much of so many inches the axes have, once their figure is laid out; 1 if all of it."""
+def _inches(ax: Axes) -> tuple[float, float]:
+    """Return the size of axes, once their figure is laid out."""
     figure: Any = ax.get_figure(root=True)
     if figure.get_layout_engine() is not None:
         figure.draw_without_rendering()
-    box = ax.get_position(original=True)
-    inches = figure.get_size_inches()
-    return min(1.0, box.width * inches[0] / width, box.height * inches[1] / height)
+    box, inches = ax.get_position(original=True), figure.get_size_inches()
+    return box.width * inches[0], box.height * inches[1]
 
 
 def _rounded(corners: Sequence[tuple[float, float]], is_level: bool) -> Any:

@@ -67,7 +67,7 @@ def _join(
         for sibling in group:
             if not names:
                 continue
-            label = names[0] if len(group) == 1 else f"{names[0]} … {names[-1]}"
+            label = names[0] if len(group) == 1 else _from_to(names[0], names[-1])
             for i in sibling:
                 alike[i] += (label,)
                 if len(group) > 1:
@@ -101,6 +101,14 @@ def _groups(of: range, level: int, parts: Sequence[Parts], values: Sequence[Node
             groups.append([inside])
         before = looks
     return groups
+
+
+def _from_to(first: str, last: str) -> str:
+    """Return "h_0 … 11" of "h_0" and "h_11"."""
+    same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))
+    while same and first[same - 1].isdigit():
+        same -= 1
+    return f"{first} … {last[same:]}"
 
 
 def _masked(name: str) -> str:

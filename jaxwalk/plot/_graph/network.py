@@ -66,11 +66,13 @@ def network_of(points: Points, result: str) -> Network:
             by_site.setdefault(point.site, []).append(point)
     values = [tuple(each) for each in by_site.values()]
     opaque = sum(point.opaque is not None for point in points.values())
-    notes = (f"{counted(opaque, 'opaque point')} not drawn",) if opaque else ()
+    notes = [f"{counted(opaque, 'opaque point')} not drawn"] * bool(opaque)
     if points.flow is None:
         nodes = (*(Node(_label(each), each) for each in values), Node(result, ()))
-        notes = ("in forward order: what is computed from what is not known", *notes)
-        return Network(nodes, tuple(Edge(i, i + 1) for i in range(len(values))), False, notes)
+        notes = ["in forward order: what is computed from what is not known", *notes]
+        return Network(nodes, tuple(Edge(i, i + 1) for i in range(len(values))), False, tuple(notes))
+    if (total := len(points.flow.values)) > len(points):
+        notes.append(f"{len(points)} of {counted(total, 'point')}: arrows may lead through others")
     places = {points.flow.names[each[-1].number - 1]: place for place, each in enumerate(values)}
     reads = [*(points.flow.values[each[-1].number - 1] for each in values), points.flow.result]
     nodes, edges = [], []
@@ -79,7 +81,7 @@ def network_of(points: Points, result: str) -> Network:
         is_argument = bool(each) and read.is_argument
         nodes.append(Node(_label(each) or result, each, arguments, is_argument))
         edges += [Edge(place, end, back, place >= end) for place, back in starts.items()]
-    return Network(tuple(nodes), tuple(edges), True, notes)
+    return Network(tuple(nodes), tuple(edges), True, tuple(notes))
 
 
 def _label(points: Sequence[Point]) -> str:

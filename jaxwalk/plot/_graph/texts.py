@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from ..._evaluate.result.evaluation import Evaluation
 from ..._points.point import Point
 from ..._printable import printable
 from ..._show.table import is_readable, number, numbers
@@ -49,8 +50,7 @@ def texts_of(network: Network, what: Any, sizes: dict[str, Size]) -> list[Texts]
     found = []
     for place, node in enumerate(network.nodes):
         if not node.points:
-            value = (f"= {_minus(numbers(walk.value, 4, 3))}",) if walk is not None and is_readable(walk.value) else ()
-            found.append(Texts((*wrapped(node.label), *value)))
+            found.append(Texts((*wrapped(node.label), *result_of(what))))
             continue
         point, size = node.points[-1], sizes.get(node.points[-1].name)
         output, delta = (None if walk is None else m.get(point.name) for m in (_outputs(walk), _deltas(walk)))
@@ -64,6 +64,17 @@ def texts_of(network: Network, what: Any, sizes: dict[str, Size]) -> list[Texts]
             )
         )
     return found
+
+
+def result_of(what: Any) -> tuple[str, ...]:
+    """Return the value of the loss, of many walks or data its mean."""
+    loss = getattr(what, "loss", getattr(what, "value", None)) if isinstance(what, (Walk, Evaluation)) else None
+    if isinstance(loss, float):
+        return (_minus(f"mean {number(loss)}"),)
+    if loss is None or not is_readable(loss):
+        return ()
+    mean = f"mean {number(np.mean(np.asarray(loss).astype(np.float64)))}" if np.ndim(loss) else f"= {number(loss)}"
+    return (_minus(mean),)
 
 
 def _names(node: Node) -> tuple[str, ...]:
@@ -120,7 +131,7 @@ def _told(symbol: str, point: Point, values: Any, side: Side | None) -> tuple[st
         return _folded(symbol, written)
     shape = f"{symbol}  {tuple(getattr(values, 'shape', point.shape))}"
     if side is not None and np.any(np.isfinite(side.rms)):
-        return (shape, f"rms {number(np.sqrt(np.nanmean(np.square(side.rms))), 3)}")
+        return (shape, f"rms {number(np.sqrt(np.nanmean(np.square(side.rms))))}")
     return (shape, str(point.dtype))
 
 

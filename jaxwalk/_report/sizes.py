@@ -1,16 +1,26 @@
-"""How long the bar beside a size is: on one logarithmic scale for the whole page, for outputs and for δ."""
+"""The size of a point as one number, and as a bar: on one logarithmic scale for the whole page, for outputs and δ."""
 
 from __future__ import annotations
 
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from .._show.table import number
 from ..plot._sizes import Side
-from .findings import overall
 from .record import Record
 
 LEAST = 3.0  # per cent: the bar of the smallest that is not zero
+
+
+def overall(side: Side | None) -> float | None:
+    """Return the root mean square over all steps of a point, of those that are known; None if nothing is."""
+    known = np.zeros(0) if side is None else side.rms[np.isfinite(side.rms)]
+    if not known.size:
+        return None
+    scale = float(known.max()) or 1.0
+    return scale * math.sqrt(np.mean((known / scale) ** 2))
 
 
 class Bar(NamedTuple):
@@ -37,9 +47,10 @@ class Scale:
         rms = overall(side)
         if rms is None:
             return Bar("nan" if side.nonfinite.any() else "", 0.0)
-        return Bar(number(rms, 3), self._length(rms))
+        return Bar(number(rms, 3), self.length(rms))
 
-    def _length(self, rms: float) -> float:
+    def length(self, rms: float) -> float:
+        """Return the length of the bar of a size, in per cent."""
         if not rms or not math.isfinite(rms):
             return 0.0
         if self._high == self._low:

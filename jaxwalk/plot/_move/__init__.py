@@ -1,0 +1,1 @@
+"""A move of values at points: what δ predicts of the loss, and what happens to it."""
