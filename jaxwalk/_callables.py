@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from ._errors import ArgumentError, counted, shown
+from ._errors import ArgumentError, JaxwalkError, counted, listed, shown
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,6 +26,38 @@ def transform(of: F) -> F:
         return of(*args, **kwargs)
 
     return called  # type: ignore[return-value]
+
+
+@contextlib.contextmanager
+def called_with(fun: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterator[None]:
+    """Turn what Python says where a function is called with too few arguments, or too many, into a sentence.
+
+    A TypeError of arguments that it does take is the function's own, and comes through.
+
+    Raises:
+        ArgumentError: these arguments are not what `fun` takes.
+    """
+    try:
+        yield
+    except TypeError as error:
+        if isinstance(error, JaxwalkError) or (takes := _not_taking(fun, args, kwargs)) is None:
+            raise
+        given = counted(len(args), "argument") + (f" and {listed(kwargs)}" if kwargs else "")
+        raise ArgumentError(f"`fun` takes {takes}, and was given {given}; give it what it takes.") from error
+
+
+def _not_taking(fun: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
+    """Return what a function takes, if that is not these arguments; None if they are, or if it does not say."""
+    try:
+        takes = inspect.signature(fun)
+    except (TypeError, ValueError):
+        return None
+    try:
+        takes.bind(*args, **kwargs)
+    except TypeError:
+        bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in takes.parameters.values()]
+        return str(takes.replace(parameters=bare, return_annotation=inspect.Signature.empty))
+    return None
 
 
 def takes_weights(name: str, layer: Any) -> bool:

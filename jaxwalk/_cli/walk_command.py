@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from .._errors import DataError, JaxwalkError, counted, with_options
+from .._jax.tracing import INSTEAD
 from .._show.json_text import as_json
 from .._show.table import terminal_width
 from .._show.terminal import check_rich, show
@@ -119,7 +120,8 @@ def _blaming(file: Path, when: str, data: Dataset) -> Iterator[None]:
     except BaseException as error:  # `sys.exit()` too, which would end this as if all were done
         if isinstance(error, JaxwalkError) and not place(error):
             raise type(error)(with_options(error, NAMES)) from error
-        about = "".join(f" {note}" for note in data.notes if data.joined)
+        advice = [note for note in getattr(error, "__notes__", ()) if note == INSTEAD]
+        about = "".join(f" {note}" for note in [*advice, *(data.notes if data.joined else ())])
         raise DataError(f"`objective` of `{file}` fails {when}: {describe(error)}.{about}") from error
 
 

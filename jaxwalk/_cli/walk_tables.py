@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from .._errors import counted
-from .._evaluate.result.datum import Datum, largest_norms
+from .._evaluate.result.datum import Datum, largest_norms, same_norms
 from .._evaluate.result.evaluation import STEPS
+from .._points.point import Points
 from .._show.table import Table, number
 from .._show.terminal import GAP
 from .walk_survey import Kept, PointSizes, Survey
@@ -32,7 +33,7 @@ def survey_tables(s: Survey, notes: Sequence[str], width: int) -> Iterator[Table
 
 
 def _points_tables(s: Survey, width: int) -> Iterator[Table]:
-    rows = [row for sizes in s.by_point for row in _rows(sizes)]
+    rows = [row for sizes in s.by_point for row in _rows(sizes, s.points)]
     title = f"{counted(len(s.points), 'point')}, over {_data(s.evaluation.count)}"
     output, delta = ([name.format(symbol) for name in SHOWN.values()] for symbol in SIDES.values())
     whole = _table(title, rows, ("X", "point", "shape", *output, *delta, "kinks", "note"))
@@ -44,7 +45,7 @@ def _points_tables(s: Survey, width: int) -> Iterator[Table]:
         f"{title}, forward: |output|", rows, ("X", "point", "shape", *output, "kinks"),
         ("X", "point", "shape", *of_size, "kinks"),
     )  # fmt: skip
-    felt = [row for sizes in s.by_point if sizes.delta is not None for row in _rows(sizes)]
+    felt = [row for sizes in s.by_point if sizes.delta is not None for row in _rows(sizes, s.points)]
     among = ", of the points that have one" if len(felt) < len(rows) else ""
     yield _table(f"Backward: |δ|{among}", felt, ("X", "point", *delta), ("X", "point", *of_size))
     if noted := [row for row in rows if row.get("note")]:
@@ -57,13 +58,13 @@ def _table(title: str, rows: Sequence[Cells], keys: Sequence[str], columns: Sequ
     return Table(title, columns, [[row.get(key, "") for key in keys] for row in rows], right)
 
 
-def _rows(sizes: PointSizes) -> Iterator[Cells]:
+def _rows(sizes: PointSizes, points: Points) -> Iterator[Cells]:
     """Yield one row, or at a point in a loop one for each step, those in the middle of many left out."""
     point = sizes.point
     has_steps = sizes.output is not None or sizes.delta is not None
     steps = list(np.ndindex(*(axis.length for axis in point.axes))) if has_steps else [()]
     shape = str(point.shape[len(point.axes) if has_steps else 0 :])
-    about = {"X": str(point.number), "shape": shape, "kinks": str(sizes.kinks or ""), "note": _note(sizes)}
+    about = {"X": str(point.number), "shape": shape, "kinks": str(sizes.kinks or ""), "note": _note(sizes, points)}
     left_out = len(steps) - 2 * STEPS
     for place, step in enumerate(steps):
         if left_out > 0 and place == STEPS:
@@ -95,16 +96,17 @@ def _has_entries(kept: Kept, step: tuple[int, ...] = ()) -> bool:
     return bool(np.any(~np.isnan(kept["zeros"][step]) | (kept["nonfinite_data"][step] > 0)))
 
 
-def _note(sizes: PointSizes) -> str:
+def _note(sizes: PointSizes, points: Points) -> str:
     is_there = sizes.output is None or _has_entries(sizes.output)
     nothing = "" if is_there else "no datum came here" if sizes.point.conditional else "no entries"
-    return "; ".join(filter(None, (sizes.point.note(), nothing)))
+    return "; ".join(filter(None, (sizes.point.note(), points.also(sizes.point.name), nothing)))
 
 
 def _culprits(s: Survey) -> Table:
     rows = [(str(d.index), number(d.loss), largest_norms(d)) for d in s.evaluation.culprits]
     mean = "none is finite" if np.isnan(s.evaluation.loss) else f"mean loss {number(s.evaluation.loss)}"
-    return Table(f"Data of largest loss ({mean})", ("datum", "loss", "largest ‖δ‖"), rows, ("datum", "loss"))
+    title, notes = f"Data of largest loss ({mean})", same_norms(row[-1] for row in rows)
+    return Table(title, ("datum", "loss", "largest ‖δ‖"), rows, ("datum", "loss"), notes)
 
 
 def _data(count: int) -> str:
@@ -169,7 +171,7 @@ def survey_data(s: Survey, notes: Sequence[str]) -> dict[str, Any]:
         "data": found.count,
         "mean_loss": found.loss,
         "nonfinite": {"data": found.nonfinite, "named": s.bad, "first": first},
-        "points": [_point_data(sizes, isinstance(s.kinks, Mapping)) for sizes in s.by_point],
+        "points": [_point_data(sizes, s.points, isinstance(s.kinks, Mapping)) for sizes in s.by_point],
         "largest_loss": culprits,
         "notes": list(survey_notes(s, notes)),
     }
@@ -179,12 +181,13 @@ def _norms(datum: Datum) -> dict[str, float]:
     return {name: float(norm) for name, norm in datum.norms.items()}
 
 
-def _point_data(sizes: PointSizes, with_kinks: bool) -> dict[str, Any]:
+def _point_data(sizes: PointSizes, points: Points, with_kinks: bool) -> dict[str, Any]:
     p = sizes.point
     return {
         "X": p.number, "point": p.name, "shape": list(p.shape), "dtype": str(p.dtype),
         "axes": [axis._asdict() for axis in p.axes], "unused": p.unused, "conditional": p.conditional,
-        "opaque": p.opaque, "note": _note(sizes), "output": _side_data(sizes.output), "delta": _side_data(sizes.delta),
+        "opaque": p.opaque, "note": _note(sizes, points),
+        "output": _side_data(sizes.output), "delta": _side_data(sizes.delta),
     } | ({"kinks": sizes.kinks} if with_kinks else {})  # fmt: skip
 
 

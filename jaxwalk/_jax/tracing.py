@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -61,11 +62,37 @@ def stage(fun: Callable, args: tuple, kwargs: dict[str, Any], argnums: int | Seq
 
     values = [as_input(leaves[i]) for i in traced]
     positional, by_name = _without_others(tree, replaced([None] * len(leaves), traced, values), values)
-    closed, shapes = jaxprs.trace(whole, *positional, **by_name)
+    with _noting_what_to_do():
+        closed, shapes = jaxprs.trace(whole, *positional, **by_name)
     chosen = [args[position] for position in positions]
     structure = jax.tree.structure(chosen[0] if isinstance(argnums, int) else tuple(chosen))
     rebuild = lambda leaves: None if argnums is None else jax.tree.unflatten(structure, leaves)
     return Staged(closed, values, shapes, [traced.index(i) for i in named], rebuild)
+
+
+@contextlib.contextmanager
+def _noting_what_to_do() -> Iterator[None]:
+    """Say beside what JAX says of a value that Python asked for, but that is not there while a function is traced,
+    what to write."""
+    try:
+        yield
+    except _ASKED as error:
+        error.add_note(INSTEAD)
+        raise
+
+
+INSTEAD = (
+    "jaxwalk traces `fun` once, as `jax.jit` does, without its numbers: in place of Python's `if` write `jnp.where` or"
+    " `jax.lax.cond`, of a loop `jax.lax.scan`, of NumPy's functions those of `jax.numpy`."
+)
+"""A note of an error that asks for a value that is not there yet."""
+
+_ASKED = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerBoolConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
 
 
 @jax.jit

@@ -32,7 +32,8 @@ class Kink:
         margin: (n,) how far each is from the threshold; 0 for ties.
         bound: (n,) the bound on the rounding error of that distance.
         left, right: (n,) the derivative of the choice by the value that is decided on, below the threshold and above
-            it; None where it is not known, as of a `sort`.
+            it; None where it is not known, as of a `sort`, or of a `where` whose sides are computed of something else
+            than of that value: then they may also meet, and nothing jumps, as in a Huber loss written by `where`.
         used: (n,) the derivative that JAX takes there, in the function as it is compiled here: run operation by
             operation, or with other things around it, it is rounded otherwise, and what is "near" may be a tie.
         axes: the loops around: the leading axes of `entries`.
@@ -139,7 +140,10 @@ class Kinks(tuple[Kink, ...]):
         if all(kink.jumps for kink in self):
             return "there the loss itself may jump, of which δ does not tell"
         may_jump = any(kink.jumps is not False for kink in self)
-        return "there δ is one of two" + ", or the loss itself jumps, of which it does not tell" * may_jump
+        may_meet = any(kink.jumps is None and kink.left is None for kink in self)
+        jumping = ", or the loss itself jumps, of which it does not tell" * may_jump
+        meeting = ", or, where no `left` is told, both sides may meet and nothing jumps" * may_meet
+        return f"there δ is one of two{jumping}{meeting}"
 
     def _table(self) -> Table:
         numeric = ("of", "margin", "bound", "left", "right", "used")

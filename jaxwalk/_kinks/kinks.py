@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from .._callables import called_with
 from .._errors import ArgumentError, counted, shown
 from .._jax.automatic_mesh import automatic_mesh, explicit_mesh
 from .._jax.compiled import compiled
@@ -88,7 +89,8 @@ def analyse(
     fun: Callable, *args: Any, by: str | None = None, source: Source = None
 ) -> tuple[Analysis, list[Any], Points]:
     """Find the decisions of `fun`, the values of its inputs, and its points. Computes nothing."""
-    staged, points = find(fun, args, {}, by, source)
+    with called_with(fun, args, {}):
+        staged, points = find(fun, args, {}, by, source)
     return Analysis(flatten(staged.closed, points)), staged.args, points
 
 

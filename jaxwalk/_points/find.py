@@ -30,6 +30,11 @@ def find(
     if by != "lines":
         staged = stage(fun, args, kwargs, argnums)
         points = read(staged.closed, used(staged), by)
+        if points and source is not None:
+            raise ArgumentError(
+                f"`{argument('source')}` says whose lines are points, but `{argument('fun')}` has tags or scopes, which"
+                ' are the points then; leave it out, or use `by="lines"`.'
+            )
         if points or by is not None:
             return staged, hinted(staged.closed.jaxpr, points, by)
     lines = LinePaths(source)

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from .._errors import counted, listed, near
+from .._errors import listed, near
 from .._jax.origin import file_and_line
 from .._jax.shards import Loop
-from .._show.alike import ROWS, together
+from .._show.alike import ROWS
 from .._show.fit import HTML_ROWS, as_html, as_lines, as_text
 from .._show.in_treescope import Item, rendering
-from .._show.outline import Row, tree
-from .._show.table import Table, size
-from .._source.packages import package_of
+from .._show.table import Table
 from .._source.statements import text_of
 from ..stats import Units
 from ..stats._unit_axes import not_taken, units_told
 from .flow import Flow
 from .ordered_mapping import MissingName
-
-COLUMNS = ("X", "point", "kind", "shape", "dtype", "line", "note", "path")
-MORE = "`points[name]` is one, `list(points)` names all"
+from .points_table import points_table
 
 
 class Site(NamedTuple):
@@ -92,8 +87,8 @@ class Point:
         path: the name, with the path of a module that `scoped` has named divided as the rest is: "blocks/0/attn/q" of
             "blocks.0.attn/q". It is how the point stands in a tree, and a glob may be one of it.
         aliases: other names under which it is found: its path, and what it was called before modules named it.
-        alike: its line is in a loop, or in what a loop calls, and the run was not watched (README): which pass of the
-            line it is of was told from positions in the code, which may be wrong.
+        alike: its line is in a loop, or in what a loop calls, and the run was not watched (docs/howto/names.md): which
+            pass of the line it is of was told from positions in the code, which may be wrong.
         units: which `jw.stats.Units` the statistic given as `keep` has here; () if it has none, or none was given.
         site: where it is in the traced function. Two points of one site are two names of one value.
         named_before: the sites before it that the same value has: of what a tag names, or what a scope gives on.
@@ -281,58 +276,11 @@ class Points(Mapping[str, Point]):
         return as_html(self._table(HTML_ROWS))
 
     def _table(self, rows: int = ROWS) -> Table:
-        """Return the points as a tree; if there are more than `rows`, alike ones together, and the deepest counted."""
-        of_packages = self._tags_of_packages()
-        names = [name for name in self if name not in of_packages]
-        flat = [self._cells(self[name]) for name in names]
-        paths = ("point", "path")
-        flat = together(Table("", COLUMNS, flat, ("X",), lead=("X",), paths=paths, more=MORE, alike=True), rows)
-        cells = {row[1]: row for row in flat.rows}
-        outline = tree(cells, {name: row[-1] for name, row in cells.items()}, rows)
-        title = f"{counted(len(self), 'point')} ({size(self.nbytes)} for every output and δ)"
-        below = [f"Points below others are counted; {MORE}."] * any(row.folded for row in outline)
-        notes = [*flat.notes, *below, *_folded(of_packages.values()), *self._opaque(), *self.hints]
-        what = "point" if len(cells) == len(names) else "row"
-        shown, lead = [_row(row, cells, what) for row in outline], ("X", "point")
-        return Table(title if self else "0 points", COLUMNS[:-1], shown, ("X",), notes, lead=lead, more=MORE)
+        return points_table(self, rows)
 
     def __treescope_repr__(self, path: str | None, subtree_renderer: Callable[..., Any]) -> Any:
         items = [Item(f"{point.number} {name}: ", _brief(point), f"[{name!r}]") for name, point in self.items()]
         return rendering(Points, items, path, subtree_renderer)
-
-    def _cells(self, p: Point) -> tuple[str, ...]:
-        notes = "; ".join(filter(None, [p.note(), self.also(p.name)]))
-        line = p.source if p.kind == "line" else ""
-        return (str(p.number), p.name, p.kind, str(p.shape), str(p.dtype), line, notes, p.path or p.name)
-
-    def _tags_of_packages(self) -> dict[str, str]:
-        """Return the tags that installed packages have put on values, with their packages; none if these are all."""
-        found = {name: package_of(p.file) or "" for name, p in self.items() if p.kind == "tag"}
-        found = {name: package for name, package in found.items() if package}
-        return found if len(found) < len(self) else {}
-
-    def _opaque(self) -> Iterator[str]:
-        """Yield the reasons why points are opaque, each once, in full."""
-        reasons: dict[str, list[str]] = {}
-        for name, point in self.items():
-            if point.opaque is not None:
-                reasons.setdefault(point.opaque, []).append(name)
-        for reason, names in reasons.items():
-            yield f"Opaque: {listed(names, 4)}: {reason}."
-
-
-def _row(row: Row, cells: Mapping[str, Sequence[str]], what: str) -> tuple[str, ...]:
-    """Return the cells of a row of the tree: of a point, or of what only has points below it."""
-    folded = f"{counted(row.below, what)} below, not shown" if row.folded else ""
-    if row.name is None:
-        return ("", row.text, "", "", "", "", folded or counted(row.below, what))
-    number, _, *about, note, _ = cells[row.name]
-    return (number, row.text, *about, "; ".join(filter(None, [note, folded])))
-
-
-def _folded(packages: Iterable[str]) -> Iterator[str]:
-    for package, count in collections.Counter(packages).items():
-        yield f"Not shown: {counted(count, 'tag')} of `{package}`, an installed package."
 
 
 def _brief(point: Point) -> str:

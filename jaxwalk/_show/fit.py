@@ -68,18 +68,31 @@ def _parted(table: Table, width: int) -> list[Table]:
     short = table = _short_quoted(_without_the_same(table))
     for name in table.paths:
         short = _cut(short, name, width - (short.width() - _length(short, name)), short_paths)
-    if short.width() <= width:
+    if _least_width(short, width) <= width:
         return [_saying_so(table, short)]
     for name in table.paths:
-        short = _cut(table, name, max(LEAST, width * 2 // 5), short_paths)
+        short = _cut(table, name, _room(width), short_paths)
     return _divided(_saying_so(table, short), width)
+
+
+def _room(width: int) -> int:
+    """Return how many columns the name of a point has at least, where it goes on in a further line."""
+    return max(LEAST, width * 2 // 5)
+
+
+def _least_width(table: Table, width: int) -> int:
+    """Return how wide a table is if names that are too long go on in further lines."""
+    long = [name for name in (*table.paths, *table.lead[-1:]) if name not in (*table.right, *table.code)]
+    return table.width() - sum(max(_length(table, name) - _room(width), 0) for name in dict.fromkeys(long))
 
 
 def _without_the_same(table: Table) -> Table:
     """Return the table less the columns in which all rows say the same, which is a note."""
-    if len(table.rows) < 2:
+    apart = (*table.lead, *table.words)  # rows that have nothing but these tell of other rows
+    saying = [row for row in table.rows if any(cell and n not in apart for n, cell in zip(table.columns, row))]
+    if len(saying) < 2:
         return table
-    columns = zip(table.columns, zip(*table.rows, strict=True), strict=True)
+    columns = zip(table.columns, zip(*saying, strict=True), strict=True)
     others = (*table.paths, *table.right, *table.words, *table.code, *table.lead[-1:])
     same = {name: cells[0] for name, cells in columns if name not in others and len({*cells}) == 1}
     note = ", ".join(f"{name} {cell}" for name, cell in same.items())
@@ -123,12 +136,13 @@ def _saying_so(table: Table, short: Table) -> Table:
 def _divided(table: Table, width: int) -> list[Table]:
     """Divide a table into several that are no wider than `width`, if that can be.
 
-    Columns of one beginning, as `delta_max` and `delta_mean`, stay together where they can; those of words come last.
+    Columns of one beginning, as `delta_max` and `delta_mean`, or "|δ| max" and "|δ| mean", stay together where they
+    can; those of words come last.
     """
-    fits = lambda names: table.only([*table.lead, *names]).width() <= width
+    fits = lambda names: _least_width(table.only([*table.lead, *names]), width) <= width
     parts: list[list[str]] = [[]]
     others = sorted((name for name in table.columns if name not in table.lead), key=lambda n: n not in table.right)
-    for _, alike in itertools.groupby(others, lambda name: name in table.right and name.partition("_")[0]):
+    for _, alike in itertools.groupby(others, lambda n: n in table.right and re.split("[_ ]", n)[0]):
         alike = list(alike)
         for names in [alike] if fits(parts[-1] + alike) or fits(alike) else [[name] for name in alike]:
             if parts[-1] and not fits(parts[-1] + names):

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from .._callables import transform
+from .._callables import called_with, transform
 from .._depth import deep_calls
 from .._errors import ArgumentError, argument, shown
 from .._jax.kinds import refuses_forward_mode
@@ -79,7 +79,8 @@ def intervene(
     @renamed_after(fun, "intervene")
     @deep_calls()
     def intervened(*args: Any, **kwargs: Any) -> Any:
-        staged, found = find(fun, args, kwargs, by, source)
+        with called_with(fun, args, kwargs):
+            staged, found = find(fun, args, kwargs, by, source)
         by_point = edits_by_point(found, edits, deltas)
         planned = plan(staged.closed, [found[name] for name in by_point])
         inputs = {name: [edit.inputs for edit in several] for name, several in by_point.items()}

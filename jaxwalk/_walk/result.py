@@ -29,6 +29,10 @@ SIZES = ("|output| mean", "|output| max", "|δ| mean", "|δ| max")
 COLUMNS = ("point", "shape", "dtype", *SIZES, "kept", "kinks", "note")
 
 
+_NAMES = {"loss": "value", "output": "outputs[name]", "delta": "deltas[name]", "grad": "grads", "gradients": "grads"}
+"""What others might call what is here."""
+
+
 @tabular
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class Walk:
@@ -58,6 +62,10 @@ class Walk:
     kept: Named
     kinks: Kinks | None = None
     inputs: Named = dataclasses.field(default_factory=lambda: Named({}))
+
+    def __getattr__(self, name: str) -> Any:
+        found = f"; it is `walk.{_NAMES[name]}`" if name in _NAMES else ""
+        raise AttributeError(f"A `Walk` has no `{name}`{found}.", name=name, obj=self)
 
     def predict(self, moves: Mapping[str, Any]) -> jax.Array:
         """Compute how much the loss moves, to first order, if the values at some points move: Σ⟨δ, move⟩.

@@ -31,9 +31,10 @@ def taps_at(points: Points, keep: Keep | Mapping[str, Keep | None] | None) -> di
     taps |= keep_taps([p for p in felt if p.name in kept], kept)
     if not taps:
         name, point = next(iter(points.items()))
+        why = point.why_no_delta()
         raise PointError(
-            f"`keep` was given, but no value at {listed(points)} has a δ to keep; choose others by `at`. `{name}`:"
-            f" {point.why_no_delta()}"
+            f"`keep` was given, but no value at {listed(points)} has a δ to keep; choose others by `at`. Why `{name}`"
+            f" has none: {why[0].lower()}{why[1:]}"
         )
     return taps
 

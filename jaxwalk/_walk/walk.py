@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._callables import check_keep, transform
+from .._callables import called_with, check_keep, transform
 from .._depth import deep_calls
 from .._jax.leaves import as_arrays, renamed_after
 from .._jax.tracing import Staged
@@ -30,6 +30,7 @@ from .nested_shards import check_nested_shards
 from .nonfinite import nonfinite_inputs
 from .result import Walk
 from .taps import collected, slots_of, tapping, taps_at, visited
+from .way_back import leading_back
 
 
 @deep_calls()
@@ -52,7 +53,8 @@ def points(fun: Callable, *args: Any, by: str | None = None, source: Source = No
       1  tanh   tag   (3,)   float32
     """
     check_by(by, source)
-    return find(fun, args, kwargs, by, source)[1]
+    with called_with(fun, args, kwargs):
+        return find(fun, args, kwargs, by, source)[1]
 
 
 @transform
@@ -124,7 +126,8 @@ def walk(
     @deep_calls()
     def walked(*args: Any, **kwargs: Any) -> Walk:
         check = functools.partial(loss_only, has_aux=has_aux)
-        staged, points = find(fun, args, kwargs, by, source, argnums, check)
+        with called_with(fun, args, kwargs):
+            staged, points = find(fun, args, kwargs, by, source, argnums, check)
         chosen, kept_at = keep_at(staged.closed, choose(points, at, by), keep)
         if keep is None:
             warn_if_large(chosen.nbytes)
@@ -154,7 +157,7 @@ def walk_staged(
 
     # The slots are made here, inside whatever is being traced, so that XLA sees that they are zeros.
     slots, values = slots_of(taps), [staged.args[i] for i in staged.chosen]
-    with differentiating(staged.closed):
+    with differentiating(staged.closed), leading_back(staged.closed):
         check_nested_shards(staged.closed.jaxpr, forward, slots, values)
         (value, witnesses), pullback, (aux, records) = jax.vjp(forward, slots, values, has_aux=True)
         cotangents, grads = pullback((jnp.ones_like(value), jax.tree.map(jnp.zeros_like, witnesses)))
@@ -193,7 +196,8 @@ def outputs(
     @renamed_after(fun, "outputs")
     @deep_calls()
     def with_outputs(*args: Any, **kwargs: Any) -> tuple[Any, Named]:
-        staged, points = find(fun, args, kwargs, by, source)
+        with called_with(fun, args, kwargs):
+            staged, points = find(fun, args, kwargs, by, source)
         chosen = choose(points, at, by)
         planned = plan(staged.closed, visited(chosen))
         outs, records = run(planned, staged.args, {}, Visitor(lambda name, x, _: (x, None), lambda name, value: value))
@@ -230,7 +234,8 @@ def vjp(
     check_by(by, source)
     check_at(at)
     args = as_arrays(args)
-    staged, points = find(fun, args, {}, by, source)
+    with called_with(fun, args, {}):
+        staged, points = find(fun, args, {}, by, source)
     chosen = choose(points, at, by)
     taps = taps_at(chosen, None)
     planned = plan(staged.closed, visited(chosen))
@@ -241,13 +246,13 @@ def vjp(
         return staged.results(outs), records
 
     slots = slots_of(taps)
-    with differentiating(staged.closed):
+    with differentiating(staged.closed), leading_back(staged.closed):
         check_nested_shards(staged.closed.jaxpr, forward, slots, *args)
         value, pull, records = jax.vjp(forward, slots, *args, has_aux=True)
 
     def pullback(ct: Any) -> tuple[Named, tuple]:
         check_cotangent(ct, value)
-        with differentiating(staged.closed):
+        with differentiating(staged.closed), leading_back(staged.closed):
             cotangents, *cts = pull(ct)
         return collected(chosen, taps, cotangents, records), tuple(cts)
 

@@ -173,6 +173,10 @@ def test_tables_fit_eighty_columns(capsys, files, tmp_path, monkeypatch):
         ("params = 1\ndef objective(params, x, y): return x @ x.shape", "`objective` of"),
         ("params = 1\ndef objective(params, x): return x", "fails on the first datum: TypeError"),
         ("params = 1\ndef objective(params, x, y): return 1.0", "has no points"),
+        (
+            "params = 1\ndef objective(params, x, y): return x[0] if x.sum() > 0 else x[1]",
+            "in place of Python's `if` write `jnp.where` or `jax.lax.cond`",
+        ),
     ],
 )
 def test_a_model_that_does_not_fit(capsys, files, tmp_path, model, message):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -37,6 +38,17 @@ def test_sizes_over_the_data_step_by_step():
     assert whole.delta is None
     np.testing.assert_allclose(whole.output["mean"], np.abs(outputs.astype(np.int32)).mean((1, 2)), rtol=1e-6)
     np.testing.assert_allclose(whole.output["zeros"], (outputs.astype(np.int32) == 0).mean((1, 2)), rtol=1e-6)
+
+
+def test_two_names_of_one_value_are_told():
+    def fun(params, x, y):
+        with jax.named_scope("outer"), jax.named_scope("inner"):
+            x = x * 2
+        return jnp.sum(x)
+
+    points, culprits, *_ = survey_tables(surveyed(fun, X), [], 200)
+    assert [row[-1] for row in points.rows] == ["is `outer` too", "is `outer/inner` too"]
+    assert "“a = b”: the norms of δ at `a` and at `b` are equal." not in culprits.notes
 
 
 def test_no_delta_at_all():

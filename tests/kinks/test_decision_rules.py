@@ -74,7 +74,8 @@ def test_where_the_loss_itself_jumps_it_is_not_said_that_delta_is_one_of_two():
     unknown = lambda x: jnp.sum(jnp.where(jw.tag(x * 1, "x") > 0, x, 1))
     assert said(unknown, zero) == (
         [None],
-        "1 kink: there δ is one of two, or the loss itself jumps, of which it does not tell; see `Walk.kinks`.",
+        "1 kink: there δ is one of two, or the loss itself jumps, of which it does not tell, or, where no `left` is"
+        " told, both sides may meet and nothing jumps; see `Walk.kinks`.",
     )
 
 

@@ -1,3 +1,5 @@
+import copy
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -189,6 +191,16 @@ def test_repr_while_traced_and_of_shapes():
 
     assert "(3,)" in repr(jax.eval_shape(traced, X))
     assert "Walk through 2 points" in seen[0]
+
+
+def test_what_others_call_it_is_told():
+    walk = jw.walk(fun)(X)
+    assert not hasattr(walk, "loss")
+    with pytest.raises(AttributeError, match=r"^A `Walk` has no `loss`; it is `walk.value`\.$"):
+        _ = walk.loss
+    with pytest.raises(AttributeError, match=r"^A `Walk` has no `other`\.$"):
+        _ = walk.other
+    assert copy.copy(walk).value is walk.value
 
 
 # kinks ----------------------------------------------------------------------------------------------------

@@ -26,6 +26,15 @@ model = jw.chain(dense=lambda w, x: x @ w, act=jnp.tanh)
 weights = np.eye(3, dtype=np.float32)
 
 
+def added(x, y=0, *, scale):
+    return jnp.sum(jw.tag(x * scale + y, "h"))
+
+
+def looping(x):
+    x = jax.lax.while_loop(lambda c: jnp.sum(c) < 9, lambda c: c * c + 1, x)
+    return jnp.sum(jw.tag(x, "x"))
+
+
 class Opaque:
     """No signature to read."""
 
@@ -77,6 +86,11 @@ CASES = {
         lambda: jw.walk(fun, by="tags", source="*"),
         '`source` says whose lines are points, but `by` is "tags"; leave it out, or use "lines"',
     ),
+    "source beside tags": (
+        lambda: jw.walk(fun, source="*/optax/*")(X),
+        "`source` says whose lines are points, but `fun` has tags or scopes, which are the points then; leave it out,"
+        ' or use `by="lines"`.',
+    ),
     "source of a built-in": (
         lambda: jw.walk(fun, by="lines", source=sys),
         "`source` is the module `sys`, which has no file; give one that has, or a glob",
@@ -115,7 +129,8 @@ CASES = {
     "keep nothing": (lambda: jw.walk(fun, keep=lambda o, d: {})(X), "`keep` returned no array at `hidden`"),
     "keep integers": (
         lambda: jw.walk(lambda x: x[jw.tag(jnp.argmax(x), "i")], keep=lambda o, d: d)(X),
-        "`keep` was given, but no value at `i` has a δ to keep; choose others by `at`",
+        "`keep` was given, but no value at `i` has a δ to keep; choose others by `at`. Why `i` has none: its dtype is"
+        " int32: it has an output and no δ.",
     ),
     "kept deltas": (
         lambda: jw.walk(fun, keep=lambda o, d: d.sum())(X).deltas["hidden"],
@@ -126,6 +141,20 @@ CASES = {
         "The walk holds no deltas. With `keep`",
     ),
     "not kept": (lambda: jw.walk(fun)(X).kept["hidden"], "`walk` was called without `keep`"),
+    # arguments that are missing, or too many
+    "nothing, points": (lambda: jw.points(added), "`fun` takes (x, y=0, *, scale), and was given 0 arguments; give it"),
+    "missing, kinks": (lambda: jw.kinks(added, X), "`fun` takes (x, y=0, *, scale), and was given 1 argument; give it"),
+    "missing, outputs": (lambda: jw.outputs(added)(X, X), "was given 2 arguments; give it what it takes."),
+    "missing, vjp": (lambda: jw.vjp(added, X), "was given 1 argument; give it what it takes."),
+    "missing, intervene": (lambda: jw.intervene(added, {"h": X})(X), "was given 1 argument; give it what it takes."),
+    "too many": (lambda: jw.walk(added)(X, X, X, scale=1), "was given 3 arguments and `scale`; give it what it takes."),
+    # the way back to the arguments
+    "argnums behind a loop": (
+        lambda: jw.walk(looping, argnums=0)(X),
+        "`fun` cannot be differentiated by its arguments: the way back from the result leads through a `while_loop`,"
+        " through which JAX has no derivative backward; use `lax.scan`, or `fori_loop` with static bounds, or",
+    ),
+    "arguments behind a loop": (lambda: jw.vjp(looping, X)[2](1.0), "`fun` cannot be differentiated by its arguments"),
     # arguments meant for what is returned, and functions of too few or too many
     "arguments of fun": (
         lambda: jw.walk(fun, X, X),
@@ -306,8 +335,17 @@ def choosing(params, x, *, scale):
 def test_what_jax_says_names_the_function_and_its_arguments(call):
     line = choosing.__code__.co_firstlineno
     said = rf"function choosing at .*test_messages\.py:{line} .*of the arguments params\['w'\] and scale\."
-    with pytest.raises(jax.errors.TracerBoolConversionError, match=said):
+    with pytest.raises(jax.errors.TracerBoolConversionError, match=said) as caught:
         call()
+    (note,) = [note for note in caught.value.__notes__ if note.startswith("jaxwalk")]
+    assert "in place of Python's `if` write `jnp.where` or `jax.lax.cond`" in note
+
+
+def test_what_a_function_raises_of_its_own_arguments_comes_through():
+    inner = lambda x, y: x
+    with pytest.raises(TypeError, match="missing 1 required") as caught:
+        jw.walk(lambda x: inner(x))(X)
+    assert not isinstance(caught.value, jw.JaxwalkError)
 
 
 def test_errors_are_also_the_usual_kinds():

@@ -33,6 +33,7 @@ def test_there_is_a_notebook():
 
 
 def test_shows_what_it_stores(stored, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)  # a kernel has no terminal
     monkeypatch.delenv("MPLBACKEND", raising=False)  # pictures are outputs only with the backend that ipykernel sets
     fresh = executed(stored)
     for now, before in zip(code_cells(fresh), code_cells(stored), strict=True):

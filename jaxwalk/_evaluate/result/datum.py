@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,8 @@ class Data(tuple[Datum, ...]):
             rows = [(*_first(d), largest_norms(d), _came(d)) for d in self]
         right = ("datum", "loss", *(columns if len(names) <= NORMS else ()))
         columns, words, more = ("datum", "loss", *columns, "note"), ("largest ‖δ‖", "note"), "`to_pandas()` has all"
-        return Table(_culprits(len(self)), columns, rows, right, lead=("datum", "loss"), words=words, more=more)
+        notes = same_norms(row[2] for row in rows)
+        return Table(_culprits(len(self)), columns, rows, right, notes, lead=("datum", "loss"), words=words, more=more)
 
 
 def _first(datum: Datum) -> tuple[str, str]:
@@ -85,6 +87,11 @@ def largest_norms(datum: Datum) -> str:
     several = lambda same: " = ".join(same[:2]) + " = …" * (len(same) > 2)
     largest = sorted((item for item in names.items() if item[0] or len(names) == 1), reverse=True)[:3]
     return ", ".join(f"{several(same)} {number(datum.norms[same[0]])}" for _, same in largest)
+
+
+def same_norms(cells: Iterable[str]) -> list[str]:
+    """Return a note on what `largest_norms` joins by " = ", if it does."""
+    return ["“a = b”: the norms of δ at `a` and at `b` are equal."] * any(" = " in cell for cell in cells)
 
 
 def _culprits(count: int) -> str:

@@ -49,6 +49,7 @@ def check(directory: Path, resume: bool) -> None:
     try:
         is_directory = stat.S_ISDIR(os.stat(directory).st_mode)
     except FileNotFoundError:
+        _check_link(directory)
         above = next(place for place in directory.parents if place.exists())
         if not os.access(above, os.W_OK | os.X_OK):
             unwritable(directory, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
@@ -70,10 +71,17 @@ def make(directory: Path) -> None:
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
+        _check_link(directory)
         reject(directory, "is a file", "give a directory")
     except OSError as error:
         unwritable(directory, error)
     _check_held(directory)
+
+
+def _check_link(directory: Path) -> None:
+    """Raise a StoreError where a symbolic link leads to nothing that is there."""
+    if directory.is_symlink() and not directory.exists():
+        reject(directory, "is a symbolic link to what is not there", "give a directory, or mend the link")
 
 
 def _check_held(directory: Path) -> None:

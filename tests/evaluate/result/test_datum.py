@@ -17,6 +17,14 @@ def test_equal_norms_are_told_once():
     )
 
 
+def test_what_an_equals_sign_means_is_said():
+    names = ["far", "tagged", "again", *"abcdef"]
+    norms = lambda *first: jw.Named(dict(zip(names, (*first, *np.linspace(0.1, 0.6, 6)), strict=True)))
+    note = "“a = b”: the norms of δ at `a` and at `b` are equal."
+    assert repr(jw.Data([Datum(0, 1.0, norms(4.0, 2.0, 2.0))])).endswith(f"tagged = again 2, f 0.6\n{note}")
+    assert note not in repr(jw.Data([Datum(0, 1.0, norms(4.0, 2.0, 1.0))]))
+
+
 def test_a_datum_that_came_in_with_a_nan_says_so(tmp_path):
     x = X[:4].copy()
     x[2, 0] = np.nan

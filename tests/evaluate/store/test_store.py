@@ -165,6 +165,8 @@ def test_a_foreign_directory_is_left_alone(tmp_path):
 def test_a_place_where_no_directory_can_be(tmp_path):
     (tmp_path / "file").write_text("mine")
     refused(tmp_path / "file", "which is a file; give a directory")
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    refused(tmp_path / "link", "which is a symbolic link to what is not there; give a directory, or mend the link")
     refused(tmp_path / "file" / "inside", "cannot be written: Not a directory; mend that, or give another directory")
     with pytest.raises(ArgumentError, match="`out` is True; give the path of a directory"):
         Store.open(True, IDENTITY)
