@@ -54,7 +54,7 @@ def of_magnitudes(counts: Any) -> Histogram | None:
     parts = np.array_split(inner[first:last], min(BINS, last - first))
     bars = np.repeat([part.sum() for part in parts], BINS // len(parts))
     edges = np.asarray(MAGNITUDES, np.float64)[1:]
-    note = "|x|, by powers of two, less zeros"
+    note = "|x| > 0, by powers of two"
     return Histogram(_path(np.pad(bars, (0, BINS - len(bars)))), number(edges[first], 3), number(edges[last], 3), note)
 
 

@@ -154,6 +154,8 @@ def _divided(table: Table, width: int) -> list[Table]:
 
 
 def _saying(table: Table) -> Table:
-    """Return the same less the rows that say nothing but which they are."""
+    """Return the same less the rows that say nothing but which they are; that rows are left out stays by numbers."""
     others = [i for i, name in enumerate(table.columns) if name not in table.lead]
-    return table._replace(rows=[row for row in table.rows if any(row[i] for i in others)])
+    has_numbers = any(table.columns[i] in table.right for i in others)
+    counts = lambda row: has_numbers and any(cell.startswith("… ") for cell in row)
+    return table._replace(rows=[row for row in table.rows if counts(row) or any(row[i] for i in others)])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
+from typing import NamedTuple
 
 from .._errors import ArgumentError, PointError, shown
 from .._points.point import Point
@@ -54,6 +55,33 @@ def listing(walk: Walk) -> Listing:
     >>> import jax.numpy as jnp, jaxwalk as jw
     >>> listed = jw.listing(jw.walk(lambda x: jnp.sum(jw.tag(x * x, "square")))(jnp.array([1.0, 2.0])))
     """
+    found = sections(walk)
+    return Listing([_table(walk, section) for section in found], [*without_source(found), *kink_notes(walk)])
+
+
+class Section(NamedTuple):
+    """A function in which points are, or of a file the lines outside all functions.
+
+    Attributes:
+        title: what it is, and of which file.
+        file: the file.
+        source: its lines by their numbers; where there is no source, those with points alone, empty.
+        points: the points that stand on a line, by its number.
+    """
+
+    title: str
+    file: str
+    source: dict[int, str]
+    points: dict[int, list[Point]]
+
+
+def sections(walk: Walk) -> list[Section]:
+    """Return the functions in which points of a walk are, in the order in which the run came to them.
+
+    Raises:
+        ArgumentError: it is no `Walk`.
+        PointError: none of its points says where in the source it is.
+    """
     if not isinstance(walk, Walk):
         raise ArgumentError(f"`walk` is {shown(walk)}, which is no `Walk`; give what `jw.walk(fun)(...)` returns.")
     places: dict[tuple[str, Function | None], dict[int, list[Point]]] = {}
@@ -63,25 +91,29 @@ def listing(walk: Walk) -> Listing:
             lines.setdefault(point.line, []).append(point)
     if not places:
         raise PointError("No point of this walk says where in the source it is; there is nothing to list.")
-    tables = [_table(walk, file, place, lines) for (file, place), lines in places.items()]
-    return Listing(tables, [*_without_source(places), *kink_notes(walk)])
+    return [_section(file, function, lines) for (file, function), lines in places.items()]
 
 
-def _without_source(places: Iterable[tuple[str, Function | None]]) -> Iterator[str]:
-    for file in dict.fromkeys(file for file, _ in places if not has_source(file)):
+def _section(file: str, function: Function | None, points: dict[int, list[Point]]) -> Section:
+    name = os.path.basename(file)
+    if function is None:  # in no function, or there is no source
+        return Section(name, file, {line: text_of(file, line) for line in sorted(points)}, points)
+    source = dict(enumerate(lines_of(file, function), function.first))
+    return Section(f"{function.name}, {name}", file, source, points)
+
+
+def without_source(found: Iterable[Section]) -> Iterator[str]:
+    """Yield a sentence for each file that has no source to show."""
+    for file in dict.fromkeys(section.file for section in found if not has_source(section.file)):
         name = os.path.basename(file)
         yield f"There is no source of `{name}` to show; put the function into a file or a notebook, which keep it."
 
 
-def _table(walk: Walk, file: str, function: Function | None, points: Mapping[int, Sequence[Point]]) -> Table:
-    if function is not None:
-        title = f"{function.name}, {os.path.basename(file)}"
-        source = dict(enumerate(lines_of(file, function), function.first))
-    else:  # in no function, or there is no source
-        title, source = os.path.basename(file), {line: text_of(file, line) for line in sorted(points)}
-    rows = [row for line, code in source.items() for row in _rows(walk, line, code, points.get(line, ()))]
+def _table(walk: Walk, section: Section) -> Table:
+    source, points = section.source.items(), section.points
+    rows = [row for line, code in source for row in _rows(walk, line, code, points.get(line, ()))]
     lead, right, words = ("line", "source", "point"), ("line", *SIZES), ("kept", "note")
-    return Table(title, ("line", "source", *COLUMNS), rows, right, (), ("source",), lead, ("point",), words)
+    return Table(section.title, ("line", "source", *COLUMNS), rows, right, (), ("source",), lead, ("point",), words)
 
 
 def _rows(walk: Walk, line: int, code: str, points: Sequence[Point]) -> Iterator[tuple[str, ...]]:

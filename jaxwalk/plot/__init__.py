@@ -5,6 +5,7 @@ from ._flow import flow as flow
 from ._graph.graph import graph as graph
 from ._heat import heat as heat
 from ._histograms import histograms as histograms
+from ._listing import listing as listing
 from ._move.prediction import prediction as prediction
 
-__all__ = ["culprits", "flow", "graph", "heat", "histograms", "prediction"]
+__all__ = ["culprits", "flow", "graph", "heat", "histograms", "listing", "prediction"]

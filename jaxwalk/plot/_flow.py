@@ -6,22 +6,20 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from .._errors import PointError, argument, counted, listed, shown
 from .._evaluate.result.evaluation import Evaluation
-from .._jax.types import widened
 from .._points.name_patterns import At, choose
 from .._points.point import Points
 from .._rewrite.tap import loops
-from .._show.table import number
-from .._walk.culprits import mean_of
 from .._walk.result import Walk
-from ._log_axis import LogAxis, log_axis, show
-from ._rows import Rows, bands, extent, figure_height, head, note, prepare, rows_of, shortened
+from ._rows.captions import fit, head, loss_of, note
+from ._rows.log_axis import LogAxis, log_axis, show
+from ._rows.rows import Rows, bands, figure_height, prepare, rows_of
 from ._sizes import Side, Size, sizes_of
 from ._style import Palette, drawing
+from ._words import folded, room
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,6 +85,8 @@ def flow(result: Walk | Evaluation, at: At = None, *, ax: Axes | None = None) ->
         colours = {drawn[i].point.name: getattr(palette, MARKS[mark].colour) for i, mark in reversed(marks)}
         notes = [*prepare(axes, rows, palette, colours), *_left_out(drawn, chosen)]
         bands(axes, rows, palette)
+        slot = axes.get_position()
+        fit(axes, slot)
         axis = _axis(drawn)
         show(axes, axis, palette)
         for side in SIDES:
@@ -95,6 +95,7 @@ def flow(result: Walk | Evaluation, at: At = None, *, ax: Axes | None = None) ->
         axes.set_xlabel("root mean square of the entries")
         head(axes, _title(result, chosen))
         note(axes, palette, notes)
+        fit(axes, slot)
     return axes
 
 
@@ -115,10 +116,10 @@ def _draw_side(ax: Axes, sizes: Sequence[Size], rows: Rows, axis: LogAxis, name:
     values, y, small = _series(sizes, rows, name)
     x, colour = axis.place(values), getattr(palette, name)
     ax.plot(x, y, color=colour, alpha=0.45, linewidth=1, label=f"_{name}", zorder=2)
-    room = extent(ax)[1] / max(rows.edges[-1], 1)
+    each = room(ax)[1] / max(rows.edges[-1], 1)
     large = (~small) & np.isfinite(x)
     for chosen, size, kind in (
-        (large, min(DOTS[name], room), ""),
+        (large, min(DOTS[name], each), ""),
         (small & np.isfinite(x), 0.45 * DOTS[name], " by step"),
     ):
         label = f"_{name}{kind}" if kind and np.any(large) else SIDES[name]
@@ -153,7 +154,7 @@ def _draw_marks(
             p for i in which for p in (_at_side(sizes, rows, axis, i, side) if side else _bad(sizes, rows, axis, i))
         ]
         x, y = np.array(places, float).reshape(-1, 2).T
-        name = shortened(sizes[which[0]].point.name, 24)
+        name = folded(sizes[which[0]].point.name, 110, 8)
         label = f"{mark}: {name}" if len(which) == 1 else f"{mark}: {len(which)}, first {name}"
         hollow = {"markerfacecolor": "none"} if side else {"markeredgewidth": 0}
         style = {"linestyle": "none", "marker": shape, "markersize": 7, **hollow}
@@ -183,12 +184,4 @@ def _left_out(drawn: Sequence[Size], chosen: Points) -> Iterator[str]:
 
 def _title(result: Walk | Evaluation, chosen: Points) -> str:
     of = "" if len(chosen) == len(result.points) else f"{len(chosen)} of "
-    through = f"Flow through {of}{counted(len(result.points), 'point')}"
-    if isinstance(result, Evaluation):
-        bad = f"; {result.nonfinite} not finite, left out" if result.nonfinite else ""
-        return f"{through}, mean loss {number(result.loss)} of {counted(result.count, 'datum', 'data')}{bad}"
-    loss = np.asarray(result.value)
-    if loss.ndim == 0:
-        return f"{through}, loss {number(result.value)}"
-    mean = number(mean_of(loss.astype(widened(jnp.asarray(loss).dtype))))
-    return f"{through}, mean loss {mean} of {counted(loss.size, 'datum', 'data')}"
+    return f"Flow through {of}{counted(len(result.points), 'point')}, {loss_of(result)}"

@@ -15,9 +15,11 @@ from .._points.name_patterns import At, choose
 from .._points.point import Point
 from .._show.table import is_readable
 from .._walk.result import Walk
-from ._decades import PARTS, Counts, Scale, counts_of, scale_of
-from ._rows import Rows, extent, head, note, prepare, rows_of
+from ._rows.captions import fit, head, note
+from ._rows.decades import PARTS, Counts, Scale, counts_of, scale_of
+from ._rows.rows import WORDS, Rows, prepare, rows_of
 from ._style import Palette, drawing
+from ._words import room
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,18 +66,21 @@ def histograms(walk: Walk, at: At = None, *, ax: Axes | None = None) -> Axes:
     """
     held, without = _held(walk, at)
     with drawing(ax, 7.5, _height(min(len(held), MOST))) as (axes, palette):
-        names = _evenly(held, MOST if ax is None else max(1, int(extent(axes)[1] / APART)))
+        names = _evenly(held, MOST if ax is None else max(1, int((room(axes)[1] - WORDS) / APART)))
         found = [Row(walk.points[name], *(_counts(values.get(name)) for values in _sides(walk))) for name in names]
         rows = rows_of([row.point for row in found], [1.0] * len(found))
         notes = prepare(axes, rows, palette, {})
+        _draw_numbers(axes, found, rows, palette)
+        slot = axes.get_position()
+        fit(axes, slot)
         scale = scale_of([counts for row in found for counts in row[1:] if counts is not None])
         scale.show(axes, palette)
         for name, sign in zip(SIDES, (-1, 1), strict=True):
             _draw_side(axes, found, rows, scale, name, sign, palette)
-        _draw_numbers(axes, found, rows, palette)
         axes.set_xlabel("value of an entry")
         head(axes, _title(len(names), len(held), len(walk.points)))
         note(axes, palette, [*notes, *_notes(found, scale, without)])
+        fit(axes, slot)
     return axes
 
 
@@ -141,7 +146,7 @@ def _outline(edges: np.ndarray, shares: np.ndarray, middle: float, height: float
 
 
 def _draw_numbers(ax: Axes, found: Sequence[Row], rows: Rows, palette: Palette) -> None:
-    """Write beside each row what share of the entries is zero, and how many are a NaN or an Inf; nothing for none."""
+    """Write beside each row what share of the entries is zero, and how many are a NaN or an Inf, if any are."""
     right = 6.0
     for title, cells, colour in _columns(found, palette):
         right += 4.4 * max(map(len, (*title.splitlines(), *cells))) + 6
@@ -149,7 +154,7 @@ def _draw_numbers(ax: Axes, found: Sequence[Row], rows: Rows, palette: Palette) 
             ax.annotate, xycoords=ax.get_yaxis_transform(), textcoords="offset points", ha="right", fontsize=7.5,
             color=colour, annotation_clip=False,
         )  # fmt: skip
-        write(title, (1, 0), (right, 2), va="bottom")
+        write(title, (1, rows.edges[-1]), (right, -4), va="top")
         for i, cell in enumerate(cells):
             if cell:
                 write(cell, (1, rows.middle(i)), (right, 0), va="center")

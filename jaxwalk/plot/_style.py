@@ -56,7 +56,7 @@ def drawing(ax: Axes | None, width: float, height: float) -> Iterator[tuple[Axes
     palette = _palette(pyplot.rcParams["figure.facecolor"] if ax is None else _background(ax))
     with _set(pyplot.rcParams, _settings(palette)):
         if ax is not None:
-            _restyle(ax, palette)
+            restyle(ax, palette)
         yield ax or pyplot.subplots(figsize=(width, height), layout="constrained")[1], palette
 
 
@@ -75,7 +75,7 @@ def _set(parameters: Any, settings: dict[str, Any]) -> Iterator[None]:
         parameters.update(before)
 
 
-def _restyle(ax: Axes, palette: Palette) -> None:
+def restyle(ax: Axes, palette: Palette) -> None:
     """Give axes that were made in the user's style the lines and letters of ours: these are settled by then."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(palette.faint)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import jaxwalk as jw
-from jaxwalk.plot._rows import shortened
 
 pytestmark = pytest.mark.once
 
@@ -79,11 +78,11 @@ def scanned(weights, x):
     return jnp.sum(jw.tag(jax.lax.scan(layer, jw.tag(x, "start"), weights)[0], "end"))
 
 
-WEIGHTS, X = jnp.stack([2 * jnp.eye(2)] * 12), jnp.array([[1.0, -1.0], [0.5, 0.1]])
+WEIGHTS, X = jnp.stack([2 * jnp.eye(2)] * 12), jnp.array([1.0, -1.0])
 
 
 def test_a_scan_is_a_band_with_its_steps_in_their_order():
-    walk = jw.walk(scanned)(WEIGHTS, X[0])
+    walk = jw.walk(scanned)(WEIGHTS, X)
     ax = jw.plot.flow(walk)
     assert words(ax) == "×12"
     (band,) = [patch for patch in ax.patches if patch.get_label() == "_loop"]
@@ -95,23 +94,21 @@ def test_a_scan_is_a_band_with_its_steps_in_their_order():
     np.testing.assert_allclose(x, np.concatenate(rms), rtol=1e-6)
 
 
-def test_of_many_data_it_is_over_all():
-    walks = jax.vmap(jw.walk(scanned), (None, 0))(WEIGHTS, X)
-    ax = jw.plot.flow(walks, "start")
-    assert "Flow through 1 of 4 points, mean loss" in ax.get_title(loc="left")
-    assert ax.get_title(loc="left").endswith("of 2 data")
-    np.testing.assert_allclose(dots(ax)["output"][0], np.sqrt(np.mean(np.square(X))), rtol=1e-6)
-    data = [(np.asarray(X), np.zeros(2, np.float32))]
-    found = jw.evaluate(lambda w, x, y: scanned(w, x), WEIGHTS, data, keep=jw.stats.norms)
-    same = jw.plot.flow(found, "start")
-    assert same.get_title(loc="left") == ax.get_title(loc="left")
-    np.testing.assert_allclose(dots(same)["output"], dots(ax)["output"], rtol=1e-6)
+def test_of_many_walks_it_is_over_all():
+    x = jnp.array([[1.0, -1.0], [0.5, 0.1]])
+    walks = jax.vmap(jw.walk(lambda x: jnp.sum(jw.tag(2 * jw.tag(x, "x"), "twice"))))(x)
+    ax = jw.plot.flow(walks, "x")
+    assert ax.get_title(loc="left") == "Flow through 1 of 2 points, mean loss 0.6 of 2 data"
+    np.testing.assert_allclose(dots(ax)["output"][0], np.sqrt(np.mean(np.square(x))), rtol=1e-6)
 
 
-def test_a_branch_that_no_datum_took():
-    data = [(np.full((2, 2), 3, np.float32), np.ones(2, np.float32))]
+def test_of_an_evaluation_it_is_over_all_data():
+    data = [(np.array([[2, 5], [3, 4]], np.float32), np.ones(2, np.float32))]
     found = jw.evaluate(lambda w, x, y: fun(x, y), 0.0, data, keep=jw.stats.norms)
-    assert "not taken: no" in jw.plot.flow(found).get_legend_handles_labels()[1]
+    ax = jw.plot.flow(found)
+    assert ax.get_title(loc="left").endswith(" of 2 data")
+    assert dots(ax)["output"][0][labels(ax).index("blocked")] == pytest.approx(np.sqrt((4 + 25 + 9 + 16) / 4))
+    assert "not taken: no" in ax.get_legend_handles_labels()[1]
 
 
 def chain_of(names):
@@ -129,16 +126,20 @@ def test_where_there_is_no_room_scopes_are_named():
     ax = jw.plot.flow(walk, ax=plt.figure(figsize=(5, 3)).subplots())
     assert labels(ax) == [f"stage{i}/block{j}/" for i in range(3) for j in range(4)]
     assert words(ax) == "Names are within `net/`."
-    small = jw.plot.flow(walk, ax=plt.figure(figsize=(5, 1)).subplots())
+    small = jw.plot.flow(walk, ax=plt.figure(figsize=(5, 1.4)).subplots())
     assert labels(small) == ["stage0/", "stage1/", "stage2/"]
-    flat = jw.plot.flow(chain_of([f"n{i}" for i in range(30)]), ax=plt.figure(figsize=(5, 1)).subplots())
+    flat = jw.plot.flow(chain_of([f"n{i}" for i in range(30)]), ax=plt.figure(figsize=(5, 1.4)).subplots())
     assert 3 <= len(labels(flat)) <= 8
     assert f"No room for the names of {30 - len(labels(flat))} of 30 points; choose by `at`." in words(flat)
 
 
-def test_a_long_name_is_cut_in_the_middle():
-    assert shortened("a" * 30 + "b" * 30, 10) == "aaa…bbbbbb"
-    assert shortened("a\nb") == "a\\nb"
+def test_words_stay_within_a_figure_that_has_no_layout():
+    figure = plt.figure(figsize=(5, 3))
+    ax = jw.plot.flow(jw.walk(fun)(jnp.array([1.0, 3.0]), 1.0), ax=figure.subplots())
+    outer = ax.get_tightbbox()
+    assert min(outer.x0, outer.y0) >= -2
+    assert outer.x1 <= figure.bbox.x1 + 2
+    assert outer.y1 <= figure.bbox.y1 + 2
 
 
 def test_extremes_of_float64(float64):

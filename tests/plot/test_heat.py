@@ -58,6 +58,15 @@ def test_a_matrix(walk):
         assert labels[:2] == [f"−{labels[2]}", "0"]
 
 
+@pytest.mark.parametrize("size", [1e-42, 1e-35, 3e38])
+def test_numbers_at_the_ends_of_float32_have_a_scale(size):
+    walk = jw.walk(lambda x: jnp.sum(jw.tag(x, "x")))(jnp.full((2, 2), size, jnp.float32))
+    ax = jw.plot.heat(walk, "x")
+    ax.figure.canvas.draw()
+    label = panels(ax)[0].child_axes[0].get_yticklabels()[2].get_text()
+    assert float(label.replace("−", "-")) == pytest.approx(size, rel=2e-2)
+
+
 def test_a_few_numbers_are_bars_in_the_colour_of_their_sign(walks):
     ax = jw.plot.heat(walks, "step", datum=1, step=-1)
     for panel, values in zip(panels(ax), (walks.outputs, walks.deltas), strict=True):

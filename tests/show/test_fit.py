@@ -17,8 +17,8 @@ BLOCKS, LAYERS = 9, ("query_projection", "key_projection", "value_projection", "
 DEEP = "a_language_model/encoder/transformer_blocks"
 
 
-def deep(x):
-    for block in range(BLOCKS):
+def deep(x, blocks=BLOCKS):
+    for block in range(blocks):
         for layer in LAYERS:
             x = jw.tag(x * 1.01, f"{DEEP}/{block}/{layer}")
     return jnp.sum(jax.nn.relu(jw.tag(x, f"{DEEP}/the_last_of_them/{'long_' * 30}name")))
@@ -30,16 +30,18 @@ X = np.float32([0.0, 1.0, -2.0])
 @pytest.fixture(scope="module")
 def shown():
     """Everything that shows itself, of a deep model."""
-    walk, kinks = jw.walk(deep)(X), jw.kinks(deep, X)
-    found = jw.evaluate(lambda w, x: deep(w * x), 1.0, [np.stack([X] * 3)], keep=jw.stats.norms, progress=False)
+    few = lambda x: deep(x, blocks=1)
+    walk, kinks = jw.walk(deep)(X), jw.kinks(few, X)
+    found = jw.evaluate(lambda w, x: few(w * x), 1.0, [np.stack([X] * 3)], keep=jw.stats.norms, progress=False)
     bad = jw.walk(lambda x: jnp.sum(jw.tag(jnp.log(x), "/".join(["a_long_name"] * 12))))(X)
     chain = jw.chain(**{f"a_layer_of_a_long_name_{i}": jnp.tanh for i in range(12)})
     statistic = jw.stats.combine(*(jw.stats.averaged(lambda o, d: o.sum(), name=f"statistic_{i}") for i in range(12)))
     return {
-        "walk": walk, "kept": jw.walk(deep, keep=jw.stats.norms)(X), "points": walk.points, "deltas": walk.deltas,
-        "point": next(iter(walk.points.values())), "culprits": walk.culprits(100), "kinks": kinks, "kink": kinks[0],
-        "known": walk.with_kinks(kinks), "evaluation": found, "datum": found.culprits[0], "data": found.culprits,
-        "nonfinite": bad.first_nonfinite(), "chain": chain, "statistic": statistic, "listing": jw.listing(walk),
+        "walk": walk, "points": walk.points, "point": next(iter(walk.points.values())), "deltas": walk.deltas,
+        "kept": jw.walk(few, keep=jw.stats.norms)(X), "known": jw.walk(few)(X).with_kinks(kinks),
+        "culprits": walk.culprits(100), "kinks": kinks, "kink": kinks[0], "listing": jw.listing(walk),
+        "evaluation": found, "datum": found.culprits[0], "data": found.culprits,
+        "nonfinite": bad.first_nonfinite(), "chain": chain, "statistic": statistic,
     }  # fmt: skip
 
 

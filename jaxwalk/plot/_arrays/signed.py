@@ -21,28 +21,30 @@ STRETCH = 4  # how much longer than wide pixels may lie before they are stretche
 
 def draw_pixels(ax: Axes, picture: Picture, palette: Palette) -> None:
     """Draw a picture with what its rows and columns count, and with the scale of its colours beside it."""
-    image = show_signed(ax, picture)
+    image, top = show_signed(ax, picture)
     ax.set_facecolor((*matplotlib("colors").to_rgb(palette.faint), 0.5))  # between tiles
     _label(ax, picture)
-    _scale(ax, image)
+    _scale(ax, image, top)
 
 
-def show_signed(ax: Axes, picture: Picture) -> AxesImage:
-    """Draw pixels red above zero and blue below it, on a scale that is symmetric around zero.
+def show_signed(ax: Axes, picture: Picture) -> tuple[AxesImage, float]:
+    """Draw pixels red above zero and blue below it, symmetric around zero; return also the largest magnitude.
 
     What is a NaN or an Inf has a colour that is neither.
     """
     pixels = picture.pixels
     bad = ~np.isfinite(pixels.filled(0))
     shown = np.ma.array(pixels, mask=np.ma.getmaskarray(pixels) | bad)
-    top = largest_of(shown) or 1
+    top = largest_of(shown)
+    unit = 1 if top == 0 or 1e-30 < top < 1e30 else top  # beyond these matplotlib's float32 overflows
     height, width = picture.covers or pixels.shape
     shape: Any = {"extent": (-0.5, width - 0.5, height - 0.5, -0.5), "aspect": _aspect(height, width)}
-    image = ax.imshow(shown, cmap=SIGNED, vmin=-top, vmax=top, **shape)
+    ends = (top or 1) / unit
+    image = ax.imshow(shown / unit, cmap=SIGNED, vmin=-ends, vmax=ends, **shape)
     if bad.any():
         alarm = matplotlib("colors").ListedColormap([NONFINITE])
         ax.imshow(np.ma.array(bad, mask=~bad), cmap=alarm, vmin=0, vmax=1, **shape)
-    return image
+    return image, top
 
 
 def _aspect(height: int, width: int) -> str:
@@ -58,14 +60,14 @@ def _label(ax: Axes, picture: Picture) -> None:
     ax.tick_params(length=2)
 
 
-def _scale(ax: Axes, image: AxesImage) -> None:
+def _scale(ax: Axes, image: AxesImage, top: float) -> None:
     """Put the scale of the colours at the right of an image, with its two ends and zero."""
-    top = largest_of(np.ma.asarray(image.get_array()))
     figure = ax.get_figure(root=False)
     assert figure is not None
-    ticks = [-top, 0, top] if top else [0]
+    ends = float(image.get_clim()[1] or 1)
+    ticks = [-ends, 0, ends] if top else [0]
     bar = figure.colorbar(image, cax=ax.inset_axes((1.03, 0, 0.05, 1)), ticks=ticks)
-    bar.set_ticklabels([in_words(tick, 3) for tick in ticks])
+    bar.set_ticklabels([in_words(end, 3) for end in ([-top, 0, top] if top else [0])])
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=2)
 

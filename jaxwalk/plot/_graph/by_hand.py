@@ -30,6 +30,8 @@ def drawn(network: Network, what: Any, sizes: dict[str, Size], ax: Axes | None) 
     layout = laid_out(len(network.nodes), network.edges)
     for is_down in (False, True):
         rooms = [_room(node, text, is_down) for node, text in zip(network.nodes, texts, strict=True)]
+        if not all(way.by_sides for way in layout.ways.values()):  # they turn in the gap, under the words there
+            rooms = [room._replace(after=room.after + 0.2) for room in rooms]
         plan = planned(layout, rooms, 0.5, 0.45)
         stub = 0.0 if is_down else _stub(network)
         length = plan.length + stub

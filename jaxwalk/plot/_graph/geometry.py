@@ -124,12 +124,11 @@ def way_of(edge: Edge, way: Way | None, plan: Plan, off: float) -> list[Place]:
         return [start.end(off), end.front(off)]
     lane = plan.lanes[way.lane]
     if not way.by_sides:
-        return [
-            start.end(off),
-            (plan.gaps[edge.start], lane + off),
-            (end.front(0)[0] - 0.25, lane + off),
-            end.front(off),
-        ]
+        turn, front = plan.gaps[edge.start], end.front(off)
+        above = front[0] - 0.1 - abs(off) / 2 + off  # between the words in the gap and the box
+        on = [(turn, start.middle[1] + off), (turn, lane + off)] if way.passes else []
+        last = on[-1][1] if on else start.middle[1] + off
+        return [start.end(off), *on, (above, last), (above, front[1]), front]
     forward = -1 if edge.later else 1
     leaves = _beside(start, lane, 0.3, -off * forward)
     arrives = _beside(end, lane, -0.3, off * forward)

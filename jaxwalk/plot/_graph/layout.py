@@ -13,10 +13,12 @@ class Way(NamedTuple):
     """How an edge goes that cannot go straight: along a lane.
 
     Attributes:
+        passes: it passes ranks, or goes back; else it goes to the next, to another lane.
         by_sides: it leaves and arrives by the sides of boxes, if these stand on other lanes; else from gap to gap.
     """
 
     lane: int
+    passes: bool
     by_sides: bool
 
 
@@ -91,7 +93,7 @@ def _ways(ranks: Sequence[int], lanes: Sequence[int], edges: Iterable[Edge]) -> 
         near = [end[1], *itertools.islice(_near(start[1]), 2 * most)]
         free = [lane for lane in near if all(taken.get((rank, lane), owner) == owner for rank in passed)]
         clear = [lane for lane in free if not any(_between(each, lane) & nodes for each in (start, end))]
-        ways[edge] = Way((clear or free)[0], bool(clear))
+        ways[edge] = Way((clear or free)[0], len(passed) > 0, bool(clear))
         taken.update(((rank, ways[edge].lane), owner) for rank in passed)
     return ways
 

@@ -5,6 +5,7 @@ import pytest
 import jaxwalk as jw
 from jaxwalk._points.ordered_mapping import Named
 from jaxwalk._points.point import Point, Points, Site
+from jaxwalk._report.page import html_of
 from jaxwalk._report.record import record_of
 from jaxwalk._report.sections import tree
 from jaxwalk._walk.result import Walk
@@ -67,3 +68,8 @@ def test_what_a_point_tells():
         ("δ", "rms 1, max 1"),
     ]
     assert (node.output.text, node.output.length) == ("0.707", 100.0)
+
+
+def test_a_page_of_two_thousand_points_is_small():
+    names = [f"net/block{i // 40}/part{i % 40 // 8}/value{i % 8}" for i in range(2000)]
+    assert 1e6 < len(html_of(record_of(walk_of(names))).encode()) < 5e6

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ._log_axis import power
-from ._style import Palette
+from .._style import Palette
+from .._words import room
+from .log_axis import power
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +19,7 @@ PARTS = 16  # of a decade
 SAMPLE = 200_000  # entries, beyond which a part of them is counted
 WIDEST = 14  # decades that are drawn
 BINS = 40  # of one sign, at most
-TICKS = 4  # of one sign, about
+TICK = 46  # typographic points that a tick takes, at least
 
 
 class Counts(NamedTuple):
@@ -81,7 +82,7 @@ class Scale(NamedTuple):
         """Set the x axis: logarithmic on both sides of zero, or on the positive one alone."""
         edges = self.edges()
         low, high = math.ceil(np.log10(edges[0]) - 1e-9), math.floor(np.log10(edges[-1]) + 1e-9)
-        every = max(1, round((high - low) / TICKS))
+        every = max(1, math.ceil((high - low) / max(1, room(ax)[0] / TICK / (1 + self.has_negative))))
         exponents = [n for n in range(high, low, -every) if n - low > every / 2]  # none whose name meets that of zero
         ticks = {0.0: "0"} | {10.0**n: power(n) for n in exponents}
         if self.has_negative:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ._style import Palette
+from .._style import Palette
+from .._words import room
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SMALLEST, LARGEST = 1e-320, 1e306
-TICKS = 7
+TICK = 46  # typographic points that a tick takes, at least
 LEAST = 1.0  # decades that are shown
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -37,11 +38,11 @@ class LogAxis(NamedTuple):
         placed = np.where(sizes == 0, np.nan if self.zero is None else self.zero, sizes)
         return np.where(np.isfinite(placed), np.clip(placed, SMALLEST, LARGEST), np.nan)
 
-    def ticks(self) -> dict[float, str]:
+    def ticks(self, most: int) -> dict[float, str]:
         """Return some powers of ten, and where there are few, multiples of them, each with how it is written."""
         powers = range(math.ceil(self.low), math.floor(self.high) + 1)
         if len(powers) > 2:
-            return {10.0**n: power(n) for n in powers[:: math.ceil(len(powers) / TICKS)]}
+            return {10.0**n: power(n) for n in powers[:: math.ceil(len(powers) / most)]}
         near = range(math.floor(self.low), math.ceil(self.high))
         values = [(digit, n) for n in near for digit in (1, 2, 5)] + [(1, math.ceil(self.high))]
         shown = [(digit, n) for digit, n in values if self.low <= math.log10(digit) + n <= self.high]
@@ -61,7 +62,8 @@ def log_axis(sizes: np.ndarray, has_nonfinite: bool) -> LogAxis:
 
 def show(ax: Axes, axis: LogAxis, palette: Palette) -> None:
     """Set the x axis: logarithmic, powers of ten written out, and a line for zeros and one for what is no number."""
-    ticks, margin = axis.ticks(), 0.03 * (axis.high - axis.low)
+    ticks = axis.ticks(max(2, int(room(ax)[0] / TICK)))
+    margin = 0.03 * (axis.high - axis.low)
     lines = {place: name for place, name in ((axis.zero, "0"), (axis.nonfinite, "NaN\nInf")) if place is not None}
     ax.set_xscale("log")
     ax.set_xlim(

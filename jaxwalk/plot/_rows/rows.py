@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import itertools
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .._points.point import Point
-from .._printable import printable
-from ._style import Palette
+from ..._points.point import Point
+from ..._printable import printable
+from .._style import Palette
+from .._words import folded, room
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 INCHES = 0.19  # of a row of a figure of our own
 TALLEST = 60  # rows that a figure of our own grows with
+WORDS = 45.0  # typographic points that the title, the legend and the notes take of the height
 LABEL = 9.5  # typographic points that a label takes, from one row to the next
-LONGEST = 36  # characters of a label
+TYPE = 8.0  # size of the letters of a label
+LONGEST = 165.0  # typographic points that a label is wide, at most
 
 
 class Rows(NamedTuple):
@@ -60,14 +62,15 @@ def prepare(ax: Axes, rows: Rows, palette: Palette, colours: Mapping[str, str]) 
     ax.set_ylim(max(rows.edges[-1], 1), 0)
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    room = extent(ax)[1]
+    width, height = room(ax)[0], max(room(ax)[1] - WORDS, room(ax)[1] / 2)
     names = [point.name for point in rows.points]
     shared = _shared(rows.points)
-    is_roomy = room / max(rows.edges[-1], 1) >= LABEL
-    groups = [(i, i + 1) for i in range(len(names))] if is_roomy else _groups(rows.points, int(room / LABEL))
+    is_roomy = height / max(rows.edges[-1], 1) >= LABEL
+    groups = [(i, i + 1) for i in range(len(names))] if is_roomy else _groups(rows.points, int(height / LABEL))
     middles = [float(rows.edges[start] + rows.edges[stop]) / 2 for start, stop in groups]
-    placed = _placed(groups, middles, 0 if is_roomy else LABEL * rows.edges[-1] / max(room, 1))
-    written = [_label(rows.points[slice(*groups[g])], shared) for g in placed]
+    placed = _placed(groups, middles, 0 if is_roomy else LABEL * rows.edges[-1] / max(height, 1))
+    longest = min(LONGEST, 0.45 * width)
+    written = [folded(_label(rows.points[slice(*groups[g])], shared), longest, TYPE) for g in placed]
     ax.set_yticks([middles[g] for g in placed], written)
     for g, tick in zip(placed, ax.get_yticklabels(), strict=True):
         start, stop = groups[g]
@@ -93,12 +96,15 @@ def _placed(groups: Sequence[tuple[int, int]], middles: Sequence[float], apart: 
 
 
 def _groups(points: Sequence[Point], limit: int) -> list[tuple[int, int]]:
-    """Return the deepest division of the points into scopes, as ranges, that has no more than `limit` of them."""
+    """Return the deepest division of the points into scopes, as ranges, that has no more than about `limit` of them.
+
+    One of a few large scopes alone says little: a deeper one, of which some have no name, says more.
+    """
     paths = [_parts(point) for point in points]
     found: list[tuple[int, int]] = []
     for depth in range(1, max(map(len, paths)) + 1):
         deeper = list(_runs([tuple(part.removesuffix("/") for part in path[:depth]) for path in paths]))
-        if found and len(deeper) > limit:
+        if found and len(deeper) > (limit if len(found) > 2 else 4 * limit):
             break
         found = deeper
     return found
@@ -137,16 +143,7 @@ def _label(points: Sequence[Point], shared: str) -> str:
         name = points[0].name
     else:  # what leaves the scope is one of them: "stage" of "stage/block", "stage"
         name = "".join(_alike([[part.removesuffix("/") + "/" for part in _parts(point)] for point in points]))
-    return shortened(name.removeprefix(shared) or name)
-
-
-def shortened(name: str, longest: int = LONGEST) -> str:
-    """Return a name that is not longer than this; the middle is left out, since the end tells most."""
-    name = printable(name)
-    if len(name) <= longest:
-        return name
-    tail = (longest - 1) * 2 // 3
-    return f"{name[: longest - 1 - tail]}…{name[-tail:]}"
+    return name.removeprefix(shared) or name
 
 
 def bands(ax: Axes, rows: Rows, palette: Palette) -> None:
@@ -159,8 +156,8 @@ def bands(ax: Axes, rows: Rows, palette: Palette) -> None:
             others = sorted({axis.kind for axis in axes if axis.kind != "scan"})
             text = f"{times} {', '.join(map(printable, others))}".strip()
             ax.annotate(
-                text, (1, (top + bottom) / 2), (-4, 0), ax.get_yaxis_transform(), "offset points", ha="right",
-                va="center", fontsize=8, color=palette.ink,
+                text, (1, (top + bottom) / 2), (4, 0), ax.get_yaxis_transform(), "offset points", ha="left",
+                va="center", fontsize=8, color=palette.ink, annotation_clip=False,
             )  # fmt: skip
 
 
@@ -168,36 +165,3 @@ def _loop(point: Point) -> tuple[object, ...]:
     """Return what all points in one loop have alike: how the run comes to it, and its lengths."""
     inner = max((i for i, part in enumerate(point.clock, 1) if not isinstance(part, int)), default=0)
     return (point.clock[:inner], point.axes)
-
-
-def head(ax: Axes, title: str) -> None:
-    """Write the title, and the legend between it and the picture, in as many columns as there is room for."""
-    handles, labels = ax.get_legend_handles_labels()
-    width = extent(ax)[0]
-    columns = max(1, min(len(labels), int(width / (4.3 * max(map(len, labels), default=1) + 26))))
-    lines = -(-len(labels) // columns)
-    ax.set_title(textwrap.fill(title, max(24, int(width / 6))), loc="left", pad=8 + 12.5 * lines)
-    if labels:
-        legend = ax.legend(
-            handles, labels, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, borderpad=0, ncols=columns,
-            handlelength=1, handletextpad=0.5, columnspacing=1.4, labelspacing=0.3,
-        )  # fmt: skip
-        for handle in legend.get_lines():  # as large as alone, where the dots are many and small
-            handle.set_markersize(6)
-
-
-def note(ax: Axes, palette: Palette, lines: Iterable[str]) -> None:
-    """Write notes below the name of the x axis."""
-    width = extent(ax)[0]
-    wrapped = [part for line in lines for part in textwrap.wrap(printable(line), max(24, int(width / 4.2)))]
-    if wrapped:
-        ax.annotate(
-            "\n".join(wrapped), (0, 0), (0, -4), ("axes fraction", ax.xaxis.label), "offset points", va="top",
-            fontsize=7.5, color=palette.ink, alpha=0.8, annotation_clip=False,
-        )  # fmt: skip
-
-
-def extent(ax: Axes) -> tuple[float, float]:
-    """Return how wide and how high axes are, in typographic points."""
-    box, dots = ax.get_window_extent(), ax.figure.dpi
-    return box.width / dots * 72, box.height / dots * 72
