@@ -27,8 +27,9 @@ jax.config.update("jax_num_cpu_devices", 4)
 
 
 def pytest_configure(config):
-    """Equinox asks jax before 0.9 for two names that this jax deprecates."""
+    """Equinox asks jax before 0.9 for two names that this jax deprecates, and treescope NumPy for one of NumPy's."""
     config.addinivalue_line("filterwarnings", r"ignore:jax.core.(un)?mapped_aval is deprecated:DeprecationWarning")
+    config.addinivalue_line("filterwarnings", r"ignore:The chararray class is deprecated:DeprecationWarning")
 
 
 def pytest_collection_modifyitems(config, items):

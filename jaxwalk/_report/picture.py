@@ -26,7 +26,7 @@ def svg_of(draw: Callable[[Any], object], width: float, height: float, name: str
         words: what the picture shows, for those who cannot see it.
     """
     own = {"svg.fonttype": "none", "svg.hashsalt": name, "text.parse_math": False}
-    # Around an image that it resamples, matplotlib leaves memory as it finds it, and computes colours of that too.
+    # Of images that it resamples, matplotlib now and then computes colours of numbers that are not drawn.
     with matplotlib("style").context(["default", own], after_reset=True), np.errstate(invalid="ignore", over="ignore"):
         figure = matplotlib("figure").Figure((width, height), layout="constrained", facecolor="none")
         ax = figure.subplots()

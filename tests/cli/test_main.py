@@ -508,7 +508,7 @@ def test_a_command_that_is_none(capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["frob"])
     err = capsys.readouterr().err
-    assert "[--json] COMMAND ..." in err
+    assert "COMMAND ..." in err
     assert "argument COMMAND: invalid choice: 'frob'" in err
 
 
