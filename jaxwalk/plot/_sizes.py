@@ -13,10 +13,12 @@ from jax.core import Tracer
 
 from .._errors import ArgumentError, PointError, shown
 from .._evaluate.result.evaluation import Evaluation
-from .._points.point import Point
+from .._points.point import Point, Points
 from .._rewrite.tap import loops
 from .._show.table import is_readable
 from .._walk.result import Walk
+
+SMALL = 2**14  # entries of an array, at most, that is looked at together with others
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -117,26 +119,47 @@ def _zero_where(missed: np.ndarray, side: Side) -> Side:
 
 
 def _of_walk(walk: Walk) -> Iterator[Size]:
-    lead = jnp.ndim(walk.value)
+    lead, data = jnp.ndim(walk.value), walk.value.size
+    outputs, deltas = (_of_arrays(walk.points, values, lead) for values in (walk.outputs, walk.deltas))
     for name, point in walk.points.items():
         if name in walk.kept:
-            size = _of_kept(point, walk.kept[name], lead, walk.value.size)
+            size = _of_kept(point, walk.kept[name], lead, data)
         else:
-            output, delta = (_of_array(point, m.get(name), lead) for m in (walk.outputs, walk.deltas))
-            size = Size(point, output, delta, data=walk.value.size) if output or delta else None
+            output, delta = outputs.get(name), deltas.get(name)
+            size = Size(point, output, delta, data=data) if output or delta else None
         if size:
             yield size
 
 
-def _of_array(point: Point, values: Any, lead: int) -> Side | None:
-    if not is_readable(values) or values.dtype == jnp.bool_:
-        return None
-    steps = tuple(range(lead, lead + len(loops(point))))
-    values = np.asarray(values)
-    values = values.astype(np.complex128 if np.iscomplexobj(values) else np.float64)
-    rest = tuple(axis for axis in range(values.ndim) if axis not in steps)
-    shape = tuple(values.shape[axis] for axis in steps)
-    return _side_of(np.abs(values).transpose(steps + rest).reshape(*shape, math.prod(values.shape[i] for i in rest)))
+def _of_arrays(points: Points, arrays: Mapping[str, Any], lead: int) -> dict[str, Side]:
+    """Return the sides of arrays; of many small ones, those with as many entries a step are looked at in one go."""
+    alike: dict[int, dict[str, np.ndarray]] = {}
+    sides = {}
+    for name, values in arrays.items():
+        if not is_readable(values) or values.dtype == jnp.bool_:
+            continue
+        sizes = _by_step(np.asarray(values), lead, len(loops(points[name])))
+        if sizes.size > SMALL:
+            sides[name] = _side_of(sizes)
+        else:
+            alike.setdefault(sizes.shape[-1], {})[name] = sizes
+    for count, many in alike.items():
+        whole = _side_of(np.concatenate([sizes.reshape(math.prod(sizes.shape[:-1]), count) for sizes in many.values()]))
+        start = 0
+        for name, sizes in many.items():
+            stop = start + math.prod(sizes.shape[:-1])
+            parts = (getattr(whole, field.name)[start:stop] for field in dataclasses.fields(Side))
+            sides[name], start = Side(*(part.reshape(sizes.shape[:-1]) for part in parts)), stop
+    return sides
+
+
+def _by_step(values: np.ndarray, lead: int, loops: int) -> np.ndarray:
+    """Return the magnitudes of an array's entries: an axis for each loop around it, and a last one of entries."""
+    sizes = np.abs(values.astype(np.complex128 if np.iscomplexobj(values) else np.float64))
+    if lead and loops:
+        sizes = np.moveaxis(sizes, range(lead), range(loops, loops + lead))
+    shape = sizes.shape[:loops]
+    return sizes.reshape(*shape, sizes.size // math.prod(shape) if sizes.size else 0)
 
 
 def _side_of(sizes: np.ndarray) -> Side:

@@ -133,7 +133,9 @@ def test_delta_is_refused_with_the_reason_and_that_of_the_others_is_there():
     why = "There is no `wave` here. It has an output, that of the last pass, and no δ: it is inside a `while_loop`"
     with pytest.raises(jw.PointError, match=why):
         walk.deltas["wave"]
-    with pytest.raises(jw.PointError, match=r"no value at `wave` has a δ to keep; .*`wave` has none: .*inside a `while_loop`"):
+    with pytest.raises(
+        jw.PointError, match=r"no value at `wave` has a δ to keep; .*`wave` has none: .*inside a `while_loop`"
+    ):
         jw.walk(fun, "wave", keep=lambda output, delta: delta)(X)
     with pytest.raises(jw.PointError, match=r"`deltas` names `wave`, which has no δ to change. .* a `while_loop`"):
         jw.intervene(fun, deltas={"wave": lambda output, delta: delta})(X)
