@@ -9,7 +9,7 @@ Where to begin reading:
 - `_kinks/kinks.py`: where a derivative jumps, and what rounding decides.
 - `_formulas/formulas.py`: the formula of each step, as a textbook has it.
 - `_evaluate/evaluate.py`: a walk through a whole dataset, in constant memory.
-- `_jax/jaxprs.py`, `_jax/kinds.py`, `_jax/call_parameters.py`: what is known of JAX, and nowhere else.
+- `_jax/jaxpr/`: what is known of a traced program, and nowhere else.
 """
 
 from __future__ import annotations

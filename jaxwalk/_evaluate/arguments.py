@@ -9,7 +9,7 @@ from typing import Any
 from jax.core import Tracer
 
 from .._errors import ArgumentError, counted, shown
-from .._jax.jaxprs import is_staging
+from .._jax.jaxpr.jaxprs import is_staging
 from .._jax.leaves import flatten
 from ..stats import averaged
 from ..stats._statistic import Statistic

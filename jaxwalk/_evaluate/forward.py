@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import _signals
 from .._jax.leaves import opened_leaves
-from .._kinks.decisions import Key
+from .._kinks.decisions.decisions import Key
 from .._kinks.kinks import analyse, count_kinks
 from .._points.point import Point
 from .._show.progress import progress as shown_progress

@@ -14,11 +14,11 @@ from .. import _signals
 from .._depth import deep_calls
 from .batch_checksums import Fingerprint, too_many
 from .batches import COUNTS, FAILED
-from .device_totals import GroupState
 from .feed import Feed, Sent
 from .placement import Placement
 from .result.ranking import Rows
-from .step import CompiledStep
+from .step.device_totals import GroupState
+from .step.step import CompiledStep
 
 AHEAD = 2  # batches that may be in flight at once: one is computed while the next is brought
 

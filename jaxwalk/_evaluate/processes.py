@@ -15,8 +15,8 @@ from jax.experimental import multihost_utils
 
 from .._errors import ArgumentError, DataError, JaxwalkError, PointError, ProcessError, StoreError, first_line
 from .batch_checksums import Fingerprint
-from .device_totals import Totals
-from .host_totals import from_arrays, to_arrays
+from .step.device_totals import Totals
+from .step.host_totals import from_arrays, to_arrays
 from .store import npz
 
 TEXT = 1200  # bytes, at most, of what a process says

@@ -14,10 +14,10 @@ import numpy as np
 
 from .._depth import deep_calls
 from .._errors import ArgumentError, PointError, shown
-from .._jax.jaxprs import Closed, trace
+from .._jax.jaxpr.jaxprs import Closed, trace
+from .._jax.jaxpr.value_sizes import bytes_of_values
 from .._jax.leaves import is_array, opened_leaves
 from .._jax.tracing import Staged, trace_context
-from .._jax.value_sizes import bytes_of_values
 from .._points.find import check_by, find
 from .._points.name_patterns import At, choose
 from .._points.point import Point, Points
@@ -30,7 +30,7 @@ from ..stats import Statistic
 from .arguments import check_takes, statistic_of
 from .batches import Batches
 from .placement import Placement
-from .step import CompiledStep, Task, step_of
+from .step.step import CompiledStep, Task, step_of
 
 COUNTED = 2**31 - 1  # entries, at most, that are counted on the device
 GROUP = 8192  # data, about, whose statistics are merged on the device before they go to the host and on disk

@@ -13,16 +13,16 @@ from .._show.progress import progress as shown_progress
 from .arguments import check_untraced
 from .batch_checksums import SAME, Fingerprint
 from .batches import Batches, open_batches
-from .device_totals import Totals
 from .feed import Feed
-from .host_totals import columns, evaluation_of, finish, from_arrays, merge_totals, to_arrays
 from .loop import Group, Loop, check_finished, one_behind
 from .placement import Placement, count_processes, placement
 from .processes import Resumed, agreed, broadcast, check_alike, gather, is_first, taken_together
 from .programs import Program, Programs
 from .result.evaluation import Evaluation
 from .run_identity import identity
-from .step import CompiledStep, Task
+from .step.device_totals import Totals
+from .step.host_totals import columns, evaluation_of, finish, from_arrays, merge_totals, to_arrays
+from .step.step import CompiledStep, Task
 from .store.store import Store
 from .store.writer import PartWriter
 

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._jax import call_parameters, jaxprs
-from .._jax.jaxprs import Closed
+from .._jax.jaxpr import call_parameters, jaxprs
+from .._jax.jaxpr.jaxprs import Closed
 from .._jax.settings import settings
 from .._points.point import Points
 from .._version import __version__

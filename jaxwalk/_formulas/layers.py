@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._errors import ArgumentError, shown
-from .._jax import jaxprs
+from .._jax.jaxpr import jaxprs
 from .._jax.leaves import is_value
 from .._model.chain import Chain
 from .notation.names import Name, names_of, weight_names

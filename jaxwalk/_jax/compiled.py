@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from . import structure
+from .jaxpr import structure
 
 KEPT = 32  # programs; of more, those used longest ago go
 

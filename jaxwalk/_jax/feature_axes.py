@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from . import call_parameters, jaxprs, kinds, primitives, types
-from .jaxprs import Closed, is_literal
+from .jaxpr import call_parameters, jaxprs, kinds, primitives, types
+from .jaxpr.jaxprs import Closed, is_literal
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn, Literal, Var

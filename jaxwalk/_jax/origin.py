@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.core import Tracer
 
-from .jaxprs import evaluate, jaxprs_of, trace
-from .kinds import over_one_device, with_no_mesh
+from .jaxpr.jaxprs import evaluate, jaxprs_of, trace
+from .jaxpr.kinds import over_one_device, with_no_mesh
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import jax.numpy as jnp
 
-from . import call_parameters, jaxprs, kinds
-from .jaxprs import Closed, is_literal
+from .jaxpr import call_parameters, jaxprs, kinds
+from .jaxpr.jaxprs import Closed, is_literal
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import jax
 from jax import lax
 
-from . import call_parameters, jaxprs, types
+from .jaxpr import call_parameters, jaxprs, types
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import jax
 
 from .._errors import ArgumentError, shown
-from . import jaxprs
 from .argnums import leaves_of, positions_of
-from .jaxprs import Closed
+from .jaxpr import jaxprs
+from .jaxpr.jaxprs import Closed
+from .jaxpr.structure import of_config
 from .leaves import as_input, flatten, is_array, other_leaves, replaced
-from .structure import of_config
 
 
 class Staged(NamedTuple):

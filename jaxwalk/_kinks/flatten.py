@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 from .._errors import ArgumentError
-from .._jax import call_parameters, jaxprs, kinds, primitives
-from .._jax.jaxprs import Closed, is_literal
+from .._jax.jaxpr import call_parameters, jaxprs, kinds, primitives
+from .._jax.jaxpr.jaxprs import Closed, is_literal
+from .._jax.jaxpr.types import is_float, struct
 from .._jax.origin import library_function, name_stack, source_of
-from .._jax.types import is_float, struct
 from .._points.point import Point, Points
 from .program import STEPS, Flow, Name, Operation, Origin, Program, until_stable
 

@@ -11,16 +11,16 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from .._jax import call_parameters, jaxprs
-from .._jax.primitives import COMPARISONS
-from .._jax.structure import Unknown
-from .._jax.types import is_float
-from .decisions import Decision, Key, Path, decisions, unseen
+from .._jax.jaxpr import call_parameters, jaxprs
+from .._jax.jaxpr.primitives import COMPARISONS
+from .._jax.jaxpr.structure import Unknown
+from .._jax.jaxpr.types import is_float
+from .decisions.decisions import Decision, Key, Path, decisions, unseen
+from .decisions.margins import Margin, where_it_moves
+from .decisions.recombination import where_it_bends
 from .liveness import uses
-from .margins import Margin, where_it_moves
 from .one_sided_derivatives import selection_margin
 from .program import Operation, Program, constants, structure_of
-from .recombination import where_it_bends
 from .rounding.bounds import Application, Rounded, bound
 from .rounding.inputs import constant
 from .rounding.movement import moved

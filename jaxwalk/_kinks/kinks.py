@@ -17,11 +17,11 @@ from .._jax.compiled import compiled
 from .._points.find import check_by, find
 from .._points.point import Points
 from .._source.user_files import Source
-from .decisions import Decision, Key
+from .decisions.decisions import Decision, Key
+from .decisions.margins import Margin
 from .flatten import flatten
 from .interpreter import Analysis, Margins
 from .kink import Kink, Kinks
-from .margins import Margin
 from .rounding.inputs import exact_input, rounded_input
 
 LONG = 150  # operations, as of a dozen layers: what more of them take to compile grows with the square of their number

@@ -7,8 +7,8 @@ import functools
 import operator
 from collections.abc import Iterable, Sequence
 
-from .._jax import call_parameters
-from .._jax.types import is_float
+from .._jax.jaxpr import call_parameters
+from .._jax.jaxpr.types import is_float
 from .program import STEPS, Operation, Program, until_stable
 
 

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._jax import jaxprs
-from .._jax.types import is_float
-from .margins import Margin, slope_tolerance, where_it_moves
+from .._jax.jaxpr import jaxprs
+from .._jax.jaxpr.types import is_float
+from .decisions.margins import Margin, slope_tolerance, where_it_moves
+from .decisions.selections import Selection
 from .program import Operation, Program
 from .rounding.bounds import Rounded, bound
-from .selections import Selection
 
 _Read = Callable[[int], Rounded]
 

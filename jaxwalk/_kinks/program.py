@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from .._jax import call_parameters, structure
+from .._jax.jaxpr import call_parameters, structure
+from .._jax.jaxpr.types import is_float
 from .._jax.origin import source_of
-from .._jax.types import is_float
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn, Literal
@@ -60,7 +60,7 @@ class Operation(NamedTuple):
     """
 
     kind: str
-    name: str | None  # of the primitive of an "op", as it is called in `_jax/primitives.py`
+    name: str | None  # of the primitive of an "op", as it is called in `_jax/jaxpr/primitives.py`
     ins: tuple[int, ...]
     outs: tuple[int, ...]
     origin: Origin

@@ -8,9 +8,10 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._jax import jaxprs, kinds, origin, primitives, types
-from .._jax.jaxprs import Closed, is_literal
-from .exits import readers_of
+from .._jax import origin
+from .._jax.jaxpr import jaxprs, kinds, primitives, types
+from .._jax.jaxpr.jaxprs import Closed, is_literal
+from .paths.exits import readers_of
 from .point import Point, Site
 
 if TYPE_CHECKING:

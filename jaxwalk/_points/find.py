@@ -9,7 +9,7 @@ from .._errors import ArgumentError, argument, shown
 from .._jax.tracing import Staged, stage
 from .._source.user_files import Source, is_users
 from .hints import hinted
-from .lines import LinePaths
+from .paths.lines import LinePaths
 from .point import Points
 from .walkable_values import read
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import jax.numpy as jnp
 
-from .._jax import call_parameters, jaxprs, kinds
-from .._jax.jaxprs import Closed, is_literal
+from .._jax.jaxpr import call_parameters, jaxprs, kinds
+from .._jax.jaxpr.jaxprs import Closed, is_literal
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr, JaxprEqn, Var

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from .._errors import listed
-from .._jax import jaxprs, kinds, origin
+from .._jax import origin
+from .._jax.jaxpr import jaxprs, kinds
 from .._source.packages import made_in
 from .point import Points
 

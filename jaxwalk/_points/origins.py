@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from .._jax import call_parameters, jaxprs
-from .._jax.jaxprs import is_literal
+from .._jax.jaxpr import call_parameters, jaxprs
+from .._jax.jaxpr.jaxprs import is_literal
 from .._jax.reach import Mask, Reach, Return
 from .point import Site
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from .._jax.feature_axes import Axes, feature_axes
-from .._jax.jaxprs import Closed
+from .._jax.jaxpr.jaxprs import Closed
 from ..stats import Statistic, Value
 from ..stats._unit_axes import at_points, depends_on_point
 from .activations import Activations

@@ -13,18 +13,19 @@ import jax
 import jax.numpy as jnp
 
 from .._errors import listed
-from .._jax import call_parameters, jaxprs, kinds, origin, shards, types
-from .._jax.jaxprs import Closed
+from .._jax import origin, shards
+from .._jax.jaxpr import call_parameters, jaxprs, kinds, types
+from .._jax.jaxpr.jaxprs import Closed
 from .._jax.reach import STOPPED, STUCK, Reach, Return
 from .._jax.shards import Loop, Shards
-from .exits import Exit, exits
 from .flow import flow_of
-from .lines import LinePaths
 from .origins import Level, Origin, Origins
-from .paths import Entries, Entry, Path, Paths
+from .paths.exits import Exit, exits
+from .paths.lines import LinePaths
+from .paths.paths import Entries, Entry, Path, Paths
+from .paths.scopes import ScopePaths
+from .paths.unique_names import Called, Names, unique
 from .point import Axis, Point, Points, ScanStep, ShardIndex, Site
-from .scopes import ScopePaths
-from .unique_names import Called, Names, unique
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr, JaxprEqn

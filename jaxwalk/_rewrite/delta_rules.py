@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from .._errors import ArgumentError, shown
-from .._jax import jaxprs, types
+from .._jax.jaxpr import jaxprs, types
 from .._jax.leaves import is_value
 from .._jax.reach import Reach
 from .._jax.shards import trace_inside

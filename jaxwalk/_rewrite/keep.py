@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from .._errors import ArgumentError, shown
-from .._jax import jaxprs, types
-from .._jax.jaxprs import Closed
+from .._jax.jaxpr import jaxprs, types
+from .._jax.jaxpr.jaxprs import Closed
 from .._jax.leaves import flatten, is_value
 from .._jax.shards import Shards, around, trace_inside
 from .._points.point import Point

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import jax
 
-from .._jax import jaxprs, kinds, origin, shards, types
-from .._jax.jaxprs import Closed, is_literal
+from .._jax import origin, shards
+from .._jax.jaxpr import jaxprs, kinds, types
+from .._jax.jaxpr.jaxprs import Closed, is_literal
 from .._jax.shards import Loop
 from .._points.point import Point, Site
 from .rules import Body, Payload, Records, Result, carry_through

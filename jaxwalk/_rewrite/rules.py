@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 from jax import lax
 
-from .._jax import call_parameters, types
+from .._jax.jaxpr import call_parameters, types
 from .shard_map_rule import over_shards
 from .while_rule import around_passes
 

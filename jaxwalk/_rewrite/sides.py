@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from .._jax.jaxprs import Closed
+from .._jax.jaxpr.jaxprs import Closed
 from .._jax.reach import Reach
 
 

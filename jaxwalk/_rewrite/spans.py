@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from .._jax.jaxprs import is_literal
+from .._jax.jaxpr.jaxprs import is_literal
 from .._points.point import Site
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 from jax.custom_derivatives import SymbolicZero
 
-from .._jax import jaxprs, types
+from .._jax.jaxpr import jaxprs, types
 from .._jax.shards import around
 from .._points.point import Point
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import jax
 from jax import lax
 
-from .._jax import call_parameters, types
+from .._jax.jaxpr import call_parameters, types
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn

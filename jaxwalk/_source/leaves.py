@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from jax.core import Tracer
 from jax.tree_util import keystr, tree_flatten_with_path
 
-from .._jax import kinds
-from .._jax.jaxprs import variable_of
+from .._jax.jaxpr import kinds
+from .._jax.jaxpr.jaxprs import variable_of
 from .passes import Pass
 from .statements import Statement
 

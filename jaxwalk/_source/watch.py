@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import CodeType, FrameType, MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from .._jax import jaxprs, origin
-from .._jax.jaxprs import Closed
+from .._jax import origin
+from .._jax.jaxpr import jaxprs
+from .._jax.jaxpr.jaxprs import Closed
 from .._jax.origin import Frames
 from .code_positions import UNNAMED, UserCode
 from .leaves import join_leaves, remember

@@ -9,7 +9,7 @@ import numpy as np
 from jax.core import Tracer
 
 from .._errors import ArgumentError, counted
-from .._jax.types import widened
+from .._jax.jaxpr.types import widened
 from .._show.fit import tabular
 from .._show.table import Table, number
 

@@ -12,8 +12,8 @@ from jax import lax
 
 from .._callables import check_takes
 from .._errors import ArgumentError, PointError, listed, shown
+from .._jax.jaxpr.types import as_varying, holds, varying
 from .._jax.leaves import is_value
-from .._jax.types import as_varying, holds, varying
 from .._points.point import Point, Points, Site
 from .._points.steps import Selected, Steps, selected
 from .._rewrite.delta_rules import delta_rule

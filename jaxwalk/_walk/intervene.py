@@ -10,7 +10,7 @@ import jax
 from .._callables import called_with, transform
 from .._depth import deep_calls
 from .._errors import ArgumentError, argument, shown
-from .._jax.kinds import refuses_forward_mode
+from .._jax.jaxpr.kinds import refuses_forward_mode
 from .._jax.leaves import renamed_after
 from .._points.find import check_by, find
 from .._rewrite.rewire import Visitor, plan, run

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from .._errors import ArgumentError, JaxwalkError, first_line
-from .._jax import jaxprs, kinds
-from .._jax.jaxprs import Closed
+from .._jax.jaxpr import jaxprs, kinds
+from .._jax.jaxpr.jaxprs import Closed
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from .._errors import ArgumentError, JaxwalkError, first_line
-from .._jax import jaxprs, kinds, types
+from .._jax.jaxpr import jaxprs, kinds, types
 from .._jax.shards import shards_of
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import numpy as np
 from jax.core import Tracer
 
 from .._errors import ArgumentError, PointError, counted, listed, shown
+from .._jax.jaxpr.types import widened
 from .._jax.leaves import is_value
-from .._jax.types import widened
 from .._kinks.kink import Kinks
 from .._points.ordered_mapping import Named
 from .._points.point import Point, Points

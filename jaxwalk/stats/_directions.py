@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from .._jax.types import widened
+from .._jax.jaxpr.types import widened
 from ._measure import Measure
 from ._statistic import State, numpy_of
 from ._subnormal import exponent_of, largest, power_of_two, rescaled, scale_of, scaled

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._jax.types import widened
+from .._jax.jaxpr.types import widened
 from ._statistic import State, numpy_of
 from ._subnormal import bits_of, modulus, scale_of
 

@@ -15,7 +15,7 @@ from jax.custom_batching import custom_vmap
 
 import jaxwalk as jw
 from jaxwalk._evaluate.run_identity import _statistic_text, program
-from jaxwalk._jax import jaxprs
+from jaxwalk._jax.jaxpr import jaxprs
 from jaxwalk._jax.settings import settings
 
 ARRAY, OTHER = np.arange(3, dtype=np.float32), np.array([0, 1, 2.0000002], np.float32)

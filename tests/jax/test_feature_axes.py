@@ -8,7 +8,7 @@ import pytest
 from jax import lax
 
 from jaxwalk._jax.feature_axes import feature_axes
-from jaxwalk._jax.jaxprs import trace
+from jaxwalk._jax.jaxpr.jaxprs import trace
 
 IMAGE, KERNEL = (3, 8, 8), (6, 3, 3, 3)  # channels first
 TOKENS, MATRIX = (5, 4), (4, 6)

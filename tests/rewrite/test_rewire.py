@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 import jaxwalk as jw
 from helpers import examples
-from jaxwalk._jax import jaxprs
+from jaxwalk._jax.jaxpr import jaxprs
 from jaxwalk._points.walkable_values import read
 from jaxwalk._rewrite import rewire
 from jaxwalk._rewrite.rewire import plan

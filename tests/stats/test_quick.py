@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxwalk import stats
-from jaxwalk._evaluate.step import _norm
+from jaxwalk._evaluate.step.step import _norm
 from jaxwalk.stats._counts import NONFINITE, ZEROS
 from jaxwalk.stats._moments import ENTRY_MOMENTS, NORMS
 from jaxwalk.stats._quick import divided, quick_or

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ..._jax.types import type_of
+from ..._jax.jaxpr.types import type_of
 from ..sliding_windows import padded, windows
 from .arithmetic import Entries, EntryOperations, Unsupported, Value, holds_entries
 

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._errors import FormulaError
-from ..._jax import call_parameters, jaxprs, kinds, primitives
-from ..._jax.jaxprs import Closed, is_literal
-from ..._jax.types import type_of
+from ..._jax.jaxpr import call_parameters, jaxprs, kinds, primitives
+from ..._jax.jaxpr.jaxprs import Closed, is_literal
+from ..._jax.jaxpr.types import type_of
 from .arithmetic import Arithmetic, EntryOperations, Refused, Unsupported, Value, holds_entries
 from .rules import results_of
 

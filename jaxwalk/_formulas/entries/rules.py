@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..._jax import jaxprs
-from ..._jax.types import type_of
+from ..._jax.jaxpr import jaxprs
+from ..._jax.jaxpr.types import type_of
 from ..conversions import is_shortening, wraps
 from .arithmetic import Entries, EntryOperations, Unsupported, Value, holds_entries
 from .index_maps import MOVES, convolved, moved, multiplied, places_in_windows, scatter_added

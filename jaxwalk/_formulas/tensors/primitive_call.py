@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 import numpy as np
 
-from ..._jax import jaxprs
-from ..._jax.types import type_of
+from ..._jax.jaxpr import jaxprs
+from ..._jax.jaxpr.types import type_of
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn

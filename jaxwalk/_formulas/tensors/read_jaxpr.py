@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..._jax import jaxprs, kinds, primitives
-from ..._jax.jaxprs import Closed, is_literal
-from ..._jax.types import type_of
+from ..._jax.jaxpr import jaxprs, kinds, primitives
+from ..._jax.jaxpr.jaxprs import Closed, is_literal
+from ..._jax.jaxpr.types import type_of
 from ..conversions import is_rounding, is_shortening, wraps
 from . import read_windows
 from .builder import TermBuilder

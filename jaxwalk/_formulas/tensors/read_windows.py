@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 import numpy as np
 
-from ..._jax.types import type_of
+from ..._jax.jaxpr.types import type_of
 from .builder import TermBuilder
 from .term import Shape, Term, is_number
 from .windows import Convolution, Flip, Padding, Pooling, Slide

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from ..._jax.types import widened
+from ..._jax.jaxpr.types import widened
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jax import lax
 
-from ..._jax.call_parameters import scatter_again
-from ..._jax.jaxprs import apply
-from ..._jax.types import is_float
+from ..._jax.jaxpr.call_parameters import scatter_again
+from ..._jax.jaxpr.jaxprs import apply
+from ..._jax.jaxpr.types import is_float
 from .bounds import Application, Error, Relative, bound, shares_of, wide
 
 

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ..._jax.jaxprs import function_of
-from ..._jax.types import is_float
+from ..._jax.jaxpr.jaxprs import function_of
+from ..._jax.jaxpr.types import is_float
 from .bounds import Application, Error, Relative, bound, gamma, rounded_size, shares_of, size
 
 TRANSCENDENTAL = 16  # half ulps that an exp, a tanh, a sin of XLA may be off

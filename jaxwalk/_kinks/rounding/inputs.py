@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from ..._jax.types import is_float
+from ..._jax.jaxpr.types import is_float
 from .bounds import Relative, Rounded, unit
 
 

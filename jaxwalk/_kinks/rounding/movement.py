@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 
-from ..._jax.jaxprs import apply
-from ..._jax.primitives import COMPARISONS
+from ..._jax.jaxpr.jaxprs import apply
+from ..._jax.jaxpr.primitives import COMPARISONS
 from .bounds import Application, Moves, Rounded, bound, size
 
 

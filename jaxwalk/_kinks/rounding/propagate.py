@@ -15,8 +15,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..._jax.jaxprs import function_of
-from ..._jax.types import is_float
+from ..._jax.jaxpr.jaxprs import function_of
+from ..._jax.jaxpr.types import is_float
 from .bounds import Application, Error, Relative, bound, size, unit
 from .data_movement import carried, component, converted, largest_along, of_largest, of_window, scattered, shortened
 from .elementwise import (
@@ -39,7 +39,7 @@ from .sums_of_products import convolved, multiplied, scatter_added, summed
 
 
 def has_bound(name: str | None) -> bool:
-    """Tell whether the errors of a primitive, by its name in `_jax/primitives.py`, are bounded and not estimated."""
+    """Tell whether the errors of a primitive, by its name in `_jax/jaxpr/primitives`, are bounded."""
     return name in _RULES
 
 

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ..._jax.call_parameters import scatter_again
-from ..._jax.jaxprs import apply
+from ..._jax.jaxpr.call_parameters import scatter_again
+from ..._jax.jaxpr.jaxprs import apply
 from .bounds import Application, Error, bound, gamma, rounded_size, shares_of, unit, wide
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..._errors import counted
 from ..._evaluate.result.evaluation import Evaluation
-from ..._jax.types import widened
+from ..._jax.jaxpr.types import widened
 from ..._optional import matplotlib
 from ..._show.table import number
 from ..._walk.culprits import mean_of

@@ -13,7 +13,7 @@ from jaxwalk._formulas.notation.numpy_functions import NAMESPACE
 from jaxwalk._formulas.notation.text import TEXT
 from jaxwalk._formulas.tensors.builder import TermBuilder
 from jaxwalk._formulas.tensors.read_jaxpr import read_terms
-from jaxwalk._jax.jaxprs import close
+from jaxwalk._jax.jaxpr.jaxprs import close
 
 pytestmark = pytest.mark.usefixtures("float64")
 

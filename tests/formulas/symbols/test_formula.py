@@ -18,7 +18,7 @@ from jaxwalk._formulas.entries.index_maps import MOVES
 from jaxwalk._formulas.entries.interpreter import CALLS
 from jaxwalk._formulas.entries.rules import RULES
 from jaxwalk._formulas.symbols.sympy_arithmetic import symbolic
-from jaxwalk._jax import kinds, primitives
+from jaxwalk._jax.jaxpr import kinds, primitives
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -10,7 +10,7 @@ from jax import lax
 
 import jaxwalk as jw
 from helpers import examples
-from jaxwalk._jax import jaxprs
+from jaxwalk._jax.jaxpr import jaxprs
 from jaxwalk._kinks.flatten import flatten
 from jaxwalk._kinks.interpreter import Analysis
 from jaxwalk._kinks.rounding import sums_of_products

@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from .._jax import jaxprs
-from .._jax.jaxprs import Closed
-from .._jax.kinds import kinds
-from .._points.point import Point
-from .._rewrite.sides import sides_of
+from ..._jax.jaxpr import jaxprs
+from ..._jax.jaxpr.jaxprs import Closed
+from ..._jax.jaxpr.kinds import kinds
+from ..._points.point import Point
+from ..._rewrite.sides import sides_of
 
 Kept: TypeAlias = dict[str, Any]
 """What is kept of a datum at a point: `norm`, of δ; and its state, `apart`, or that of the whole batch, `merged`."""

@@ -8,7 +8,7 @@ from jax import lax
 import jaxwalk as jw
 from dataset import assert_same, batches, evaluate
 from jaxwalk._evaluate.placement import Placement
-from jaxwalk._evaluate.step import Task, step_of
+from jaxwalk._evaluate.step.step import Task, step_of
 from jaxwalk._points.find import find
 from jaxwalk.stats._batched import of_batch
 
@@ -40,7 +40,7 @@ def test_the_function_is_traced_once(tmp_path):
 
 def test_inside_the_backward_pass_and_after_it(monkeypatch):
     after = evaluate(fun=deep, params=WEIGHTS, keep=KEEP)
-    monkeypatch.setattr("jaxwalk._evaluate.step.SMALL", 0)
+    monkeypatch.setattr("jaxwalk._evaluate.step.step.SMALL", 0)
     assert_same(evaluate(fun=deep, params=WEIGHTS, keep=KEEP), after)
 
 
@@ -49,12 +49,12 @@ def test_a_statistic_that_merges_two_by_two_alone(monkeypatch):
     pairs = jw.stats.Statistic("dead", dead.of, dead.merge, dead.finish, at=dead.at)
     whole = evaluate(fun=deep, params=WEIGHTS, keep=jw.stats.dead)
     assert_same(evaluate(fun=deep, params=WEIGHTS, keep=pairs), whole)
-    monkeypatch.setattr("jaxwalk._evaluate.step.SMALL", 0)
+    monkeypatch.setattr("jaxwalk._evaluate.step.step.SMALL", 0)
     assert_same(evaluate(fun=deep, params=WEIGHTS, keep=pairs), whole)
 
 
 def test_divided_among_devices_inside_the_backward_pass(monkeypatch):
-    monkeypatch.setattr("jaxwalk._evaluate.step.SMALL", 0)
+    monkeypatch.setattr("jaxwalk._evaluate.step.step.SMALL", 0)
     mesh = jax.make_mesh((4,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     divided = evaluate(batches(8), fun=deep, params=WEIGHTS, keep=jw.stats.dead, mesh=mesh)
     assert_same(divided, evaluate(batches(8), fun=deep, params=WEIGHTS, keep=jw.stats.dead))
@@ -80,7 +80,7 @@ def test_nothing_is_computed_again_for_what_looks_at_the_output_alone():
 
 def temporary(small, monkeypatch):
     """Bytes that the step takes beside its arguments and results, for a scan of 16 steps of 256 units, 64 data."""
-    monkeypatch.setattr("jaxwalk._evaluate.step.SMALL", small)
+    monkeypatch.setattr("jaxwalk._evaluate.step.step.SMALL", small)
 
     def scanned(weights, x):
         step = lambda h, w: (jw.tag(jnp.tanh(h * w), "step"), None)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from .._jax import call_parameters
-from .._jax.primitives import COMPARISONS
-from .._jax.types import is_float
-from .._points.point import Axis
+from ..._jax.jaxpr import call_parameters
+from ..._jax.jaxpr.primitives import COMPARISONS
+from ..._jax.jaxpr.types import is_float
+from ..._points.point import Axis
+from ..liveness import Use
+from ..program import Name, Operation, Program
 from .decision_rules import DecisionRule, decision_rule, may_decide
-from .liveness import Use
 from .nearby_names import NearbyNames
-from .program import Name, Operation, Program
 from .recombination import Recombination, recombinations
 from .selections import Selection, selections
 

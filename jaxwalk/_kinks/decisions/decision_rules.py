@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import jax.numpy as jnp
 
-from .._jax.jaxprs import jaxprs_of
-from .._jax.kinds import barrier_of
-from .._jax.primitives import COMPARISONS, names
-from .._jax.types import is_float
-from .liveness import Use
+from ..._jax.jaxpr.jaxprs import jaxprs_of
+from ..._jax.jaxpr.kinds import barrier_of
+from ..._jax.jaxpr.primitives import COMPARISONS, names
+from ..._jax.jaxpr.types import is_float
+from ..liveness import Use
+from ..program import Operation, Program
+from ..rounding.bounds import Rounded
 from .margins import (
     Parts,
     at_zero,
@@ -28,8 +30,6 @@ from .margins import (
     truth,
 )
 from .orders import largest, largest_few, order, pooling, running
-from .program import Operation, Program
-from .rounding.bounds import Rounded
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn

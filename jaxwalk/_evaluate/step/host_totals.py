@@ -8,18 +8,18 @@ from typing import Any
 import jax
 import numpy as np
 
-from .._points.ordered_mapping import by_point
-from .._points.point import Points
-from .._walk.nonfinite import KINDS
-from ..stats import Statistic
-from ..stats._fold import Partial, either_on_host, finished, on_host
-from ..stats._sums import merge_means
+from ..._points.ordered_mapping import by_point
+from ..._points.point import Points
+from ..._walk.nonfinite import KINDS
+from ...stats import Statistic
+from ...stats._fold import Partial, either_on_host, finished, on_host
+from ...stats._sums import merge_means
+from ..batches import COUNTS
+from ..result.datum import Data, Datum
+from ..result.evaluation import Evaluation
+from ..result.ranking import Rows, TopK, is_bad, merge_top_k, most_to_blame
 from .alike import Form
-from .batches import COUNTS
 from .device_totals import GroupState, Totals
-from .result.datum import Data, Datum
-from .result.evaluation import Evaluation
-from .result.ranking import Rows, TopK, is_bad, merge_top_k, most_to_blame
 from .step import CompiledStep
 
 

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ..stats import Statistic
-from ..stats._fold import Partial, either
-from .result.ranking import COUNT, Rows, TopK, no_data
+from ...stats import Statistic
+from ...stats._fold import Partial, either
+from ..result.ranking import COUNT, Rows, TopK, no_data
 
 
 class Totals(NamedTuple):

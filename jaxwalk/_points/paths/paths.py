@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from .._jax.origin import ROOT
-from .._source.leaves import Leaf
+from ..._jax.origin import ROOT
+from ..._source.leaves import Leaf
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr, JaxprEqn

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from .._jax import types
-from .._jax.jaxprs import is_literal
+from ..._jax.jaxpr import types
+from ..._jax.jaxpr.jaxprs import is_literal
 from .paths import Entry, Path, common
 
 if TYPE_CHECKING:

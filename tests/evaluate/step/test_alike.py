@@ -7,7 +7,7 @@ import pytest
 
 import jaxwalk as jw
 from dataset import assert_same, batches, evaluate
-from jaxwalk._evaluate import alike
+from jaxwalk._evaluate.step import alike
 from jaxwalk._points.find import find
 
 random = np.random.default_rng(2)

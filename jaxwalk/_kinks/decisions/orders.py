@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from .._jax.types import is_float
+from ..._jax.jaxpr.types import is_float
+from ..program import Operation, Program
+from ..rounding.bounds import Rounded, bound
 from .margins import SLOPES, Margin, Parts, gap, real
-from .program import Operation, Program
-from .rounding.bounds import Rounded, bound
 
 
 def largest(sign: int, shares: bool, program: Program, op: Operation, xs: Sequence[Rounded]) -> Parts:

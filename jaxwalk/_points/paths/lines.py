@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .._jax import origin
-from .._jax.jaxprs import Closed
-from .._jax.origin import Frames
-from .._source.code_positions import COMPREHENSIONS, LAMBDA, UserCode
-from .._source.leaves import Leaf, leaves_called
-from .._source.passes import Pass, Passes
-from .._source.statements import Statement
-from .._source.user_files import Source
-from .._source.watch import Observer, seen_at
+from ..._jax import origin
+from ..._jax.jaxpr.jaxprs import Closed
+from ..._jax.origin import Frames
+from ..._source.code_positions import COMPREHENSIONS, LAMBDA, UserCode
+from ..._source.leaves import Leaf, leaves_called
+from ..._source.passes import Pass, Passes
+from ..._source.statements import Statement
+from ..._source.user_files import Source
+from ..._source.watch import Observer, seen_at
 from .paths import Entries, Entry, Path
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import pytest
 from jax import lax
 
 from helpers import DOUBLINGS
-from jaxwalk._jax.jaxprs import trace
-from jaxwalk._jax.value_sizes import bytes_of_values
+from jaxwalk._jax.jaxpr.jaxprs import trace
+from jaxwalk._jax.jaxpr.value_sizes import bytes_of_values
 
 
 def size(fun, *shape, dtype=jnp.float32):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .._jax import jaxprs, origin
-from .._source.leaves import Leaf
+from ..._jax import origin
+from ..._jax.jaxpr import jaxprs
+from ..._source.leaves import Leaf
 from .paths import Entries, Entry, Path
 
 if TYPE_CHECKING:

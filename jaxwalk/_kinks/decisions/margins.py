@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from .._jax.jaxprs import function_of
-from .liveness import Use
-from .program import Operation, Program
-from .rounding.bounds import Rounded, bound, size, wide
-from .rounding.movement import any_of
+from ..._jax.jaxpr.jaxprs import function_of
+from ..liveness import Use
+from ..program import Operation, Program
+from ..rounding.bounds import Rounded, bound, size, wide
+from ..rounding.movement import any_of
 
 
 class Margin(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .program import Name, Operation, Program
+from ..program import Name, Operation, Program
 
 _MOVERS = {
     "select_n", "convert", "copy", "broadcast_in_dim", "reshape", "transpose", "squeeze", "slice", "dynamic_slice",

@@ -11,23 +11,23 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from .._jax.tracing import Staged
-from .._jax.types import widened
-from .._points.point import Point, Points
-from .._walk.nonfinite import kind_of_all
-from .._walk.walk import walk_staged
-from ..stats import Statistic
-from ..stats._batched import of_batch, of_datum, over_data
-from ..stats._fold import Partial
-from ..stats._quick import divided, quick_or
-from ..stats._subnormal import largest, rescaled, scale_of, scaled
-from ..stats._sums import is_safe, plain_squares, real
+from ..._jax.jaxpr.types import widened
+from ..._jax.tracing import Staged
+from ..._points.point import Point, Points
+from ..._walk.nonfinite import kind_of_all
+from ..._walk.walk import walk_staged
+from ...stats import Statistic
+from ...stats._batched import of_batch, of_datum, over_data
+from ...stats._fold import Partial
+from ...stats._quick import divided, quick_or
+from ...stats._subnormal import largest, rescaled, scale_of, scaled
+from ...stats._sums import is_safe, plain_squares, real
+from ..batches import COUNTS, FAILED
+from ..placement import Placement
+from ..result.ranking import Rows
 from . import device_totals
 from .alike import Form, Kept, alone, divide, forms_of, in_a_loop
-from .batches import COUNTS, FAILED
 from .device_totals import GroupState, Totals
-from .placement import Placement
-from .result.ranking import Rows
 
 KeepOfDatum: TypeAlias = Callable[[Any, Any, Any], Kept]  # (whether a datum counts, output, δ) -> what is kept
 SMALL = 64  # numbers in a state: fewer are merged after the backward pass, more inside it

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from .._jax.origin import ROOT
-from .._source.leaves import Leaf
+from ..._jax.origin import ROOT
+from ..._source.leaves import Leaf
 from .paths import Entry
 
 

@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._jax import jaxprs
+from ..._jax.jaxpr import jaxprs
+from ..program import Operation, Program
+from ..rounding.bounds import Rounded, bound
 from .margins import Margin, slope_tolerance
-from .program import Operation, Program
-from .rounding.bounds import Rounded, bound
 from .selections import ELEMENTWISE, REACH
 
 _BENDS = ("max", "min", "abs")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxwalk._jax import jaxprs, structure
+from jaxwalk._jax.jaxpr import jaxprs, structure
 
 X = np.float32([1, 2])
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._jax.primitives import COMPARISONS
-from .liveness import Use
-from .program import Flow, Operation, Program
+from ..._jax.jaxpr.primitives import COMPARISONS
+from ..liveness import Use
+from ..program import Flow, Operation, Program
 
 REACH = 40  # operations looked at between a comparison and what it selects
 _COPIES = {"convert", "copy", "stop_gradient"}  # each the same value, if the dtype is

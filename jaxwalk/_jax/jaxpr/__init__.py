@@ -1,0 +1,1 @@
+"""What a traced program is made of: its equations, their kinds and parameters, the types of its values."""
