@@ -27,8 +27,12 @@ jax.config.update("jax_num_cpu_devices", 4)
 
 
 def pytest_configure(config):
-    """Equinox asks jax before 0.9 for two names that this jax deprecates, and treescope NumPy for one of NumPy's."""
+    """Equinox asks jax before 0.9 for two names that this jax deprecates, and treescope NumPy for one of NumPy's.
+
+    What one worker is writing to the cache of compiled programs, JAX cannot read in another yet, and compiles again.
+    """
     config.addinivalue_line("filterwarnings", r"ignore:jax.core.(un)?mapped_aval is deprecated:DeprecationWarning")
+    config.addinivalue_line("filterwarnings", r"ignore:Error reading persistent compilation cache entry:UserWarning")
     config.addinivalue_line("filterwarnings", r"ignore:The chararray class is deprecated:DeprecationWarning")
 
 
