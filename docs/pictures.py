@@ -58,9 +58,9 @@ class Digits:
 
         def step(params, _):
             value, grads = jax.value_and_grad(mean)(params)
-            return jax.tree.map(lambda p, g: p - 0.1 * g, params, grads), value
+            return jax.tree.map(lambda p, g: p - 0.05 * g, params, grads), value
 
-        return jax.jit(lambda params: jax.lax.scan(step, params, length=300)[0])(params)
+        return jax.jit(lambda params: jax.lax.scan(step, params, length=600)[0])(params)
 
     def of_image(self, index):
         loss = lambda params, x, y: self.loss(params, jw.tag(x, "image").ravel(), y)

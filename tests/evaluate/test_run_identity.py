@@ -110,7 +110,7 @@ def test_it_is_the_same_in_another_process():
     """Sets of strings, and addresses, come otherwise in each."""
     script = """
 import jax, jax.numpy as jnp, numpy as np
-from jaxwalk._jax import jaxprs
+from jaxwalk._jax.jaxpr import jaxprs
 from jaxwalk._evaluate import run_identity
 mesh = jax.make_mesh((1, 1, 1), ("alpha", "beta", "gamma"), axis_types=(jax.sharding.AxisType.Auto,) * 3)
 spec = jax.sharding.PartitionSpec()
