@@ -185,4 +185,4 @@ def _frame(ax: Axes, along: Along, move: Mapping[str, Any], loss: float, slope: 
     title = "The loss along a move h of "
     ax.set_title(title + folded(", ".join(move), width - 5.6 * len(title), 10))
     ax.set_xlabel("t, where t · h is added")
-    ax.legend(loc="best", frameon=True, facecolor=ax.get_facecolor(), edgecolor="none", framealpha=0.8)
+    ax.legend(loc="best", frameon=True, facecolor=ax.get_facecolor(), edgecolor="none", framealpha=0.95)
