@@ -13,7 +13,7 @@ from .._words import room
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SMALLEST, LARGEST = 1e-320, 1e306
+SMALLEST, LARGEST = 1e-270, 1e306  # of what is drawn: beyond, the ends of the axis would be no numbers, or zero
 TICK = 46  # typographic points that a tick takes, at least
 LEAST = 1.0  # decades that are shown
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -54,9 +54,9 @@ def log_axis(sizes: np.ndarray, has_nonfinite: bool) -> LogAxis:
     found = np.log10(np.clip(sizes[np.isfinite(sizes) & (sizes > 0)], SMALLEST, LARGEST))
     low, high = (float(found.min()), float(found.max())) if found.size else (0.0, 0.0)
     margin = max(0.03 * (high - low), (LEAST - (high - low)) / 2)
-    low, high = max(low - margin, -322), min(high + margin, 307.5)
+    low, high = max(low - margin, -272), min(high + margin, 307.5)
     gap = 0.09 * (high - low)
-    zero = 10.0 ** max(low - gap, -323) if np.any(sizes == 0) else None
+    zero = 10.0 ** max(low - gap, -285) if np.any(sizes == 0) else None
     return LogAxis(low, high, zero, 10.0 ** min(high + gap, 308) if has_nonfinite else None)
 
 
