@@ -9,6 +9,7 @@ import numpy as np
 
 from .._errors import counted
 from .._show.table import number
+from .._walk.result import Walk
 from ..plot._sizes import Side, Size
 from .record import Record
 from .sizes import overall
@@ -55,10 +56,16 @@ def looked_at(record: Record) -> Iterator[str]:
         yield "No point has a size that was looked at."
         return
     sizes = record.sizes.values()
-    yield "A NaN or an Inf, at any point."
-    yield "Points at which δ is exactly zero though the loss depends on them, or all outputs are zero."
-    yield f"δ of which {_percent(ZEROS)} or more are exactly zero."
-    yield f"A largest root mean square of δ of {FOLD:,} times the smallest that is not zero, or more."
+    known = [side for size in sizes for side in (size.output, size.delta) if side is not None]
+    if known:
+        yield "A NaN or an Inf, at any point."
+        yield "Points at which δ is exactly zero though the loss depends on them, or all outputs are zero."
+        yield f"A largest root mean square of δ of {FOLD:,} times the smallest that is not zero, or more."
+    else:
+        yield "Sizes, and so a NaN, an Inf or zeros: not looked at; `keep=jw.stats.summary` does."
+    said = f"δ of which {_percent(ZEROS)} or more are exactly zero"
+    counted_zeros = any(size.delta is not None and not np.all(np.isnan(size.delta.zeros)) for size in sizes)
+    yield f"{said}." if counted_zeros else f"{said}: not looked at; `keep=jw.stats.zeros` does."
     judged = sum(size.dead is not None for size in sizes), sum(size.blocked is not None for size in sizes)
     for count, what, keep in zip(judged, ("dead units", "blocked flow"), ("dead", "blocked")):
         said = f"{what}, where {_percent(SHARE)} or more are: looked at {counted(count, 'point')} of {len(sizes)}"
@@ -74,6 +81,8 @@ def looked_at(record: Record) -> Iterator[str]:
 def _nonfinite(record: Record) -> Iterator[Finding]:
     if record.first is not None:
         yield Finding("alarm", (record.first,))
+    elif isinstance(record.result, Walk) and not np.all(np.isfinite(np.asarray(record.result.value))):
+        yield Finding("alarm", ("The loss is a NaN or an Inf.",))
     found = [(name, side) for name, size in record.sizes.items() for side in ("output", "delta") if _bad(size, side)]
     if found:
         found.sort(key=lambda place: _when(record, *place))
@@ -87,7 +96,7 @@ def _nonfinite(record: Record) -> Iterator[Finding]:
 
 def _bad(size: Size, side: str) -> bool:
     found: Side | None = getattr(size, side)
-    return found is not None and bool(np.any(found.nonfinite))
+    return found is not None and bool(np.any(size.nonfinite_steps(found)))
 
 
 def _when(record: Record, name: str, side: str) -> tuple[bool, int]:
@@ -105,20 +114,27 @@ def _stops(record: Record) -> Iterator[Finding]:
                                ": all of its δ is exactly zero, though the loss depends on it.", *also))  # fmt: skip
     for name, size in record.sizes.items():
         if size.blocked is not None and size.blocked >= SHARE and name not in names:
-            yield Finding("ends", (f"{_percent(size.blocked)} of the flow back ends at ", *_links(record, [name]),
-                                   ": of the entries that a δ reaches, so many have an output of zero."))  # fmt: skip
+            yield Finding("note", (f"{_percent(size.blocked)} of the entries that a δ reaches at ",
+                                   *_links(record, [name]),
+                                   " are exactly zero: where a relu made them, it passes none of that"
+                                   " back."))  # fmt: skip
 
 
 def _dead(record: Record) -> Iterator[Finding]:
     marked = [(name, size) for name, size in record.sizes.items() if "dead" in size.marks()]
-    silent = [name for name, size in marked if size.output is not None and size.output.is_zero]
+    silent = [name for name, size in marked if size.is_silent]
     if silent:
         yield Finding("ends", ("Every output is exactly zero at ", *_links(record, silent), "."))
     for name, size in record.sizes.items():
         if size.dead is not None and size.dead >= SHARE and name not in silent:
             over = f" over {counted(size.data, 'datum', 'data')}" if size.data > 1 else ""
-            yield Finding("ends", ("The flow stops at ", *_links(record, [name]),
-                                   f": {_percent(size.dead)} of its units pass nothing{over}."))  # fmt: skip
+            if size.is_activated:
+                yield Finding("ends", ("The flow stops at ", *_links(record, [name]),
+                                       f": {_percent(size.dead)} of its units pass nothing{over}."))  # fmt: skip
+            else:
+                units = f"{_percent(size.dead)} of the units"
+                yield Finding("ends", (f"{units} are exactly zero{over} at ", *_links(record, [name]),
+                                       ": where a relu made them, the flow stops there."))  # fmt: skip
 
 
 def _thin(record: Record) -> Iterator[Finding]:
@@ -136,12 +152,10 @@ def _growth(record: Record) -> Iterator[Finding]:
     largest, smallest = max(found, key=found.__getitem__), min(found, key=found.__getitem__)
     fold = found[largest] / found[smallest]
     if fold >= FOLD:
-        grows = (record.place(largest) or 0) < (record.place(smallest) or 0)
-        first, last = (smallest, largest) if grows else (largest, smallest)
-        how = f"δ {'grows' if grows else 'shrinks'} {_fold(fold)}-fold on its way back"
         yield Finding("note", (
-            f"{how}: its root mean square is {number(found[first], 3)} at ", *_links(record, [first]),
-            f", and {number(found[last], 3)} at ", *_links(record, [last]), ".",
+            f"δ is {_fold(fold)} times as large at one point as at another: its root mean square is"
+            f" {number(found[largest], 3)} at ", *_links(record, [largest]),
+            f", and {number(found[smallest], 3)} at ", *_links(record, [smallest]), ".",
         ))  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from .._walk.result import Walk
 from ._rows.captions import fit, head, loss_of, note
 from ._rows.log_axis import LogAxis, log_axis, show
 from ._rows.rows import Rows, bands, figure_height, prepare, rows_of
-from ._sizes import Side, Size, sizes_of
+from ._sizes import NO_SIZES, Side, Size, sizes_of
 from ._style import Palette, drawing
 from ._words import folded, room
 
@@ -75,6 +75,8 @@ def flow(result: Walk | Evaluation, at: At = None, *, ax: Axes | None = None) ->
     sizes = sizes_of(result)
     chosen = choose(result.points, at) if len(result.points) else result.points
     drawn = [size for size in sizes if size.point.name in chosen]
+    if drawn and not any(size.output or size.delta for size in drawn):
+        raise PointError(NO_SIZES)
     if chosen and not drawn:
         raise PointError(
             f"`{argument('at')}={shown(at)}` chooses points of which no size is known: {listed(chosen)}; choose others."

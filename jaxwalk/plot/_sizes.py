@@ -18,6 +18,7 @@ from .._rewrite.tap import loops
 from .._show.table import is_readable
 from .._walk.result import Walk
 
+NO_SIZES = "What was kept tells no sizes; keep `jw.stats.norms` or `jw.stats.summary`."
 SMALL = 2**14  # entries of an array, at most, that is looked at together with others
 
 
@@ -64,8 +65,8 @@ class Size:
         """Return what is remarkable: of "not taken", "non-finite", "unused", "dead" and "blocked", those that hold.
 
         "not taken" is a point in a branch at which all is zero, as it is where the branch is not taken: nothing else is
-        said of it. "dead" is a point whose outputs, or all of whose units, are zero; "blocked" one whose δ is exactly
-        zero though the loss depends on it.
+        said of it. "dead" is a point whose outputs, or all of whose units, are zero (integers are none: they may be
+        indices); "blocked" one whose δ is exactly zero though the loss depends on it.
         """
         sides = [side for side in (self.output, self.delta) if side is not None]
         if self.point.conditional and sides and all(side.is_zero for side in sides):
@@ -74,14 +75,24 @@ class Size:
         found = {
             "non-finite": any(np.any(self.nonfinite_steps(side)) for side in sides),
             "unused": self.point.unused,
-            "dead": (self.output is not None and self.output.is_zero) or self.dead == 1,
-            "blocked": ends or self.blocked == 1,
+            "dead": jnp.issubdtype(self.point.dtype, jnp.inexact) and (self.is_silent or self.dead == 1),
+            "blocked": ends,
         }
         return tuple(mark for mark, holds in found.items() if holds)
 
+    @property
+    def is_silent(self) -> bool:
+        """Tell whether all outputs are exactly zero."""
+        return self.output is not None and self.output.is_zero
+
+    @property
+    def is_activated(self) -> bool:
+        """Tell whether dead units were judged after the activation that reads the value."""
+        return any(units.statistic == "dead" and units.note.startswith("after ") for units in self.point.units)
+
     def nonfinite_steps(self, side: Side) -> np.ndarray:
         """Tell of each step whether an entry is a NaN or an Inf: it is counted, or what was kept is one itself."""
-        is_empty = 0 in self.point.shape
+        is_empty = 0 in self.point.shape or self.data == 0
         return (side.nonfinite > 0) | (~np.isfinite(side.rms) & (not is_empty))
 
 
@@ -100,7 +111,7 @@ def sizes_of(result: Any) -> list[Size]:
         raise ArgumentError("The walk is being traced, and has no numbers to draw; draw what `jit` returns.")
     found = list(_of_evaluation(result) if isinstance(result, Evaluation) else _of_walk(result))
     if not found and len(result.points):
-        raise PointError("What was kept tells no sizes; keep `jw.stats.norms` or `jw.stats.summary`.")
+        raise PointError(NO_SIZES)
     return found
 
 

@@ -61,6 +61,18 @@ def test_marks():
     assert marks == {"unused": ("unused",), "blocked": ("blocked",), "dead": ("dead",), "log": ("non-finite",)}
 
 
+def test_what_is_zero_and_not_dead():
+    def fun(b, x):
+        return jw.tag(x @ b, "lora") + jnp.sum(x[jw.tag(jnp.argmin(x), "label")])
+
+    walk = jw.walk(fun)(jnp.zeros(3), jnp.array([-1.0, 2.0, 3.0]))
+    assert {size.point.name: size.marks() for size in sizes_of(walk)} == {"lora": ("dead",), "label": ()}
+    (blocked,) = sizes_of(jw.walk(fun, "lora", keep=jw.stats.blocked)(jnp.zeros(3), jnp.ones(3)))
+    assert blocked.marks() == ()
+    none = sizes_of(jax.vmap(jw.walk(lambda x: jnp.sum(jw.tag(2 * x, "a"))))(jnp.zeros((0, 2))))
+    assert [size.marks() for size in none] == [()]
+
+
 @pytest.mark.parametrize("keep", [jw.stats.norms, None])
 def test_empty_integer_and_nan(keep):
     def fun(x, n):

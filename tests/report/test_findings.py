@@ -62,10 +62,13 @@ def test_growth_shrinking_and_what_is_not_used():
         return jnp.sum(jw.tag(fold * jw.tag(x, "early"), "late"))
 
     grows, unused = said(jw.walk(fun)(X, 1200.0))
-    assert grows == ("δ grows 1,200-fold on its way back: its root mean square is 1 at `late`, and 1.2e+03 at `early`.")
+    assert grows == (
+        "δ is 1,200 times as large at one point as at another: its root mean square is 1.2e+03 at `early`, and 1 at"
+        " `late`."
+    )
     assert unused == "The loss does not depend on `beside`."
     assert said(jw.walk(fun)(X, 1e-7))[0].startswith(
-        "δ shrinks 1.0e+07-fold on its way back: its root mean square is 1"
+        "δ is 1.0e+07 times as large at one point as at another: its root mean square is 1 at `late`"
     )
     assert said(jw.walk(fun)(X, 900.0)) == [unused]
 
@@ -79,11 +82,34 @@ def test_dead_units_and_blocked_flow_of_an_evaluation():
     keep = jw.stats.combine(jw.stats.summary, jw.stats.dead, jw.stats.blocked)
     found = jw.evaluate(fun, w, batches, at="relu", keep=keep)
     assert said(found) == [
-        "75 % of the flow back ends at `relu`: of the entries that a δ reaches, so many have an output of zero.",
-        "The flow stops at `relu`: 75 % of its units pass nothing over 2 data.",
+        "75 % of the entries that a δ reaches at `relu` are exactly zero: where a relu made them, it passes none of"
+        " that back.",
+        "75 % of the units are exactly zero over 2 data at `relu`: where a relu made them, the flow stops there.",
     ]
+    before = jw.evaluate(fun, w, batches, at="dense", keep=jw.stats.dead)
+    assert said(before) == ["The flow stops at `dense`: 75 % of its units pass nothing over 2 data."]
     told = list(looked_at(record_of(found)))
     assert "Dead units, where 50 % or more are: looked at 1 point of 1." in told
+
+
+def test_a_layer_that_begins_at_zero_blocks_nothing():
+    """As the second factor of a low-rank adapter: its outputs are zeros, and its δ is not."""
+    fun = lambda b, x: (jw.tag(x @ b, "lora") - 1.0) ** 2
+    (sentence,) = said(jw.walk(fun, keep=jw.stats.blocked)(jnp.zeros(3), X))
+    assert sentence.startswith("100 % of the entries that a δ reaches at `lora` are exactly zero: where a relu made")
+
+
+def test_numbers_that_are_not_finite_in_what_was_kept():
+    fun = lambda x: jnp.sum(jw.tag(jnp.sqrt(x - 5), "root"))
+    assert said(jw.walk(fun, keep=jw.stats.norms)(X)) == [
+        "The loss is a NaN or an Inf.",
+        "In the order of the run, forward and back, a NaN or an Inf is met first in the output of `root`.",
+    ]
+    dead = record_of(jw.walk(fun, keep=jw.stats.dead)(X))
+    assert [finding.sentence for finding in findings(dead)] == [("The loss is a NaN or an Inf.",)]
+    assert "Sizes, and so a NaN, an Inf or zeros: not looked at; `keep=jw.stats.summary` does." in looked_at(dead)
+    norms = record_of(jw.walk(fun, keep=jw.stats.norms)(X))
+    assert "δ of which 90 % or more are exactly zero: not looked at; `keep=jw.stats.zeros` does." in looked_at(norms)
 
 
 def test_silent_points_and_a_thin_delta():

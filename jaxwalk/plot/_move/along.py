@@ -109,6 +109,11 @@ def _jumps(along: Along, which: int, least: float) -> list[Jump]:
     stays = np.abs(after - before) > 0.4 * excess[places]
     beside = (along.t[1] - along.t[0]) / 1000
     sides = along.at(low - beside)[which], along.at(high + beside)[which]
+    jump = np.abs(sides[1] - sides[0])
+    stays &= jump > 0.4 * excess[places]  # else it is a step of rounding within what is smooth
+    if which == 0:  # what is steep changes as much, and has a slope that says so
+        steep = np.fmax(*(np.abs(along.at(place)[1]) for place in (low, high)))
+        stays &= ~(steep * 2 * beside > 0.4 * jump)
     places = ((low + high) / 2, *sides)
     rows = np.stack(places, -1)[stays].tolist()
     found = [Jump(t, before, after, which == 0) for t, before, after in rows]

@@ -143,3 +143,12 @@ def test_what_is_refused():
         with pytest.raises(jw.JaxwalkError) as error:
             jw.plot.prediction(*args, **options)
         assert str(error.value).startswith(text)
+
+
+def test_what_is_steep_is_no_jump():
+    """A softmax that is all but hard: nearer than float32 can tell, and smooth."""
+    fun = lambda x: jnp.sum(jax.nn.softmax(1e4 * jw.tag(x, "v")) * jnp.arange(3.0))
+    x = jnp.array([0.1, 0.1, 0.10001])
+    walk = jw.walk(fun)(x)
+    ax = jw.plot.prediction(fun, (x,), walk, {"v": -walk.deltas["v"]})
+    assert not [text for text in ax.get_legend().get_texts() if "jumps" in text.get_text()]
