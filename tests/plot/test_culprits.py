@@ -152,3 +152,15 @@ def test_what_is_refused(walks, found):
             jw.plot.culprits(*args, **options)
     with pytest.raises(jw.ArgumentError, match="The walk is being traced"):
         jax.jit(lambda x: jw.plot.culprits(jw.walk(fun)(W, x, 0)))(X[0])
+
+
+def test_long_names_are_cut_where_they_are_alike():
+    def fun(x):
+        for i in range(3):
+            x = jw.tag(2 * x, f"Transformer/block_{i}/attention_of_heads")
+        return jnp.sum(x)
+
+    ax = jw.plot.culprits(jw.walk(fun)(jnp.ones(1)), k=3)
+    labels = [label.get_text().partition("[")[0] for label in ax.get_yticklabels()]
+    assert len(set(labels)) == 3
+    assert all(f"block_{i}" in label for i, label in enumerate(labels))

@@ -10,6 +10,7 @@ import numpy as np
 from ..._errors import ArgumentError, shown
 from ..._evaluate.result.datum import Datum
 from ..._evaluate.result.evaluation import Evaluation
+from ..._show.short_paths import short_paths
 from ..._walk.culprits import Culprit
 from ..._walk.result import Walk
 from .._style import Palette
@@ -19,6 +20,7 @@ from .gallery import Item
 from .ranked import Bar
 from .signed import sign_colors
 
+NAME = 28  # letters of a point's name; a longer one is cut where that leaves it apart from the others
 INPUT = "input"  # what the point before the first layer of a chain is called
 
 
@@ -26,12 +28,15 @@ def bars_of(result: Walk | Evaluation, k: int, palette: Palette) -> list[Bar]:
     """Return a bar for each entry of a walk, or each datum of an evaluation, that is most to blame."""
     if isinstance(result, Evaluation):
         return [_of_datum(datum, palette) for datum in result.culprits[:k]]
-    return [_of_entry(culprit, palette) for culprit in result.culprits(k)]
+    culprits = result.culprits(k)
+    points = [culprit.point for culprit in culprits]
+    names = dict(zip(points, short_paths(points, NAME), strict=True))
+    return [_of_entry(culprit, names[culprit.point], palette) for culprit in culprits]
 
 
-def _of_entry(culprit: Culprit, palette: Palette) -> Bar:
+def _of_entry(culprit: Culprit, name: str, palette: Palette) -> Bar:
     index = str(list(culprit.index)) if culprit.index else ""
-    label = f"{culprit.point}{index} = {in_words(culprit.value)}"
+    label = f"{name}{index} = {in_words(culprit.value)}"
     if np.iscomplexobj(culprit.delta):
         return Bar(label, float(np.abs(culprit.delta)), palette.faint, f"|{in_words(culprit.delta)}|")
     length = float(culprit.delta)
