@@ -60,7 +60,7 @@ def test_a_survey_as_a_page_and_its_data_alone_on_standard_output(capsys, files,
     for text in (
         "model.py, through data.npz",
         "1 datum with a NaN or Inf: 2. In datum 2 its x has one already, before the model.",
-        "% of its units pass nothing",
+        "% of the units are exactly zero",
         "int32: no delta",
         "The 3 data of largest loss",
         f"jaxwalk --report {path} walk",

@@ -78,12 +78,12 @@ def kinds(cell):
 
 
 def texts(cell):
-    """The text that a cell shows, one string for each kind of text."""
+    """The text that a cell shows, one string for each kind of text; but for sizes of figures: fonts differ."""
     parts = {}
     for out in cell.outputs:
         shown = {out.name: out.text} if out.output_type == "stream" else out.data
         for kind, text in shown.items():
-            if not kind.startswith(("image/", "application/")):
+            if not kind.startswith(("image/", "application/")) and not text.startswith("<Figure size"):
                 parts.setdefault(kind, []).append(re.sub(r"<[^>]*>", " ", text) if kind == "text/html" else text)
     return ["".join(parts[kind]) for kind in sorted(parts)]
 
