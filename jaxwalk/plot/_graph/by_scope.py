@@ -68,11 +68,13 @@ def _texts(node: Node, sizes: dict[str, Size], what: Any) -> tuple[list[str], st
 
 
 def _marks(node: Node, sizes: dict[str, Size]) -> list[str]:
+    """Return the marks of a node, with how many of its values have each; a value may have several names."""
     counts: dict[str, int] = {}
-    for point in node.points:
+    values = {point.site: point for point in node.points}
+    for point in values.values():
         for mark in sizes[point.name].marks() if point.name in sizes else ["unused"] * point.unused:
             counts[mark] = counts.get(mark, 0) + 1
-    return [mark if len(node.points) == 1 else f"{count} {mark}" for mark, count in counts.items()]
+    return [mark if len(values) == 1 else f"{count} of {len(values)} {mark}" for mark, count in counts.items()]
 
 
 def _room(name: Sequence[str], inside: str, marks: Sequence[str]) -> Room:
