@@ -16,7 +16,7 @@ LISTED = Path(__file__).with_name("api.txt")
 
 def listed():
     """A line per public name, and below a class one per public member of jaxwalk's own."""
-    for space, module in (("jw", jw), ("jw.stats", jw.stats)):
+    for space, module in (("jw", jw), ("jw.plot", jw.plot), ("jw.stats", jw.stats)):
         for name in sorted(module.__all__):
             value = getattr(module, name)
             if inspect.isclass(value):
@@ -43,10 +43,9 @@ def members(cls):
 
 
 def signature(value):
-    try:
-        return str(inspect.signature(value)) if callable(value) else ""
-    except ValueError:  # as of a type alias
+    if typing.get_origin(value) is not None:  # a type alias, which has one on some versions of Python
         return ""
+    return str(inspect.signature(value)) if callable(value) else ""
 
 
 @pytest.mark.once
