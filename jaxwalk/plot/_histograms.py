@@ -103,7 +103,8 @@ def _held(walk: Any, at: At) -> tuple[list[str], list[str]]:
             f"`{argument('at')}={shown(at)}` chooses points of which the walk holds no numbers: {listed(chosen)};"
             " choose others."
         )
-    return held, [name for name in chosen if name not in {*held}]
+    known = set(held)
+    return held, [name for name in chosen if name not in known]
 
 
 def _counts(values: Any) -> Counts | None:
