@@ -17,7 +17,7 @@ from .._walk.result import Walk
 from ._rows.captions import fit, head, loss_of, note
 from ._rows.log_axis import LogAxis, log_axis, show
 from ._rows.rows import Rows, bands, figure_height, prepare, rows_of
-from ._sizes import NO_SIZES, Side, Size, sizes_of
+from ._sizes import Size, drawable, sizes_of
 from ._style import Palette, drawing
 from ._words import folded, room
 
@@ -74,9 +74,7 @@ def flow(result: Walk | Evaluation, at: At = None, *, ax: Axes | None = None) ->
     """
     sizes = sizes_of(result)
     chosen = choose(result.points, at) if len(result.points) else result.points
-    drawn = [size for size in sizes if size.point.name in chosen]
-    if drawn and not any(size.output or size.delta for size in drawn):
-        raise PointError(NO_SIZES)
+    drawn = drawable([size for size in sizes if size.point.name in chosen])
     if chosen and not drawn:
         raise PointError(
             f"`{argument('at')}={shown(at)}` chooses points of which no size is known: {listed(chosen)}; choose others."
@@ -101,14 +99,8 @@ def flow(result: Walk | Evaluation, at: At = None, *, ax: Axes | None = None) ->
     return axes
 
 
-def _sides(size: Size) -> Iterator[tuple[str, Side]]:
-    for name in SIDES:
-        if (side := getattr(size, name)) is not None:
-            yield name, side
-
-
 def _axis(sizes: Sequence[Size]) -> LogAxis:
-    found = [(size.nonfinite_steps(side), np.ravel(side.rms)) for size in sizes for _, side in _sides(size)]
+    found = [(size.nonfinite_steps(side), np.ravel(side.rms)) for size in sizes for side in size.sides.values()]
     values = np.concatenate([np.zeros(0), *(rms for _, rms in found)])
     return log_axis(values, any(np.any(bad) for bad, _ in found))
 
@@ -172,7 +164,7 @@ def _at_side(sizes: Sequence[Size], rows: Rows, axis: LogAxis, i: int, name: str
 
 def _bad(sizes: Sequence[Size], rows: Rows, axis: LogAxis, i: int) -> list[tuple[float, float]]:
     """Return where the steps are that have a NaN or an Inf, on the line for these."""
-    bad = np.any([np.ravel(sizes[i].nonfinite_steps(side)) for _, side in _sides(sizes[i])], axis=0)
+    bad = np.any([np.ravel(sizes[i].nonfinite_steps(side)) for side in sizes[i].sides.values()], axis=0)
     return [(axis.nonfinite or np.nan, y) for y in rows.steps(i, len(bad))[bad]]
 
 

@@ -21,7 +21,7 @@ from .._walk.source_listing import Section, sections, without_source
 from ._rows.captions import fit, head, loss_of, note
 from ._rows.log_axis import LogAxis, log_axis, show
 from ._rows.rows import Rows, rows_of
-from ._sizes import Size, sizes_of
+from ._sizes import Size, drawable, sizes_of
 from ._style import Palette, drawing, restyle
 from ._words import lay_out, room
 
@@ -78,7 +78,7 @@ def listing(walk: Walk, *, ax: Axes | None = None) -> Axes:
     'Source of 1 point, loss 5'
     """
     found = sections(walk)
-    sizes = {size.point.name: size for size in sizes_of(walk)}
+    sizes = {size.point.name: size for size in drawable(sizes_of(walk))}
     lines = [line for section in found for line in _lines(section)]
     width = max(len(line.text) for line in lines) * LETTER / 72 + 0.6
     height = 1.3 + 0.16 * sum(map(_height, _fitting(lines, MOST)[0]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -39,6 +39,15 @@ class Side:
     nonfinite: np.ndarray
 
     @property
+    def overall(self) -> float | None:
+        """The root mean square over all steps, of those that are known; None if nothing is."""
+        known = self.rms[np.isfinite(self.rms)]
+        if not known.size:
+            return None
+        scale = float(known.max()) or 1.0
+        return scale * math.sqrt(np.mean((known / scale) ** 2))
+
+    @property
     def is_zero(self) -> bool:
         """Tell whether there are entries, and all are exactly zero, at every step."""
         return self.max.size > 0 and not self.max.any() and not self.nonfinite.any()
@@ -61,6 +70,12 @@ class Size:
     blocked: float | None = None
     data: int = 1
 
+    @property
+    def sides(self) -> dict[str, Side]:
+        """The sides of which something is known, by name."""
+        both = {"output": self.output, "delta": self.delta}
+        return {name: side for name, side in both.items() if side is not None}
+
     def marks(self) -> tuple[str, ...]:
         """Return what is remarkable: of "not taken", "non-finite", "unused", "dead" and "blocked", those that hold.
 
@@ -68,7 +83,7 @@ class Size:
         said of it. "dead" is a point whose outputs, or all of whose units, are zero (integers are none: they may be
         indices); "blocked" one whose δ is exactly zero though the loss depends on it.
         """
-        sides = [side for side in (self.output, self.delta) if side is not None]
+        sides = self.sides.values()
         if self.point.conditional and sides and all(side.is_zero for side in sides):
             return ("not taken",)
         ends = self.delta is not None and self.delta.is_zero and not self.point.unused
@@ -113,6 +128,17 @@ def sizes_of(result: Any) -> list[Size]:
     if not found and len(result.points):
         raise PointError(NO_SIZES)
     return found
+
+
+def drawable(sizes: Sequence[Size]) -> Sequence[Size]:
+    """Return the sizes, of which there are some to draw.
+
+    Raises:
+        PointError: there is none: of these points other things were kept.
+    """
+    if sizes and not any(size.sides for size in sizes):
+        raise PointError(NO_SIZES)
+    return sizes
 
 
 def _of_evaluation(result: Evaluation) -> Iterator[Size]:

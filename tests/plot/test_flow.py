@@ -171,3 +171,5 @@ def test_what_is_refused():
         jw.plot.flow(types.SimpleNamespace(points={}))
     with pytest.raises(jw.ArgumentError, match=r"`ax` is 3, which is no `matplotlib\.axes\.Axes`"):
         jw.plot.flow(walk, ax=3)
+    with pytest.raises(jw.PointError, match=r"What was kept tells no sizes; keep `jw\.stats\.norms`"):
+        jw.plot.flow(jw.walk(fun, keep=jw.stats.dead)(jnp.array([1.0, 3.0]), 1.0))

@@ -84,3 +84,5 @@ def test_what_is_refused():
     chain = jw.objective(jw.chain(lambda x: 2 * x), lambda r, y: jnp.sum(r))
     with pytest.raises(jw.PointError, match="says where in the source it is; there is nothing to list"):
         jw.plot.listing(jw.walk(chain)({}, X, 0.0))
+    with pytest.raises(jw.PointError, match=r"What was kept tells no sizes; keep `jw\.stats\.norms`"):
+        jw.plot.listing(jw.walk(net, by="lines", keep=jw.stats.dead)(X))

@@ -26,6 +26,16 @@ def test_it_is_there_whole_in_place_of_what_was_there(walk, tmp_path):
     assert stat.S_ISREG(path.lstat().st_mode)
 
 
+def test_what_was_kept_may_tell_no_sizes(tmp_path):
+    """The page is without the picture of the flow then, and tells the rest."""
+    walked = jw.walk(lambda x: jnp.sum(jax.nn.relu(jw.tag(2 * x, "twice"))), keep=jw.stats.dead)(jnp.array([1.0, -1.0]))
+    jw.report(walked, tmp_path / "walk.html")
+    page = (tmp_path / "walk.html").read_text(encoding="utf-8")
+    assert "twice" in page
+    assert 'id="flow"' not in page
+    assert 'id="findings"' in page
+
+
 def test_what_is_refused(walk, tmp_path):
     link, folder = tmp_path / "link.html", tmp_path / "folder"
     link.symlink_to(tmp_path / "target.html")

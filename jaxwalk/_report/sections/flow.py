@@ -16,9 +16,9 @@ WIDTH = 8.0  # inches
 
 def flow(record: Record) -> Section | None:
     """Return the picture of the flow; None if no size is known."""
-    points = [size.point for size in record.sizes.values()]
-    if not points:
+    if not any(size.sides for size in record.sizes.values()):
         return None
+    points = [size.point for size in record.sizes.values()]
     height = figure_height(rows_of(points, [1 + (math.prod(loops(point)) > 1) for point in points]))
     words = "Size of output and δ at each point, in forward order from above"
     untitled = lambda ax: draw(record.result, ax=ax).set_title("", loc="left")  # the page has a heading
