@@ -14,7 +14,6 @@ from ..plot._sizes import Side as Measured
 from ..plot._sizes import Size
 from .histogram import Histogram, histogram, of_magnitudes
 from .record import Record
-from .sizes import overall
 
 STEPS = 6  # first and last steps of a loop whose sizes are told
 KEPT = 60  # results of statistics that are told
@@ -78,12 +77,10 @@ def _facts(record: Record, point: Point) -> Iterator[tuple[str, str]]:
 
 def _sides(result: Any, found: Size) -> Iterator[Side]:
     arrays = {} if isinstance(result, Evaluation) else {"output": result.outputs, "delta": result.deltas}
-    for name, symbol in (("output", "output"), ("delta", "δ")):
-        side: Measured | None = getattr(found, name)
-        if side is not None:
-            drawn = histogram(arrays.get(name, {}).get(found.point.name))
-            kept = _kept_histogram(result.kept.get(found.point.name), name)
-            yield Side(symbol, _told(side), kept if drawn is None else drawn)
+    for name, side in found.sides.items():
+        drawn = histogram(arrays.get(name, {}).get(found.point.name))
+        kept = _kept_histogram(result.kept.get(found.point.name), name)
+        yield Side({"output": "output", "delta": "δ"}[name], _told(side), kept if drawn is None else drawn)
 
 
 def _kept_histogram(kept: Any, side: str) -> Histogram | None:
@@ -91,7 +88,7 @@ def _kept_histogram(kept: Any, side: str) -> Histogram | None:
 
 
 def _told(side: Measured) -> str:
-    rms, zeros, bad = overall(side), side.zeros[np.isfinite(side.zeros)], int(np.sum(side.nonfinite))
+    rms, zeros, bad = side.overall, side.zeros[np.isfinite(side.zeros)], int(np.sum(side.nonfinite))
     largest = side.max[np.isfinite(side.max)]
     told = [f"rms {number(rms)}"] if rms is not None else []
     told += [f"max {number(largest.max())}"] if largest.size else []
@@ -113,7 +110,7 @@ def _kept(result: Any, point: Point) -> dict[str, str]:
 
 def _steps(found: Size) -> Iterator[tuple[str, str, str]]:
     sides = [found.output, found.delta]
-    shape = next((side.rms.shape for side in sides if side is not None), ())
+    shape = next((side.rms.shape for side in found.sides.values()), ())
     steps = list(np.ndindex(shape)) if shape else []
     left_out = len(steps) - 2 * STEPS
     for place, step in enumerate(steps):

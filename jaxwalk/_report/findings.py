@@ -9,10 +9,8 @@ import numpy as np
 
 from .._errors import counted
 from .._show.table import number
-from .._walk.result import Walk
-from ..plot._sizes import Side, Size
+from ..plot._sizes import Size
 from .record import Record
-from .sizes import overall
 
 SHARE = 0.5  # of the units that are dead, or of the δ that ends: from here on it is a finding
 ZEROS = 0.9  # of the entries of a δ that are exactly zero
@@ -56,8 +54,7 @@ def looked_at(record: Record) -> Iterator[str]:
         yield "No point has a size that was looked at."
         return
     sizes = record.sizes.values()
-    known = [side for size in sizes for side in (size.output, size.delta) if side is not None]
-    if known:
+    if any(size.sides for size in sizes):
         yield "A NaN or an Inf, at any point."
         yield "Points at which δ is exactly zero though the loss depends on them, or all outputs are zero."
         yield f"A largest root mean square of δ of {FOLD:,} times the smallest that is not zero, or more."
@@ -81,9 +78,7 @@ def looked_at(record: Record) -> Iterator[str]:
 def _nonfinite(record: Record) -> Iterator[Finding]:
     if record.first is not None:
         yield Finding("alarm", (record.first,))
-    elif isinstance(record.result, Walk) and not np.all(np.isfinite(np.asarray(record.result.value))):
-        yield Finding("alarm", ("The loss is a NaN or an Inf.",))
-    found = [(name, side) for name, size in record.sizes.items() for side in ("output", "delta") if _bad(size, side)]
+    found = [(name, side) for name, size in record.sizes.items() for side in size.sides if _bad(size, side)]
     if found:
         found.sort(key=lambda place: _when(record, *place))
         name, side = found[0]
@@ -95,8 +90,7 @@ def _nonfinite(record: Record) -> Iterator[Finding]:
 
 
 def _bad(size: Size, side: str) -> bool:
-    found: Side | None = getattr(size, side)
-    return found is not None and bool(np.any(size.nonfinite_steps(found)))
+    return bool(np.any(size.nonfinite_steps(size.sides[side])))
 
 
 def _when(record: Record, name: str, side: str) -> tuple[bool, int]:
@@ -145,7 +139,7 @@ def _thin(record: Record) -> Iterator[Finding]:
 
 
 def _growth(record: Record) -> Iterator[Finding]:
-    found = {name: overall(size.delta) for name, size in record.sizes.items()}
+    found = {name: size.delta.overall for name, size in record.sizes.items() if size.delta is not None}
     found = {name: rms for name, rms in found.items() if rms}
     if not found:
         return

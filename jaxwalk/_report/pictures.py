@@ -60,4 +60,4 @@ def _is_large(record: Record, name: str) -> bool:
 
 def _rank(record: Record, name: str) -> tuple[bool, float]:
     size = record.sizes.get(name)
-    return not (size and size.marks()), -(overall(size.delta if size else None) or 0.0)
+    return not (size and size.marks()), -(overall(size, "delta") or 0.0)

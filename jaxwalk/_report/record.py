@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .._errors import ArgumentError, PointError, counted, shown
+from .._errors import PointError, counted
 from .._evaluate.result.evaluation import Evaluation
 from .._points.point import Points
 from .._show.table import Table
@@ -69,10 +69,6 @@ def record_of(result: Walk | Evaluation, title: str | None = None) -> Record:
     Raises:
         ArgumentError: it is neither, or is being traced.
     """
-    if not isinstance(result, (Walk, Evaluation)):
-        raise ArgumentError(
-            f"`result` is {shown(result)}; give the `Walk` or the `Evaluation` that `jw.walk` or `jw.evaluate` made."
-        )
     sizes, notes = _sizes(result)
     made = _of_walk(result) if isinstance(result, Walk) else _of_evaluation(result)
     summary = made.summary if title is not None else ""
@@ -90,10 +86,11 @@ def _sizes(result: Walk | Evaluation) -> tuple[dict[str, Size], list[str]]:
 
 def _of_walk(walk: Walk) -> Record:
     found = walk.first_nonfinite() if walk.outputs else None
+    bad_loss = None if np.all(np.isfinite(np.asarray(walk.value))) else "The loss is a NaN or an Inf."
     culprits = Culprits(c for c in walk.culprits(CULPRITS) if c.delta != 0) if walk.deltas else ()
     return Record(
         "", walk._title(), walk, {},
-        first=None if found is None else f"The first number that is not finite: {found!r}.",
+        first=bad_loss if found is None else f"The first number that is not finite: {found!r}.",
         culprits=[culprits._table()] if culprits else [],
         kinks=_kinks(walk),
         kinks_at={name: walk.kinks.at(name).summary() for name in walk.points} if walk.kinks else {},

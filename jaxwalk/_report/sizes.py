@@ -5,22 +5,17 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
-
 from .._show.table import number
-from ..plot._sizes import Side
+from ..plot._sizes import Side, Size
 from .record import Record
 
 LEAST = 3.0  # per cent: the bar of the smallest that is not zero
 
 
-def overall(side: Side | None) -> float | None:
-    """Return the root mean square over all steps of a point, of those that are known; None if nothing is."""
-    known = np.zeros(0) if side is None else side.rms[np.isfinite(side.rms)]
-    if not known.size:
-        return None
-    scale = float(known.max()) or 1.0
-    return scale * math.sqrt(np.mean((known / scale) ** 2))
+def overall(size: Size | None, side: str) -> float | None:
+    """Return the root mean square of one side of a point over all steps; None if nothing is known of it."""
+    found: Side | None = getattr(size, side, None)
+    return None if found is None else found.overall
 
 
 class Bar(NamedTuple):
@@ -35,7 +30,7 @@ class Scale:
 
     def __init__(self, record: Record, side: str):
         self._side = side
-        sizes = [overall(getattr(size, side)) for size in record.sizes.values()]
+        sizes = [overall(size, side) for size in record.sizes.values()]
         logs = [math.log10(size) for size in sizes if size and math.isfinite(size)]
         self._low, self._high = (min(logs), max(logs)) if logs else (0.0, 0.0)
 
@@ -44,7 +39,7 @@ class Scale:
         side: Side | None = getattr(size, self._side, None)
         if side is None:
             return None
-        rms = overall(side)
+        rms = side.overall
         if rms is None:
             return Bar("nan" if side.nonfinite.any() else "", 0.0)
         return Bar(number(rms, 3), self.length(rms))

@@ -34,7 +34,7 @@ def differentiating(closed: Closed) -> Iterator[None]:
     try:
         yield
     except (AttributeError, KeyError, NotImplementedError, ValueError) as error:
-        if not _touches_any(closed.jaxpr, set()) or isinstance(error, JaxwalkError):
+        if not jaxprs.any_equation(closed.jaxpr, jaxprs.touches_ref) or isinstance(error, JaxwalkError):
             raise
         raise ArgumentError(
             f"JAX cannot differentiate `fun`, which has a mutable array (`jax.new_ref`): {type(error).__name__},"
@@ -60,13 +60,3 @@ def _made_in(jaxpr: Jaxpr, around: str | None, met: set[tuple[int, str | None]])
             if (found := _made_in(closed.jaxpr, inner, met)) is not None:
                 return found
     return None
-
-
-def _touches_any(jaxpr: Jaxpr, met: set[int]) -> bool:
-    if id(jaxpr) in met:
-        return False
-    met.add(id(jaxpr))
-    return any(
-        jaxprs.touches_ref(eqn) or any(_touches_any(closed.jaxpr, met) for closed in jaxprs.jaxprs_of(eqn))
-        for eqn in jaxpr.eqns
-    )

@@ -84,13 +84,18 @@ def sections(walk: Walk) -> list[Section]:
     """
     if not isinstance(walk, Walk):
         raise ArgumentError(f"`walk` is {shown(walk)}, which is no `Walk`; give what `jw.walk(fun)(...)` returns.")
-    places: dict[tuple[str, Function | None], dict[int, list[Point]]] = {}
-    for point in walk.points.values():
-        if point.file:
-            lines = places.setdefault((point.file, function_at(point.file, point.line)), {})
-            lines.setdefault(point.line, []).append(point)
-    if not places:
+    found = sections_of(point for point in walk.points.values() if point.file)
+    if not found:
         raise PointError("No point of this walk says where in the source it is; there is nothing to list.")
+    return found
+
+
+def sections_of(points: Iterable[Point]) -> list[Section]:
+    """Return the functions in which points are that say where they are, in the order of the points."""
+    places: dict[tuple[str, Function | None], dict[int, list[Point]]] = {}
+    for point in points:
+        lines = places.setdefault((point.file, function_at(point.file, point.line)), {})
+        lines.setdefault(point.line, []).append(point)
     return [_section(file, function, lines) for (file, function), lines in places.items()]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jax.core import Tracer
 
 from .._errors import ArgumentError, counted, shown
 from .._evaluate.result.evaluation import Evaluation
@@ -13,6 +12,7 @@ from .._walk.result import Walk
 from ._arrays.blamed import bars_of, items_of
 from ._arrays.gallery import Item, draw_gallery, gallery_size
 from ._arrays.ranked import Bar, draw_ranked
+from ._checks import check_result
 from ._style import drawing
 from ._words import lay_out, room, wrapped
 
@@ -63,7 +63,9 @@ def culprits(
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['square[1] = 9', 'square[0] = 1']
     """
-    _check(result, k)
+    check_result(result)
+    if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or k < 1:
+        raise ArgumentError(f"`k` is {shown(k)}; it must be an integer of at least 1.")
     items, words = items_of(result, data, k, captions)
     is_one = isinstance(result, Walk) and not result.value.ndim
     size = gallery_size(items) if items and not is_one else (7.6, max(0.28 * k + 1.4, 3.0 if items else 0))
@@ -82,17 +84,6 @@ def culprits(
         ax.set_title(_title(result, bars, items))
         _say(ax, words)
         return ax
-
-
-def _check(result: Any, k: Any) -> None:
-    if not isinstance(result, (Walk, Evaluation)):
-        raise ArgumentError(
-            f"`result` is {shown(result)}; give the `Walk` or the `Evaluation` that `jw.walk` or `jw.evaluate` made."
-        )
-    if isinstance(result, Walk) and isinstance(result.value, Tracer):
-        raise ArgumentError("The walk is being traced, and has no numbers to draw; draw what `jit` returns.")
-    if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or k < 1:
-        raise ArgumentError(f"`k` is {shown(k)}; it must be an integer of at least 1.")
 
 
 def _halves(ax: Axes) -> tuple[Axes, Axes]:

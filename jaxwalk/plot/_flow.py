@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,11 +11,10 @@ from .._errors import PointError, argument, counted, listed, shown
 from .._evaluate.result.evaluation import Evaluation
 from .._points.name_patterns import At, choose
 from .._points.point import Points
-from .._rewrite.tap import loops
 from .._walk.result import Walk
 from ._rows.captions import fit, head, loss_of, note
-from ._rows.log_axis import LogAxis, log_axis, show
-from ._rows.rows import Rows, bands, figure_height, prepare, rows_of
+from ._rows.log_axis import LogAxis, axis_of, show
+from ._rows.rows import Rows, bands, figure_height, prepare, rows_with_steps
 from ._sizes import Size, drawable, sizes_of
 from ._style import Palette, drawing
 from ._words import folded, room
@@ -79,7 +77,7 @@ def flow(result: Walk | Evaluation, at: At = None, *, ax: Axes | None = None) ->
         raise PointError(
             f"`{argument('at')}={shown(at)}` chooses points of which no size is known: {listed(chosen)}; choose others."
         )
-    rows = rows_of([size.point for size in drawn], [1 + (math.prod(loops(size.point)) > 1) for size in drawn])
+    rows = rows_with_steps([size.point for size in drawn])
     with drawing(ax, 7.5, figure_height(rows)) as (axes, palette):
         marks = [(i, mark) for i, size in enumerate(drawn) for mark in size.marks()]
         colours = {drawn[i].point.name: getattr(palette, MARKS[mark].colour) for i, mark in reversed(marks)}
@@ -87,7 +85,7 @@ def flow(result: Walk | Evaluation, at: At = None, *, ax: Axes | None = None) ->
         bands(axes, rows, palette)
         slot = axes.get_position()
         fit(axes, slot)
-        axis = _axis(drawn)
+        axis = axis_of(drawn)
         show(axes, axis, palette)
         for side in SIDES:
             _draw_side(axes, drawn, rows, axis, side, palette)
@@ -97,12 +95,6 @@ def flow(result: Walk | Evaluation, at: At = None, *, ax: Axes | None = None) ->
         note(axes, palette, notes)
         fit(axes, slot)
     return axes
-
-
-def _axis(sizes: Sequence[Size]) -> LogAxis:
-    found = [(size.nonfinite_steps(side), np.ravel(side.rms)) for size in sizes for side in size.sides.values()]
-    values = np.concatenate([np.zeros(0), *(rms for _, rms in found)])
-    return log_axis(values, any(np.any(bad) for bad, _ in found))
 
 
 def _draw_side(ax: Axes, sizes: Sequence[Size], rows: Rows, axis: LogAxis, name: str, palette: Palette) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from jax.core import Tracer
 
 from .._errors import ArgumentError, PointError, argument, counted, listed, shown
 from .._optional import matplotlib
@@ -15,6 +14,7 @@ from .._points.name_patterns import At, choose
 from .._points.point import Point
 from .._show.table import is_readable
 from .._walk.result import Walk
+from ._checks import check_untraced
 from ._rows.captions import fit, head, note
 from ._rows.decades import PARTS, Counts, Scale, counts_of, scale_of
 from ._rows.rows import WORDS, Rows, prepare, rows_of
@@ -92,8 +92,7 @@ def _held(walk: Any, at: At) -> tuple[list[str], list[str]]:
     """Return the chosen points of which there are numbers, and those of which there are none."""
     if not isinstance(walk, Walk):
         raise ArgumentError(f"`walk` is {shown(walk)}, which is no `Walk`; give what `jw.walk(fun)(...)` returns.")
-    if isinstance(walk.value, Tracer):
-        raise ArgumentError("The walk is being traced, and has no numbers to draw; draw what `jit` returns.")
+    check_untraced(walk)
     if not walk.outputs and not walk.deltas:
         raise PointError(f"The walk holds no outputs. {walk.outputs.why_empty()}")
     chosen = choose(walk.points, at)

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from .._rewrite.tap import loops
 from .._walk.result import Walk
 from .._walk.source_listing import Section, sections, without_source
 from ._rows.captions import fit, head, loss_of, note
-from ._rows.log_axis import LogAxis, log_axis, show
+from ._rows.log_axis import LogAxis, axis_of, show
 from ._rows.rows import Rows, rows_of
 from ._sizes import Size, drawable, sizes_of
 from ._style import Palette, drawing, restyle
@@ -89,7 +89,7 @@ def listing(walk: Walk, *, ax: Axes | None = None) -> Axes:
         start = _write(axes, lines, rows, palette)
         bars = _bars_beside(axes, rows, start, palette)
         shown = [[sizes[point.name] for point in line.points if point.name in sizes] for line in lines]
-        axis = _axis(itertools.chain.from_iterable(shown))
+        axis = axis_of(itertools.chain.from_iterable(shown))
         show(bars, axis, palette)
         for name in SIDES:
             _draw_side(bars, _bars(shown, rows, name), axis, name, palette)
@@ -179,12 +179,6 @@ def _bars_beside(ax: Axes, rows: Rows, start: float, palette: Palette) -> Axes:
     return bars
 
 
-def _axis(sizes: Iterable[Size]) -> LogAxis:
-    sides = [(size, side) for size in sizes for side in (size.output, size.delta) if side is not None]
-    values = np.concatenate([np.zeros(0), *(side.rms.ravel() for _, side in sides)])
-    return log_axis(values, any(np.any(size.nonfinite_steps(side)) for size, side in sides))
-
-
 class Bars(NamedTuple):
     """The bars of one side: how long each is, whether there is a NaN or an Inf, where it begins, and how high it is."""
 
@@ -198,7 +192,7 @@ def _bars(shown: Sequence[Sequence[Size]], rows: Rows, name: str) -> Bars:
     """Return the bars of one side of every line: in the upper half of its row, or in the lower."""
     found = [Bars(*(np.zeros(0),) * 4)]
     for i, sizes in enumerate(shown):
-        sides = [(size, getattr(size, name)) for size in sizes if getattr(size, name) is not None]
+        sides = [(size, size.sides[name]) for size in sizes if name in size.sides]
         if not sides:
             continue
         values = np.concatenate([side.rms.ravel() for _, side in sides])

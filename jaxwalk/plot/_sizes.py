@@ -9,14 +9,14 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
-from .._errors import ArgumentError, PointError, shown
+from .._errors import PointError
 from .._evaluate.result.evaluation import Evaluation
 from .._points.point import Point, Points
 from .._rewrite.tap import loops
 from .._show.table import is_readable
 from .._walk.result import Walk
+from ._checks import check_result
 
 NO_SIZES = "What was kept tells no sizes; keep `jw.stats.norms` or `jw.stats.summary`."
 SMALL = 2**14  # entries of an array, at most, that is looked at together with others
@@ -118,12 +118,7 @@ def sizes_of(result: Any) -> list[Size]:
         ArgumentError: it is neither, or is being traced.
         PointError: what was kept tells no size of any point.
     """
-    if not isinstance(result, (Walk, Evaluation)):
-        raise ArgumentError(
-            f"`result` is {shown(result)}; give the `Walk` or the `Evaluation` that `jw.walk` or `jw.evaluate` made."
-        )
-    if isinstance(result, Walk) and isinstance(result.value, Tracer):
-        raise ArgumentError("The walk is being traced, and has no numbers to draw; draw what `jit` returns.")
+    check_result(result)
     found = list(_of_evaluation(result) if isinstance(result, Evaluation) else _of_walk(result))
     if not found and len(result.points):
         raise PointError(NO_SIZES)

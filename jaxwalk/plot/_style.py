@@ -93,9 +93,14 @@ def _background(ax: Axes) -> Any:
 
 
 def _palette(background: Any) -> Palette:
-    red, green, blue, opacity = matplotlib("colors").to_rgba(background)
-    is_dark = opacity > 0.5 and 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
-    return DARK if is_dark else LIGHT
+    is_opaque = matplotlib("colors").to_rgba(background)[3] > 0.5
+    return DARK if is_opaque and is_dark(background) else LIGHT
+
+
+def is_dark(colour: Any) -> bool:
+    """Tell whether white letters are read better on a colour than black ones."""
+    red, green, blue = matplotlib("colors").to_rgb(colour)
+    return 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
 
 
 def _settings(palette: Palette) -> dict[str, Any]:

@@ -13,12 +13,6 @@ import jaxwalk as jw
 pytestmark = pytest.mark.once
 
 
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
-
-
 def dots(ax):
     """What is drawn at points, by the first word of its label: x and y."""
     lines = [line for line in ax.lines if line.get_linestyle() == "None"]

@@ -12,12 +12,6 @@ from jaxwalk._cli import example
 pytestmark = pytest.mark.once
 
 
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
-
-
 def words(ax):
     return {text.get_text() for text in ax.texts}
 

@@ -12,12 +12,6 @@ from jaxwalk.plot._rows.decades import SAMPLE, counts_of, scale_of
 pytestmark = pytest.mark.once
 
 
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
-
-
 def test_counts_are_those_of_numpy():
     values = np.concatenate([np.random.default_rng(0).normal(size=1000) ** 3, np.zeros(50), [np.nan, np.inf, -np.inf]])
     counts = counts_of(values)

@@ -12,12 +12,6 @@ from jaxwalk.plot._listing import Line, _fitting
 pytestmark = pytest.mark.once
 
 
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    plt.close("all")
-
-
 def net(x):
     for _ in range(3):
         x = 2 * x

@@ -83,6 +83,6 @@ def test_what_is_called_many_times_is_looked_at_once():
     deep = jnp.sin
     for _ in range(DOUBLINGS):
         deep = (lambda inner: jax.jit(lambda x: inner(inner(x))))(deep)
-    assert not mutable_arrays._touches_any(jax.make_jaxpr(deep)(X).jaxpr, set())
+    assert not jaxprs.any_equation(jax.make_jaxpr(deep)(X).jaxpr, jaxprs.touches_ref)
     with mutable_arrays.differentiating(jaxprs.trace(deep, X)[0]):
         pass

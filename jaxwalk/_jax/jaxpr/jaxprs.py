@@ -125,6 +125,22 @@ def jaxprs_of(eqn: JaxprEqn) -> list[Closed]:
     return [jaxpr for value in values for jaxpr in _jaxprs_in(value)]
 
 
+def any_equation(jaxpr: Jaxpr, holds: Callable[[JaxprEqn], bool]) -> bool:
+    """Tell whether `holds` says so of an equation of a program, or of one that it calls.
+
+    What is called many times is one jaxpr, and looked at once.
+    """
+    met: set[int] = set()
+
+    def any_in(jaxpr: Jaxpr) -> bool:
+        if id(jaxpr) in met:
+            return False
+        met.add(id(jaxpr))
+        return any(holds(eqn) or any(any_in(closed.jaxpr) for closed in jaxprs_of(eqn)) for eqn in jaxpr.eqns)
+
+    return any_in(jaxpr)
+
+
 def expanded(eqn: JaxprEqn) -> Closed | None:
     """Return what a high-level primitive (since jax 0.11) is made of; None if it is none, or does not say."""
     prim: Any = eqn.params.get("_prim")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
-from ..._rewrite.tap import loops
 from ...plot._flow import flow as draw
-from ...plot._rows import figure_height, rows_of
+from ...plot._rows.rows import figure_height, rows_with_steps
 from ..picture import svg_of
 from ..record import Record
 from ..section import Section
@@ -19,7 +16,7 @@ def flow(record: Record) -> Section | None:
     if not any(size.sides for size in record.sizes.values()):
         return None
     points = [size.point for size in record.sizes.values()]
-    height = figure_height(rows_of(points, [1 + (math.prod(loops(point)) > 1) for point in points]))
+    height = figure_height(rows_with_steps(points))
     words = "Size of output and δ at each point, in forward order from above"
     untitled = lambda ax: draw(record.result, ax=ax).set_title("", loc="left")  # the page has a heading
     picture = svg_of(untitled, WIDTH, height, "flow", words)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ..._points.point import Point
 from ..._source.packages import package_of
-from ..._source.statements import Function, function_at, has_source, lines_of, text_of
+from ..._source.statements import has_source
+from ..._walk.source_listing import Section as FunctionSource
+from ..._walk.source_listing import sections_of
 from ..record import Record
 from ..section import Section
 from ..sizes import Bar, Scale
@@ -44,35 +45,24 @@ class Listed(NamedTuple):
 def listing(record: Record) -> Section | None:
     """Return the user's functions that points stand in, in the order in which the run came to them; None if there are
     none."""
-    places: dict[tuple[str, Function | None], dict[int, list[Point]]] = {}
-    for point in record.points.values():
-        if has_source(point.file) and (point.kind == "line" or package_of(point.file) == ""):
-            lines = places.setdefault((point.file, function_at(point.file, point.line)), {})
-            lines.setdefault(point.line, []).append(point)
+    theirs = lambda point: point.kind == "line" or package_of(point.file) == ""
+    found = sections_of(p for p in record.points.values() if has_source(p.file) and theirs(p))
     scales = Scale(record, "output"), Scale(record, "delta")
     left, listed, left_out = LINES, [], 0
-    for (file, function), points in places.items():
-        found = _listed(record, file, function, points, scales)
-        if len(found.lines) <= left:
-            left -= len(found.lines)
-            listed.append(found)
+    for source in found:
+        if len(source.source) <= left:
+            left -= len(source.source)
+            listed.append(_listed(record, source, scales))
         else:
             left_out += 1
     content = {"functions": listed, "left_out": left_out, "limit": LINES}
     return Section("listing", "The source, line by line", "listing.html", content) if listed else None
 
 
-def _listed(
-    record: Record, file: str, function: Function | None, points: Mapping[int, Sequence[Point]], scales: Sequence[Scale]
-) -> Listed:
-    name = os.path.basename(file)
-    if function is None:
-        source = {line: text_of(file, line) for line in sorted(points)}
-    else:
-        source = dict(enumerate(lines_of(file, function), function.first))
-        name = f"{function.name}, {name}"
-    entries = lambda line: list(_entries(record, points.get(line, ()), scales))
-    return Listed(name, [Line(line, code.expandtabs(4), entries(line)) for line, code in source.items()])
+def _listed(record: Record, function: FunctionSource, scales: Sequence[Scale]) -> Listed:
+    entries = lambda line: list(_entries(record, function.points.get(line, ()), scales))
+    lines = [Line(line, code.expandtabs(4), entries(line)) for line, code in function.source.items()]
+    return Listed(function.title, lines)
 
 
 def _entries(record: Record, points: Sequence[Point], scales: Sequence[Scale]) -> Iterator[Entry]:

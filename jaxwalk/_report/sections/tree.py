@@ -119,7 +119,7 @@ def _mark(node: Node) -> dict[str, int]:
 
 def _bound(node: Node, side: str, scale: Scale) -> float | None:
     """Return the largest size of a side, of a row and of those below it; a row that is no point has it as its bar."""
-    own = overall(getattr(node.size, side, None))
+    own = overall(node.size, side)
     found = [size for size in (own, *(_bound(child, side, scale) for child in node.children)) if size is not None]
     largest = max(found, default=None)
     if node.point is None and largest is not None:

@@ -6,12 +6,12 @@ import operator
 from typing import Any, NamedTuple
 
 import numpy as np
-from jax.core import Tracer
 
 from ..._errors import ArgumentError, PointError, counted, shown
 from ..._points.point import Point
 from ..._show.table import is_readable
 from ..._walk.result import Walk
+from .._checks import check_walk
 from .._words import in_words
 from .images import Axis
 
@@ -32,10 +32,7 @@ class Chosen(NamedTuple):
 
 def chosen(walk: Any, name: str, datum: Any, step: Any) -> Chosen:
     """Return the output and the δ of a point, of one datum and of one step or all."""
-    if not isinstance(walk, Walk):
-        raise ArgumentError(f"`walk` is {shown(walk)}, which is no `Walk`; give what `jw.walk` returned.")
-    if isinstance(walk.value, Tracer):
-        raise ArgumentError("The walk is being traced, and has no numbers to draw; draw what `jit` returns.")
+    check_walk(walk)
     output, point = walk.outputs[name], walk.points[name]
     _check_output(walk, point, output)
     which, of_datum = _datum(walk, datum)

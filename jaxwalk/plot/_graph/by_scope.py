@@ -11,8 +11,8 @@ from ..._errors import counted
 from ..._optional import matplotlib
 from ..._printable import printable
 from ..._show.table import number
-from .._sizes import Side, Size
-from .._style import SIZED, Palette, drawing
+from .._sizes import Size
+from .._style import SIZED, Palette, drawing, is_dark
 from .by_hand import NAME, SMALL
 from .drawing import Sheet
 from .geometry import LETTER, Box, Plan, Room, planned, way_of
@@ -97,10 +97,9 @@ def _size(sizes: Sequence[Size], side: str) -> float:
     """Return the root mean square of all entries at some points."""
     total = entries = 0.0
     for size in sizes:
-        known: Side | None = getattr(size, side)
-        if known is not None and np.any(np.isfinite(known.rms)):
+        if side in size.sides and (rms := size.sides[side].overall) is not None:
             count = float(np.prod(size.point.shape))
-            total += count * float(np.nanmean(np.square(known.rms)))
+            total += count * rms**2
             entries += count
     return float(np.sqrt(total / entries)) if entries else float("nan")
 
@@ -130,8 +129,7 @@ def _draw(
     norm, shades = _norm(colours), matplotlib("cm").ScalarMappable(cmap=SIZED)
     for node, (name, inside, marks), box, size in zip(network.nodes, texts, plan.boxes, colours, strict=True):
         face = shades.cmap(norm(size)) if size > 0 and np.isfinite(size) else palette.paper
-        light = 0.299 * face[0] + 0.587 * face[1] + 0.114 * face[2] > 0.5 if not isinstance(face, str) else None
-        ink = palette.ink if light is None else "#000000" if light else "#ffffff"
+        ink = palette.ink if face == palette.paper else "#ffffff" if is_dark(face) else "#000000"
         edge, width = _edge(marks, palette)
         sheet.box(box.middle, box.along, box.across, face, edge, width, node.label)
         _words(sheet, box, name, [inside, ", ".join(marks)], ink)

@@ -13,6 +13,7 @@ from ..._printable import printable
 from ..._show.table import is_readable, number, numbers
 from ..._walk.result import Walk
 from .._sizes import Side, Size
+from .._words import in_words
 from .network import Network, Node
 
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -70,11 +71,12 @@ def result_of(what: Any) -> tuple[str, ...]:
     """Return the value of the loss, of many walks or data its mean."""
     loss = getattr(what, "loss", getattr(what, "value", None)) if isinstance(what, (Walk, Evaluation)) else None
     if isinstance(loss, float):
-        return (_minus(f"mean {number(loss)}"),)
+        return (f"mean {in_words(loss)}",)
     if loss is None or not is_readable(loss):
         return ()
-    mean = f"mean {number(np.mean(np.asarray(loss).astype(np.float64)))}" if np.ndim(loss) else f"= {number(loss)}"
-    return (_minus(mean),)
+    if np.ndim(loss):
+        return (f"mean {in_words(np.mean(np.asarray(loss).astype(np.float64)))}",)
+    return (f"= {in_words(loss)}",)
 
 
 def _names(node: Node) -> tuple[str, ...]:
@@ -130,8 +132,8 @@ def _told(symbol: str, point: Point, values: Any, side: Side | None) -> tuple[st
     if (written := _written(values)) is not None:
         return _folded(symbol, written)
     shape = f"{symbol}  {tuple(getattr(values, 'shape', point.shape))}"
-    if side is not None and np.any(np.isfinite(side.rms)):
-        return (shape, f"rms {number(np.sqrt(np.nanmean(np.square(side.rms))))}")
+    if side is not None and (rms := side.overall) is not None:
+        return (shape, f"rms {number(rms)}")
     return (shape, str(point.dtype))
 
 
@@ -139,7 +141,7 @@ def _written(values: Any) -> str | None:
     """Return numbers written out, if they are few."""
     if not is_readable(values) or values.size > MOST or values.size == 0 or values.ndim > 2:
         return None
-    return _minus(numbers(values, 4))
+    return numbers(values, 4).replace("-", "−")
 
 
 def _folded(symbol: str, written: str) -> tuple[str, ...]:
@@ -152,10 +154,6 @@ def _folded(symbol: str, written: str) -> tuple[str, ...]:
             lines.append("")
         lines[-1] += part
     return (f"{symbol} =", *(line.rstrip() for line in lines))
-
-
-def _minus(written: str) -> str:
-    return written.replace("-", "−")
 
 
 def _derivative(network: Network, place: int, walk: Walk) -> tuple[str, ...]:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from ..._errors import ArgumentError, counted, shown
 from ..._show.table import number
 from ..._source.user_files import Source
 from ..._walk.result import Walk
 from .._arrays.signed import NONFINITE
+from .._checks import check_walk
 from .._style import Palette, drawing
 from .._words import folded, in_words, room
 from .along import JUMPS, Along, Jump, jumps_of, loss_along
@@ -96,10 +96,7 @@ def _checked(fun: Any, args: Any, walk: Any, move: Any, span: Any) -> float:
         raise ArgumentError(f"`fun` is {shown(fun)}; give the function that was walked.")
     if not isinstance(args, tuple):
         raise ArgumentError(f"`args` is {shown(args)}; give the arguments of `fun` as a tuple, `(x,)` if it has one.")
-    if not isinstance(walk, Walk):
-        raise ArgumentError(f"`walk` is {shown(walk)}, which is no `Walk`; give what `jw.walk` returned.")
-    if isinstance(walk.value, Tracer):
-        raise ArgumentError("The walk is being traced, and has no numbers to draw; draw what `jit` returns.")
+    check_walk(walk)
     if jnp.ndim(walk.value):
         raise ArgumentError(
             f"The walk is of {walk.value.size} data; give that of one, `jax.tree.map(lambda a: a[0], walk)`, with its"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from .._sizes import Size
 from .._style import Palette
 from .._words import room
 
@@ -58,6 +60,13 @@ def log_axis(sizes: np.ndarray, has_nonfinite: bool) -> LogAxis:
     gap = 0.09 * (high - low)
     zero = 10.0 ** max(low - gap, -285) if np.any(sizes == 0) else None
     return LogAxis(low, high, zero, 10.0 ** min(high + gap, 308) if has_nonfinite else None)
+
+
+def axis_of(sizes: Iterable[Size]) -> LogAxis:
+    """Return the axis that the sizes of points need, at all of their steps."""
+    found = [(size.nonfinite_steps(side), np.ravel(side.rms)) for size in sizes for side in size.sides.values()]
+    values = np.concatenate([np.zeros(0), *(rms for _, rms in found)])
+    return log_axis(values, any(np.any(bad) for bad, _ in found))
 
 
 def show(ax: Axes, axis: LogAxis, palette: Palette) -> None:

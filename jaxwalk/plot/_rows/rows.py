@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from ..._points.point import Point
 from ..._printable import printable
+from ..._rewrite.tap import loops
 from .._style import Palette
 from .._words import folded, room
 
@@ -43,6 +45,11 @@ class Rows(NamedTuple):
 def rows_of(points: Sequence[Point], heights: Sequence[float]) -> Rows:
     """Return rows of these heights, one below the other."""
     return Rows(points, np.concatenate([[0.0], np.cumsum(np.asarray(heights, float))]))
+
+
+def rows_with_steps(points: Sequence[Point]) -> Rows:
+    """Return rows of points, of which one in a loop has twice the height: its steps are in it."""
+    return rows_of(points, [1 + (math.prod(loops(point)) > 1) for point in points])
 
 
 def figure_height(rows: Rows) -> float:

@@ -1,0 +1,34 @@
+"""What pictures are drawn of, looked at before anything is: a walk, or an evaluation, that has numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jax.core import Tracer
+
+from .._errors import ArgumentError, shown
+from .._evaluate.result.evaluation import Evaluation
+from .._walk.result import Walk
+
+
+def check_result(result: Any) -> None:
+    """Raise an ArgumentError if it is neither a walk nor an evaluation, or is being traced."""
+    if not isinstance(result, (Walk, Evaluation)):
+        raise ArgumentError(
+            f"`result` is {shown(result)}; give the `Walk` or the `Evaluation` that `jw.walk` or `jw.evaluate` made."
+        )
+    if isinstance(result, Walk):
+        check_untraced(result)
+
+
+def check_walk(walk: Any) -> None:
+    """Raise an ArgumentError if it is no walk, or is being traced."""
+    if not isinstance(walk, Walk):
+        raise ArgumentError(f"`walk` is {shown(walk)}, which is no `Walk`; give what `jw.walk` returned.")
+    check_untraced(walk)
+
+
+def check_untraced(walk: Walk) -> None:
+    """Raise an ArgumentError if a walk is being traced."""
+    if isinstance(walk.value, Tracer):
+        raise ArgumentError("The walk is being traced, and has no numbers to draw; draw what `jit` returns.")
