@@ -23,9 +23,14 @@ from ._formulas.equations import Equation as Equation
 from ._formulas.equations import Formulas as Formulas
 from ._formulas.formulas import formulas as formulas
 from ._formulas.symbols.formula import formula as formula
+from ._health.finding import Finding as Finding
+from ._health.finding import Health as Health
 from ._kinks.kink import Kink as Kink
 from ._kinks.kink import Kinks as Kinks
 from ._kinks.kinks import kinks as kinks
+from ._learn.history import History as History
+from ._learn.seen import Seen as Seen
+from ._learn.watch import watch as watch
 from ._model.chain import Chain as Chain
 from ._model.chain import chain as chain
 from ._model.chain import objective as objective
@@ -60,8 +65,11 @@ __all__ = [
     "Datum",
     "Equation",
     "Evaluation",
+    "Finding",
     "FormulaError",
     "Formulas",
+    "Health",
+    "History",
     "JaxwalkError",
     "Kink",
     "Kinks",
@@ -74,6 +82,7 @@ __all__ = [
     "PointError",
     "Points",
     "ProcessError",
+    "Seen",
     "StoreError",
     "Walk",
     "chain",
@@ -95,6 +104,7 @@ __all__ = [
     "tag",
     "vjp",
     "walk",
+    "watch",
 ]
 
 

@@ -75,6 +75,7 @@ __all__ = [
     "cosine",
     "dead",
     "delta_output",
+    "health",
     "largest",
     "magnitudes",
     "moments",
@@ -220,3 +221,5 @@ summary = two_sided(
     """What `jw.evaluate` keeps by default, all scalars: `norms`, the mean, variance and std over all entries of all
     data (`output_mean`, `output_variance`, `output_std`, `delta_mean`, ...), `zeros` and `nonfinite`.""",
 )
+
+health = combine(summary, dead, name="health")

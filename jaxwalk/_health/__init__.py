@@ -1,0 +1,1 @@
+"""What is wrong with a flow, in words: rules with thresholds, and what they find."""
