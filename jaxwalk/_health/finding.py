@@ -44,22 +44,25 @@ class Health(tuple[Finding, ...]):
 
     Attributes:
         notes: sentences on what was not looked at, and why.
+        about: what was looked at, in a few words: "14 rules, 31 points, 200 steps".
     """
 
     notes: tuple[str, ...]
+    about: str
 
-    def __new__(cls, findings: Iterable[Finding] = (), notes: Iterable[str] = ()) -> Health:
+    def __new__(cls, findings: Iterable[Finding] = (), notes: Iterable[str] = (), about: str = "") -> Health:
         made = super().__new__(cls, findings)
         made.notes = tuple(notes)
+        made.about = about
         return made
 
     def at(self, name: str) -> Health:
         """Return what is found at a point, or at an array of the params."""
-        return Health((f for f in self if name in (f.point, *f.points, *f.weights)), self.notes)
+        return Health((f for f in self if name in (f.point, *f.points, *f.weights)), self.notes, self.about)
 
     def named(self, rule: str) -> Health:
         """Return what a rule has found."""
-        return Health((f for f in self if f.name == rule), self.notes)
+        return Health((f for f in self if f.name == rule), self.notes, self.about)
 
     def __reduce__(self) -> Any:
-        return Health, (tuple(self), self.notes)
+        return Health, (tuple(self), self.notes, self.about)
