@@ -39,6 +39,11 @@ class Line(NamedTuple):
     def first(self) -> Point:
         return self.points[0]
 
+    @property
+    def count(self) -> int:
+        """Return how many places there are."""
+        return len(self.points) if self.axis is None else self.first.axes[self.axis].length
+
     def sizes(self, signals: Signals, key: str) -> np.ndarray:
         """Return a result at each place: (n, places); over other loops around it, the root mean square."""
         if self.axis is None:
@@ -49,10 +54,10 @@ class Line(NamedTuple):
         return found[:, ::-1] if self.reverse else found
 
     def told(self) -> str:
-        """Return in words where it is."""
+        """Return in words which way δ takes."""
         if self.axis is not None:
-            return f"at `{self.first.name}`, over the {self.first.axes[self.axis].length} steps of its scan"
-        return f"from `{self.first.name}` to `{self.points[-1].name}`, over {len(self.points)} points"
+            return f"through `{self.first.name}`, over the {self.count} steps of its scan"
+        return f"from `{self.points[-1].name}` to `{self.first.name}`, over {self.count} points"
 
 
 def lines(signals: Signals, key: str) -> Iterator[Line]:

@@ -18,11 +18,6 @@ from .array_sizes import is_inexact, sizes_of_arrays
 from .history import History
 from .seen import Seen
 
-_PLAIN = (
-    "It is a walk with all its arrays, which does not tell units nor activations: `dead` and `saturated` are looked for"
-    " with `keep=jw.stats.health`."
-)
-
 
 def signals_of(result: Any) -> Signals:
     """Return the signals of what `jw.health` is given.
@@ -32,9 +27,7 @@ def signals_of(result: Any) -> Signals:
     """
     kind = next((kind for kind in _KINDS if isinstance(result, kind)), None)
     if kind is None:
-        raise ArgumentError(
-            f"`result` is {shown(result)}; give a `Walk`, an `Evaluation`, a `History`, or the `Seen` of a watched step."
-        )
+        raise ArgumentError(f"`result` is {shown(result)}; give a `Walk`, an `Evaluation`, a `History`, or a `Seen`.")
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((result, getattr(result, "kept", None)))):
         raise ArgumentError("The `result` is being traced; call `jw.health` outside of `jit`, on what it returns.")
     return _KINDS[kind](result)
@@ -44,7 +37,7 @@ def _of_walk(walk: Walk) -> Signals:
     lead = np.ndim(walk.value)
     loss = np.atleast_1d(np.float64(np.mean(_numbers(walk.value))))
     if walk.outputs:
-        kept, notes = _of_arrays(walk, lead), (_PLAIN,)
+        kept, notes = _of_arrays(walk, lead), ()
     else:
         kept, notes = _by_name(walk.kept.items(), lambda key, values: _over_walks(key, values, lead)[None])
     runs = int(np.prod(np.shape(walk.value), dtype=np.int64))

@@ -45,8 +45,7 @@ def _over_depth(name: str, sign: int, signals: Signals, limits: Limits) -> Itera
     found.sort(key=lambda change: -sign * change.worst)
     worst = found[0]
     factor, layers = 10 ** (sign * worst.worst), worst.line
-    count = len(layers.points) if layers.axis is None else layers.first.axes[layers.axis].length
-    each = factor ** (1 / (count - 1))
+    each = factor ** (1 / (layers.count - 1))
     does, means, advice = _WORDS[name]
     names = {p.name: p for change in found for p in change.line.points}
     ordered = tuple(sorted(names, key=lambda n: names[n].number))
