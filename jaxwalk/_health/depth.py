@@ -40,9 +40,15 @@ class Line(NamedTuple):
         return self.points[0]
 
     @property
-    def count(self) -> int:
+    def places(self) -> int:
         """Return how many places there are."""
         return len(self.points) if self.axis is None else self.first.axes[self.axis].length
+
+    def forward(self) -> str:
+        """Return in words which way outputs take."""
+        if self.axis is not None:
+            return f"through `{self.first.name}`, over the {self.places} steps of its scan"
+        return f"from `{self.first.name}` to `{self.points[-1].name}`, over {self.places} points"
 
     def sizes(self, signals: Signals, key: str) -> np.ndarray:
         """Return a result at each place: (n, places); over other loops around it, the root mean square."""
@@ -56,8 +62,8 @@ class Line(NamedTuple):
     def told(self) -> str:
         """Return in words which way δ takes."""
         if self.axis is not None:
-            return f"through `{self.first.name}`, over the {self.count} steps of its scan"
-        return f"from `{self.points[-1].name}` to `{self.first.name}`, over {self.count} points"
+            return f"through `{self.first.name}`, over the {self.places} steps of its scan"
+        return f"from `{self.points[-1].name}` to `{self.first.name}`, over {self.places} points"
 
 
 def lines(signals: Signals, key: str) -> Iterator[Line]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,22 @@ from .._errors import ArgumentError, counted, listed, near, shown
 from .finding import Health
 from .rule import Rule, Threshold
 from .rules.blocked import BLOCKED
+from .rules.by_share import OVERFLOW, SATURATED, UNDERFLOW
 from .rules.dead import DEAD
+from .rules.initialisation import INITIALISATION
+from .rules.loss import NEGATIVE_LOSS, STALLED
 from .rules.nonfinite import NONFINITE
 from .rules.over_depth import EXPLODING, VANISHING
+from .rules.unused import UNUSED
 from .rules.update import UPDATE
+from .rules.zero import ZERO
 from .signals import Signals
+from .words import NAMED
 
-RULES: tuple[Rule, ...] = (NONFINITE, EXPLODING, BLOCKED, VANISHING, DEAD, UPDATE)
+RULES: tuple[Rule, ...] = (
+    NONFINITE, OVERFLOW, EXPLODING, BLOCKED, VANISHING, ZERO, DEAD, SATURATED, UPDATE, INITIALISATION, UNDERFLOW,
+    STALLED, UNUSED, NEGATIVE_LOSS,
+)  # fmt: skip
 """All rules, the gravest first."""
 
 _THRESHOLDS = {threshold.name: threshold for rule in RULES for threshold in rule.thresholds}
@@ -43,10 +52,26 @@ def judge(signals: Signals, thresholds: Mapping[str, Any] | None = None) -> Heal
     missing = {rule.name: rule.missing(signals) for rule in rules} if signals.length else {}
     able = [rule for rule in rules if signals.length and not missing[rule.name]]
     findings = [finding for rule in able for finding in rule.find(signals, limits)]
-    notes = [*signals.notes, *filter(None, missing.values())]
+    notes = [*signals.notes, *_not_looked_for(missing), *_without_numbers(signals)]
     notes += [f"Left out: {listed(left_out)}."] if left_out else []
     notes += [] if signals.length else ["There is no step to look at."]
     return Health(findings, notes, _about(signals, len(able)))
+
+
+def _not_looked_for(missing: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence for each reason why rules cannot look."""
+    for reason in dict.fromkeys(filter(None, missing.values())):
+        names = [name for name, why in missing.items() if why == reason]
+        yield f"{listed(names)} {'was' if len(names) == 1 else 'were'} not looked for: {reason}."
+
+
+def _without_numbers(signals: Signals) -> Iterator[str]:
+    """Yield a sentence on the points of which no numbers are known."""
+    same = signals.points.same()
+    names = [name for name in signals.points if same.get(name, name) not in signals.kept]
+    if names:
+        fix = "`Point.note` tells why, where it is not for what was kept"
+        yield f"Of {counted(len(names), 'point')} there are no numbers, {listed(names, NAMED)}: {fix}."
 
 
 def _about(signals: Signals, rules: int) -> str:

@@ -12,6 +12,9 @@ from .signals import Signals
 Limits = Mapping[str, float]
 
 
+OF_A_TRAINING = "that takes a training, as `jw.watch` and `jw.learn` see it"
+
+
 class Threshold(NamedTuple):
     """A number that a rule compares with.
 
@@ -36,7 +39,7 @@ class Rule(NamedTuple):
         name: of the findings.
         find: (signals, thresholds by name) -> the findings, the worst first.
         thresholds: what it compares with.
-        missing: signals -> why they do not have what it looks at, a sentence; "" if they have.
+        missing: signals -> why it cannot look, in words that go on a sentence; "" if it can.
     """
 
     name: str
@@ -45,27 +48,30 @@ class Rule(NamedTuple):
     missing: Callable[[Signals], str]
 
 
-def needs(rule: str, *keys: str, points: str = "") -> Callable[[Signals], str]:
+def needs(*keys: str) -> Callable[[Signals], str]:
     """Return the `missing` of a rule that needs some results of a point, all at the same one."""
 
     def missing(signals: Signals) -> str:
         if any(True for _ in signals.having(*keys)):
             return ""
-        kept = " and ".join(f"`{key}`" for key in keys)
-        where = f" at {points}" if points else ""
-        return f"`{rule}` was not looked for: no point has {kept}; `keep=jw.stats.health` keeps it{where}."
+        return f"no point has {' and '.join(f'`{key}`' for key in keys)}; `keep=jw.stats.health` keeps it"
 
     return missing
 
 
-def needs_weights(rule: str, key: str) -> Callable[[Signals], str]:
+def about_activations(signals: Signals) -> str:
+    """Return the `missing` of a rule on activations, which misses nothing in a model that has none."""
+    said = "nothing is known of activations and their units; `keep=jw.stats.health` looks at them"
+    return "" if signals.knows_activations else said
+
+
+def needs_weights(key: str) -> Callable[[Signals], str]:
     """Return the `missing` of a rule that needs the sizes of the params."""
 
     def missing(signals: Signals) -> str:
         if any(key in sizes for sizes in signals.weights.values()):
             return ""
-        fix = "`jw.watch` and `jw.learn` know them"
-        return f"`{rule}` was not looked for: `{key}` of the params is not known here; {fix}."
+        return OF_A_TRAINING if signals.steps is None else f"`{key}` of the params is not known"
 
     return missing
 

@@ -24,6 +24,7 @@ class Signals(NamedTuple):
         steps: the numbers of the steps, (n,); None of what is no training.
         notes: sentences on what is not here, and why.
         data: the indices of the data with a NaN or an Inf, where they are known.
+        knows_activations: whether there would be `active_share` and `saturated_share`, if activations had them.
         runs: how many runs of the function one step is: the data of an evaluation; 1 of a step on a batch.
     """
 
@@ -35,6 +36,7 @@ class Signals(NamedTuple):
     notes: tuple[str, ...] = ()
     data: tuple[int, ...] = ()
     runs: int = 1
+    knows_activations: bool = True
 
     @property
     def length(self) -> int:

@@ -40,3 +40,9 @@ def logarithms(sizes: np.ndarray) -> np.ndarray:
     """Compute the decimal logarithms of sizes; NaN of what is zero or not finite."""
     fine = np.isfinite(sizes) & (sizes > 0)
     return np.log10(np.where(fine, sizes, np.nan))
+
+
+def has_halved(loss: np.ndarray) -> bool:
+    """Tell whether the loss at the end is less than half of what it was at the start, each a fifth of the steps."""
+    end = max(len(loss) // 5, 1)
+    return bool(np.median(loss[-end:]) < 0.5 * np.median(loss[:end]))

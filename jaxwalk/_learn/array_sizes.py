@@ -49,6 +49,10 @@ def _sides(values: np.ndarray, lead: int, loops: int, side: str) -> dict[str, np
             "nan": np.isnan(x).sum(axes),
             "inf": np.isinf(x).sum(axes),
         }
+    if side == "delta" and values.dtype.itemsize == 2:
+        info, entries = jnp.finfo(values.dtype), max(x.shape[0] * x.shape[-1], 1)
+        results["underflow"] = (fine & (x != 0) & (np.abs(x) < float(info.tiny))).sum(axes) / entries
+        results["overflow"] = (np.abs(x) >= float(info.max) / 2).sum(axes) / entries
     return {f"{side}_{key}": value for key, value in results.items()}
 
 

@@ -43,7 +43,8 @@ def _of_walk(walk: Walk) -> Signals:
     runs = int(np.prod(np.shape(walk.value), dtype=np.int64))
     bad = () if not lead else tuple(map(int, np.flatnonzero(~np.isfinite(_numbers(walk.value)))))
     weights = {} if walk.grads is None else _gradients(walk.grads, lead)
-    return Signals(walk.points, loss, kept, weights, None, notes, bad, runs)
+    knows = not walk.outputs and _knows_activations(kept)
+    return Signals(walk.points, loss, kept, weights, None, notes, bad, runs, knows)
 
 
 def _of_arrays(walk: Walk, lead: int) -> dict[str, Numbers]:
@@ -89,7 +90,9 @@ def _of_evaluation(evaluation: Evaluation) -> Signals:
         named = counted(len(bad), "datum", "data")
         notes = (*notes, f"{evaluation.nonfinite} data have a NaN or an Inf; {named} of them are known by number.")
     loss = np.atleast_1d(np.float64(evaluation.loss))
-    return Signals(evaluation.points, loss, kept, {}, None, notes, bad, max(evaluation.count, 1))
+    return Signals(
+        evaluation.points, loss, kept, {}, None, notes, bad, max(evaluation.count, 1), _knows_activations(kept)
+    )
 
 
 def _is_finite(datum: Any) -> bool:
@@ -101,7 +104,15 @@ def _of_history(history: History) -> Signals:
     kept, notes = _by_name(history.kept.items(), lambda _, values: values)
     weights = {path: _arrays(sizes) for path, sizes in history.weights.items()}
     notes = (*history.notes, *notes)
-    return Signals(history.points, _numbers(history.loss), kept, weights, np.asarray(history.steps), notes)
+    return Signals(
+        history.points,
+        _numbers(history.loss),
+        kept,
+        weights,
+        np.asarray(history.steps),
+        notes,
+        knows_activations=_knows_activations(kept),
+    )
 
 
 def _of_seen(seen: Seen) -> Signals:
@@ -117,7 +128,15 @@ def _of_seen(seen: Seen) -> Signals:
     weights = {path: {k: of_steps(v) for k, v in _arrays(sizes).items()} for path, sizes in seen.weights.items()}
     if len(rows) < len(loss):
         notes = (*notes, f"Of {counted(len(loss), 'step')} {len(rows)} looked at the points; the others are left out.")
-    return Signals(seen.points, loss[rows], kept, weights, rows if np.ndim(seen.loss) else None, notes)
+    return Signals(
+        seen.points,
+        loss[rows],
+        kept,
+        weights,
+        rows if np.ndim(seen.loss) else None,
+        notes,
+        knows_activations=_knows_activations(kept),
+    )
 
 
 def _by_name(
@@ -133,6 +152,12 @@ def _by_name(
     others = len(items) - len(found)
     said = f"At {counted(others, 'point')} `keep` made no results by name, as `jw.stats.health` does: not looked at."
     return found, (said,) * bool(others)
+
+
+def _knows_activations(kept: Mapping[str, Numbers]) -> bool:
+    """Tell whether what was kept is that of `jw.stats.health`, which has a word on every activation."""
+    has = lambda key: any(key in numbers for numbers in kept.values())
+    return has("active_share") or has("saturated_share") or (has("delta_rms") and not has("delta_l1"))
 
 
 def _arrays(results: Mapping[str, Any]) -> dict[str, np.ndarray]:

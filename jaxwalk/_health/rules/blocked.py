@@ -10,7 +10,7 @@ import numpy as np
 from ..._points.point import Point, ScanStep
 from ..finding import Finding
 from ..flow_back import FlowBack
-from ..rule import Limits, Rule
+from ..rule import Limits, Rule, needs
 from ..signals import Signals
 from ..words import also
 
@@ -105,9 +105,8 @@ _ADVICE = (
 
 def _missing(signals: Signals) -> str:
     if signals.points.flow is None:
-        return "`blocked` was not looked for: what is computed from what is not known here; `jw.walk` knows it."
-    has = any(True for _ in signals.having("delta_l2"))
-    return "" if has else "`blocked` was not looked for: no point has `delta_l2`; `keep=jw.stats.health` keeps it."
+        return "what is computed from what is not known here, as in an evaluation that was loaded"
+    return needs("delta_l2")(signals)
 
 
 BLOCKED = Rule("blocked", _find, (), _missing)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..._points.point import Point
 from ..finding import Finding
-from ..rule import Limits, Rule, Threshold, needs
+from ..rule import Limits, Rule, Threshold, about_activations
 from ..signals import Signals
 from ..words import also, percent
 
@@ -70,5 +70,5 @@ DEAD = Rule(
         Threshold("dead_active", 0.01, "share of the data on which a unit must be active not to be dead", 0.0, 1.0),
         Threshold("dead_share", 0.5, "share of dead units in a layer", 0.0, 1.0),
     ),
-    needs("dead", "active_share"),
+    about_activations,
 )

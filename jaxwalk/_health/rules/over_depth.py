@@ -12,7 +12,7 @@ from ..depth import Line, lines
 from ..finding import Finding
 from ..rule import Limits, Rule, Threshold, needs
 from ..signals import Signals
-from ..trend import logarithms, slope
+from ..trend import has_halved, logarithms, slope
 from ..words import also, fold
 
 
@@ -45,7 +45,7 @@ def _over_depth(name: str, sign: int, signals: Signals, limits: Limits) -> Itera
     found.sort(key=lambda change: -sign * change.worst)
     worst = found[0]
     factor, layers = 10 ** (sign * worst.worst), worst.line
-    each = factor ** (1 / (layers.count - 1))
+    each = factor ** (1 / (layers.places - 1))
     does, means, advice = _WORDS[name]
     names = {p.name: p for change in found for p in change.line.points}
     ordered = tuple(sorted(names, key=lambda n: names[n].number))
@@ -96,7 +96,7 @@ def _over_steps(name: str, sign: int, signals: Signals, limits: Limits) -> Itera
         return
     sizes = _typical(signals)
     decades = sign * float(slope(sizes[None])[0]) * (len(sizes) - 1)
-    if not decades >= np.log10(limit) or (name == "vanishing" and _has_fallen(signals.loss)):
+    if not decades >= np.log10(limit) or (name == "vanishing" and has_halved(signals.loss)):
         return
     does, means, advice = _TREND[name]
     points = tuple(p.name for p in signals.having("delta_l2"))
@@ -121,12 +121,6 @@ _TREND = {
 }
 
 
-def _has_fallen(loss: np.ndarray) -> bool:
-    """Tell whether the loss at the end is less than half of what it was: then δ falls with it."""
-    end = max(len(loss) // 5, 1)
-    return bool(np.median(loss[-end:]) < 0.5 * np.median(loss[:end]))
-
-
 def _find(name: str, sign: int, signals: Signals, limits: Limits) -> Iterator[Finding]:
     yield from _over_depth(name, sign, signals, limits)
     yield from _over_steps(name, sign, signals, limits)
@@ -141,7 +135,7 @@ VANISHING = Rule(
         ),
         Threshold("vanishing_trend", 1000.0, "‖δ‖ at the start over that at the end, the loss not having halved", 1.0),
     ),
-    needs("vanishing", "delta_l2"),
+    needs("delta_l2"),
 )
 EXPLODING = Rule(
     "exploding",
@@ -152,5 +146,5 @@ EXPLODING = Rule(
         ),
         Threshold("exploding_trend", 1000.0, "‖δ‖ at the end over that at the start", 1.0),
     ),
-    needs("exploding", "delta_l2"),
+    needs("delta_l2"),
 )

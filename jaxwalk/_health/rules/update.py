@@ -107,5 +107,5 @@ UPDATE = Rule(
             "update_growth", 1000.0, "‖update‖/‖w‖ at the end over that at the start, where it ends above 0.1", 1.0
         ),
     ),
-    needs_weights("update", "update_l2"),
+    needs_weights("update_l2"),
 )
