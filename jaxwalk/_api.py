@@ -28,6 +28,7 @@ from ._health.finding import Health as Health
 from ._kinks.kink import Kink as Kink
 from ._kinks.kink import Kinks as Kinks
 from ._kinks.kinks import kinks as kinks
+from ._learn.health import health as health
 from ._learn.history import History as History
 from ._learn.seen import Seen as Seen
 from ._learn.watch import watch as watch
@@ -91,6 +92,7 @@ __all__ = [
     "exact",
     "formula",
     "formulas",
+    "health",
     "intervene",
     "kinks",
     "listing",
