@@ -10,6 +10,7 @@ from ._errors import DataError as DataError
 from ._errors import FormulaError as FormulaError
 from ._errors import JaxwalkError as JaxwalkError
 from ._errors import MemoryWarning as MemoryWarning
+from ._errors import NonfiniteError as NonfiniteError
 from ._errors import PointError as PointError
 from ._errors import ProcessError as ProcessError
 from ._errors import StoreError as StoreError
@@ -29,6 +30,8 @@ from ._kinks.kink import Kink as Kink
 from ._kinks.kink import Kinks as Kinks
 from ._kinks.kinks import kinks as kinks
 from ._learn.history import History as History
+from ._learn.learn import Learned as Learned
+from ._learn.learn import learn as learn
 from ._learn.seen import Seen as Seen
 from ._learn.watch import watch as watch
 from ._model.chain import Chain as Chain
@@ -73,11 +76,13 @@ __all__ = [
     "JaxwalkError",
     "Kink",
     "Kinks",
+    "Learned",
     "Listing",
     "MemoryWarning",
     "MissingName",
     "Named",
     "Nonfinite",
+    "NonfiniteError",
     "Point",
     "PointError",
     "Points",
@@ -93,6 +98,7 @@ __all__ = [
     "formulas",
     "intervene",
     "kinks",
+    "learn",
     "listing",
     "objective",
     "outputs",
