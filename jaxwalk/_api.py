@@ -10,6 +10,7 @@ from ._errors import DataError as DataError
 from ._errors import FormulaError as FormulaError
 from ._errors import JaxwalkError as JaxwalkError
 from ._errors import MemoryWarning as MemoryWarning
+from ._errors import NonfiniteError as NonfiniteError
 from ._errors import PointError as PointError
 from ._errors import ProcessError as ProcessError
 from ._errors import StoreError as StoreError
@@ -30,6 +31,8 @@ from ._kinks.kink import Kinks as Kinks
 from ._kinks.kinks import kinks as kinks
 from ._learn.health import health as health
 from ._learn.history import History as History
+from ._learn.learn import Learned as Learned
+from ._learn.learn import learn as learn
 from ._learn.seen import Seen as Seen
 from ._learn.watch import watch as watch
 from ._model.chain import Chain as Chain
@@ -74,11 +77,13 @@ __all__ = [
     "JaxwalkError",
     "Kink",
     "Kinks",
+    "Learned",
     "Listing",
     "MemoryWarning",
     "MissingName",
     "Named",
     "Nonfinite",
+    "NonfiniteError",
     "Point",
     "PointError",
     "Points",
@@ -95,6 +100,7 @@ __all__ = [
     "health",
     "intervene",
     "kinks",
+    "learn",
     "listing",
     "objective",
     "outputs",
