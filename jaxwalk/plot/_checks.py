@@ -8,6 +8,7 @@ from jax.core import Tracer
 
 from .._errors import ArgumentError, shown
 from .._evaluate.result.evaluation import Evaluation
+from .._learn.history import History
 from .._walk.result import Walk
 
 
@@ -32,3 +33,11 @@ def check_untraced(walk: Walk) -> None:
     """Raise an ArgumentError if a walk is being traced."""
     if isinstance(walk.value, Tracer):
         raise ArgumentError("The walk is being traced, and has no numbers to draw; draw what `jit` returns.")
+
+
+def check_history(history: Any) -> None:
+    """Raise an ArgumentError if it is no history of training, or holds no step."""
+    if not isinstance(history, History):
+        raise ArgumentError(f"`history` is {shown(history)}, which is no `History`; give that of `jw.learn`.")
+    if not len(history.steps):
+        raise ArgumentError("`history` holds no step; train for one at least.")

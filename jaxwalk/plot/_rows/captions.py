@@ -78,8 +78,11 @@ def fit(ax: Axes, slot: BboxBase) -> None:
     Arguments:
         slot: where the axes were; words that are no longer than those around any axes may stand around it.
     """
-    figure, outer, inner = ax.get_figure(root=True), ax.get_tightbbox(), ax.get_window_extent()
-    if figure is None or outer is None or has_layout(ax) or ax not in figure.axes:
+    figure = ax.get_figure(root=True)
+    if figure is None or has_layout(ax) or ax not in figure.axes:
+        return
+    outer, inner = ax.get_tightbbox(), ax.get_window_extent()
+    if outer is None:
         return
     sides = (inner.x0 - outer.x0, inner.y0 - outer.y0, outer.x1 - inner.x1, outer.y1 - inner.y1)
     scale = (figure.bbox.width, figure.bbox.height) * 2
