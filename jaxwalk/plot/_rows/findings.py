@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..._errors import ArgumentError, counted, listed, shown
-from ..._health.finding import Finding, Health
+from ..._health.finding import Health
+from ..._health.places import check_health, names_by_point
 from ..._points.point import Point
 from .._style import Palette
 from .._words import room
@@ -26,7 +26,7 @@ class Mark(NamedTuple):
     names: tuple[str, ...]
 
 
-def check_health(health: Any) -> Health:
+def given(health: Any) -> Health:
     """Return what was found, nothing for None.
 
     Raises:
@@ -34,23 +34,14 @@ def check_health(health: Any) -> Health:
     """
     if health is None:
         return Health()
-    if not isinstance(health, Health):
-        raise ArgumentError(f"`health` is {shown(health)}, which is no `Health`; give what `jw.health` returned.")
+    check_health(health)
     return health
 
 
-def points_of(finding: Finding) -> tuple[str, ...]:
-    """Return the points that a finding is about."""
-    return finding.points or ((finding.point,) if finding.point is not None else ())
-
-
-def marks_of(findings: Iterable[Finding], points: Sequence[Point]) -> list[Mark]:
+def marks_of(health: Health, points: Sequence[Point]) -> list[Mark]:
     """Return the rows that findings are about, those one below the other with the same names together."""
-    found: dict[str, dict[str, None]] = {}
-    for finding in findings:
-        for name in points_of(finding):
-            found.setdefault(name, {})[finding.name] = None
-    names = [tuple(found.get(point.name, ())) for point in points]
+    found = names_by_point(health)
+    names = [found.get(point.name, ()) for point in points]
     return [Mark(start, stop, names[start]) for start, stop in runs(names) if names[start]]
 
 
@@ -78,23 +69,3 @@ def _most_telling_first(marks: Sequence[Mark]) -> list[Mark]:
     by_size = sorted(marks, key=lambda mark: mark.start - mark.stop)
     largest = {mark.names: mark for mark in reversed(by_size)}
     return [*largest.values(), *(mark for mark in by_size if largest[mark.names] is not mark)]
-
-
-def told(health: Health, points: Iterable[Point]) -> Iterator[str]:
-    """Yield what was found at which points, and what is found at none that is in the picture."""
-    drawn = {point.name for point in points}
-    here, elsewhere = [], []
-    for name in dict.fromkeys(finding.name for finding in health):
-        found = health.named(name)
-        names = list(dict.fromkeys(p for finding in found for p in points_of(finding) if p in drawn))
-        others = dict.fromkeys(place for finding in found for place in (*points_of(finding), *finding.weights))
-        if names:
-            first = f"{counted(len(names), 'point')}, first " if len(names) > 1 else ""
-            here.append(f"{name} at {first}`{names[0]}`")
-        else:
-            elsewhere.append(f"{name} at {listed(others, 2)}" if others else name)
-    if here:
-        yield f"Found: {'; '.join(here)}."
-    if elsewhere:
-        yield f"Found, but at none of these points: {'; '.join(elsewhere)}."
-    yield from health.notes

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..._health.finding import Finding
-from .._rows.findings import TYPE, points_of
+from ..._health.places import points_of
+from .._rows.findings import TYPE
 from .._rows.rows import Rows, runs
 from .._style import Palette
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..._health.finding import Health
+from ..._health.places import names_by_point, told
 from ..._learn.history import History
 from ..._points.name_patterns import At, choose
 from .._checks import check_history
 from .._rows.captions import fit, head, note
-from .._rows.findings import check_health, marks_of, points_of, told, write_marks
+from .._rows.findings import given, marks_of, write_marks
 from .._rows.rows import Rows, bands, prepare, rows_of
 from .._style import drawing
 from .._words import lay_out, room
@@ -64,29 +65,27 @@ def training(
     'Training: 3 steps, loss 4 to 1; δ at 1 point'
     """
     check_history(history)
-    health = check_health(health)
+    health = given(health)
     result = result_of(history, of)
     chosen = choose(history.points, at) if len(history.points) else history.points
     cells = cells_of(history, chosen, result)
     rows = rows_of([each.point for each in cells], [min(each.values.shape[1], THICK) for each in cells])
     steps = step_edges(history)
-    here = [finding for finding in health if {*points_of(finding)} & {point.name for point in rows.points}]
     with drawing(ax, 7.5, _height(rows)) as (axes, palette):
         lay_out(axes)
         loss, heat = _insets(axes)
-        colours = dict.fromkeys((name for finding in here for name in points_of(finding)), palette.alarm)
-        names = prepare(heat, rows, palette, colours)
+        names = prepare(heat, rows, palette, dict.fromkeys(names_by_point(health), palette.alarm))
         slot = axes.get_position()
         fit(axes, slot)
         draw_loss(loss, history, palette)
         scale, said = draw_cells(heat, cells, rows, steps, palette)
         bands(heat, rows, palette)
-        write_marks(heat, rows, marks_of(here, rows.points), palette)
-        frame(heat, here, rows, steps, palette)
+        write_marks(heat, rows, marks_of(health, rows.points), palette)
+        frame(heat, health, rows, steps, palette)
         shade(loss, health, steps, palette)
         draw_below(axes, heat, scale, words_of(result), palette)
         head(axes, title(history, chosen, of), heat)
-        found = told(health, rows.points)
+        found = told(health, {point.name for point in rows.points})
         note(axes, palette, [*found, *said, *notes(history), *without(chosen, cells, result), *names], BELOW)
         fit(axes, slot)
     return axes

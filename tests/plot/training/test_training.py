@@ -145,8 +145,7 @@ FOUND = jw.Health(
         jw.Finding("vanishing", "a", 1e-4, 1e-3, "", "", points=("a", "b"), steps=(1, 2)),
         jw.Finding("dead", "b", 1.0, 0.9, "", ""),
         jw.Finding("update", None, 20.0, 10.0, "", "", weights=("dense/kernel",), steps=(2, 3)),
-    ],
-    ["Weights were not looked at."],
+    ]
 )
 
 
@@ -162,7 +161,6 @@ def test_findings_are_framed_and_named(small):
     assert words(loss) == "update"
     assert "Found: vanishing at 2 points, first `a`; dead at `b`." in words(ax)
     assert "Found, but at none of these points: update at `dense/kernel`." in words(ax)
-    assert "Weights were not looked at." in words(ax)
     alone = jw.plot.training(small, "a", health=FOUND)
     assert "Found, but at none of these points: dead at `b`; update at `dense/kernel`." in words(alone)
     plt.close("all")
@@ -213,7 +211,7 @@ def test_a_real_training_is_drawn_point_by_point():
             "What was kept tells no size of output; watch with `keep=jw.stats.health`, or with `norms`.",
         ),
         ({"health": ["dead"]}, "`health` is ['dead'], which is no `Health`; give what `jw.health` returned."),
-        ({"at": "c"}, "`at` names `c`, but there is no such point."),
+        ({"at": "c"}, "`at='c'` matches no point. There are: `a`, `b`."),
         ({"ax": 3}, "`ax` is 3, which is no `matplotlib.axes.Axes`"),
     ],
 )
