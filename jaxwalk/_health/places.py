@@ -45,7 +45,7 @@ def notes_of(health: Health, points: Container[str], where: str) -> Iterator[str
         return
     yield f"{counted(len(health), 'finding')}; `{where}` says what each means, and what to try."
     if others := [finding.name for finding in health if not any(name in points for name in points_of(finding))]:
-        yield f"At no point of these: {', '.join(dict.fromkeys(others))}."
+        yield f"At none of these points: {', '.join(dict.fromkeys(others))}."
 
 
 def told(health: Health, points: Container[str]) -> Iterator[str]:
