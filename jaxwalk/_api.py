@@ -31,6 +31,9 @@ from ._kinks.kinks import kinks as kinks
 from ._learn.history import History as History
 from ._learn.seen import Seen as Seen
 from ._learn.watch import watch as watch
+from ._learn.coordinate_check import coordinate_check as coordinate_check
+from ._learn.coordinate_result import CoordinateCheck as CoordinateCheck
+from ._learn.coordinate_verdicts import WidthFinding as WidthFinding
 from ._model.chain import Chain as Chain
 from ._model.chain import chain as chain
 from ._model.chain import objective as objective
@@ -58,6 +61,7 @@ __all__ = [
     "ArgumentError",
     "Axis",
     "Chain",
+    "CoordinateCheck",
     "Culprit",
     "Culprits",
     "Data",
@@ -85,7 +89,9 @@ __all__ = [
     "Seen",
     "StoreError",
     "Walk",
+    "WidthFinding",
     "chain",
+    "coordinate_check",
     "evaluate",
     "evaluator",
     "exact",
