@@ -28,12 +28,11 @@ from ._health.finding import Health as Health
 from ._kinks.kink import Kink as Kink
 from ._kinks.kink import Kinks as Kinks
 from ._kinks.kinks import kinks as kinks
+from ._learn.coordinate_check import coordinate_check as coordinate_check
+from ._learn.coordinate_result import CoordinateCheck as CoordinateCheck
 from ._learn.history import History as History
 from ._learn.seen import Seen as Seen
 from ._learn.watch import watch as watch
-from ._learn.coordinate_check import coordinate_check as coordinate_check
-from ._learn.coordinate_result import CoordinateCheck as CoordinateCheck
-from ._learn.coordinate_verdicts import WidthFinding as WidthFinding
 from ._model.chain import Chain as Chain
 from ._model.chain import chain as chain
 from ._model.chain import objective as objective
@@ -89,7 +88,6 @@ __all__ = [
     "Seen",
     "StoreError",
     "Walk",
-    "WidthFinding",
     "chain",
     "coordinate_check",
     "evaluate",

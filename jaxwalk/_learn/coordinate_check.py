@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import optax
@@ -127,7 +127,7 @@ def _check(make: Any, steps: Any, seeds: Any, at: At, by: str | None, source: So
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and int(value) >= 1
 
 
 def _widths(widths: Any) -> tuple[int, ...]:
@@ -162,7 +162,7 @@ def _made(made: Any, width: int) -> tuple[Callable, Any]:
     return made
 
 
-def _is_transformation(value: Any) -> bool:
+def _is_transformation(value: Any) -> TypeGuard[optax.GradientTransformation]:
     return callable(getattr(value, "init", None)) and callable(getattr(value, "update", None))
 
 
@@ -222,5 +222,3 @@ def _differing(what: str, one: list[str], other: list[str], first: int, width: i
     said = said or ["they come in another order"]
     fix = "name them alike at every width, or choose by `at`" if what == "points" else "give them alike names"
     return f"The {what} differ between widths: {' and '.join(said)}; {fix}."
-
-

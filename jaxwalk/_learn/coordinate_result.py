@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from .._errors import counted
+from .._health.finding import Health
 from .._points.ordered_mapping import Named
 from .._points.point import Points
 from .._show.fit import as_html, as_text
 from .._show.table import Table, number
 from .coordinate_sizes import KINDS, Trained
 from .coordinate_slopes import Slope, slope_of
-from .coordinate_verdicts import WidthFinding, judged, said, unsure, verdicts
+from .coordinate_verdicts import judged, said, unsure, verdicts
 
 
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
@@ -33,7 +34,8 @@ class CoordinateCheck:
         slopes: k of size ∝ widthᵏ, by the same kinds and names, without the axis of widths; NaN where a size is zero,
             or no number.
         errors: the standard error of each; NaN for two widths and one seed.
-        findings: which points are not as muP wants, in forward order; none where all are.
+        findings: which points are not as muP wants, in forward order, a `Finding` each, whose number is the slope, and
+            whose steps is after how many updates; empty where all are.
         not_judged: by point, why it is not judged: an integer, opaque, of weights alone.
     """
 
@@ -45,7 +47,7 @@ class CoordinateCheck:
     sizes: Mapping[str, Named]
     slopes: Mapping[str, Named]
     errors: Mapping[str, Named]
-    findings: tuple[WidthFinding, ...]
+    findings: Health
     not_judged: Named
 
     def tables(self) -> tuple[Table, Table]:
@@ -63,7 +65,7 @@ class CoordinateCheck:
 
     def _row(self, name: str) -> tuple[str, ...]:
         found = [finding for finding in self.findings if finding.point == name]
-        verdict = said(found) or self.not_judged.get(name, "")
+        verdict = said(found, self.steps) or self.not_judged.get(name, "")
         steps = {"output": 0, "change": self.steps, "delta": self.steps}
         cells = [self._cell(kind, name, step) for kind, step in steps.items()]
         return str(self.points[name].number), name, *cells, verdict
@@ -98,7 +100,8 @@ class CoordinateCheck:
         )
         if any(point.axes for point in self.points.values()):
             yield "Of a point in a scan, that of the layer where it is furthest from 0."
-        yield f"Loss at width {self.widths[0]}: {_course(self.losses[0])}; at {self.widths[-1]}: {_course(self.losses[-1])}."
+        ends = (f"{_course(self.losses[i])} at width {self.widths[i]}" for i in (0, -1))
+        yield f"Loss: {', '.join(ends)}."
         if doubtful := self.unsure():
             yield (
                 f"{counted(len(doubtful), 'slope')} beyond 1/4, but within twice its standard error: give more seeds,"
@@ -147,7 +150,7 @@ def checked(widths: Sequence[int], steps: int, runs: Sequence[Sequence[Trained]]
     slopes = {kind: {name: slope_of(widths, of) for name, of in each.items()} for kind, each in every.items()}
     judging = judged([run[0].points for run in runs])
     points = runs[-1][0].points
-    found = tuple(verdicts(judging, slopes, every, widths))
+    found = Health(verdicts(judging, slopes, every, widths))
     order = lambda kind, values: Named({n: values[n] for n in (points if kind != "update" else values) if n in values})
     return CoordinateCheck(
         tuple(widths),
@@ -166,5 +169,3 @@ def checked(widths: Sequence[int], steps: int, runs: Sequence[Sequence[Trained]]
 def _all(runs: Sequence[Sequence[Trained]], kind: str, name: str) -> np.ndarray:
     """Return sizes of shape (seeds, widths, steps, ...)."""
     return np.stack([np.stack([run.sizes[kind][name] for run in each]) for each in runs], axis=1).astype(np.float64)
-
-

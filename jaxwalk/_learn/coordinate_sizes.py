@@ -1,4 +1,4 @@
-"""The sizes of a model at one width: of every output, its change since initialisation, δ, and the updates of weights."""
+"""The sizes of a model at one width: of each output, of its change since initialisation, of δ, and of the updates."""
 
 from __future__ import annotations
 

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from .._errors import counted
+from .._health.finding import Finding
 from .._points.point import Point, Points
 from .coordinate_slopes import Slope
 
@@ -17,56 +19,51 @@ THRESHOLD = 0.25
 """Exponents of the parametrizations of Yang & Hu (arXiv 2011.14522, §3) are multiples of 1/2: this is half way to 0."""
 ERRORS = 2  # standard errors that a slope must be away from 0
 
-MEANING = {
-    "grows at init": "it is larger the wider the model is, before anything is learned: initialise with a variance of"
-    " 1/fan_in",
-    "vanishes at init": "a wide model has nothing there to begin with: its initialisation, or a factor in front of it,"
-    " falls too fast with the width",
-    "blows up": "what is learned moves it the more the wider the model is: lower the rate of the weights before it with"
-    " the width (by Adam 1/fan_in, of hidden weights and of the output's), or the factor in front of it",
-    "does not learn": "what is learned moves it the less the wider the model is: the rate of the weights before it, or"
-    " their initialisation, falls too fast with the width",
-    "not finite": "there is a NaN or an Inf: see `jw.walk(...).first_nonfinite()` at this width, or lower the rate",
+
+class Rule(NamedTuple):
+    """What it means that a slope is beyond the threshold, what to try, and how it is said in a table."""
+
+    means: str
+    advice: str
+    short: str
+
+
+RATES = (
+    "Rates go with the width (arXiv 2203.03466, table 3) by Adam as 1 of input weights and biases, and as 1/fan_in of"
+    " the others; by SGD as fan_out of input weights and biases, as 1 of hidden and as 1/fan_in of output weights, which"
+    " start with a variance of 1/fan_in²."
+)
+RULES = {
+    "grows at init": Rule(
+        "the wider the model, the larger it is before anything is learned",
+        "Initialise the weights before it with a variance of 1/fan_in.",
+        "grows with width at init",
+    ),
+    "vanishes at init": Rule(
+        "a wide model has nothing there to begin with",
+        "Initialise the weights before it with a variance of 1/fan_in, and look at the factors before it.",
+        "vanishes with width at init",
+    ),
+    "blows up": Rule(
+        "the wider the model, the further is it moved by what is learned",
+        f"Before it, a rate or a factor is too large for a wide model. {RATES} Attention divides by d, not by √d.",
+        "blows up with width",
+    ),
+    "does not learn": Rule(
+        "the wider the model, the less is it moved by what is learned",
+        f"Before it, a rate is too small for a wide model, or behind it, output weights too large. {RATES}",
+        "does not learn at large width",
+    ),
+    "not finite": Rule(
+        "there is a NaN or an Inf",
+        "Lower the rate; `jw.walk(...).first_nonfinite()` at this width tells where it begins.",
+        "not finite",
+    ),
 }
 
 
-class WidthFinding(NamedTuple):
-    """A point whose size does not go with the width as muP wants.
-
-    Attributes:
-        name: "grows at init", "vanishes at init", "blows up", "does not learn" or "not finite".
-        point: its name.
-        step: after how many updates.
-        slope: k of size ∝ widthᵏ, at a point in a scan that of the layer where it is furthest from 0; NaN if there is
-            none.
-        error: its standard error; NaN for two widths and one seed.
-        threshold: what the slope is beyond.
-        layers: in how many of the layers of a scan it is so, as "3 of 12"; "" outside one.
-        widths: at which widths it is not finite.
-    """
-
-    name: str
-    point: str
-    step: int
-    slope: float
-    error: float
-    threshold: float
-    layers: str = ""
-    widths: tuple[int, ...] = ()
-
-    def __str__(self) -> str:
-        where = f"`{self.point}`" + (f" (in {self.layers} layers)" if self.layers else "")
-        if self.widths:
-            found = f"is not finite at width {', '.join(map(str, self.widths))}"
-        else:
-            of = "output" if self.name.endswith("init") else "change since initialisation"
-            found = f"{self.name}: its {of} goes as width^{self.slope:.2f}"
-            found += f" (± {self.error:.2f})" * (not math.isnan(self.error))
-        return f"{where} {found}, {_after(self.step)}; {MEANING[self.name]}."
-
-
 def _after(step: int) -> str:
-    return "at initialisation" if step == 0 else f"after {step} update{'s' * (step > 1)}"
+    return "at initialisation" if step == 0 else f"after {counted(step, 'update')}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +122,7 @@ def _computed_from(points: Points, argument: str) -> set[str]:
 def verdicts(
     judging: Judged, slopes: Mapping[str, Mapping[str, Slope]], sizes: Mapping[str, Mapping[str, np.ndarray]],
     widths: Sequence[int],
-) -> Iterator[WidthFinding]:  # fmt: skip
+) -> Iterator[Finding]:  # fmt: skip
     """Yield the findings, point by point; `sizes` as of all seeds, (seeds, widths, steps, ...)."""
     for name, output in slopes["output"].items():
         if name in judging.not_judged:
@@ -137,7 +134,7 @@ def verdicts(
             yield from _learning(name, slopes["change"][name], name not in judging.internal)
 
 
-def _nonfinite(name: str, sizes: Mapping[str, Mapping[str, np.ndarray]], widths: Sequence[int]) -> WidthFinding | None:
+def _nonfinite(name: str, sizes: Mapping[str, Mapping[str, np.ndarray]], widths: Sequence[int]) -> Finding | None:
     """Return the first step at which an output or δ of a point is not finite, with the widths at which it is so."""
     bad = np.zeros(next(iter(sizes["output"].values())).shape[1:3], bool)
     for kind in ("output", "delta"):
@@ -148,38 +145,46 @@ def _nonfinite(name: str, sizes: Mapping[str, Mapping[str, np.ndarray]], widths:
         return None
     step = int(np.flatnonzero(bad.any(0))[0])
     at = tuple(width for width, is_bad in zip(widths, bad[:, step], strict=True) if is_bad)
-    return WidthFinding("not finite", name, step, math.nan, math.nan, math.nan, "", at)
+    meaning = f"`{name}` is not finite {_after(step)} at width {', '.join(map(str, at))}: {RULES['not finite'].means}."
+    return _finding("not finite", name, step, math.nan, math.nan, meaning)
 
 
-def _at_init(name: str, slope: Slope, grows: bool) -> Iterator[WidthFinding]:
+def _finding(rule: str, name: str, step: int, number: float, threshold: float, meaning: str) -> Finding:
+    return Finding(rule, name, number, threshold, meaning, RULES[rule].advice, (name,), steps=(step, step))
+
+
+def _at_init(name: str, slope: Slope, grows: bool) -> Iterator[Finding]:
     """Of the output as it is initialised: Θ(1) in hidden layers; elsewhere it may be zero, or fall as 1/√width."""
     yield from _beyond("grows at init", name, 0, slope, +1)
     if grows:
         yield from _beyond("vanishes at init", name, 0, slope, -1)
 
 
-def _learning(name: str, slope: Slope, must_learn: bool) -> Iterator[WidthFinding]:
+def _learning(name: str, slope: Slope, must_learn: bool) -> Iterator[Finding]:
     """Of its change since: it grows after no update, and does not shrink after the last one whose slopes are known.
 
-    A model that blows up may be done with its data after a step or two, and stand still; the first steps tell then.
+    A model that blows up may be done with its data after an update or two, and stand still: then these tell.
     """
     layers = tuple(range(1, slope.value.ndim))
+    grown = np.flatnonzero(is_beyond(slope.value, slope.error).any(layers))
     known = np.flatnonzero(np.isfinite(slope.value).all(layers))
-    if known.size == 0:
-        return
-    grown = np.where(is_beyond(slope.value, slope.error), slope.value, -np.inf)[known].max(layers)
-    yield from _beyond("blows up", name, int(known[np.argmax(grown)]), slope, +1)
-    if must_learn:
+    if grown.size:
+        yield from _beyond("blows up", name, int(grown[-1]), slope, +1)
+    if must_learn and known.size:
         yield from _beyond("does not learn", name, int(known[-1]), slope, -1)
 
 
-def _beyond(finding: str, name: str, step: int, slope: Slope, sign: int) -> Iterator[WidthFinding]:
+def _beyond(rule: str, name: str, step: int, slope: Slope, sign: int) -> Iterator[Finding]:
     value, error = np.ravel(slope.value[step]), np.ravel(slope.error[step])
     found = is_beyond(sign * value, error)
-    if found.any():
-        worst = int(np.argmax(np.where(found, sign * value, -np.inf)))
-        layers = f"{found.sum()} of {found.size}" if slope.value.ndim > 1 else ""
-        yield WidthFinding(finding, name, step, float(value[worst]), float(error[worst]), sign * THRESHOLD, layers)
+    if not found.any():
+        return
+    worst = int(np.argmax(np.where(found, sign * value, -np.inf)))
+    of = "output" if step == 0 else "change since initialisation"
+    give = "" if np.isnan(error[worst]) else f" (± {error[worst]:.2f})"
+    layers = f" in {found.sum()} of {found.size} layers, at most" if slope.value.ndim > 1 else ""
+    goes = f"`{name}`: its {of} goes{layers} as width^{value[worst]:.2f}{give} {_after(step)}"
+    yield _finding(rule, name, step, float(value[worst]), sign * THRESHOLD, f"{goes}: {RULES[rule].means}.")
 
 
 def is_beyond(value: np.ndarray, error: np.ndarray) -> np.ndarray:
@@ -193,14 +198,11 @@ def unsure(slope: Slope) -> np.ndarray:
     return (away > THRESHOLD) & (away <= ERRORS * slope.error)
 
 
-def said(findings: Sequence[WidthFinding]) -> str:
-    """Return the findings of one point in a few words."""
-    return "; ".join(_said(finding) for finding in findings)
+def said(findings: Sequence[Finding], steps: int) -> str:
+    """Return the findings of one point in a few words: with the step, if it is neither the first nor the last."""
+    return "; ".join(_said(finding, steps) for finding in findings)
 
 
-def _said(finding: WidthFinding) -> str:
-    words = {"blows up": "blows up with width", "does not learn": "does not learn at large width"}
-    told = words.get(finding.name, finding.name.replace("init", "init, with width"))
-    if finding.widths:
-        told = f"not finite at width {', '.join(map(str, finding.widths))}, {_after(finding.step)}"
-    return told + f" in {finding.layers} layers" * bool(finding.layers)
+def _said(finding: Finding, steps: int) -> str:
+    step = finding.steps[0] if finding.steps else 0
+    return RULES[finding.name].short + (f", {_after(step)}" if 0 < step < steps else "")
