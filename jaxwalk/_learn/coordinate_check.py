@@ -54,10 +54,11 @@ def coordinate_check(
       of fixed size before the last one of a hidden layer may shrink: a mean over features does.
     - All is finite ("not finite").
 
-    A slope is beyond what muP wants if it is more than 1/4 from 0, half way to ±1/2, the next exponent of the theory
-    (Yang & Hu, arXiv 2011.14522, §3), and more than twice its standard error. δ and updates are told and not judged:
-    under muP δ of a hidden layer goes as 1/width, and an update depends on which factors stand before the weight. Nor
-    are values that no batch is part of, integers, and what is zero at some width: it has no slope.
+    A slope is beyond what muP wants if it is more than 1/4 from 0, half way to ±1/2, the next exponent of the known
+    parametrizations (Yang & Hu, arXiv 2011.14522, table 1), and more than twice its standard error. δ and updates are
+    told and not judged: under muP δ of a hidden layer goes as 1/width, and an update depends on which factors stand
+    before the weight. Nor are integers judged, values that are computed of weights alone, and what is zero at some
+    width, which has no slope.
 
     Arguments:
         make: width -> (fun, params), with `fun(params, *batch)` the loss of a batch; with `seeds`, (width, seed) ->

@@ -16,7 +16,8 @@ from .._points.point import Point, Points
 from .coordinate_slopes import Slope
 
 THRESHOLD = 0.25
-"""Exponents of the parametrizations of Yang & Hu (arXiv 2011.14522, §3) are multiples of 1/2: this is half way to 0."""
+"""Half way from 0 to 1/2: the exponents of the standard, the NTK and the maximal update parametrization are multiples of
+1/2 (Yang & Hu, arXiv 2011.14522, table 1)."""
 ERRORS = 2  # standard errors that a slope must be away from 0
 
 
@@ -30,8 +31,8 @@ class Rule(NamedTuple):
 
 RATES = (
     "Rates go with the width (arXiv 2203.03466, table 3) by Adam as 1 of input weights and biases, and as 1/fan_in of"
-    " the others; by SGD as fan_out of input weights and biases, as 1 of hidden and as 1/fan_in of output weights, which"
-    " start with a variance of 1/fan_in²."
+    " the others; by SGD as fan_out of input weights and biases, as 1 of hidden, and as 1/fan_in of output weights."
+    " Output weights start with a variance of 1/fan_in²."
 )
 RULES = {
     "grows at init": Rule(
