@@ -16,8 +16,8 @@ from .._points.point import Point, Points
 from .coordinate_slopes import Slope
 
 THRESHOLD = 0.25
-"""Half way from 0 to 1/2: the exponents of the standard, the NTK and the maximal update parametrization are multiples of
-1/2 (Yang & Hu, arXiv 2011.14522, table 1)."""
+"""Half way from 0 to 1/2: the exponents of the standard, the NTK and the maximal update parametrization are multiples
+of 1/2 (Yang & Hu, arXiv 2011.14522, table 1)."""
 ERRORS = 2  # standard errors that a slope must be away from 0
 
 

@@ -136,14 +136,14 @@ def _is_seen(check: CoordinateCheck, finding: Finding, kind: str, step: int) -> 
     """Tell whether what was found is so after this many updates."""
     if finding.name == "not finite":
         return finding.steps is not None and finding.steps[0] <= step
-    slopes = check.slopes[kind][finding.point][step]
+    slopes = check.slopes[kind][str(finding.point)][step]
     return bool(np.any(slopes / finding.threshold > 1))
 
 
 def _unseen(check: CoordinateCheck, chosen: Points, step: int) -> Iterator[str]:
     """Yield the points of which something was found after other updates than these."""
-    others = [f.point for f in _findings(check, step) if not _is_seen(check, f, "change", step)]
-    if others := [name for name in dict.fromkeys(others) if name in chosen]:
+    others = {f.point for f in _findings(check, step) if not _is_seen(check, f, "change", step)}
+    if others := [name for name in chosen if name in others]:
         yield f"Not as muP wants after other updates (choose by `step`): {listed(others, 4)}."
 
 
