@@ -29,6 +29,8 @@ from ._health.finding import Health as Health
 from ._kinks.kink import Kink as Kink
 from ._kinks.kink import Kinks as Kinks
 from ._kinks.kinks import kinks as kinks
+from ._learn.coordinate_check import coordinate_check as coordinate_check
+from ._learn.coordinate_result import CoordinateCheck as CoordinateCheck
 from ._learn.health import health as health
 from ._learn.history import History as History
 from ._learn.learn import Learned as Learned
@@ -62,6 +64,7 @@ __all__ = [
     "ArgumentError",
     "Axis",
     "Chain",
+    "CoordinateCheck",
     "Culprit",
     "Culprits",
     "Data",
@@ -92,6 +95,7 @@ __all__ = [
     "StoreError",
     "Walk",
     "chain",
+    "coordinate_check",
     "evaluate",
     "evaluator",
     "exact",

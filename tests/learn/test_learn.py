@@ -143,7 +143,9 @@ def test_a_loss_that_is_not_finite_stops_before_its_step():
     with pytest.raises(jw.NonfiniteError) as caught:
         learn(batches=broken(1), epochs=2)
     said = str(caught.value)
-    assert said.startswith("In step 1 (epoch 0) the loss is nan, first met as NaN in the output of `enc`, test_learn.py:")
+    assert said.startswith(
+        "In step 1 (epoch 0) the loss is nan, first met as NaN in the output of `enc`, test_learn.py:"
+    )
     assert "in the loss of datum 1 of the batch" in said and "`jw.bisect_nonfinite(fun, params, *datum)`" in said
     close(caught.value.learned.params, by_hand(SGD, 1, BATCHES[:1])[0])
     assert caught.value.learned.history.total == 1
@@ -220,7 +222,7 @@ ROWS = [np.ones((2, 3), np.float32)]
     [
         ({"epochs": 0}, "`epochs` is 0; it must be an integer of at least 1."),
         ({"every": 0}, "`every` is 0; it must be an integer of at least 1."),
-        ({"on_nonfinite": "halt"}, "`on_nonfinite` is 'halt'; it must be \"stop\", \"skip\""),
+        ({"on_nonfinite": "halt"}, '`on_nonfinite` is \'halt\'; it must be "stop", "skip"'),
         ({"log": 3}, "`log` is 3; it must be a function (step, {name: number}), or None."),
         ({"optimizer": 0.1}, "`optimizer` is 0.1; give one of optax, such as `optax.adam(1e-3)`."),
         ({"fun": None}, "`fun` is None; it must be the loss of one datum, a function."),
@@ -228,7 +230,10 @@ ROWS = [np.ones((2, 3), np.float32)]
         ({"params": {"w": jnp.sin}}, "at `params['w']`, which no gradient moves; give arrays of floats alone"),
         ({"params": {}}, "`params` is {}, which holds no array; there is nothing to learn."),
         ({"batches": []}, "`batches` is empty; give at least one batch."),
-        ({"batches": iter(BATCHES), "epochs": 2}, "which can be gone through once, and `epochs` is 2; give what can be"),
+        (
+            {"batches": iter(BATCHES), "epochs": 2},
+            "which can be gone through once, and `epochs` is 2; give what can be",
+        ),
         ({"evaluate": iter(BATCHES), "epochs": 2}, "`evaluate` is a list_iterator, which can be gone through once"),
         ({"evaluate": []}, "`evaluate` is empty; give at least one batch."),
         ({"batches": lambda: BATCHES}, "`batches` is a function that does not take one number; give one from the"),
@@ -240,7 +245,10 @@ ROWS = [np.ones((2, 3), np.float32)]
         ({"fun": lambda w, x, y: w["a"]}, "The loss of one datum must be a real scalar, but it has shape (3, 4)"),
         ({"fun": lambda w, x, y: (w["a"].sum(), 1)}, "must be a real scalar, but `fun` returns a tuple"),
         ({"fun": lambda w, x, y: 1j * w["a"].sum()}, "must be a real scalar, but its dtype is complex64"),
-        ({"keep": lambda output, delta: output}, "`keep` returns other arrays for a batch of 2 data than for the first"),
+        (
+            {"keep": lambda output, delta: output},
+            "`keep` returns other arrays for a batch of 2 data than for the first",
+        ),
         ({"at": "nowhere"}, "`at='nowhere'` matches no point."),
         ({"by": "names"}, "`by`"),
     ],
