@@ -89,15 +89,15 @@ class Backward(Forward):
         kind = self.kind(eqn)
         if kind == "scan":
             return self._guarded(eqn, operands, arrived, places, here, lambda: self._back_steps(
-                eqn, operands, arrived, places, here.into(index)
+                eqn, operands, arrived, places, here.into(eqn, index)
             ))  # fmt: skip
         if kind == "cond":
             branch, closed = taken(eqn, operands)
             inner = [i - 1 for i in places]
-            return self.call_back(eqn, closed, operands[1:], arrived, inner, here.into(index, branch))
+            return self.call_back(eqn, closed, operands[1:], arrived, inner, here.into(eqn, index, branch))
         closed = None if kind in ("custom_jvp", "custom_vjp") else called(eqn, kind)
         if closed is not None and "_prim" not in eqn.params:
-            return self.call_back(eqn, closed, operands, arrived, places, here.into(index))
+            return self.call_back(eqn, closed, operands, arrived, places, here.into(eqn, index))
         return self._guarded(eqn, operands, arrived, places, here, None)
 
     def call_back(

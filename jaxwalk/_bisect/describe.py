@@ -33,7 +33,7 @@ def described(maker: Maker, points: Points, **others: Any) -> NonfiniteEquation:
     is_backward = maker.cotangents is not None
     feeding = [maker.operands[maker.places[which]]] if is_backward else maker.operands
     name = _name(maker.eqn)
-    places = list(places_of(maker.eqn))
+    places = [place for eqn in (maker.eqn, *reversed(maker.place.callers)) for place in places_of(eqn)]
     file, line = places[0] if places else ("", 0)
     kind = "NaN" if np.isnan(value) else "Inf"
     at_index = lambda x: operand(x, index, np.shape(result.array))
@@ -50,6 +50,7 @@ def described(maker: Maker, points: Points, **others: Any) -> NonfiniteEquation:
         cotangents=tuple(map(at_index, arrived)),
         scopes=maker.place.scopes,
         steps=maker.place.steps,
+        function=_library_function(maker),
         try_="" if maker.is_whole else advice(_rule(maker.eqn), is_backward, kind, _is_low(result)),
         called_at=_called_at(places),
         **others,
@@ -93,6 +94,13 @@ def _called(path: tuple) -> str:
     if path[0].idx == 0:
         return f"args{keystr(path[1:])}"
     return f"{path[1].key}{keystr(path[2:])}"
+
+
+def _library_function(maker: Maker) -> str:
+    """Return the name of JAX's own function that an equation is in, as "norm"; "" if it is in none."""
+    if any(True for _ in places_of(maker.eqn)):
+        return ""
+    return next((name for eqn in reversed(maker.place.callers) if (name := library_function(eqn))), "")
 
 
 def _point_before(feeding: Sequence[Value], points: Points) -> str | None:

@@ -57,7 +57,7 @@ class Forward:
             )
         here = place.of(eqn)
         kind = self.kind(eqn)
-        inside = here.into(index, 1 if kind == "while" else 0)
+        inside = here.into(eqn, index, 1 if kind == "while" else 0)
         match kind:
             case "scan":
                 enter = lambda: self._steps(eqn, operands, inside)
@@ -67,11 +67,11 @@ class Forward:
                 outs = self._loop(eqn, operands, enter, here)
             case "cond":
                 branch, closed = taken(eqn, operands)
-                inside = here.into(index, branch)
+                inside = here.into(eqn, index, branch)
                 outs = self.call(eqn, closed, operands[1:], inside)
             case _ if (closed := called(eqn, kind)) is not None:
                 has_rule = kind in ("custom_jvp", "custom_vjp")
-                outs = self.call(eqn, closed, operands, here.into(None) if has_rule else inside)
+                outs = self.call(eqn, closed, operands, here.into(eqn, None) if has_rule else inside)
             case _:
                 outs = self._primitive(eqn, operands, here)
         last = max([self.sites.last_inside(inside), *(x.point for x in operands)], default=0)
@@ -139,10 +139,10 @@ class Forward:
         number = 0
         while number < PASSES or not self.makers.any_replaced:
             here = place.at("while", number)
-            (go,) = self.call(eqn, parts.test, [*test_consts, *carry], here.into(index, 0))
+            (go,) = self.call(eqn, parts.test, [*test_consts, *carry], here.into(eqn, index, 0))
             if not np.any(np.asarray(go.array)):
                 break
-            outs = self.call(eqn, parts.body, [*body_consts, *carry], here.into(index, 1))
+            outs = self.call(eqn, parts.body, [*body_consts, *carry], here.into(eqn, index, 1))
             carry = [selected(np.asarray(go.array), *both) for both in zip(outs, carry, strict=True)]
             number += 1
         return carry

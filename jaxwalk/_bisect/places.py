@@ -33,20 +33,23 @@ class Place(NamedTuple):
         calls: the calls around it, as of the `Site` of a point; None where no point can be.
         scopes: the names of the scopes around it, the outermost first.
         steps: the steps of the loops around it, the outermost first.
+        callers: the equations that are these calls, the outermost first.
     """
 
     calls: tuple[tuple[int, int], ...] | None = ()
     scopes: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
+    callers: tuple[JaxprEqn, ...] = ()
 
     def of(self, eqn: JaxprEqn) -> Place:
         """Return the same in the scopes of an equation."""
         names = [element.name for element in name_stack(eqn) if not element.is_transform]
         return self._replace(scopes=(*self.scopes, *names)) if names else self
 
-    def into(self, index: int | None, jaxpr: int = 0) -> Place:
-        """Return the place inside a jaxpr of the equation `index`; None: where no points are."""
-        return self._replace(calls=None if self.calls is None or index is None else (*self.calls, (index, jaxpr)))
+    def into(self, eqn: JaxprEqn, index: int | None, jaxpr: int = 0) -> Place:
+        """Return the place inside a jaxpr of an equation, the one of number `index`; None: where no points are."""
+        calls = None if self.calls is None or index is None else (*self.calls, (index, jaxpr))
+        return self._replace(calls=calls, callers=(*self.callers, eqn))
 
     def at(self, kind: str, number: int, length: int | None = None) -> Place:
         """Return the place in a step of a loop."""

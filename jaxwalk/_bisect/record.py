@@ -59,6 +59,7 @@ class NonfiniteEquation(Nonfinite):
     Attributes:
         equation: what it computes, as "log", "div", "dot_general"; of a function with a derivative rule of its own, its
             name.
+        function: JAX's own function that it is in, as "norm"; or "".
         operands: what it was given in the run forward, an `Operand` each.
         cotangents: backward: the cotangents of its results that arrived.
         scopes: the scopes around it, the outermost first.
@@ -71,6 +72,7 @@ class NonfiniteEquation(Nonfinite):
     """
 
     equation: str = ""
+    function: str = ""
     operands: tuple[Operand, ...] = ()
     cotangents: tuple[Operand, ...] = ()
     scopes: tuple[str, ...] = ()
@@ -109,8 +111,9 @@ class NonfiniteEquation(Nonfinite):
             return f"{kind} in {self.seen_in}"
         way = "backward, by the derivative of" if self.is_backward else "by"
         function = function_at(self.file, self.line) if self.file else None
+        within = f" in JAX's `{self.function}`" if self.function else ""
         place = f", {file_and_line(self.file, self.line)}" if self.file else ""
-        return f"{kind} made {way} `{self.equation}`{place}" + (f", in `{function.name}`" if function else "")
+        return f"{kind} made {way} `{self.equation}`{within}{place}" + (f", in `{function.name}`" if function else "")
 
     def _rows(self) -> Iterator[tuple[str, str]]:
         for name, operands in (("operand", self.operands), ("cotangent", self.cotangents)):

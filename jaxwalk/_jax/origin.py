@@ -143,14 +143,16 @@ def module_of(code: CodeType) -> str | None:
 
 def place_of(eqn: JaxprEqn) -> tuple[str, int] | None:
     """Return the (file, line) of the innermost frame outside of JAX and jaxwalk that an equation was called from."""
-    return next(places_of(eqn), None)
+    traceback = eqn.source_info.traceback
+    frames = () if traceback is None else traceback.frames
+    return next(((f.file_name, f.line_num) for f in frames if not f.file_name.startswith(LIBRARIES)), None)
 
 
 def places_of(eqn: JaxprEqn) -> Iterator[tuple[str, int]]:
-    """Yield the (file, line) of the frames outside of JAX and jaxwalk that an equation was called from, the innermost
-    first."""
+    """Yield the (file, line) of the frames outside of JAX and jaxwalk that an equation was called from, as `frames_of`
+    has them, the innermost first."""
     traceback = eqn.source_info.traceback
-    frames = () if traceback is None else traceback.frames
+    frames = () if traceback is None else traceback.frames[: len(frames_of(eqn))]
     return ((f.file_name, f.line_num) for f in frames if not f.file_name.startswith(LIBRARIES))
 
 

@@ -37,7 +37,7 @@ def guarded_log(x):
 
 
 def guarded_division(x):
-    y = 1.0 / x  # here
+    y = jnp.divide(1.0, x)  # here
     return jnp.sum(jnp.where(x != 0, y, 0.0))
 
 
@@ -122,7 +122,7 @@ def inf_of_before_the_gradient_needs(x):
 
 def sqrt_in_a_scan(x):
     def step(carry, i):
-        root = jnp.sqrt(carry - 1 + (i < 7) * 1.0)  # here
+        root = jnp.sqrt(carry - 1 + jnp.where(i < 7, 1.0, 0.0))  # here
         return carry, jnp.where(i < 7, root, 0.0)
 
     return jnp.sum(lax.scan(step, x[0], jnp.arange(12))[1])
@@ -234,8 +234,8 @@ def half_precision_squares(x):
 
 
 def bfloat16_overflow(x):
-    h = jnp.asarray(x, jnp.bfloat16) * 1e38
-    return jnp.sum(h * 10).astype(jnp.float32)  # here
+    h = jnp.asarray(x, jnp.bfloat16) * 5e37
+    return jnp.sum(h * 2).astype(jnp.float32)  # here
 
 
 def in_the_step_of_a_scan(x):
@@ -296,7 +296,7 @@ def behind_a_harmless_one(x):
 
 def of_two_the_first(x):
     a = jnp.log(x)  # here
-    b = 1 / x
+    b = jnp.divide(1, x)
     return jnp.sum(a) + jnp.sum(b)
 
 
@@ -352,7 +352,7 @@ def test_a_result_that_is_not_finite(fun, wrap):
 
 
 def causal_attention(x):
-    scores = x[:, None] * x
+    scores = x[:, None] * x[None]
     scores = jnp.where(jnp.tril(jnp.ones((3, 3), bool)), scores, -jnp.inf)
     return jnp.sum(jax.nn.softmax(scores) @ x)
 
