@@ -10,6 +10,7 @@ from ._errors import DataError as DataError
 from ._errors import FormulaError as FormulaError
 from ._errors import JaxwalkError as JaxwalkError
 from ._errors import MemoryWarning as MemoryWarning
+from ._errors import NonfiniteError as NonfiniteError
 from ._errors import PointError as PointError
 from ._errors import ProcessError as ProcessError
 from ._errors import StoreError as StoreError
@@ -28,8 +29,12 @@ from ._health.finding import Health as Health
 from ._kinks.kink import Kink as Kink
 from ._kinks.kink import Kinks as Kinks
 from ._kinks.kinks import kinks as kinks
+from ._learn.coordinate_check import coordinate_check as coordinate_check
+from ._learn.coordinate_result import CoordinateCheck as CoordinateCheck
 from ._learn.health import health as health
 from ._learn.history import History as History
+from ._learn.learn import Learned as Learned
+from ._learn.learn import learn as learn
 from ._learn.seen import Seen as Seen
 from ._learn.watch import watch as watch
 from ._model.chain import Chain as Chain
@@ -59,6 +64,7 @@ __all__ = [
     "ArgumentError",
     "Axis",
     "Chain",
+    "CoordinateCheck",
     "Culprit",
     "Culprits",
     "Data",
@@ -74,11 +80,13 @@ __all__ = [
     "JaxwalkError",
     "Kink",
     "Kinks",
+    "Learned",
     "Listing",
     "MemoryWarning",
     "MissingName",
     "Named",
     "Nonfinite",
+    "NonfiniteError",
     "Point",
     "PointError",
     "Points",
@@ -87,6 +95,7 @@ __all__ = [
     "StoreError",
     "Walk",
     "chain",
+    "coordinate_check",
     "evaluate",
     "evaluator",
     "exact",
@@ -95,6 +104,7 @@ __all__ = [
     "health",
     "intervene",
     "kinks",
+    "learn",
     "listing",
     "objective",
     "outputs",
