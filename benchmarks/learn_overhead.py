@@ -214,7 +214,9 @@ def show(figures: Mapping[str, dict[str, Any]]) -> None:
         for clock in ("wall", "cpu"):
             lower, median, upper = one[f"{clock}_ratio"]
             line += f"{1e3 * np.median(one[f'{clock}_s']):8.1f}{median:8.3f}{f'{lower:.3f}-{upper:.3f}':>14}"
-        line += f"{one['temp_bytes'] / 2**20:10.2f}{one['temp_ratio']:8.3f}{one['trace_s']:9.2f}{one['compile_s']:10.2f}"
+        line += (
+            f"{one['temp_bytes'] / 2**20:10.2f}{one['temp_ratio']:8.3f}{one['trace_s']:9.2f}{one['compile_s']:10.2f}"
+        )
         print(line + ("  same program" if one["same_program"] else "") + ("" if one["within"] else "  over"))
 
 

@@ -42,7 +42,8 @@ class Seen:
             steps between.
         weights: by the path of each array of the params ("layer/kernel"), `weight_l2`, `gradient_l2` and `update_l2`:
             the ℓ2 norms of it before the update, of its gradient, and of how far it moved: of the params after less the
-            params before, as they are in their dtype. So an update that is lost to rounding, as in bfloat16, is 0.
+            params before, as they are in their dtype. So an update that is lost to rounding, as in bfloat16, is 0. Of a
+            gradient whose norm is below 1e-15 or above 1e19, so that its squares are no float32, it is the largest |x|.
         is_seen: a boolean: whether the step was looked at, as with `every=k` each k-th is; of the others what is kept,
             and the sizes of weights, are zeros. None with `keep=None`, where nothing is kept.
         points: the `Points` that are watched.
@@ -78,7 +79,17 @@ class Seen:
                      ("point",), ("kept",), more, True)  # fmt: skip
 
     def _health_of(self, name: str) -> tuple[str, ...]:
-        return tuple(_range(self.kept[name].get(result)) for result in COLUMNS.values())
+        return tuple(self._range(self.kept[name].get(result)) for result in COLUMNS.values())
+
+    def _range(self, values: Any) -> str:
+        """Return a number, or of several the smallest and the largest, in steps that were looked at; "" for none."""
+        if values is None or not is_readable(values):
+            return ""
+        values = np.asarray(values)[np.asarray(self.is_seen)]
+        if values.size == 0:
+            return ""
+        least, most = number(values.min(), 3), number(values.max(), 3)
+        return least if least == most else f"{least} to {most}"
 
     def _title(self) -> str:
         at = f"at {counted(len(self.points), 'point')}" if self.points else "at no point: nothing was kept"
@@ -98,14 +109,6 @@ class Seen:
                 yield f"{passed} looked at (`every`): what is kept, and the sizes of weights, are zeros."
         if self.weights:
             yield f"`seen.weights` has the sizes of {counted(len(self.weights), 'array')} of the params, and their moves."
-
-
-def _range(values: Any) -> str:
-    """Return a number, or of several the smallest and the largest; "" where there is none to read."""
-    if values is None or not is_readable(values) or values.size == 0:
-        return ""
-    least, most = (number(of(np.asarray(values)), 3) for of in (np.min, np.max))
-    return least if least == most else f"{least} to {most}"
 
 
 _LEAVES = ("loss", "aux", "kept", "weights", "is_seen")

@@ -16,7 +16,6 @@ from jax import lax
 from .._callables import called_with, check_keep, transform
 from .._errors import ArgumentError, shown
 from .._jax.jaxpr import jaxprs, types
-from .._jax.jaxpr.types import widened
 from .._jax.leaves import renamed_after
 from .._jax.tracing import stage
 from .._points.find import check_by
@@ -28,11 +27,15 @@ from .._walk.loss import loss_only
 from .._walk.result import Walk
 from .._walk.walk import walk
 from ..stats import health
-from ..stats._norm import norm
+from ..stats._norm import distance, norm
+from ..stats._sums import plain_squares, real
 from .seen import Seen
 from .trained import check_optimizer, check_state, count_of, names_of, trained_part, with_trained
 
 Step = Callable[..., tuple[Any, Any, Seen]]
+SIZES = ("weight_l2", "gradient_l2", "update_l2")
+_SMALLEST_SQUARES = 1e-30  # below, the squares of single entries are lost, as float32 ends at 1e-38
+_NOTHING = Named({}, {"*": "Nothing was kept: `keep` is None."})
 
 
 @transform
@@ -100,14 +103,14 @@ def watch(
         check_state(transformation, opt_state, trained)
         loss = fun if trained is params else lambda trained, *batch: fun(with_trained(params, trained), *batch)
         turns = _Turns(None if keep is None else every == 1 or count_of(opt_state) % every == 0)
+        looking, passing = functools.partial(_looking, walked(loss)), functools.partial(_passing, loss, has_aux)
         with called_with(fun, (params, *batch), {}):
-            plain = functools.partial(_plain, loss, has_aux)
-            found = turns.do(walked(loss), plain, trained, *batch)
+            found, slopes = turns.do(looking, passing, trained, *batch)
         value_fn = lambda trained: loss(trained, *batch)[0] if has_aux else loss(trained, *batch)
         extra = {"value": found.value, "grad": found.grads, "value_fn": value_fn}
         updates, opt_state = transformation.update(found.grads, opt_state, trained, **extra)
         moved = optax.apply_updates(trained, updates)
-        sizes = turns.do(_sizes, _no_sizes, trained, found.grads, moved)
+        sizes = turns.do(_sizes, _no_sizes, trained, moved, slopes)
         seen = Seen(found.value, found.aux, found.kept, sizes, turns.is_seen, found.points)
         return with_trained(params, moved), opt_state, seen
 
@@ -147,27 +150,45 @@ def _either(first: Any, looking: Callable, passing: Callable, args: tuple) -> An
     return jax.tree.unflatten(tree, lax.cond(first, lambda: jaxprs.evaluate(closed, ()), passed))
 
 
-def _plain(loss: Callable, has_aux: bool, zeros: Walk | None, trained: Any, *batch: Any) -> Walk:
+def _looking(walked: Callable, trained: Any, *batch: Any) -> tuple[Walk, list[jax.Array]]:
+    """Return the walk, and the norm of the gradient of each array.
+
+    Norms come before whatever the optimizer does with the gradients, else XLA would hold these longer.
+    """
+    found = walked(trained, *batch)
+    grads, slopes = lax.optimization_barrier((found.grads, list(map(_norm_of_gradient, jax.tree.leaves(found.grads)))))
+    return dataclasses.replace(found, grads=grads), slopes
+
+
+def _norm_of_gradient(x: jax.Array) -> jax.Array:
+    """Return the ℓ2 norm, without a second look, for which XLA would copy the gradients: see `Seen.weights`."""
+    x = real(x)
+    squares, largest = plain_squares(x), jnp.max(jnp.abs(x), initial=0)
+    return jnp.where((squares > _SMALLEST_SQUARES) & (squares < np.inf), jnp.sqrt(squares), largest)
+
+
+def _passing(loss: Callable, has_aux: bool, zeros: Any, trained: Any, *batch: Any) -> tuple[Walk, list[jax.Array]]:
     """Compute the loss and its gradient, and nothing at a point."""
     if zeros is None:  # else a walk has looked at what the loss is
         loss_only(stage(loss, (trained, *batch), {}), has_aux)
-        nothing = Named({}, {"*": "Nothing was kept: `keep` is None."})
-        zeros = Walk(None, None, None, Points(()), nothing, nothing, nothing)
+        zeros = Walk(None, None, None, Points(()), _NOTHING, _NOTHING, _NOTHING), []
+    empty, slopes = zeros
     found, grads = jax.value_and_grad(loss, has_aux=has_aux)(trained, *batch)
     value, aux = found if has_aux else (found, None)
-    return dataclasses.replace(zeros, value=value, aux=aux, grads=grads)
+    return dataclasses.replace(empty, value=value, aux=aux, grads=grads), slopes
 
 
-def _sizes(before: Any, grads: Any, after: Any) -> Named:
-    """Return the norms of each array; of what it was moved by, as it came to be in its own dtype.
+def _sizes(before: Any, after: Any, slopes: list[jax.Array]) -> Named:
+    """Return the norms of each array, of its gradient, and of what it was moved by, as it came to be in its own dtype.
 
-    The updates themselves would have to be kept for it, where XLA adds them to the params as it computes them.
+    The updates themselves would have to be kept for that, where XLA adds them to the params as it computes them.
     """
-    moves = jax.tree.map(lambda old, new: new.astype(widened(new.dtype)) - old.astype(widened(old.dtype)), before, after)
-    trees = {"weight_l2": before, "gradient_l2": grads, "update_l2": moves}
-    norms = {key: list(map(norm, jax.tree.leaves(tree))) for key, tree in trees.items()}
-    return Named({name: {key: norms[key][i] for key in norms} for i, name in enumerate(names_of(before))})
+    old, new = jax.tree.leaves(before), jax.tree.leaves(after)
+    moves = map(distance, zip(new, old, strict=True))
+    found = zip(map(norm, old), slopes, moves, strict=True)
+    names = names_of(before)
+    return Named({name: dict(zip(SIZES, sizes, strict=True)) for name, sizes in zip(names, found, strict=True)})
 
 
 def _no_sizes(zeros: Named | None, *trees: Any) -> Named:
-    return Named({}, {"*": "Nothing was kept: `keep` is None."}) if zeros is None else zeros
+    return _NOTHING if zeros is None else zeros

@@ -263,7 +263,9 @@ def _parts() -> list[Statistic]:
     delta = lambda output, delta: of_delta(jnp.asarray(delta))
     counts = {"merge": sums, "side": "output", "merge_all": all_sums, "by_entry": True}
     return [
-        Statistic("output_health", output, _merge_output, _finish_output, "output", (), _merge_all_output, by_entry=True),
+        Statistic(
+            "output_health", output, _merge_output, _finish_output, "output", (), _merge_all_output, by_entry=True
+        ),
         Statistic("delta_health", delta, _merge_delta, _finish_delta, "delta", (), _merge_all_delta, by_entry=True),
         Statistic("active", _nothing, finish=_finish_active, at=_active_at, **counts),
         Statistic("saturated", _nothing, finish=_finish_saturated, at=_saturated_at, **counts),

@@ -1,10 +1,11 @@
-"""ℓ2 of an array, of numbers whose squares are no float32 too."""
+"""ℓ2 of an array, or of the difference of two, of numbers whose squares are no float32 too."""
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
 
+from .._jax.jaxpr.types import widened
 from ._quick import quick_or
 from ._subnormal import largest, rescaled, scale_of, scaled
 from ._sums import is_safe, plain_squares, real
@@ -21,5 +22,13 @@ def _plain_norm(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jnp.sqrt(squares), is_safe(squares)
 
 
+def _difference(pair: tuple[jax.Array, jax.Array]) -> jax.Array:
+    after, before = pair
+    return after.astype(widened(after.dtype)) - before.astype(widened(before.dtype))
+
+
 norm = quick_or(_scaled_norm, _plain_norm)
 """The ℓ2 norm of all entries; NaN or Inf where one is."""
+
+distance = quick_or(lambda pair: _scaled_norm(_difference(pair)), lambda pair: _plain_norm(_difference(pair)))
+"""The ℓ2 norm of the difference of a pair of arrays, which is not kept in between."""
