@@ -11,19 +11,26 @@ import jax
 import numpy as np
 
 from ... import _signals
-from ..._errors import JaxwalkError, NonfiniteError, counted
+from ..._errors import DataError, JaxwalkError, NonfiniteError, counted
+from ..._evaluate.batch_checksums import SAME, Fingerprint, skip_done
 from ..._evaluate.batches import Batch
 from ..._evaluate.evaluate import Evaluator
 from ..._evaluate.placement import Placement
+from ..._evaluate.result.evaluation import Evaluation
 from ..._show.progress import Progress
 from ..history import Evaluated, History
-from .epochs import Epochs, of_epoch
+from .checkpoints import Checkpoints, Saved
+from .epochs import Epochs, is_asked, of_epoch
+from .guard import Guarded
+from .identity import identity
 from .nonfinite import sentence
 from .records import Records
 from .scalars import scalars
 from .step import Asked, Outcome, Step
 
 AHEAD = 1  # steps that may be in flight while the next is sent
+
+FIX = f"{SAME}; batches are to come in the same order, as from a function of the epoch's number that shuffles by it"
 
 Log = Callable[[int, dict[str, float]], object]
 
@@ -48,11 +55,12 @@ class Place(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """A step that is on the device."""
+    """A step that is on the device; the fingerprint is that of the epoch's batches up to its own."""
 
     batch: tuple
     rows: int
     outcome: Outcome
+    fingerprint: Fingerprint
 
 
 class Run:
@@ -68,9 +76,13 @@ class Run:
         self.params, self.state = params, state
         self.place = Place()
         self.evaluations: tuple[Evaluated, ...] = ()
+        self.checkpoints: Checkpoints | None = None
         self.records = Records(step.packing.nbytes if step.packing else 0, asked.every)
         self._in_flight: collections.deque[Sent] = collections.deque()
         self._time = time.monotonic()
+        self._epochs: list[Fingerprint] = []  # of those that are done
+        self._fingerprint = Fingerprint()  # of what is done of the one under way
+        self._saved: Place | None = None
 
     @property
     def total(self) -> int | None:
@@ -85,25 +97,31 @@ class Run:
             Whatever the user's batches or `log` raise. What was done is in this object, whatever is raised.
         """
         try:
+            self._pass_over()
             for epoch in range(self.place.epoch, epochs):
                 for batch in self._batches(epoch):
                     self._send(batch)
                     self._settle(AHEAD, log, bar)
+                    self._save_if_due()
                 self._settle(0, log, bar)
-                self.place = self.place._replace(epoch=epoch + 1, batch=0)
-                if held_out is not None:
-                    self._evaluate(epoch, held_out, log)
+                self._end_epoch(held_out, log)
+                self._save_if_due()
         except BaseException:
             self._settle_all()
             raise
+
+    def identity(self, held_out: bool) -> dict[str, str]:
+        """Return what must be the same for another run to go on with this one, which has not begun."""
+        points = self._step.points
+        return identity(self.asked, self.params, self.state.inner, self._source.form, points, held_out)
 
     def history(self) -> History:
         """Return what is recorded."""
         arrays, packing = self.records.arrays(), self._step.packing
         assert packing is not None
         steps, loss = arrays.pop("steps"), arrays.pop("loss")
-        empty = {dtype: np.zeros((0, size), jax.numpy.dtype(dtype)) for dtype, size in packing.sizes().items()}
-        kept, weights = packing.unpack(arrays or empty)
+        empty = {dtype: np.zeros((len(steps), n), jax.numpy.dtype(dtype)) for dtype, n in packing.sizes().items()}
+        kept, weights = packing.unpack(empty | arrays)
         whole = self._step.points, self.place.step, self.records.stride
         return History(steps, loss, kept, weights, *whole, tuple(self._notes()), evaluations=self.evaluations)
 
@@ -118,21 +136,29 @@ class Run:
             had = f"{counted(place.bad, 'step')} had a loss or a gradient that is not finite, and"
             yield f"{had} {'was' if place.bad == 1 else 'were'} {did}; the first is step {place.first_bad}."
 
+    def _pass_over(self) -> None:
+        """Go through the epochs that are done, which brings an iterable to where it was, and compare them."""
+        if not is_asked(self._source.batches):
+            for epoch, done in enumerate(self._epochs):
+                batches = _handled(self._source.epoch(epoch))
+                skip_done(batches, [done], "run", FIX)
+                if next(batches, None) is not None:
+                    raise DataError(f"`batches` has more than {counted(done.batches, 'batch', 'batches')}; {FIX}.")
+
     def _batches(self, epoch: int) -> Iterator[Batch]:
-        batches = self._source.epoch(epoch)
-        while True:
-            with _signals.handled():
-                batch = next(batches, None)
-            if batch is None:
-                return
-            yield batch
+        """Return what is left of an epoch."""
+        batches = _handled(self._source.epoch(epoch))
+        skip_done(batches, [self._fingerprint] if self._fingerprint.batches else [], "run", FIX)
+        return batches
 
     def _send(self, batch: Batch) -> None:
         self._placed.check(batch.leaves)
         arguments = self._source.form.arguments(batch.leaves)
         number = self.place.step + len(self._in_flight)
         self.params, self.state, outcome = self._step(number, self.params, self.state, arguments)
-        self._in_flight.append(Sent(arguments, len(batch.counts), outcome))
+        before = self._in_flight[-1].fingerprint if self._in_flight else self._fingerprint
+        fingerprint = before.update(batch, self.checkpoints is not None)
+        self._in_flight.append(Sent(arguments, len(batch.counts), outcome, fingerprint))
 
     def _settle(self, left: int, log: Log | None = None, bar: Progress | None = None) -> None:
         """Wait for the steps in flight, until so many are left."""
@@ -143,7 +169,7 @@ class Run:
                 self._in_flight.clear()  # they were refused, too
                 raise self._error(sent, float(loss))
             number = self.place.step
-            self._note(number, sent.rows, float(loss), bool(flags[0]), packed)
+            self._note(number, sent, float(loss), bool(flags[0]), packed)
             if log is not None and self._step.looks(number):
                 with _signals.handled():
                     log(number, self._scalars(float(loss), sent.rows, packed))
@@ -161,12 +187,13 @@ class Run:
         except BaseException:
             self._in_flight.clear()
 
-    def _note(self, number: int, rows: int, loss: float, is_bad: bool, packed: dict[str, np.ndarray]) -> None:
+    def _note(self, number: int, sent: Sent, loss: float, is_bad: bool, packed: dict[str, np.ndarray]) -> None:
         if self._step.looks(number):
             self.records.add(number, loss, packed)
         epoch, batch, step, data, bad, first = self.place
         first = number if is_bad and not bad else first
-        self.place = Place(epoch, batch + 1, step + 1, data + rows, bad + is_bad, first)
+        self.place = Place(epoch, batch + 1, step + 1, data + sent.rows, bad + is_bad, first)
+        self._fingerprint = sent.fingerprint
 
     def _scalars(self, loss: float, rows: int, packed: dict[str, np.ndarray]) -> dict[str, float]:
         assert self._step.packing is not None
@@ -174,12 +201,63 @@ class Run:
         kept, weights = self._step.packing.unpack(packed)
         return {"loss": loss, "data/s": speed, **scalars(kept, weights, self._step.points)}
 
-    def _evaluate(self, epoch: int, held_out: HeldOut, log: Log | None) -> None:
-        found = Evaluated(epoch, self.place.step, held_out.evaluation(self.params, epoch))
-        self.evaluations = (*self.evaluations, found)
-        if log is not None:
+    def _end_epoch(self, held_out: HeldOut | None, log: Log | None) -> None:
+        epoch, found = self.place.epoch, None
+        if held_out is not None:
+            found = Evaluated(epoch, self.place.step, held_out.evaluation(self.params, epoch))
+            if self.checkpoints is not None:
+                found.evaluation.save(self.checkpoints.evaluation(epoch))
+            self.evaluations = (*self.evaluations, found)
+        self._epochs.append(self._fingerprint)
+        self._fingerprint = Fingerprint()
+        self.place = self.place._replace(epoch=epoch + 1, batch=0)
+        if found is not None and log is not None:
             with _signals.handled():
                 log(self.place.step, {"evaluate/loss": found.loss})
+
+    # On disk -------------------------------------------------------------------------------------------------
+
+    def _save_if_due(self) -> None:
+        if self.checkpoints is not None and self.checkpoints.is_due:
+            self._settle(0)
+            self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint, where there are any, and the last is not of this very place.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        if self.checkpoints is None or self._saved == self.place:
+            return
+        evaluated = [(one.epoch, one.step) for one in self.evaluations]
+        about = {"place": self.place, "stride": self.records.stride, "evaluated": evaluated}
+        about |= {"epochs": self._epochs, "fingerprint": self._fingerprint}
+        state = jax.tree.leaves((self.params, self.state.inner))
+        self.checkpoints.save(Saved(state, self.records.arrays(), about))
+        self._saved = self.place
+
+    def restore(self) -> None:
+        """Go on from the last checkpoint, if there is one.
+
+        Raises:
+            StoreError: it is of another run, or damaged.
+        """
+        there = self.checkpoints
+        assert there is not None
+        leaves, tree = jax.tree.flatten((self.params, self.state.inner))
+        saved = there.restore(leaves)
+        if saved is None:
+            return
+        self.params, inner = jax.tree.unflatten(tree, saved.state)
+        self.state = Guarded(inner, *map(jax.numpy.array, (False, False)))
+        about = saved.about
+        self.place = self._saved = Place(*about["place"])
+        self._epochs = [Fingerprint(*each) for each in about["epochs"]]
+        self._fingerprint = Fingerprint(*about["fingerprint"])
+        self.records.restore(saved.records, about["stride"])
+        load = lambda epoch: Evaluation.load(there.evaluation(epoch))
+        self.evaluations = tuple(Evaluated(epoch, step, load(epoch)) for epoch, step in about["evaluated"])
 
     def _error(self, sent: Sent, loss: float) -> NonfiniteError:
         losses = np.asarray(sent.outcome.losses)
@@ -187,6 +265,16 @@ class Run:
         error = NonfiniteError(sentence(self.asked, *place, self.params, sent.batch, losses, loss))
         error.batch = jax.device_get(sent.batch)
         return error
+
+
+def _handled(items: Iterator[Any]) -> Iterator[Any]:
+    """Yield what the user's code gives, in which signals are handled at once."""
+    while True:
+        with _signals.handled():
+            item = next(items, None)
+        if item is None:
+            return
+        yield item
 
 
 class HeldOut(NamedTuple):
