@@ -5,6 +5,8 @@ from typing import get_type_hints as _get_type_hints
 
 from . import plot as plot
 from . import stats as stats
+from ._bisect.bisect import bisect_nonfinite as bisect_nonfinite
+from ._bisect.record import NonfiniteEquation as NonfiniteEquation
 from ._errors import ArgumentError as ArgumentError
 from ._errors import DataError as DataError
 from ._errors import FormulaError as FormulaError
@@ -29,6 +31,9 @@ from ._health.finding import Health as Health
 from ._kinks.kink import Kink as Kink
 from ._kinks.kink import Kinks as Kinks
 from ._kinks.kinks import kinks as kinks
+from ._learn.coordinate_check import coordinate_check as coordinate_check
+from ._learn.coordinate_result import CoordinateCheck as CoordinateCheck
+from ._learn.health import health as health
 from ._learn.history import History as History
 from ._learn.learn import Learned as Learned
 from ._learn.learn import learn as learn
@@ -61,6 +66,7 @@ __all__ = [
     "ArgumentError",
     "Axis",
     "Chain",
+    "CoordinateCheck",
     "Culprit",
     "Culprits",
     "Data",
@@ -82,6 +88,7 @@ __all__ = [
     "MissingName",
     "Named",
     "Nonfinite",
+    "NonfiniteEquation",
     "NonfiniteError",
     "Point",
     "PointError",
@@ -90,12 +97,15 @@ __all__ = [
     "Seen",
     "StoreError",
     "Walk",
+    "bisect_nonfinite",
     "chain",
+    "coordinate_check",
     "evaluate",
     "evaluator",
     "exact",
     "formula",
     "formulas",
+    "health",
     "intervene",
     "kinks",
     "learn",
