@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-ROWS, SIZE, EPOCHS = 900, 8, 4
+ROWS, SIZE, EPOCHS = 600, 8, 3
 
 
 def learned(directory):

@@ -14,19 +14,20 @@ import optax
 from .. import _signals
 from .._errors import ArgumentError, StoreError, counted, shown
 from .._evaluate.arguments import check_takes, check_untraced
-from .._evaluate.evaluate import evaluator
 from .._evaluate.placement import placement
 from .._evaluate.run import Output
 from .._points.find import check_by
 from .._points.name_patterns import At, check_at
 from .._show.progress import progress as shown_progress
 from .._source.user_files import Source
-from ..stats import health, summary
+from ..stats import health
 from .history import History
 from .loop.checkpoints import opened
 from .loop.epochs import Epochs, check_source
 from .loop.guard import check_on_nonfinite
-from .loop.run import HeldOut, Log, Run
+from .loop.held_out import HeldOut
+from .loop.identity import identity
+from .loop.run import Log, Run
 from .loop.step import Asked, Step
 
 
@@ -86,7 +87,7 @@ def learn(
         every: look at the points, and record, in each so many-th step alone; the steps between are a program of
             their own, which keeps nothing.
         evaluate: held-out batches, as `batches` are given; at the end of each epoch `jw.evaluate` goes through them,
-            with `jw.stats.summary`: `history.evaluations`.
+            with `keep` (for `jw.stats.health`, `jw.stats.summary`): `history.evaluations`.
         out: a directory to write to: params, optimizer's state, history and the place in the data, whole or not at
             all, at least 30 seconds after the last time (and 20 times as long as that took), at the end, and whenever
             something ends the run. Needs orbax-checkpoint, the extra `checkpoint`. The last two are there.
@@ -131,28 +132,50 @@ def learn(
     if evaluate is not None:
         check_source(evaluate, epochs, "evaluate")
     output = Output.checked(out, resume)
-    run = _begun(asked, params, Epochs(batches, epochs))
+    data = Epochs(batches, epochs)
+    run, known = _begun(asked, params, data, evaluate is not None)
+    held_out = None if evaluate is None else HeldOut.of(asked, evaluate)
     with contextlib.ExitStack() as stack:
         if output.path is not None:
-            known = lambda: run.identity(evaluate is not None)
             run.checkpoints = stack.enter_context(opened(output.path, output.resume, known))
             run.restore()
             _check_epochs(epochs, run)
-        kept = None if keep is None else summary
-        held_out = HeldOut(evaluator(fun, at=at, by=by, source=source, keep=kept, top=1), evaluate)
-        _go(run, epochs, None if evaluate is None else held_out, log, progress)
-    return _learned(run)
-
-
-def _go(run: Run, epochs: int, held_out: HeldOut | None, log: Log | None, progress: bool) -> None:
-    total = run.total * epochs if run.total else None
-    with _signals.held_back(), shown_progress(total, progress, run.place.data, "learn") as bar:
+        total, done = data.total, run.done.place.data
+        stack.enter_context(_signals.held_back())
+        run.log = log
+        run.bar = stack.enter_context(shown_progress(total and total * epochs, progress, done, "learn"))
         try:
-            run.go(epochs, held_out, log, bar)
-            run.save()
+            run.go(epochs, held_out)
         except BaseException as error:
             _tell(error, run)
             raise
+    return _learned(run)
+
+
+def _begun(asked: Asked, params: Any, source: Epochs, is_evaluated: bool) -> tuple[Run, Callable[[], dict[str, str]]]:
+    """Return the run, which has not begun, and what gives its identity."""
+    data = source.form
+    check_untraced(data.first, who="learn")
+    check_takes(asked.fun, data)
+    placed = placement(None, data.size, params, data.first)
+    step = Step(asked)
+    params = jax.tree.map(_copied, params)
+    state = jax.tree.map(_copied, step.optimizer.init(params))
+    rows = [jax.ShapeDtypeStruct((data.size, *row.shape), row.dtype) for row in data.form.rows]
+    step.prepare(params, state, data.arguments(rows))
+    known = lambda: identity(asked, params, state.inner, data, step.points, is_evaluated)
+    return Run(asked, step, source, placed, params, state), known
+
+
+def _copied(leaf: Any) -> Any:
+    """Return an array of our own, which a step may be given for good; its dtype is not weak."""
+    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return leaf.copy()
+    return jnp.array(leaf, jnp.result_type(leaf), copy=True)
+
+
+def _learned(run: Run) -> Learned:
+    return Learned(run.params, run.state.inner, run.done.history())
 
 
 def _tell(error: BaseException, run: Run) -> None:
@@ -165,38 +188,14 @@ def _tell(error: BaseException, run: Run) -> None:
             saved = ", and `out`"
         except StoreError as unwritten:
             error.add_note(str(unwritten))
-    error.add_note(f"`learn` had done {counted(run.place.step, 'step')}: see `learned` of this error{saved}.")
+    error.add_note(f"`learn` had done {counted(run.done.place.step, 'step')}: see `learned` of this error{saved}.")
 
 
 def _check_epochs(epochs: int, run: Run) -> None:
-    if run.place.epoch > epochs:
+    if run.done.place.epoch > epochs:
         raise ArgumentError(
-            f"`epochs` is {epochs}, and the run in `out` has done {run.place.epoch}; give at least as many."
+            f"`epochs` is {epochs}, and the run in `out` has done {run.done.place.epoch}; give at least as many."
         )
-
-
-def _learned(run: Run) -> Learned:
-    return Learned(run.params, run.state.inner, run.history())
-
-
-def _begun(asked: Asked, params: Any, source: Epochs) -> Run:
-    data = source.form
-    check_untraced(data.first, who="learn")
-    check_takes(asked.fun, data)
-    placed = placement(None, data.size, params, data.first)
-    step = Step(asked)
-    params = jax.tree.map(_copied, params)
-    state = jax.tree.map(_copied, step.optimizer.init(params))
-    rows = [jax.ShapeDtypeStruct((data.size, *row.shape), row.dtype) for row in data.form.rows]
-    step.prepare(params, state, data.arguments(rows))
-    return Run(asked, step, source, placed, params, state)
-
-
-def _copied(leaf: Any) -> Any:
-    """Return an array of our own, which a step may be given for good; its dtype is not weak."""
-    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        return leaf.copy()
-    return jnp.array(leaf, jnp.result_type(leaf), copy=True)
 
 
 # Arguments --------------------------------------------------------------------------------------------------

@@ -8,23 +8,23 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ... import _signals
-from ..._errors import DataError, JaxwalkError, NonfiniteError, counted
+from ..._errors import DataError, NonfiniteError, counted
 from ..._evaluate.batch_checksums import SAME, Fingerprint, skip_done
 from ..._evaluate.batches import Batch
-from ..._evaluate.evaluate import Evaluator
 from ..._evaluate.placement import Placement
 from ..._evaluate.result.evaluation import Evaluation
 from ..._show.progress import Progress
-from ..history import Evaluated, History
 from .checkpoints import Checkpoints, Saved
-from .epochs import Epochs, is_asked, of_epoch
+from .done import Done, Place
+from .epochs import Epochs, is_asked
+from .findings import RECENT
 from .guard import Guarded
-from .identity import identity
+from .held_out import HeldOut
 from .nonfinite import sentence
-from .records import Records
 from .scalars import scalars
 from .step import Asked, Outcome, Step
 
@@ -33,25 +33,6 @@ AHEAD = 1  # steps that may be in flight while the next is sent
 FIX = f"{SAME}; batches are to come in the same order, as from a function of the epoch's number that shuffles by it"
 
 Log = Callable[[int, dict[str, float]], object]
-
-
-class Place(NamedTuple):
-    """How far a run has come.
-
-    Attributes:
-        epoch: that is under way.
-        batch: how many of its batches are done.
-        step: how many steps are done, those that were left out among them.
-        data: how many data they had.
-        bad, first_bad: how many steps had a loss or a gradient that is not finite, and the first; -1 if none.
-    """
-
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-    data: int = 0
-    bad: int = 0
-    first_bad: int = -1
 
 
 class Sent(NamedTuple):
@@ -68,28 +49,24 @@ class Run:
 
     Attributes:
         params, state: as they are after all that was sent.
-        place: how far what has come back is.
+        done: what has come back.
+        checkpoints: where it is saved, if it is.
+        log: is told of each step that is looked at.
+        bar: shows how far it is.
     """
 
     def __init__(self, asked: Asked, step: Step, source: Epochs, placed: Placement, params: Any, state: Any):
-        self.asked, self._step, self._source, self._placed = asked, step, source, placed
+        self._asked, self._step, self._source, self._placed = asked, step, source, placed
         self.params, self.state = params, state
-        self.place = Place()
-        self.evaluations: tuple[Evaluated, ...] = ()
+        self.done = Done(step)
         self.checkpoints: Checkpoints | None = None
-        self.records = Records(step.packing.nbytes if step.packing else 0, asked.every)
+        self.log: Log | None = None
+        self.bar = Progress(lambda count: None)
         self._in_flight: collections.deque[Sent] = collections.deque()
-        self._time = time.monotonic()
-        self._epochs: list[Fingerprint] = []  # of those that are done
-        self._fingerprint = Fingerprint()  # of what is done of the one under way
         self._saved: Place | None = None
+        self._time = time.monotonic()
 
-    @property
-    def total(self) -> int | None:
-        """How many data an epoch has, about; None if that cannot be known."""
-        return self._source.total
-
-    def go(self, epochs: int, held_out: HeldOut | None, log: Log | None, bar: Progress) -> None:
+    def go(self, epochs: int, held_out: HeldOut | None) -> None:
         """Go through what is left of the epochs.
 
         Raises:
@@ -98,48 +75,25 @@ class Run:
         """
         try:
             self._pass_over()
-            for epoch in range(self.place.epoch, epochs):
+            for epoch in range(self.done.place.epoch, epochs):
                 for batch in self._batches(epoch):
                     self._send(batch)
-                    self._settle(AHEAD, log, bar)
+                    self._settle(AHEAD)
                     self._save_if_due()
-                self._settle(0, log, bar)
-                self._end_epoch(held_out, log)
+                self._settle(0)
+                self._end_epoch(epoch, held_out)
                 self._save_if_due()
         except BaseException:
-            self._settle_all()
+            self._settle_the_rest()
             raise
+        self.save()
 
-    def identity(self, held_out: bool) -> dict[str, str]:
-        """Return what must be the same for another run to go on with this one, which has not begun."""
-        points = self._step.points
-        return identity(self.asked, self.params, self.state.inner, self._source.form, points, held_out)
-
-    def history(self) -> History:
-        """Return what is recorded."""
-        arrays, packing = self.records.arrays(), self._step.packing
-        assert packing is not None
-        steps, loss = arrays.pop("steps"), arrays.pop("loss")
-        empty = {dtype: np.zeros((len(steps), n), jax.numpy.dtype(dtype)) for dtype, n in packing.sizes().items()}
-        kept, weights = packing.unpack(empty | arrays)
-        whole = self._step.points, self.place.step, self.records.stride
-        return History(steps, loss, kept, weights, *whole, tuple(self._notes()), evaluations=self.evaluations)
-
-    def _notes(self) -> Iterator[str]:
-        every, stride, place = self.asked.every, self.records.stride, self.place
-        if every > 1:
-            yield f"With `every={every}` each {every}th step was looked at."
-        if stride > every:
-            yield f"There were too many steps to hold all of them: of those looked at each {stride // every}th is here."
-        if place.bad:
-            did = "left out" if self.asked.on_nonfinite == "skip" else "taken as they are"
-            had = f"{counted(place.bad, 'step')} had a loss or a gradient that is not finite, and"
-            yield f"{had} {'was' if place.bad == 1 else 'were'} {did}; the first is step {place.first_bad}."
+    # Batches ---------------------------------------------------------------------------------------------------
 
     def _pass_over(self) -> None:
         """Go through the epochs that are done, which brings an iterable to where it was, and compare them."""
         if not is_asked(self._source.batches):
-            for epoch, done in enumerate(self._epochs):
+            for epoch, done in enumerate(self.done.epochs):
                 batches = _handled(self._source.epoch(epoch))
                 skip_done(batches, [done], "run", FIX)
                 if next(batches, None) is not None:
@@ -147,75 +101,87 @@ class Run:
 
     def _batches(self, epoch: int) -> Iterator[Batch]:
         """Return what is left of an epoch."""
-        batches = _handled(self._source.epoch(epoch))
-        skip_done(batches, [self._fingerprint] if self._fingerprint.batches else [], "run", FIX)
+        batches, done = _handled(self._source.epoch(epoch)), self.done.fingerprint
+        skip_done(batches, [done] if done.batches else [], "run", FIX)
         return batches
+
+    # Steps -----------------------------------------------------------------------------------------------------
 
     def _send(self, batch: Batch) -> None:
         self._placed.check(batch.leaves)
         arguments = self._source.form.arguments(batch.leaves)
-        number = self.place.step + len(self._in_flight)
+        number = self.done.place.step + len(self._in_flight)
         self.params, self.state, outcome = self._step(number, self.params, self.state, arguments)
-        before = self._in_flight[-1].fingerprint if self._in_flight else self._fingerprint
+        before = self._in_flight[-1].fingerprint if self._in_flight else self.done.fingerprint
         fingerprint = before.update(batch, self.checkpoints is not None)
         self._in_flight.append(Sent(arguments, len(batch.counts), outcome, fingerprint))
 
-    def _settle(self, left: int, log: Log | None = None, bar: Progress | None = None) -> None:
-        """Wait for the steps in flight, until so many are left."""
+    def _settle(self, left: int) -> None:
+        """Wait for the steps in flight, until so many are left, and tell of them."""
         while len(self._in_flight) > left:
-            sent = self._in_flight.popleft()
-            loss, flags, packed = jax.device_get((sent.outcome.loss, sent.outcome.flags, sent.outcome.packed))
-            if flags[0] and self.asked.on_nonfinite == "stop":
-                self._in_flight.clear()  # they were refused, too
-                raise self._error(sent, float(loss))
-            number = self.place.step
-            self._note(number, sent, float(loss), bool(flags[0]), packed)
-            if log is not None and self._step.looks(number):
-                with _signals.handled():
-                    log(number, self._scalars(float(loss), sent.rows, packed))
-            self._time = time.monotonic()
-            if bar is not None:
-                bar.told = f"loss {float(loss):.4g}"
-                bar.advance(sent.rows)
+            number, sent = self.done.place.step, self._in_flight[0]
+            loss, packed = self._take_in()
+            self.bar.told = f"loss {loss:.4g}"
+            self.bar.advance(sent.rows)
+            if self._step.looks(number):
+                self._tell(number, loss, sent.rows, packed)
+                self._look(number)
             _signals.check()
 
-    def _settle_all(self) -> None:
-        """Take in what is in flight after something was raised, which is told, and nothing else."""
+    def _take_in(self) -> tuple[float, dict[str, np.ndarray]]:
+        """Wait for the first step in flight, and note what it has found; or raise a NonfiniteError."""
+        sent = self._in_flight.popleft()
+        loss, flags, packed = jax.device_get((sent.outcome.loss, sent.outcome.flags, sent.outcome.packed))
+        if flags[0] and self._step.way == "stop":
+            self._in_flight.clear()  # they were refused, too
+            raise self._error(sent, float(loss))
+        self.done.add(sent.rows, float(loss), bool(flags[0]), packed, sent.fingerprint)
+        return float(loss), packed
+
+    def _settle_the_rest(self) -> None:
+        """Note what is in flight after something was raised, which alone is told of."""
         try:
             with _signals.held_back():
-                self._settle(0)
+                while self._in_flight:
+                    self._take_in()
         except BaseException:
             self._in_flight.clear()
 
-    def _note(self, number: int, sent: Sent, loss: float, is_bad: bool, packed: dict[str, np.ndarray]) -> None:
-        if self._step.looks(number):
-            self.records.add(number, loss, packed)
-        epoch, batch, step, data, bad, first = self.place
-        first = number if is_bad and not bad else first
-        self.place = Place(epoch, batch + 1, step + 1, data + sent.rows, bad + is_bad, first)
-        self._fingerprint = sent.fingerprint
+    def _error(self, sent: Sent, loss: float) -> NonfiniteError:
+        losses, place = np.asarray(sent.outcome.losses), self.done.place
+        said = sentence(self._asked, place.step, place.epoch, self.params, sent.batch, losses, loss)
+        error = NonfiniteError(said)
+        error.batch = jax.device_get(sent.batch)
+        return error
 
-    def _scalars(self, loss: float, rows: int, packed: dict[str, np.ndarray]) -> dict[str, float]:
-        assert self._step.packing is not None
-        speed = rows / max(time.monotonic() - self._time, 1e-9)
-        kept, weights = self._step.packing.unpack(packed)
-        return {"loss": loss, "data/s": speed, **scalars(kept, weights, self._step.points)}
+    # Telling ---------------------------------------------------------------------------------------------------
 
-    def _end_epoch(self, held_out: HeldOut | None, log: Log | None) -> None:
-        epoch, found = self.place.epoch, None
-        if held_out is not None:
-            found = Evaluated(epoch, self.place.step, held_out.evaluation(self.params, epoch))
-            if self.checkpoints is not None:
-                found.evaluation.save(self.checkpoints.evaluation(epoch))
-            self.evaluations = (*self.evaluations, found)
-        self._epochs.append(self._fingerprint)
-        self._fingerprint = Fingerprint()
-        self.place = self.place._replace(epoch=epoch + 1, batch=0)
-        if found is not None and log is not None:
+    def _tell(self, number: int, loss: float, rows: int, packed: dict[str, np.ndarray]) -> None:
+        now = time.monotonic()
+        speed, self._time = rows / max(now - self._time, 1e-9), now
+        if self.log is not None and self._step.packing is not None:
+            kept, weights = self._step.packing.unpack(packed)
             with _signals.handled():
-                log(self.place.step, {"evaluate/loss": found.loss})
+                self.log(number, {"loss": loss, "data/s": speed, **scalars(kept, weights, self._step.points)})
 
-    # On disk -------------------------------------------------------------------------------------------------
+    def _look(self, number: int) -> None:
+        """Look whether something is wrong, every so often, and say what was not said before."""
+        if self.done.met.is_due(number // self._step.every + 1):
+            for finding in self.done.met.look(self.done.recent(RECENT)):
+                self.bar.say(f"step {number}: {finding!r}")
+
+    def _end_epoch(self, epoch: int, held_out: HeldOut | None) -> None:
+        found = None
+        if held_out is not None:
+            found = held_out.evaluation(self.params, epoch)
+            if self.checkpoints is not None:
+                found.save(self.checkpoints.evaluation(epoch))
+        self.done.end_epoch(found)
+        if found is not None and self.log is not None:
+            with _signals.handled():
+                self.log(self.done.place.step, {"evaluate/loss": found.loss})
+
+    # On disk ---------------------------------------------------------------------------------------------------
 
     def _save_if_due(self) -> None:
         if self.checkpoints is not None and self.checkpoints.is_due:
@@ -228,14 +194,10 @@ class Run:
         Raises:
             StoreError: it cannot be written.
         """
-        if self.checkpoints is None or self._saved == self.place:
+        if self.checkpoints is None or self._saved == self.done.place:
             return
-        evaluated = [(one.epoch, one.step) for one in self.evaluations]
-        about = {"place": self.place, "stride": self.records.stride, "evaluated": evaluated}
-        about |= {"epochs": self._epochs, "fingerprint": self._fingerprint}
-        state = jax.tree.leaves((self.params, self.state.inner))
-        self.checkpoints.save(Saved(state, self.records.arrays(), about))
-        self._saved = self.place
+        self.checkpoints.save(Saved(jax.tree.leaves((self.params, self.state.inner)), *self.done.written()))
+        self._saved = self.done.place
 
     def restore(self) -> None:
         """Go on from the last checkpoint, if there is one.
@@ -244,27 +206,13 @@ class Run:
             StoreError: it is of another run, or damaged.
         """
         there = self.checkpoints
-        assert there is not None
         leaves, tree = jax.tree.flatten((self.params, self.state.inner))
-        saved = there.restore(leaves)
-        if saved is None:
-            return
-        self.params, inner = jax.tree.unflatten(tree, saved.state)
-        self.state = Guarded(inner, *map(jax.numpy.array, (False, False)))
-        about = saved.about
-        self.place = self._saved = Place(*about["place"])
-        self._epochs = [Fingerprint(*each) for each in about["epochs"]]
-        self._fingerprint = Fingerprint(*about["fingerprint"])
-        self.records.restore(saved.records, about["stride"])
-        load = lambda epoch: Evaluation.load(there.evaluation(epoch))
-        self.evaluations = tuple(Evaluated(epoch, step, load(epoch)) for epoch, step in about["evaluated"])
-
-    def _error(self, sent: Sent, loss: float) -> NonfiniteError:
-        losses = np.asarray(sent.outcome.losses)
-        place = self.place.step, self.place.epoch
-        error = NonfiniteError(sentence(self.asked, *place, self.params, sent.batch, losses, loss))
-        error.batch = jax.device_get(sent.batch)
-        return error
+        saved = None if there is None else there.restore(leaves)
+        if there is not None and saved is not None:
+            self.params, inner = jax.tree.unflatten(tree, saved.state)
+            self.state = Guarded(inner, jnp.array(False), jnp.array(False))
+            self.done.restore(saved.records, saved.about, lambda epoch: Evaluation.load(there.evaluation(epoch)))
+            self._saved = self.done.place
 
 
 def _handled(items: Iterator[Any]) -> Iterator[Any]:
@@ -275,17 +223,3 @@ def _handled(items: Iterator[Any]) -> Iterator[Any]:
         if item is None:
             return
         yield item
-
-
-class HeldOut(NamedTuple):
-    """Data that a run does not learn from."""
-
-    evaluator: Evaluator
-    batches: Any
-
-    def evaluation(self, params: Any, epoch: int) -> Any:
-        """Return what they give now."""
-        try:
-            return self.evaluator(params, of_epoch(self.batches, epoch), progress=False)
-        except JaxwalkError as error:
-            raise type(error)(str(error).replace("`batches`", "`evaluate`")) from error

@@ -153,7 +153,10 @@ other = BATCHES[:1] + [2 * BATCHES[1]] + BATCHES[2:]
         ({"evaluate": BATCHES}, "since `evaluate` was not given and is given"),
         ({"batches": BATCHES[1:]}, "since `first batch` has changed"),
         ({"batches": other}, "One of the batches 0 to 2 of `batches` is not what it was when the run in `out` went"),
-        ({"batches": BATCHES[:2]}, "`batches` ended after 2 of the 3 batches that are done already; give the same data"),
+        (
+            {"batches": BATCHES[:2]},
+            "`batches` ended after 2 of the 3 batches that are done already; give the same data",
+        ),
         ({"batches": [*BATCHES, X[:1]]}, "`batches` has more than 3 batches; give the same data, or another directory"),
         ({"resume": False}, "which holds a run; give `resume=True` to go on with it, or another directory."),
     ],
