@@ -119,7 +119,7 @@ def test_every_looks_at_each_kth_step_and_trains_the_same():
     assert found.history.steps.tolist() == [0, 4, 8]
     assert found.history.total == 9
     assert found.history.stride == 4
-    assert found.history.notes == ("With `every=4` each 4th step was looked at.",)
+    assert found.history.notes == ("With `every=4`, one step in 4 was looked at.",)
     close(found.params, learn(epochs=3).params)
 
 

@@ -17,12 +17,6 @@ WEIGHTS = np.ones(2, np.float32)
 SGD = optax.sgd(0.1, momentum=0.9)
 
 
-@pytest.fixture(autouse=True)
-def promotion_as_optax_needs_it():
-    with jax.numpy_dtype_promotion("standard"):
-        yield
-
-
 def fun(weights, x):
     return (jw.tag(x @ weights, "y") - 1.0) ** 2
 
@@ -33,7 +27,8 @@ def keep(output, delta):
 
 def learn(out, fun=fun, params=WEIGHTS, batches=BATCHES, optimizer=SGD, **options):
     options = {"epochs": 3, "keep": keep, "progress": False, "resume": True, **options}
-    return jw.learn(fun, params, batches, optimizer, out=out, **options)
+    with jax.numpy_dtype_promotion("standard"):  # as optax needs it
+        return jw.learn(fun, params, batches, optimizer, out=out, **options)
 
 
 def same(a, b):
@@ -95,7 +90,7 @@ def test_after_a_stop_at_nan_it_goes_on_with_skip(tmp_path):
         learn(tmp_path, batches=batches, epochs=1)
     found = learn(tmp_path, batches=batches, epochs=1, on_nonfinite="skip")
     assert found.history.total == 3
-    np.testing.assert_array_equal(found.params, jw.learn(fun, WEIGHTS, BATCHES[:2], SGD, keep=keep).params)
+    np.testing.assert_array_equal(found.params, learn(None, batches=BATCHES[:2], epochs=1, resume=False).params)
 
 
 def by_epoch(epoch):
@@ -104,7 +99,7 @@ def by_epoch(epoch):
 
 def test_batches_of_an_epoch_are_asked_for_by_its_number(tmp_path):
     asked = []
-    expected = jw.learn(fun, WEIGHTS, by_epoch, SGD, keep=keep, epochs=3)
+    expected = learn(None, batches=by_epoch, resume=False)
     with pytest.raises(Broken):
         learn(tmp_path, batches=by_epoch, log=broken_at(7))
     same(learn(tmp_path, batches=lambda epoch: asked.append(epoch) or by_epoch(epoch)), expected)
@@ -122,7 +117,7 @@ class Shuffled:
 
 
 def test_what_shuffles_itself_is_brought_to_where_it_was(tmp_path):
-    expected = jw.learn(fun, WEIGHTS, Shuffled(), SGD, keep=keep, epochs=3)
+    expected = learn(None, batches=Shuffled(), resume=False)
     with pytest.raises(Broken):
         learn(tmp_path, batches=Shuffled(), log=broken_at(7))
     same(learn(tmp_path, batches=Shuffled()), expected)
