@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..._health.finding import Health
 from ..._health.places import names_by_point, told
 from ..._learn.history import History
 from ..._points.name_patterns import At, choose
+from ..._points.point import Point
+from ..._rewrite.tap import loops
 from .._checks import check_history
 from .._rows.captions import fit, head, note
 from .._rows.findings import given, marks_of, write_marks
@@ -69,9 +73,9 @@ def training(
     result = result_of(history, of)
     chosen = choose(history.points, at) if len(history.points) else history.points
     cells = cells_of(history, chosen, result)
-    rows = rows_of([each.point for each in cells], [min(each.values.shape[1], THICK) for each in cells])
+    rows = rows_with_layers([each.point for each in cells])
     steps = step_edges(history)
-    with drawing(ax, 7.5, _height(rows)) as (axes, palette):
+    with drawing(ax, 7.5, height_of(rows)) as (axes, palette):
         lay_out(axes)
         loss, heat = _insets(axes)
         names = prepare(heat, rows, palette, dict.fromkeys(names_by_point(health), palette.alarm))
@@ -91,8 +95,13 @@ def training(
     return axes
 
 
-def _height(rows: Rows) -> float:
-    """Return how many inches a figure of our own takes."""
+def rows_with_layers(points: Sequence[Point]) -> Rows:
+    """Return rows of points, of which one in a loop is thicker: its layers are in it."""
+    return rows_of(points, [min(max(math.prod(loops(point)), 1), THICK) for point in points])
+
+
+def height_of(rows: Rows) -> float:
+    """Return how many inches a figure of our own takes for these rows."""
     return 2.9 + INCHES * min(max(float(rows.edges[-1]), LEAST), TALLEST)
 
 
