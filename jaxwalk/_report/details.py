@@ -71,10 +71,8 @@ def _facts(record: Record, point: Point) -> Iterator[tuple[str, str]]:
     yield "named by", " at ".join(filter(None, (f"a {point.kind}", point.source)))
     yield "note", point.note(getattr(getattr(record.result, "value", None), "ndim", 0))
     yield "one value", record.points.also(point.name)
-    yield (
-        "health",
-        "; ".join(f"{found.name}: {found.meaning}" for found in record.health if point.name in points_of(found)),
-    )
+    found = [each for each in record.health if point.name in points_of(each)]
+    yield "health", "; ".join(f"{each.name}: {each.meaning}" for each in found)
     yield "kinks", record.kinks_at.get(point.name, "")
     yield "opaque", f"{point.opaque}." if point.opaque is not None else ""
     yield "no δ", "" if point.has_delta or point.opaque is not None else point.why_no_delta()

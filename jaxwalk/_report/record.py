@@ -133,11 +133,9 @@ def _of_history(history: History) -> Record:
 
 def _weight_cells(sizes: Mapping[str, Any]) -> Iterator[str]:
     """Yield the norms of an array of the params in the last step: of several runs, their mean."""
-    keys = ("weight_l2", "gradient_l2", "update_l2")
-    norms = [float(np.mean(sizes[key][-1], dtype=np.float64)) if key in sizes else np.nan for key in keys]
-    ratio = norms[2] / norms[0] if norms[0] else np.nan
-    yield from ("" if np.isnan(norm) and key not in sizes else number(norm) for key, norm in zip(keys, norms))
-    yield number(ratio)
+    norms = [float(np.mean(sizes[key][-1], dtype=np.float64)) for key in ("weight_l2", "gradient_l2", "update_l2")]
+    yield from map(number, norms)
+    yield number(norms[2] / norms[0]) if norms[0] else ""
 
 
 def _of_evaluation(found: Evaluation) -> Record:

@@ -1,4 +1,4 @@
-"""`report`: one page of what a walk or an evaluation found, complete in itself."""
+"""`report`: one page of what a walk, an evaluation or a training found, complete in itself."""
 
 from __future__ import annotations
 

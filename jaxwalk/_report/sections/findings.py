@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..._health.finding import Finding
+from ..._health.places import points_of
 from ..._learn.history import History
 from ..._show.table import number
 from ..findings import Link, looked_at
@@ -42,7 +43,7 @@ def findings(record: Record) -> Section:
 
 
 def _verdict(record: Record, finding: Finding) -> Verdict:
-    names = finding.points or ((finding.point,) if finding.point is not None else ()) or finding.weights
+    names = points_of(finding) or finding.weights
     others = f"and {len(names) - 1} more" if len(names) > 1 else ""
     where = Link(names[0], record.place(names[0])) if names else None
     first, last = finding.steps or (None, None)

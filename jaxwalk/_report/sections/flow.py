@@ -10,7 +10,6 @@ from ..record import Record
 from ..section import Section
 
 WIDTH = 8.0  # inches
-TITLE = "The flow, forward and back"
 
 
 def flow(record: Record) -> Section | None:
@@ -20,9 +19,8 @@ def flow(record: Record) -> Section | None:
     points = [size.point for size in record.sizes.values()]
     height = figure_height(rows_with_steps(points))
     words = "Size of output and δ at each point, in forward order from above"
-    is_training = isinstance(record.result, History)
-    title = f"The flow of step {record.result.steps[-1]}, forward and back" if is_training else TITLE
+    step = f" of step {record.result.steps[-1]}" if isinstance(record.result, History) else ""
     # The page has a heading.
     untitled = lambda ax: draw(record.result, health=record.health, ax=ax).set_title("", loc="left")
     picture = svg_of(untitled, WIDTH, height, "flow", words)
-    return Section("flow", title, "flow.html", {"picture": picture})
+    return Section("flow", f"The flow{step}, forward and back", "flow.html", {"picture": picture})
