@@ -5,6 +5,8 @@ from typing import get_type_hints as _get_type_hints
 
 from . import plot as plot
 from . import stats as stats
+from ._bisect.bisect import bisect_nonfinite as bisect_nonfinite
+from ._bisect.record import NonfiniteEquation as NonfiniteEquation
 from ._errors import ArgumentError as ArgumentError
 from ._errors import DataError as DataError
 from ._errors import FormulaError as FormulaError
@@ -86,6 +88,7 @@ __all__ = [
     "MissingName",
     "Named",
     "Nonfinite",
+    "NonfiniteEquation",
     "NonfiniteError",
     "Point",
     "PointError",
@@ -94,6 +97,7 @@ __all__ = [
     "Seen",
     "StoreError",
     "Walk",
+    "bisect_nonfinite",
     "chain",
     "coordinate_check",
     "evaluate",
