@@ -58,7 +58,8 @@ def coordinate_check(
     parametrizations (Yang & Hu, arXiv 2011.14522, table 1), and more than twice its standard error. δ and updates are
     told and not judged: under muP δ of a hidden layer goes as 1/width, and an update depends on which factors stand
     before the weight. Nor are integers judged, values that are computed of weights alone, and what is zero at some
-    width, which has no slope.
+    width, which has no slope. An output that starts large beside what it is to be, as it may at narrow widths, drives
+    the first updates of a narrow model, and not those of a wide one: start it small, or with zeros, as mup advises.
 
     Arguments:
         make: width -> (fun, params), with `fun(params, *batch)` the loss of a batch; with `seeds`, (width, seed) ->
