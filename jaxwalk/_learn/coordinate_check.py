@@ -50,7 +50,7 @@ def coordinate_check(
     - At initialisation no output grows ("grows at init"), and none of a hidden layer shrinks ("vanishes at init"). A
       point with as many entries at every width, as the network's output or attention's logits, may be zero, or go as
       1/√width.
-    - The change grows after no update ("blows up"), and does not shrink after the last one ("does not learn"). Points
+    - The change grows after no update ("blows up"), and does not shrink after each of them ("does not learn"). Points
       of fixed size before the last one of a hidden layer may shrink: a mean over features does.
     - All is finite ("not finite").
 
@@ -86,14 +86,14 @@ def coordinate_check(
     >>> import jax, jax.numpy as jnp, optax, jaxwalk as jw
     >>> def loss(params, x):
     ...     hidden = jw.tag(x @ params["in"], "hidden")
-    ...     return jnp.mean((jw.tag(hidden @ params["out"], "output") - 1) ** 2)
+    ...     return jnp.mean(jw.tag(hidden @ params["out"], "output"))
     >>> def make(width):
     ...     a, b = jax.random.split(jax.random.key(0))
     ...     return loss, {"in": jax.random.normal(a, (8, width)), "out": jax.random.normal(b, (width, 1)) / width**0.5}
     >>> x = jax.random.normal(jax.random.key(1), (16, 8))
-    >>> check = jw.coordinate_check(make, [64, 128, 256], [x], optax.adam(0.1), steps=2)
+    >>> check = jw.coordinate_check(make, [64, 128, 256], [x], optax.sgd(0.01), steps=2)
     >>> [(finding.name, finding.point) for finding in check.findings]
-    [('blows up', 'output')]
+    [('does not learn', 'hidden'), ('blows up', 'output')]
     """
     _check(make, steps, seeds, at, by, source)
     widths, looks = _widths(widths), _batches(batches, steps + 1)

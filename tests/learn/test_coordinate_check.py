@@ -183,7 +183,7 @@ def test_layers_of_a_scan_and_what_is_not_judged():
     assert np.all(check.sizes["output"]["output"][:, 0] == 0)
     assert np.all(check.sizes["change"]["h"][:, :2] == 0)  # no δ comes there before the output has learned
     at_init = [f for f in check.findings if f.name == "grows at init"]
-    assert [f.point for f in at_init] == ["layer", "mean", "centred"]
+    assert [f.point for f in at_init] == ["layer", "centred"]
     assert "its output goes in 1 of 3 layers, at most as width^0." in at_init[0].meaning
     assert np.isnan(check.errors["output"]["layer"]).all()  # of two widths and one seed
     row = next(line for line in repr(check).splitlines() if " weights " in line)
