@@ -5,11 +5,14 @@ from typing import get_type_hints as _get_type_hints
 
 from . import plot as plot
 from . import stats as stats
+from ._bisect.bisect import bisect_nonfinite as bisect_nonfinite
+from ._bisect.record import NonfiniteEquation as NonfiniteEquation
 from ._errors import ArgumentError as ArgumentError
 from ._errors import DataError as DataError
 from ._errors import FormulaError as FormulaError
 from ._errors import JaxwalkError as JaxwalkError
 from ._errors import MemoryWarning as MemoryWarning
+from ._errors import NonfiniteError as NonfiniteError
 from ._errors import PointError as PointError
 from ._errors import ProcessError as ProcessError
 from ._errors import StoreError as StoreError
@@ -30,7 +33,10 @@ from ._kinks.kink import Kinks as Kinks
 from ._kinks.kinks import kinks as kinks
 from ._learn.coordinate_check import coordinate_check as coordinate_check
 from ._learn.coordinate_result import CoordinateCheck as CoordinateCheck
+from ._learn.health import health as health
 from ._learn.history import History as History
+from ._learn.learn import Learned as Learned
+from ._learn.learn import learn as learn
 from ._learn.seen import Seen as Seen
 from ._learn.watch import watch as watch
 from ._model.chain import Chain as Chain
@@ -76,11 +82,14 @@ __all__ = [
     "JaxwalkError",
     "Kink",
     "Kinks",
+    "Learned",
     "Listing",
     "MemoryWarning",
     "MissingName",
     "Named",
     "Nonfinite",
+    "NonfiniteEquation",
+    "NonfiniteError",
     "Point",
     "PointError",
     "Points",
@@ -88,6 +97,7 @@ __all__ = [
     "Seen",
     "StoreError",
     "Walk",
+    "bisect_nonfinite",
     "chain",
     "coordinate_check",
     "evaluate",
@@ -95,8 +105,10 @@ __all__ = [
     "exact",
     "formula",
     "formulas",
+    "health",
     "intervene",
     "kinks",
+    "learn",
     "listing",
     "objective",
     "outputs",

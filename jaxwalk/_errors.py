@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ._printable import printable
 
@@ -44,6 +45,18 @@ class StoreError(JaxwalkError, OSError):
 
 class ProcessError(JaxwalkError, RuntimeError):
     """Another of several processes that evaluate together failed, or is gone, so that this one cannot go on."""
+
+
+class NonfiniteError(JaxwalkError, ArithmeticError):
+    """A step of training whose loss, or a gradient, is NaN or Inf. Nothing is lost.
+
+    Attributes:
+        learned: what `learn` would have returned, had it ended before this step.
+        batch: the data of the step, the arguments of the function after `params`, with the axis of the batch.
+    """
+
+    learned: Any
+    batch: tuple
 
 
 class FormulaError(JaxwalkError, NotImplementedError):

@@ -7,11 +7,10 @@ import itertools
 
 from .._show.json_text import as_json
 from .._show.terminal import show
-from .example import PATIENTS, Cohort, Walkthrough, walk_through
-from .example_exact import exact_data, exact_tables, formula_tables
-from .example_patients import read_csv
-from .example_tables import walkthrough_data, walkthrough_tables
-from .options import COLUMNS
+from .example.exact import exact_data, exact_tables, formula_tables
+from .example.patients import cohort_of
+from .example.tables import walkthrough_data, walkthrough_tables
+from .example.walkthrough import Walkthrough, walk_through
 from .pages import example_record, write_page
 
 
@@ -21,10 +20,7 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         JaxwalkError: something given does not fit.
     """
-    cohort = PATIENTS
-    if options.csv is not None:
-        table = read_csv(options.csv, COLUMNS)
-        cohort = Cohort(table[:, :-1], table[:, -1])
+    cohort = cohort_of(options.csv)
     if options.exact and options.json:
         print(as_json(exact_data(cohort)))
     elif options.exact:

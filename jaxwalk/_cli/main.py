@@ -15,7 +15,7 @@ from .._errors import JaxwalkError, counted, with_options
 from .._printable import printable
 from .._signals import Stopped, check, stopping
 from .._version import __version__
-from .options import BATCH, COLUMNS, NAMES, check_report, check_walk, names, path, positive
+from .options import BATCH, COLUMNS, NAMES, check_report, check_walk, names, path, positive, rate
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,8 +72,24 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--exact", action="store_true", help="the worked example in fractions, nothing rounded")
     parser.add_argument("--json", action="store_true", help="print data instead of tables")
     parser.add_argument("--report", type=path, metavar="FILE.html", help="write a page to read, too (extra `report`)")
-    _add_walk(parser.add_subparsers(title="commands", metavar="COMMAND"))
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_learn(commands)
+    _add_walk(commands)
     return parser
+
+
+def _add_learn(commands: Any) -> None:
+    parser = commands.add_parser(
+        "learn",
+        help="teach the worked example's model by gradient descent",
+        description="Teaches the worked example's model: one patient at a time, then all at once; and what signs tell.",
+    )
+    parser.set_defaults(parser=parser, command="learn_command", refused=_refused_learn, check=lambda options: None)
+    add = parser.add_argument
+    add("--rate", type=rate, action="append", metavar="α", help="of learning; may be repeated (default 1 and 1e-7)")
+    add("--csv", type=path, default=argparse.SUPPRESS, metavar="FILE", help="other patients, as without a command")
+    for option, what in (("--exact", "in fractions, nothing rounded"), ("--json", "print data instead of tables")):
+        add(option, action="store_true", default=argparse.SUPPRESS, help=what)
 
 
 def _add_walk(commands: Any) -> None:
@@ -110,6 +126,13 @@ def _refused_example(options: argparse.Namespace) -> str | None:
     """Return why these options of the worked example do not go together, if they do not."""
     if options.exact and options.report is not None:
         return "--report shows the numbers of a run, and --exact has fractions; leave one of them out"
+    return None
+
+
+def _refused_learn(options: argparse.Namespace) -> str | None:
+    """Return why these options of `learn` do not go together, if they do not."""
+    if options.report is not None:
+        return "--report is for a walk, and `learn` writes no page; leave it out"
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 from .._errors import DataError, JaxwalkError
@@ -37,6 +38,17 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least 1")
     return int(text)
+
+
+def rate(text: str) -> Fraction:
+    """Read an option that is a rate of learning, exactly: 1e-7 is 1/10000000."""
+    try:
+        found = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        found = Fraction(0)
+    if found <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0, such as 1, 1e-7 or 1/3")
+    return found
 
 
 def names(text: str) -> list[str]:

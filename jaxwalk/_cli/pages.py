@@ -16,9 +16,9 @@ from .._report.record import Record, record_of
 from .._report.report import write
 from .._rewrite.tap import loops
 from .._show.table import Table
-from .example import Walkthrough
-from .example_exact import formula_tables
-from .example_tables import blame_tables, notes, number_tables, rounding_notes
+from .example.exact import formula_tables
+from .example.tables import blame_tables, notes, number_tables, rounding_notes
+from .example.walkthrough import Walkthrough
 from .walk_survey import Survey
 from .walk_tables import kink_notes, nonfinite_notes
 

@@ -35,12 +35,11 @@ def statistic_of(keep: Any) -> Statistic | None:
     return averaged(keep)
 
 
-def check_untraced(*trees: Any) -> None:
+def check_untraced(*trees: Any, who: str = "evaluate") -> None:
     """Raise an ArgumentError where these, or what is computed now, are being traced: data are gone through now."""
     if is_staging() or any(isinstance(leaf, Tracer) for leaf in flatten(trees)[0]):
         raise ArgumentError(
-            "`evaluate` goes through data now and cannot be traced; call it outside `jax.jit`, `jax.vmap` and"
-            " `jax.grad`."
+            f"`{who}` goes through data now and cannot be traced; call it outside `jax.jit`, `jax.vmap` and `jax.grad`."
         )
 
 

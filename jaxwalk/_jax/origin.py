@@ -6,7 +6,7 @@ import collections
 import functools
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -148,6 +148,14 @@ def place_of(eqn: JaxprEqn) -> tuple[str, int] | None:
     return next(((f.file_name, f.line_num) for f in frames if not f.file_name.startswith(LIBRARIES)), None)
 
 
+def places_of(eqn: JaxprEqn) -> Iterator[tuple[str, int]]:
+    """Yield the (file, line) of the frames outside of JAX and jaxwalk that an equation was called from, as `frames_of`
+    has them, the innermost first."""
+    traceback = eqn.source_info.traceback
+    frames = () if traceback is None else traceback.frames[: len(frames_of(eqn))]
+    return ((f.file_name, f.line_num) for f in frames if not f.file_name.startswith(LIBRARIES))
+
+
 def as_at(eqn: JaxprEqn, fun: Callable, *args: Any) -> Any:
     """Call `fun` with pytrees of arrays, as if it were called where `eqn` was: in its scopes, on its line of source."""
     if not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(args)):
@@ -166,6 +174,12 @@ def library_function(eqn: JaxprEqn) -> str | None:
         if name and file.startswith(LIBRARIES[0]):
             return name.lstrip("_")
     return None
+
+
+def called_name(eqn: JaxprEqn) -> str:
+    """Return the name of the function that a call equation calls; "" if it has none."""
+    infos = (getattr(closed.jaxpr, "debug_info", None) for closed in jaxprs_of(eqn)[:1])
+    return next((name for info in infos if (name := getattr(info, "func_name", ""))), "")
 
 
 def file_and_line(file: str, line: int) -> str:

@@ -141,6 +141,7 @@ def _divided(table: Table, width: int) -> list[Table]:
     """
     fits = lambda names: _least_width(table.only([*table.lead, *names]), width) <= width
     parts: list[list[str]] = [[]]
+    table = table._replace(below=(), notes=[*itertools.chain.from_iterable(table.below), *table.notes])
     others = sorted((name for name in table.columns if name not in table.lead), key=lambda n: n not in table.right)
     for _, alike in itertools.groupby(others, lambda n: n in table.right and re.split("[_ ]", n)[0]):
         alike = list(alike)

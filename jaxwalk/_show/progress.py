@@ -16,12 +16,22 @@ NUMBERS = 66  # columns, for what is beside the bar
 
 
 class Progress:
-    """Counts data; `draw(count)` is called now and then, not at every datum."""
+    """Counts data; `draw(count)` is called now and then, not at every datum.
 
-    def __init__(self, draw: Callable[[int], None], done: int = 0):
+    Attributes:
+        told: more to show beside the bar, in a few words.
+    """
+
+    def __init__(self, draw: Callable[[int], None], done: int = 0, say: Callable[[str], None] | None = None):
         self.count = done
-        self._draw = draw
+        self.told = ""
+        self._draw, self._say = draw, say
         self._next = 0.0
+
+    def say(self, line: str) -> None:
+        """Show a line above the bar, where there is a bar."""
+        if self._say is not None:
+            self._say(line)
 
     def advance(self, data: int) -> None:
         """Count `data` more as done."""
@@ -55,16 +65,17 @@ def progress(total: int | None, enabled: bool = True, done: int = 0, what: str =
     bar = rich("progress").Progress(
         *_columns(console, total, what), console=console, auto_refresh=False, redirect_stdout=sys.stdout.isatty()
     )
-    task = bar.add_task("", total=total, completed=done, speed="", time="left")
+    task = bar.add_task("", total=total, completed=done, speed="", time="left", told="")
     redraw = _redraw(console, bar)
 
     def draw(count: int) -> None:
         bar.update(task, completed=count)
         speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
         bar.update(task, speed=f"{speed:,.0f} data/s" if speed else "", time="" if bar.finished else "left")
+        bar.update(task, told=counter.told)
         redraw()
 
-    counter = Progress(draw, done)
+    counter = Progress(draw, done, lambda line: bar.console.print(line, markup=False, highlight=False))
     try:
         yield counter
     finally:
@@ -84,7 +95,7 @@ def _console() -> Any:
 def _columns(console: Any, total: int | None, what: str) -> list[Any]:
     """Return what is shown: "walk ━━━━ 18,816 of 60,000 data 30,491 data/s 0:00:02 left"."""
     columns = rich("progress")
-    text, speed = columns.TextColumn, columns.TextColumn("{task.fields[speed]}")
+    text, speed = columns.TextColumn, columns.TextColumn("{task.fields[speed]} {task.fields[told]}")
     if total is None:
         return [text(f" {what} {{task.completed:,}} data"), speed, columns.TimeElapsedColumn()]
     bar = columns.BarColumn(min(40, console.width - NUMBERS), complete_style="cyan", finished_style="cyan")

@@ -19,6 +19,7 @@ from .wrap import wrapped
 UNBOUNDED = 500  # columns
 PAGE = 100  # columns of what shows itself, where there is no terminal
 INDENT = "  "
+BELOW = "    "
 GAP = 2  # spaces between two columns
 NARROWEST = 12  # columns that are left of text that goes on in a further line
 
@@ -34,6 +35,7 @@ class Table(NamedTuple):
         words: columns of text, in which what differs in numbers alone may be put together.
         more: where all of it is, in a few words: "`walk.outputs` has each". A table without it has all of its rows.
         alike: whether rows of a long table that differ in numbers alone may be put together.
+        below: for each row, sentences that stand below it, in lines of their own.
     """
 
     title: str
@@ -47,6 +49,7 @@ class Table(NamedTuple):
     words: Sequence[str] = ("note",)
     more: str = ""
     alike: bool = False
+    below: Sequence[Sequence[str]] = ()
 
     def widths(self) -> list[int]:
         """Return the length of the longest cell of each column."""
@@ -62,9 +65,8 @@ class Table(NamedTuple):
         table = self.only([name for i, name in enumerate(self.columns) if any(row[i] for row in self.rows)])
         row = lambda cells: [*map(printable, cells)]
         named = {name: row(getattr(table, name)) for name in ("right", "notes", "code", "lead", "paths", "words")}
-        return table._replace(
-            title=printable(table.title), columns=row(table.columns), rows=[*map(row, table.rows)], **named
-        )
+        rows, below = [*map(row, table.rows)], [*map(row, table.below)]
+        return table._replace(title=printable(table.title), columns=row(table.columns), rows=rows, below=below, **named)
 
     def only(self, columns: Sequence[str]) -> Table:
         """Return the same with these columns alone."""
@@ -99,9 +101,17 @@ def text(table: Table, width: int = UNBOUNDED) -> str:
             aligned = [c.rjust(w) if n in table.right else c.ljust(w) for c, n, w in columns]
             yield INDENT + (" " * GAP).join(aligned).rstrip()
 
-    rows = itertools.chain.from_iterable(map(lines, [table.columns, *table.rows])) if table.rows else ()
     sentence = lambda words: wrapped(words, width)
-    return "\n".join([*sentence(table.title), *rows, *itertools.chain.from_iterable(map(sentence, table.notes))])
+    below = lambda words: [BELOW + line for line in wrapped(words, width - len(BELOW))]
+
+    def rows() -> Iterator[str]:
+        yield from lines(table.columns)
+        for row, words in itertools.zip_longest(table.rows, table.below, fillvalue=()):
+            yield from lines(row)
+            yield from itertools.chain.from_iterable(map(below, words))
+
+    told = [*rows()] if table.rows else []
+    return "\n".join([*sentence(table.title), *told, *itertools.chain.from_iterable(map(sentence, table.notes))])
 
 
 def _within(table: Table, width: int) -> list[int]:
@@ -130,7 +140,15 @@ def html(table: Table) -> str:
         return f'<tr style="background:none">{"".join(cells)}</tr>'
 
     head = row("th", table.columns, f"border-bottom:{_LINE}0.6);{_STAYS}")
-    body = "".join(row("td", cells, f"border-bottom:{_LINE}0.25)") for cells in table.rows)
+    under = f"border-bottom:{_LINE}0.25)"
+
+    def below(words: Sequence[str]) -> str:
+        said = "".join(f"<div>{_html.escape(sentence)}</div>" for sentence in words)
+        wide = f'colspan="{len(table.columns)}" style="text-align:left;padding:0 14px 6px 1.5em;border:0;{under}"'
+        return f'<tr style="background:none"><td {wide}>{said}</td></tr>' if words else ""
+
+    rows = itertools.zip_longest(table.rows, table.below, fillvalue=())
+    body = "".join(row("td", cells, "" if words else under) + below(words) for cells, words in rows)
     rows = f"<thead>{head}</thead><tbody>{body}</tbody>" if table.rows else ""
     notes = "".join(f'<div style="margin-top:4px">{_html.escape(note)}</div>' for note in table.notes)
     title = f'<div style="font-weight:600;padding:4px 0">{_html.escape(table.title)}</div>'

@@ -12,6 +12,8 @@ import numpy as np
 from jax.core import Tracer
 
 from .._errors import ArgumentError, PointError, counted, listed, shown
+from .._health.finding import Health
+from .._health.places import check_health, names_at, notes_of
 from .._jax.jaxpr.types import widened
 from .._jax.leaves import is_value
 from .._kinks.kink import Kinks
@@ -26,7 +28,7 @@ from .culprits import Culprits, largest, mean_of, sizes_of
 from .nonfinite import Nonfinite, first_nonfinite
 
 SIZES = ("|output| mean", "|output| max", "|δ| mean", "|δ| max")
-COLUMNS = ("point", "shape", "dtype", *SIZES, "kept", "kinks", "note")
+COLUMNS = ("point", "shape", "dtype", *SIZES, "health", "kept", "kinks", "note")
 
 
 _NAMES = {"loss": "value", "output": "outputs[name]", "delta": "deltas[name]", "grad": "grads", "gradients": "grads"}
@@ -51,6 +53,7 @@ class Walk:
             numbers are finite, 1 if there is an Inf, 2 if there is a NaN. Nothing with `keep`.
         kinks: the `Kinks` given to `with_kinks`; else None. They tell of these very numbers: a walk that comes out of
             `jit`, `vmap`, `jax.tree.map` ... is another, and has None.
+        health: the `Health` given to `with_health`; else None. It is no part of the pytree either.
     """
 
     value: Any
@@ -61,6 +64,7 @@ class Walk:
     deltas: Named
     kept: Named
     kinks: Kinks | None = None
+    health: Health | None = None
     inputs: Named = dataclasses.field(default_factory=lambda: Named({}))
 
     def __getattr__(self, name: str) -> Any:
@@ -187,10 +191,34 @@ class Walk:
             )
         return dataclasses.replace(self, kinks=kinks)
 
+    def with_health(self, health: Health) -> Walk:
+        """Return the same walk, whose table, and whose `jw.listing`, has a column `health`: what is found at a point.
+
+        A walk does not judge itself: `jw.health` does.
+
+        Arguments:
+            health: what `jw.health` returned, of this walk, or of an evaluation or a training of the same function.
+
+        Raises:
+            ArgumentError: it is no `Health`; or the walk is being traced (under `jit`).
+
+        >>> import jax.numpy as jnp, jaxwalk as jw
+        >>> walk = jw.walk(lambda x: jnp.sum(jw.tag(jnp.log(x), "log")))(jnp.array([0.0, 1.0]))
+        >>> found = jw.Health([jw.Finding("nonfinite", "log", 1, 0, "An output is an Inf.", "Keep x above zero.")])
+        >>> "nonfinite" in repr(walk.with_health(found))
+        True
+        """
+        check_health(health)
+        if isinstance(self.value, Tracer):
+            raise ArgumentError(
+                "The walk is being traced, and `health` would not leave `jit`; add it to what it returns."
+            )
+        return dataclasses.replace(self, health=health)
+
     def _table(self) -> Table:
         columns = ("X", *COLUMNS)
         rows = [(str(point.number), *row_of(self, point)) for point in self.points.values()]
-        notes, words = [*not_taken(_units(self)), *kink_notes(self)], ("kept", "note")
+        notes, words = [*not_taken(_units(self)), *health_notes(self), *kink_notes(self)], ("kept", "note")
         right, lead, more = ("X", *SIZES), ("X", "point"), f"{listed(self._holding())} of the walk by name have each"
         return Table(self._title(), columns, rows, right, notes, (), lead, ("point",), words, more, True)
 
@@ -228,6 +256,7 @@ def row_of(walk: Walk, point: Point) -> tuple[str, ...]:
     shape = getattr(output, "shape", point.shape)
     return (
         point.name, str(shape), str(point.dtype), *_sizes(output), *_sizes(delta),
+        "" if walk.health is None else ", ".join(names_at(walk.health, point.name)),
         "" if kept is None else labelled(kept), "" if walk.kinks is None else walk.kinks.at(point.name).summary(),
         "; ".join(filter(None, [point.note(getattr(walk.value, "ndim", 0)), walk.points.also(point.name)])),
     )  # fmt: skip
@@ -235,6 +264,12 @@ def row_of(walk: Walk, point: Point) -> tuple[str, ...]:
 
 def _units(walk: Walk) -> dict[str, tuple[Units, ...]]:
     return {name: point.units for name, point in walk.points.items()}
+
+
+def health_notes(walk: Walk) -> Iterator[str]:
+    """Yield what the column `health` does not say: nothing if no health was given."""
+    if walk.health is not None:
+        yield from notes_of(walk.health, walk.points, "Walk.health")
 
 
 def kink_notes(walk: Walk) -> Iterator[str]:

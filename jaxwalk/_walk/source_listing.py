@@ -14,7 +14,7 @@ from .._show.alike import ranged
 from .._show.fit import as_html, as_lines, as_text
 from .._show.table import Table
 from .._source.statements import Function, function_at, has_source, lines_of, text_of
-from .result import COLUMNS, SIZES, Walk, kink_notes, row_of
+from .result import COLUMNS, SIZES, Walk, health_notes, kink_notes, row_of
 
 LIMIT = 5  # rows for one line, beyond which those in the middle are folded
 
@@ -43,7 +43,7 @@ def listing(walk: Walk) -> Listing:
     row for each pass; those in the middle are folded where there are more than five. Lines that no point stands on are
     there, with nothing beside them. Where the source cannot be read, as of the plain Python prompt before 3.13, the
     numbers of the lines stand alone, and a note says so.
-    With `Walk.with_kinks` there is a column `kinks`.
+    With `Walk.with_kinks` there is a column `kinks`, with `Walk.with_health` a column `health`.
 
     Arguments:
         walk: what `jw.walk` returned; by="lines" gives a point for every line.
@@ -56,7 +56,9 @@ def listing(walk: Walk) -> Listing:
     >>> listed = jw.listing(jw.walk(lambda x: jnp.sum(jw.tag(x * x, "square")))(jnp.array([1.0, 2.0])))
     """
     found = sections(walk)
-    return Listing([_table(walk, section) for section in found], [*without_source(found), *kink_notes(walk)])
+    return Listing(
+        [_table(walk, section) for section in found], [*without_source(found), *health_notes(walk), *kink_notes(walk)]
+    )
 
 
 class Section(NamedTuple):

@@ -8,5 +8,6 @@ from ._heat import heat as heat
 from ._histograms import histograms as histograms
 from ._listing import listing as listing
 from ._move.prediction import prediction as prediction
+from ._training.training import training as training
 
-__all__ = ["coordinates", "culprits", "flow", "graph", "heat", "histograms", "listing", "prediction"]
+__all__ = ["coordinates", "culprits", "flow", "graph", "heat", "histograms", "listing", "prediction", "training"]

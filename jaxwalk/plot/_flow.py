@@ -9,10 +9,14 @@ import numpy as np
 
 from .._errors import PointError, argument, counted, listed, shown
 from .._evaluate.result.evaluation import Evaluation
+from .._health.finding import Health
+from .._health.places import names_by_point, told
+from .._learn.history import History
 from .._points.name_patterns import At, choose
 from .._points.point import Points
 from .._walk.result import Walk
 from ._rows.captions import fit, head, loss_of, note
+from ._rows.findings import given, marks_of, write_marks
 from ._rows.log_axis import LogAxis, axis_of, show
 from ._rows.rows import Rows, bands, figure_height, prepare, rows_with_steps
 from ._sizes import Size, drawable, sizes_of
@@ -43,7 +47,14 @@ GAP = np.full(1, np.nan)  # where a line ends
 SIDES = {"output": "output, forward ↓", "delta": "δ, backward ↑"}
 
 
-def flow(result: Walk | Evaluation, at: At = None, *, ax: Axes | None = None) -> Axes:
+def flow(
+    result: Walk | Evaluation | History,
+    at: At = None,
+    *,
+    step: int | None = None,
+    health: Health | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw how large the output and the δ of each point are, in forward order from above, on a logarithmic scale.
 
     A size is the root mean square of the entries that are finite; of several data, over all of them. Zeros stand on a
@@ -53,8 +64,11 @@ def flow(result: Walk | Evaluation, at: At = None, *, ax: Axes | None = None) ->
     there is no room for all names, those of the scopes are there instead.
 
     Arguments:
-        result: what `jw.walk` or `jw.evaluate` returned; with `keep`, one that has sizes, as `jw.stats.norms`.
+        result: what `jw.walk` or `jw.evaluate` returned; with `keep`, one that has sizes, as `jw.stats.norms`. Or the
+            history of a training, of which it is one step.
         at: which points, as of `jw.walk`.
+        step: of a history, the number of a step that it holds; None for the last one.
+        health: what `jw.health` returned: its findings stand beside their rows.
         ax: matplotlib's axes to draw on; None for those of a new figure.
 
     Returns:
@@ -62,7 +76,7 @@ def flow(result: Walk | Evaluation, at: At = None, *, ax: Axes | None = None) ->
 
     Raises:
         JaxwalkError: matplotlib is not installed.
-        ArgumentError: `result` is neither, or is being traced; or `ax` is none.
+        ArgumentError: `result` is none of these, or is being traced; `step`, `health` or `ax` is not what it should be.
         PointError: `at` chooses no point; or nothing is known of the sizes at those that it chooses.
 
     >>> import jax.numpy as jnp, jaxwalk as jw
@@ -70,7 +84,7 @@ def flow(result: Walk | Evaluation, at: At = None, *, ax: Axes | None = None) ->
     >>> jw.plot.flow(walk).get_title(loc="left")
     'Flow through 2 points, loss 1.995'
     """
-    sizes = sizes_of(result)
+    sizes, health = sizes_of(result, step), given(health)
     chosen = choose(result.points, at) if len(result.points) else result.points
     drawn = drawable([size for size in sizes if size.point.name in chosen])
     if chosen and not drawn:
@@ -81,7 +95,7 @@ def flow(result: Walk | Evaluation, at: At = None, *, ax: Axes | None = None) ->
     with drawing(ax, 7.5, figure_height(rows)) as (axes, palette):
         marks = [(i, mark) for i, size in enumerate(drawn) for mark in size.marks()]
         colours = {drawn[i].point.name: getattr(palette, MARKS[mark].colour) for i, mark in reversed(marks)}
-        notes = [*prepare(axes, rows, palette, colours), *_left_out(drawn, chosen)]
+        names = prepare(axes, rows, palette, dict.fromkeys(names_by_point(health), palette.alarm) | colours)
         bands(axes, rows, palette)
         slot = axes.get_position()
         fit(axes, slot)
@@ -91,8 +105,9 @@ def flow(result: Walk | Evaluation, at: At = None, *, ax: Axes | None = None) ->
             _draw_side(axes, drawn, rows, axis, side, palette)
         _draw_marks(axes, drawn, rows, axis, marks, palette)
         axes.set_xlabel("root mean square of the entries")
-        head(axes, _title(result, chosen))
-        note(axes, palette, notes)
+        write_marks(axes, rows, marks_of(health, rows.points), palette)
+        head(axes, _title(result, chosen, step))
+        note(axes, palette, [*told(health, {size.point.name for size in drawn}), *names, *_left_out(drawn, chosen)])
         fit(axes, slot)
     return axes
 
@@ -168,6 +183,6 @@ def _left_out(drawn: Sequence[Size], chosen: Points) -> Iterator[str]:
         yield f"Without entries: {listed(empty, 4)}."
 
 
-def _title(result: Walk | Evaluation, chosen: Points) -> str:
+def _title(result: Walk | Evaluation | History, chosen: Points, step: int | None) -> str:
     of = "" if len(chosen) == len(result.points) else f"{len(chosen)} of "
-    return f"Flow through {of}{counted(len(result.points), 'point')}, {loss_of(result)}"
+    return f"Flow through {of}{counted(len(result.points), 'point')}, {loss_of(result, step)}"

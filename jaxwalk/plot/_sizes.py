@@ -10,13 +10,14 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from .._errors import PointError
+from .._errors import ArgumentError, PointError, shown
 from .._evaluate.result.evaluation import Evaluation
+from .._learn.history import History
 from .._points.point import Point, Points
 from .._rewrite.tap import loops
 from .._show.table import is_readable
 from .._walk.result import Walk
-from ._checks import check_result
+from ._checks import check_sized
 
 NO_SIZES = "What was kept tells no sizes; keep `jw.stats.norms` or `jw.stats.summary`."
 SMALL = 2**14  # entries of an array, at most, that is looked at together with others
@@ -111,15 +112,22 @@ class Size:
         return (side.nonfinite > 0) | (~np.isfinite(side.rms) & (not is_empty))
 
 
-def sizes_of(result: Any) -> list[Size]:
-    """Return the sizes at the points of a walk or an evaluation at which anything is known, in forward order.
+def sizes_of(result: Any, step: int | None = None) -> list[Size]:
+    """Return the sizes at the points of a walk, an evaluation, or a step of a history at which anything is known.
+
+    They are in forward order; of a history, unless told, the last step is taken.
 
     Raises:
-        ArgumentError: it is neither, or is being traced.
+        ArgumentError: it is none of these, or is being traced; or it has no such step.
         PointError: what was kept tells no size of any point.
     """
-    check_result(result)
-    found = list(_of_evaluation(result) if isinstance(result, Evaluation) else _of_walk(result))
+    check_sized(result)
+    if step is not None and not isinstance(result, History):
+        raise ArgumentError(f"`step` is {shown(step)}, but `result` is no `History`; leave it out.")
+    if isinstance(result, History):
+        found = list(_of_history(result, place_of(result, step)))
+    else:
+        found = list(_of_evaluation(result) if isinstance(result, Evaluation) else _of_walk(result))
     if not found and len(result.points):
         raise PointError(NO_SIZES)
     return found
@@ -142,6 +150,34 @@ def _of_evaluation(result: Evaluation) -> Iterator[Size]:
             missed = np.asarray(point.conditional & (np.asarray(result.seen[name]) == 0))
             sides = (None if s is None else _zero_where(missed, s) for s in (size.output, size.delta))
             yield dataclasses.replace(size, **dict(zip(("output", "delta"), sides, strict=True)))
+
+
+def place_of(history: History, step: int | None) -> int:
+    """Return at which place of a history a step is, the last one for None.
+
+    Raises:
+        ArgumentError: it holds no such step.
+    """
+    held = np.asarray(history.steps)
+    if step is None:
+        return len(held) - 1
+    found = np.flatnonzero(held == step) if isinstance(step, (int, np.integer)) else held[:0]
+    if not found.size:
+        every = f", every {history.stride} of them" if history.stride > 1 else ""
+        raise ArgumentError(
+            f"`step` is {shown(step)}, which the history does not hold: it has {held[0]} to {held[-1]}{every}."
+        )
+    return int(found[0])
+
+
+def _of_history(history: History, place: int) -> Iterator[Size]:
+    lead = np.ndim(history.loss) - 1
+    for name, point in history.points.items():
+        kept = history.kept.get(name)
+        if isinstance(kept, Mapping):
+            at_step = {key: np.asarray(values)[place] for key, values in kept.items() if is_readable(values)}
+            if size := _of_kept(point, at_step, lead, math.prod(np.shape(history.loss)[1:])):
+                yield size
 
 
 def _zero_where(missed: np.ndarray, side: Side) -> Side:

@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from histories import synthetic
 
 import jaxwalk as jw
+from jaxwalk.plot._style import LIGHT
 
 pytestmark = pytest.mark.once
 
@@ -167,3 +169,39 @@ def test_what_is_refused():
         jw.plot.flow(walk, ax=3)
     with pytest.raises(jw.PointError, match=r"What was kept tells no sizes; keep `jw\.stats\.norms`"):
         jw.plot.flow(jw.walk(fun, keep=jw.stats.dead)(jnp.array([1.0, 3.0]), 1.0))
+
+
+def test_findings_stand_beside_their_rows():
+    walk = jw.walk(scanned)(WEIGHTS, X)
+    health = jw.Health(
+        [
+            jw.Finding("vanishing", "h/linear", 1e-4, 1e-3, "", "", points=("h/linear", "h/tanh")),
+            jw.Finding("saturated", "h/tanh", 1.0, 0.9, "", ""),
+            jw.Finding("dead", "elsewhere", 1.0, 0.9, "", ""),
+        ]
+    )
+    ax = jw.plot.flow(walk, health=health)
+    beside = {text.get_text(): text.xy[1] for text in ax.texts if text.get_color() == LIGHT.alarm}
+    middles = dict(zip(labels(ax), ax.get_yticks(), strict=True))
+    assert beside == {"vanishing": middles["h/linear"], "vanishing, saturated": middles["h/tanh"]}
+    assert "Found: vanishing at 2 points, first `h/linear`; saturated at `h/tanh`." in words(ax)
+    assert "Found, but at none of these points: dead at `elsewhere`." in words(ax)
+    named = {label.get_text(): label.get_color() for label in ax.get_yticklabels()}
+    assert named["h/tanh"] == LIGHT.alarm != named["start"]
+    with pytest.raises(jw.ArgumentError, match=r"`health` is \['dead'\], which is no `Health`; give what `jw\.health`"):
+        jw.plot.flow(walk, health=["dead"])
+
+
+def test_the_flow_of_one_step_of_a_training_is_drawn():
+    history = synthetic(steps=8, blocks=2, layers=3, stride=2)
+    ax = jw.plot.flow(history, "blocks/0/*", step=6)
+    assert ax.get_title(loc="left") == f"Flow through 3 of 22 points, step 6, loss {float(history.loss[3]):.4g}"
+    kept = history.kept["blocks/0/norm_1"]["delta_rms"][3]
+    assert np.isin(kept, np.float32(dots(ax)["δ"][0])).all()
+    assert jw.plot.flow(history).get_title(loc="left") == "Flow through 22 points, step 14, loss nan"
+    with pytest.raises(
+        jw.ArgumentError, match="`step` is 5, which the history does not hold: it has 0 to 14, every 2 of"
+    ):
+        jw.plot.flow(history, step=5)
+    with pytest.raises(jw.ArgumentError, match="`step` is 0, but `result` is no `History`; leave it out"):
+        jw.plot.flow(jw.walk(scanned)(WEIGHTS, X), step=0)

@@ -265,6 +265,50 @@ def test_with_kinks_refuses_what_does_not_fit():
         jax.jit(lambda x: jw.walk(choosing)(x).with_kinks(kinks))(ON)
 
 
+# health ---------------------------------------------------------------------------------------------------
+
+
+HEALTH = jw.Health(
+    [
+        jw.Finding("dead", "a", 1.0, 0.9, "", "", points=("a", "b")),
+        jw.Finding("blocked", "b", 1.0, 0.0, "", ""),
+        jw.Finding("update", None, 20.0, 10.0, "", "", weights=("kernel",)),
+    ]
+)
+
+
+def test_the_table_has_a_column_of_health_if_it_is_given(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    walk = jw.walk(choosing)(ON)
+    known = walk.with_health(HEALTH)
+    assert known.health is HEALTH
+    assert walk.health is None
+    _, columns, *rows = [line.split() for line in repr(known).splitlines()]
+    assert columns[-1] == "health"
+    assert [row[-2:] if len(row) == len(rows[2]) else row[-1:] for row in rows[:4]][2] == ["dead,", "blocked"]
+    assert rows[0][-1] == "dead"
+    assert rows[3][-1] not in ("dead", "blocked")
+    assert "3 findings; `Walk.health` says what each means, and what to try." in repr(known)
+    assert "At none of these points: update." in repr(known)
+    assert ">dead, blocked</td>" in known._repr_html_()
+    assert "Healthy: `jw.health` found nothing." in repr(walk.with_health(jw.Health()))
+    assert "health" not in repr(walk)
+    assert "dead, blocked" in repr(jw.listing(known))
+
+
+def test_health_is_no_part_of_the_pytree():
+    known = jw.walk(choosing)(ON).with_health(HEALTH)
+    assert jax.tree.map(lambda v: v, known).health is None
+    assert jax.tree.structure(known) == jax.tree.structure(jw.walk(choosing)(ON))
+
+
+def test_with_health_refuses_what_does_not_fit():
+    with pytest.raises(jw.ArgumentError, match=r"`health` is \[\], which is no `Health`; give what `jw.health` ret"):
+        jw.walk(choosing)(ON).with_health([])
+    with pytest.raises(jw.ArgumentError, match="being traced, and `health` would not leave `jit`"):
+        jax.jit(lambda x: jw.walk(choosing)(x).with_health(HEALTH))(ON)
+
+
 def test_the_mean_of_large_numbers_is_finite():
     large = np.full(4, 1e38, np.float32)
     walk = jw.walk(lambda x: jnp.sum(jw.tag(x, "p") * np.float32(0.1)))

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..._errors import counted, listed
+from ..._health.finding import Health
+from ..._health.places import check_health, names_at, notes_of
 from ..._optional import pandas
 from ..._points.ordered_mapping import Named
 from ..._points.point import Point, Points
@@ -41,6 +43,7 @@ class Evaluation:
         seen: by point, of how many data that is, an array of the shape of the loops around it: in a branch of a `cond`
             or `switch`, of those that took it; elsewhere of all.
         culprits: the data of largest loss, as `Data`.
+        health: the `Health` given to `with_health`; else None. It is not saved: `jw.health` finds it again.
     """
 
     count: int
@@ -50,6 +53,16 @@ class Evaluation:
     kept: Named
     seen: Named
     culprits: Data
+    health: Health | None = None
+
+    def with_health(self, health: Health) -> Evaluation:
+        """Return the same, whose table of points has a column `health`: what `jw.health` found at each.
+
+        Raises:
+            ArgumentError: it is no `Health`.
+        """
+        check_health(health)
+        return dataclasses.replace(self, health=health)
 
     def tables(self) -> tuple[Table, Table]:
         """Return two tables: the points, a row each (at a point in a loop, a row for each step); and the culprits."""
@@ -103,9 +116,10 @@ class Evaluation:
         rows = [row for point in self.points.values() for row in self._rows(point, columns)]
         notes = [f"Also in `kept`: {listed(others, 6)}."] if others else []
         notes += not_taken({name: point.units for name, point in self.points.items()})
+        notes += [] if self.health is None else notes_of(self.health, self.points, "Evaluation.health")
         columns = [*(["data"] if self._has_branches() else []), *columns]
         right, lead, more = ("X", *columns), ("X", "point"), "`to_pandas()` has all"
-        columns = ("X", "point", "shape", *columns, "note")
+        columns = ("X", "point", "shape", *columns, "health", "note")
         return Table(self._title(), columns, rows, right, notes, lead=lead, paths=("point",), more=more, alike=True)
 
     def _has_branches(self) -> bool:
@@ -127,16 +141,24 @@ class Evaluation:
         kept = self.kept.get(point.name, {})
         steps = list(np.ndindex(loops(point))) if kept else [()]
         left_out = len(steps) - 2 * STEPS
+        found = "" if self.health is None else ", ".join(names_at(self.health, point.name))
         for place, step in enumerate(steps):
             if left_out > 0 and place == STEPS:
-                yield ("", f"… {left_out} more steps", "", *("" for _ in columns), *[""] * self._has_branches(), "")
+                yield ("", f"… {left_out} more steps", "", *("" for _ in columns), *[""] * self._has_branches(), "", "")
             if left_out > 0 and STEPS <= place < len(steps) - STEPS:
                 continue
             cells = [_cell(kept[key][step]) if key in kept else "" for key in columns]
             if self._has_branches():
                 cells = [str(self.seen[point.name][step]) if kept else "", *cells]
             name = point.name + (str(list(step)) if step else "")
-            yield (str(point.number), name, str(point.shape[len(step) :]), *cells, "" if place else point.note())
+            yield (
+                str(point.number),
+                name,
+                str(point.shape[len(step) :]),
+                *cells,
+                "" if place else found,
+                "" if place else point.note(),
+            )
 
     def __treescope_repr__(self, path: str | None, subtree_renderer: Callable[..., Any]) -> Any:
         items = [Item(f"{name}=", getattr(self, name), f".{name}") for name in ("count", "loss", "nonfinite")]

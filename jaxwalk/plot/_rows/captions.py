@@ -11,10 +11,12 @@ import numpy as np
 from ..._errors import counted
 from ..._evaluate.result.evaluation import Evaluation
 from ..._jax.jaxpr.types import widened
+from ..._learn.history import History
 from ..._optional import matplotlib
 from ..._show.table import number
 from ..._walk.culprits import mean_of
 from ..._walk.result import Walk
+from .._sizes import place_of
 from .._style import Palette
 from .._words import has_layout, room, wrapped
 
@@ -78,8 +80,11 @@ def fit(ax: Axes, slot: BboxBase) -> None:
     Arguments:
         slot: where the axes were; words that are no longer than those around any axes may stand around it.
     """
-    figure, outer, inner = ax.get_figure(root=True), ax.get_tightbbox(), ax.get_window_extent()
-    if figure is None or outer is None or has_layout(ax) or ax not in figure.axes:
+    figure = ax.get_figure(root=True)
+    if figure is None or has_layout(ax) or ax not in figure.axes:
+        return
+    outer, inner = ax.get_tightbbox(), ax.get_window_extent()
+    if outer is None:
         return
     sides = (inner.x0 - outer.x0, inner.y0 - outer.y0, outer.x1 - inner.x1, outer.y1 - inner.y1)
     scale = (figure.bbox.width, figure.bbox.height) * 2
@@ -93,8 +98,12 @@ def fit(ax: Axes, slot: BboxBase) -> None:
     ax.set_position((min(slot.x0 + left, slot.x1 - width), min(slot.y0 + below, slot.y1 - height), width, height))
 
 
-def loss_of(result: Walk | Evaluation) -> str:
-    """Return the loss in a few words: "loss 0.5", "mean loss 0.5 of 3 data"."""
+def loss_of(result: Walk | Evaluation | History, step: int | None = None) -> str:
+    """Return the loss in a few words: "loss 0.5", "mean loss 0.5 of 3 data", "step 7, loss 0.5"."""
+    if isinstance(result, History):
+        place = place_of(result, step)
+        loss = np.asarray(result.loss[place], float)
+        return f"step {result.steps[place]}, {'mean ' * bool(loss.ndim)}loss {number(loss.mean())}"
     if isinstance(result, Evaluation):
         bad = f"; {result.nonfinite} not finite, left out" if result.nonfinite else ""
         return f"mean loss {number(result.loss)} of {counted(result.count, 'datum', 'data')}{bad}"

@@ -87,6 +87,11 @@ def show(ax: Axes, axis: LogAxis, palette: Palette) -> None:
         ax.axvline(place, color=palette.faint, linestyle=(0, (2, 2)), linewidth=0.8, zorder=0)
 
 
+def few(ticks: dict[float, str], most: int) -> dict[float, str]:
+    """Return at most so many of the ticks, evenly chosen."""
+    return dict([*ticks.items()][:: -(-len(ticks) // max(most, 1)) or 1])
+
+
 def power(exponent: int, digit: int = 1) -> str:
     """Write a multiple of a power of ten: 0.01, 1, 1000, 10⁻⁶, 2·10⁻⁶."""
     if -3 <= exponent <= 3:

@@ -110,14 +110,15 @@ def _groups(points: Sequence[Point], limit: int) -> list[tuple[int, int]]:
     paths = [_parts(point) for point in points]
     found: list[tuple[int, int]] = []
     for depth in range(1, max(map(len, paths)) + 1):
-        deeper = list(_runs([tuple(part.removesuffix("/") for part in path[:depth]) for path in paths]))
+        deeper = list(runs([tuple(part.removesuffix("/") for part in path[:depth]) for path in paths]))
         if found and len(deeper) > (limit if len(found) > 2 else 4 * limit):
             break
         found = deeper
     return found
 
 
-def _runs(keys: Iterable[object]) -> Iterator[tuple[int, int]]:
+def runs(keys: Iterable[object]) -> Iterator[tuple[int, int]]:
+    """Yield where equal keys stand one after the other: the first, and past the last."""
     start = 0
     for _, run in itertools.groupby(keys):
         stop = start + len(list(run))
@@ -155,17 +156,20 @@ def _label(points: Sequence[Point], shared: str) -> str:
 
 def bands(ax: Axes, rows: Rows, palette: Palette) -> None:
     """Draw a band behind the points of each loop, with how often it runs: "×12"."""
-    for start, stop in _runs([_loop(point) for point in rows.points]):
-        if axes := rows.points[start].axes:
+    for start, stop in runs([_loop(point) for point in rows.points]):
+        if rows.points[start].axes:
             top, bottom = float(rows.edges[start]), float(rows.edges[stop])
             ax.axhspan(top, bottom, color=palette.faint, alpha=0.13, linewidth=0, label="_loop")
-            times = "".join(f"×{axis.length}" for axis in axes)
-            others = sorted({axis.kind for axis in axes if axis.kind != "scan"})
-            text = f"{times} {', '.join(map(printable, others))}".strip()
             ax.annotate(
-                text, (1, (top + bottom) / 2), (4, 0), ax.get_yaxis_transform(), "offset points", ha="left",
-                va="center", fontsize=8, color=palette.ink, annotation_clip=False,
+                times_of(rows.points[start]), (1, (top + bottom) / 2), (4, 0), ax.get_yaxis_transform(),
+                "offset points", ha="left", va="center", fontsize=8, color=palette.ink, annotation_clip=False,
             )  # fmt: skip
+
+
+def times_of(point: Point) -> str:
+    """Return how often the loops around a point run: "×12"; "" where there are none."""
+    others = sorted({axis.kind for axis in point.axes if axis.kind != "scan"})
+    return f"{''.join(f'×{axis.length}' for axis in point.axes)} {', '.join(map(printable, others))}".strip()
 
 
 def _loop(point: Point) -> tuple[object, ...]:

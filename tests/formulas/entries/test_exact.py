@@ -15,7 +15,7 @@ from jax import lax
 
 import jaxwalk as jw
 from helpers import examples
-from jaxwalk._cli.example import PATIENTS, params, patient_loss
+from jaxwalk._cli.example.walkthrough import PATIENTS, params, patient_loss
 from jaxwalk._formulas.entries.fractions import is_short, shortest_decimal, simplest
 
 W2 = [F(1, 200), F(-3, 11600), F(1, 5800)]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import jaxwalk as jw
-from jaxwalk._cli.example import PATIENTS, params, patient_loss
+from jaxwalk._cli.example.walkthrough import PATIENTS, params, patient_loss
 from jaxwalk.plot._arrays.signed import NONFINITE
 
 pytestmark = pytest.mark.once

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from .._errors import FormulaError
-from .._formulas.entries.exact import exact
-from .._formulas.formulas import formulas
-from .._show.table import Table
-from .._walk.walk import walk
-from .example import Cohort, loss, model, params, patient_loss
-from .example_tables import FORWARD, Headings, numbers_of, tables
+from ..._errors import FormulaError
+from ..._formulas.entries.exact import exact
+from ..._formulas.formulas import formulas
+from ..._show.table import Table
+from ..._walk.walk import walk
+from .tables import FORWARD, Headings, numbers_of, tables
+from .walkthrough import Cohort, loss, model, params, patient_loss
 
 HALF = Fraction(1, 2)
 

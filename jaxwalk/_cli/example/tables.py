@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .._show.table import Table, number, numbers
-from .._walk.result import Walk
-from .example import WEIGHTS, Walkthrough
+from ..._show.table import Table, number, numbers
+from ..._walk.result import Walk
+from .walkthrough import WEIGHTS, Walkthrough
 
 Headings = Mapping[str, Mapping[str, str]]
 """Titles of tables, the headings of their columns, and what stands in each, as `numbers_of` names it."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jaxwalk as jw
-from jaxwalk._cli.example_patients import read_csv
+from jaxwalk._cli.example.patients import read_csv
 
 pytestmark = pytest.mark.once
 

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._kinks.kinks import kinks
-from .._model.chain import chain, objective
-from .._walk.result import Walk
-from .._walk.walk import walk
+from ..._kinks.kinks import kinks
+from ..._model.chain import chain, objective
+from ..._walk.result import Walk
+from ..._walk.walk import walk
 
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 

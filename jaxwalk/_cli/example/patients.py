@@ -7,9 +7,23 @@ from pathlib import Path
 
 import numpy as np
 
-from .._errors import DataError, listed
-from .data.csv import check_lengths, lines
-from .data.dataset import why_unread
+from ..._errors import DataError, listed
+from ..data.csv import check_lengths, lines
+from ..data.dataset import why_unread
+from ..options import COLUMNS
+from .walkthrough import PATIENTS, Cohort
+
+
+def cohort_of(path: Path | None) -> Cohort:
+    """Return the patients in a csv, or those of the worked example.
+
+    Raises:
+        DataError: as of `read_csv`.
+    """
+    if path is None:
+        return PATIENTS
+    table = read_csv(path, COLUMNS)
+    return Cohort(table[:, :-1], table[:, -1])
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> np.ndarray:

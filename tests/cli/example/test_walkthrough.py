@@ -2,8 +2,9 @@
 
 Float32 and float64 hold the figures to the tolerances given. Exceptions are the third patient's inner deltas: exactly
 0 in exact arithmetic, o2 falls on either side of L3's kink by rounding. In float32, by `dot` and `where` (as
-`_cli/example.py` writes them), it falls where the textbook stands, X³ >= 0; so these are checked in float32, and only
-where o2 came out >= 0 do the textbook's branch and ours agree. Away from the kink (x¹, x²), float64 is checked too.
+`_cli/example/walkthrough.py` writes them), it falls where the textbook stands, X³ >= 0; so these are checked in
+float32, and only where o2 came out >= 0 do the textbook's branch and ours agree. Away from the kink (x¹, x²), float64
+is checked too.
 """
 
 import jax
@@ -12,7 +13,18 @@ import numpy as np
 import pytest
 
 import jaxwalk as jw
-from jaxwalk._cli.example import L1, L2, PATIENTS, WEIGHTS, Cohort, loss, model, params, patient_loss, walk_through
+from jaxwalk._cli.example.walkthrough import (
+    L1,
+    L2,
+    PATIENTS,
+    WEIGHTS,
+    Cohort,
+    loss,
+    model,
+    params,
+    patient_loss,
+    walk_through,
+)
 
 pytestmark = pytest.mark.once
 

@@ -1,0 +1,1 @@
+"""The equation that makes a NaN or an Inf, forward or backward."""

@@ -1,0 +1,119 @@
+"""Which of the equations that make a NaN or an Inf is to blame: the first on which a result depends."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from .._jax.jaxpr.jaxprs import Closed
+from .._jax.jaxpr.types import is_float
+from .._points.point import Points
+from .backward import Backward
+from .makers import Maker, Makers, any_guilty, made_entries
+from .places import Place, Sites
+from .programs import Programs
+from .values import Value, given
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What is searched: a traced function at its arguments."""
+
+    closed: Closed
+    args: Sequence
+    points: Points
+    programs: Programs
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a run met.
+
+    Attributes:
+        results: what the function returned.
+        grads: the cotangents of its inputs; None if there was no way back to take.
+        makers: the equations that made a NaN or an Inf.
+        barred: what JAX refuses to differentiate.
+    """
+
+    results: Sequence[Value]
+    grads: Sequence[Value | None] | None
+    makers: Makers
+    barred: Sequence[str]
+
+    @property
+    def looked_at(self) -> Sequence[Value | None]:
+        """Return the results, or if these are finite the gradients."""
+        return self.grads if self.grads is not None else self.results
+
+    @property
+    def is_to_explain(self) -> bool:
+        """Tell whether an equation made what is NaN or Inf of them."""
+        return any_guilty(self.looked_at)
+
+
+def run(subject: Subject, backward: bool, keep: int | None = None, entries: int | None = None) -> Found:
+    """Run a function op by op, and back if it is asked for and the result is finite.
+
+    Arguments:
+        keep: how many of the equations that make a NaN or an Inf keep it; in the place of what the others make are
+            finite numbers. None: all keep it.
+        entries: how many entries the last of these keeps.
+    """
+    machine = Backward(subject.programs, Sites(subject.points), Makers(keep, entries))
+    closed = subject.closed
+    results, values = machine.run(closed, [given(x) for x in subject.args], Place())
+    grads = None
+    if backward and not any(x.is_bad for x in results):
+        one = Value(results[0].array * 0 + 1)
+        grads = machine.back(closed, values, [one], [is_float(x) for x in subject.args], Place())
+    return Found(results, grads, machine.makers, list(machine.barred))
+
+
+def blamed(found: Found, again: Callable[[int, int | None], Found]) -> tuple[Maker, int]:
+    """Return the first equation that the NaN or Inf in a result depends on, with its first such entry; and how many
+    before it are harmless: what they make is selected away.
+
+    It is the first for which the result is NaN or Inf if it and all before it keep what they make, and none after it.
+
+    Arguments:
+        found: what a run met in which all keep it, and a result is NaN or Inf.
+        again: runs it with the first so many keeping it, and of the last so many entries.
+    """
+    first = lowest(found.makers.count, lambda keep: again(keep, None).is_to_explain)
+    last = found if first == 1 else again(first, None)
+    maker = last.makers.last
+    assert maker is not None
+    count = made_entries(maker)
+    if count > 1:
+        entries = lowest(count, lambda entries: again(first, entries).is_to_explain)
+        kept = again(first, entries).makers.last
+        previous = 0 if entries == 1 else entries - 1
+        maker = _only_entry(kept or maker, previous)
+    return maker, first - 1
+
+
+def lowest(most: int, holds: Callable[[int], bool]) -> int:
+    """Return the lowest number from 1 for which `holds`, which holds for `most`: by bisection, 1 first."""
+    if most == 1 or holds(1):
+        return 1
+    low, high = 1, most
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
+
+
+def _only_entry(maker: Maker, number: int) -> Maker:
+    """Return an equation with one of the entries that it kept, counted from 0."""
+    made = []
+    for mask in maker.made:
+        if mask is None:
+            made.append(None)
+            continue
+        chosen, places = mask & False, mask.ravel().nonzero()[0]
+        if 0 <= number < len(places):
+            chosen.flat[places[number]] = True
+        number -= len(places)
+        made.append(chosen)
+    return maker._replace(made=made)

@@ -1,0 +1,1 @@
+"""The worked example: patients, a model of three layers, a loss; walked through, and taught."""

@@ -1,0 +1,111 @@
+"""`update`: steps that are far too large, or far too small, for the weights that they move."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..finding import Finding
+from ..rule import Limits, Rule, Threshold, needs_weights
+from ..signals import Signals
+from ..trend import logarithms, slope
+from ..words import also, brief, fold
+
+FEW = 3  # steps, at least, before small updates say something: a rate may warm up from 0
+MANY = 10  # steps, at least, for a trend
+LARGE = 0.1  # a ratio that grows is no warm-up from here on: 100 times that of Karpathy's rule
+
+
+def _ratios(signals: Signals) -> dict[str, np.ndarray]:
+    """Compute ‖update‖/‖w‖ by path, (n,); NaN where the weights are all zero, as biases are before the first step, and
+    where the gradient is exactly zero, of which `unused` tells."""
+    found = {}
+    for path, sizes in signals.weights.items():
+        if "update_l2" in sizes and "weight_l2" in sizes:
+            weight, update = (np.asarray(sizes[key], np.float64) for key in ("weight_l2", "update_l2"))
+            moved = np.asarray(sizes.get("gradient_l2", np.ones(signals.length)), np.float64) != 0
+            fine = (weight > 0) & np.isfinite(update) & (moved | (update > 0))
+            found[path] = np.where(fine, update / np.where(fine, weight, 1.0), np.nan)
+    return found
+
+
+def _find(signals: Signals, limits: Limits) -> Iterator[Finding]:
+    ratios = {path: ratio for path, ratio in _ratios(signals).items() if np.isfinite(ratio).any()}
+    yield from _large(ratios, signals, limits["update_most"])
+    yield from _growing(ratios, signals, limits["update_growth"], limits["update_most"])
+    yield from _small(ratios, signals, limits["update_least"])
+
+
+def _large(ratios: dict[str, np.ndarray], signals: Signals, limit: float) -> Iterator[Finding]:
+    with np.errstate(invalid="ignore"):
+        found = {path: ratio for path, ratio in ratios.items() if signals.lasts(ratio > limit)}
+    size = lambda path: float(np.nanmedian(found[path][signals.length // 2 :]))
+    for worst in sorted(found, key=size)[-1:]:
+        meaning = (
+            f"An update of `{worst}` is {brief(size(worst))} times as large as the weights that it moves: what they had"
+            f" learned is overwritten in each step.{_others(found, worst)}"
+        )
+        yield _finding(worst, size(worst), limit, meaning, _TRY_SMALLER, found, signals, found[worst] > limit)
+
+
+def _growing(ratios: dict[str, np.ndarray], signals: Signals, limit: float, most: float) -> Iterator[Finding]:
+    if signals.length < MANY or signals.steps is None:
+        return
+    end = signals.length * 3 // 4
+    factors = {path: 10 ** float(slope(logarithms(r)[None])[0] * (signals.length - 1)) for path, r in ratios.items()}
+    late = {path: _median(ratio[end:]) for path, ratio in ratios.items()}
+    found = {path: ratios[path] for path in ratios if factors[path] >= limit and LARGE <= late[path] <= most}
+    for worst in sorted(found, key=factors.__getitem__)[-1:]:
+        meaning = (
+            f"The updates of `{worst}` grow by a factor of {fold(factors[worst])} against its weights over"
+            f" {signals.length} steps, to {brief(late[worst])} of them: the training runs away.{_others(found, worst)}"
+        )
+        always = np.ones(signals.length, bool)
+        yield _finding(worst, factors[worst], limit, meaning, _TRY_SMALLER, found, signals, always)
+
+
+def _small(ratios: dict[str, np.ndarray], signals: Signals, limit: float) -> Iterator[Finding]:
+    """Yield the weights that not one of the steps moves: gradients may be gathered over several."""
+    if signals.length < FEW:
+        return
+    found = {path: ratio for path, ratio in ratios.items() if np.nanmax(ratio) < limit}
+    for worst in sorted(found, key=lambda path: float(np.nanmax(found[path])))[:1]:
+        size = float(np.nanmax(found[worst]))
+        how = f"at most {brief(size)} of the weights" if size else "exactly 0, though there is a gradient"
+        meaning = f"The updates of `{worst}` are {how}: it is not learned.{_others(found, worst)}"
+        yield _finding(worst, size, limit, meaning, _TRY_LARGER, found, signals, found[worst] < limit)
+
+
+def _median(values: np.ndarray) -> float:
+    return float(np.nanmedian(values)) if np.isfinite(values).any() else np.nan
+
+
+def _others(found: dict[str, np.ndarray], worst: str) -> str:
+    return also([path for path in found if path != worst], "So it is with")
+
+
+def _finding(worst: str, size: float, limit: float, meaning: str, advice: str, found: dict[str, np.ndarray],
+             signals: Signals, verdict: np.ndarray) -> Finding:  # fmt: skip
+    weights = (worst, *(path for path in found if path != worst))
+    return Finding("update", None, size, limit, meaning, advice, weights=weights, steps=signals.span(verdict))
+
+
+_TRY_SMALLER = "Try a smaller rate, a warm-up, clipping (`optax.clip_by_global_norm`), or weights that begin larger."
+_TRY_LARGER = (
+    "Look at the rate and its schedule, and at what masks or freezes these weights; if they are meant to stay as they"
+    " are, all is well."
+)
+
+UPDATE = Rule(
+    "update",
+    _find,
+    (
+        Threshold("update_least", 1e-8, "‖update‖/‖w‖, in the step in which it is largest"),
+        Threshold("update_most", 10.0, "‖update‖/‖w‖, in most of the later steps"),
+        Threshold(
+            "update_growth", 1000.0, "‖update‖/‖w‖ at the end over that at the start, where it ends above 0.1", 1.0
+        ),
+    ),
+    needs_weights("update_l2"),
+)

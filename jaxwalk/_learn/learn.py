@@ -1,0 +1,193 @@
+"""`learn`: training with optax, watched, recorded, and stopped where it is not finite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from .. import _signals
+from .._errors import ArgumentError, counted, shown
+from .._evaluate.arguments import check_takes, check_untraced
+from .._evaluate.evaluate import evaluator
+from .._evaluate.placement import placement
+from .._points.find import check_by
+from .._points.name_patterns import At, check_at
+from .._show.progress import progress as shown_progress
+from .._source.user_files import Source
+from ..stats import health, summary
+from .history import History
+from .loop.epochs import Epochs, check_source
+from .loop.guard import check_on_nonfinite
+from .loop.run import HeldOut, Log, Run
+from .loop.step import Asked, Step
+
+
+class Learned(NamedTuple):
+    """What `learn` returns.
+
+    Attributes:
+        params: as they are after the last step.
+        opt_state: the optimizer's state then.
+        history: a `History`: the loss, and what was kept, by step.
+    """
+
+    params: Any
+    opt_state: Any
+    history: History
+
+    def __repr__(self) -> str:
+        return repr(self.history)
+
+
+def learn(
+    fun: Callable,
+    params: Any,
+    batches: Iterable[Any] | Callable[[int], Iterable[Any]],
+    optimizer: optax.GradientTransformation,
+    *,
+    epochs: int = 1,
+    at: At = None,
+    by: str | None = None,
+    source: Source = None,
+    keep: Callable[[Any, Any], Any] | None = health,
+    every: int = 1,
+    evaluate: Iterable[Any] | Callable[[int], Iterable[Any]] | None = None,
+    log: Log | None = None,
+    on_nonfinite: str = "stop",
+    progress: bool = True,
+) -> Learned:
+    """Train `fun(params, x, y)` with an optimizer of optax, and look at every point of it on the way.
+
+    A step is what `jw.watch` makes of the mean of `fun` over a batch, `mean(vmap(fun))`: one forward and one backward
+    pass give the update and what is kept. So δ at a point has the axis of the batch in front (behind those of scans),
+    and carries the 1/n of the mean. The step is compiled once for each length of batch. While one is computed, the host
+    looks at the one before.
+
+    Arguments:
+        fun: the loss of one datum, a real scalar: `fun(params, *datum)`, as in `evaluate`.
+        params: its first argument, a pytree of floating-point arrays. It is copied: yours stays as it is.
+        batches: an iterable of pytrees of arrays with a leading axis, one row per datum, all like the first; one may be
+            shorter, and is computed as it is. The parts of a tuple or list are the arguments after `params`. With
+            `epochs` above 1 it is gone through again, so that a generator is refused; or a function from the number of
+            an epoch, from 0, to an iterable. To shuffle is yours.
+        optimizer: of optax; its state begins as `optimizer.init(params)`.
+        epochs: how often to go through the batches.
+        at, by, source, keep: as of `watch`.
+        every: look at the points, and record, in each so many-th step alone; the steps between are a program of
+            their own, which keeps nothing.
+        evaluate: held-out batches, as `batches` are given; at the end of each epoch `jw.evaluate` goes through them,
+            with `jw.stats.summary`: `history.evaluations`.
+        log: a function (step, {name: number}), called for each step that is looked at, one step late, in order: "loss",
+            "data/s", "point/delta_l2" (in a loop "point/0/delta_l2", for each of its steps), "weights/path/update_l2";
+            and "evaluate/loss". What it raises ends the run.
+        on_nonfinite: what to do where the loss or a gradient is NaN or Inf. "stop": raise a NonfiniteError, with the
+            params as they were before that step, which the compiled step itself refuses. "skip": leave such steps out,
+            params and optimizer's state unchanged, and count them in `history.notes`. "ignore": go on with what comes.
+        progress: show a bar on standard error, if that is a terminal or a notebook and rich is installed.
+
+    Returns:
+        Learned: (params, opt_state, history).
+
+    Raises:
+        ArgumentError: an argument does not fit; a batch is not like the first.
+        PointError: as of `walk`.
+        DataError: there is no batch, in the first epoch or in a later one.
+        NonfiniteError: see `on_nonfinite`. Its attributes: `learned`, `batch`.
+        Whatever `batches` or `log` raises. What was done until then is in the attribute `learned` of the error; of
+            Ctrl-C, too.
+
+    >>> import jax, jax.numpy as jnp, numpy as np, optax, jaxwalk as jw
+    >>> def fun(weights, x, y):
+    ...     return (jw.tag(x @ weights, "prediction") - y) ** 2
+    >>> x = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [2.0, 1.0]], np.float32)
+    >>> y = x @ np.array([1.0, -1.0], np.float32)
+    >>> params, opt_state, history = jw.learn(fun, jnp.zeros(2), [(x, y)], optax.sgd(0.2), epochs=50)
+    >>> np.round(params, 2), history.steps.shape, history.kept["prediction"]["delta_l2"].shape
+    (array([ 1., -1.], dtype=float32), (50,), (50,))
+    """
+    asked = Asked(fun, optimizer, at, by, source, keep, every, on_nonfinite)
+    _check(asked, params, epochs, log)
+    if evaluate is not None:
+        check_source(evaluate, epochs, "evaluate")
+    run = _begun(asked, params, Epochs(batches, epochs))
+    held_out = None
+    if evaluate is not None:
+        kept = None if keep is None else summary
+        held_out = HeldOut(evaluator(fun, at=at, by=by, source=source, keep=kept, top=1), evaluate)
+    total = run.total * epochs if run.total else None
+    with _signals.held_back(), shown_progress(total, progress, run.place.data, "learn") as bar:
+        try:
+            run.go(epochs, held_out, log, bar)
+        except BaseException as error:
+            error.learned = _learned(run)  # type: ignore[attr-defined]
+            error.add_note(f"`learn` had done {counted(run.place.step, 'step')}: see `learned` of this error.")
+            raise
+    return _learned(run)
+
+
+def _learned(run: Run) -> Learned:
+    return Learned(run.params, run.state.inner, run.history())
+
+
+def _begun(asked: Asked, params: Any, source: Epochs) -> Run:
+    data = source.form
+    check_untraced(data.first, who="learn")
+    check_takes(asked.fun, data)
+    placed = placement(None, data.size, params, data.first)
+    step = Step(asked)
+    params = jax.tree.map(_copied, params)
+    state = jax.tree.map(_copied, step.optimizer.init(params))
+    rows = [jax.ShapeDtypeStruct((data.size, *row.shape), row.dtype) for row in data.form.rows]
+    step.prepare(params, state, data.arguments(rows))
+    return Run(asked, step, source, placed, params, state)
+
+
+def _copied(leaf: Any) -> Any:
+    """Return an array of our own, which a step may be given for good; its dtype is not weak."""
+    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return leaf.copy()
+    return jnp.array(leaf, jnp.result_type(leaf), copy=True)
+
+
+# Arguments --------------------------------------------------------------------------------------------------
+
+
+def _check(asked: Asked, params: Any, epochs: Any, log: Any) -> None:
+    check_untraced(params, who="learn")
+    if not callable(asked.fun):
+        raise ArgumentError(f"`fun` is {shown(asked.fun)}; it must be the loss of one datum, a function.")
+    if jax.process_count() > 1:
+        raise ArgumentError(
+            f"`learn` runs in one process, and there are {jax.process_count()}; use `jw.watch` in a loop of your own."
+        )
+    check_by(asked.by, asked.source)
+    check_at(asked.at)
+    _check_params(params)
+    optimizer = asked.optimizer
+    if not (callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))):
+        raise ArgumentError(f"`optimizer` is {shown(optimizer)}; give one of optax, such as `optax.adam(1e-3)`.")
+    for name, value in (("epochs", epochs), ("every", asked.every)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ArgumentError(f"`{name}` is {shown(value)}; it must be an integer of at least 1.")
+    if log is not None and not callable(log):
+        raise ArgumentError(f"`log` is {shown(log)}; it must be a function (step, {{name: number}}), or None.")
+    check_on_nonfinite(asked.on_nonfinite)
+
+
+def _check_params(params: Any) -> None:
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    if not leaves:
+        raise ArgumentError(f"`params` is {shown(params)}, which holds no array; there is nothing to learn.")
+    for path, leaf in leaves:
+        is_array = isinstance(leaf, (float, complex)) or hasattr(leaf, "dtype")
+        if not is_array or not jnp.issubdtype(jnp.result_type(leaf), jnp.inexact):
+            dtype = getattr(leaf, "dtype", None)
+            what = shown(leaf) if dtype is None else f"an array of dtype {dtype}"
+            raise ArgumentError(
+                f"`params` holds {what} at `params{jax.tree_util.keystr(path)}`, which no gradient moves; give arrays"
+                " of floats alone, and let `fun` close over the rest."
+            )

@@ -1,0 +1,109 @@
+"""`training`: what went on at each point while a model was trained, points × steps, below the loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..._health.finding import Health
+from ..._health.places import names_by_point, told
+from ..._learn.history import History
+from ..._points.name_patterns import At, choose
+from .._checks import check_history
+from .._rows.captions import fit, head, note
+from .._rows.findings import given, marks_of, write_marks
+from .._rows.rows import Rows, bands, prepare, rows_of
+from .._style import drawing
+from .._words import lay_out, room
+from .cells import cells_of, result_of, without, words_of
+from .frames import frame, shade
+from .heat_map import draw_below, draw_cells
+from .loss import draw_loss
+from .raster import step_edges
+from .words import notes, title
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INCHES, LEAST, TALLEST = 0.17, 5, 45  # of a row of a figure of our own; and the rows that it grows with
+LOSS, GAP = 62.0, 7.0  # typographic points that the loss takes, and that are below it
+BELOW = 62.0  # and those that the names of the steps and the scale of the colours take
+THICK = 3  # rows that a point in a loop takes, at most
+
+
+def training(
+    history: History, at: At = None, *, of: str = "delta", health: Health | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw how large δ, or the output, was at each point in each step of a training, below the curve of the loss.
+
+    A row for each point, in forward order from above, a column for each step; a point in a scan has a thin row for each
+    layer, in the order of the scan's inputs. The scale of the colours is logarithmic. A NaN or an Inf has a colour of
+    its own, and so have sizes that are exactly zero. Where there are more steps or layers than have room, one cell is
+    of several, of which it shows the largest, or that there is a NaN; it is said of how many. Where there is no room
+    for all names, those of the scopes are there instead.
+
+    Arguments:
+        history: of `jw.learn`.
+        at: which points, as of `jw.walk`.
+        of: "delta" or "output", for its root mean square (where that was not kept, its ℓ2 norm or its largest
+            magnitude); or the name of a result that was kept, one number a point and step, as "output_zeros".
+        health: what `jw.health(history)` returned: the points and steps of its findings are framed, with their names.
+        ax: matplotlib's axes to draw in; None for those of a new figure. The two pictures are insets of it.
+
+    Returns:
+        The axes.
+
+    Raises:
+        JaxwalkError: matplotlib is not installed.
+        ArgumentError: an argument is not what it should be; or nothing was kept under the name `of`.
+        PointError: `at` chooses no point; or nothing is known of the sizes at those that it chooses.
+
+    >>> import jax.numpy as jnp, numpy as np, jaxwalk as jw
+    >>> points = jw.points(lambda x: jnp.sum(jw.tag(3 * x, "thrice")), jnp.ones(2))
+    >>> kept = jw.Named({"thrice": {"delta_rms": np.array([1.0, 0.1, 0.01])}})
+    >>> history = jw.History(np.arange(3), np.array([4.0, 2.0, 1.0]), kept, jw.Named({}), points, total=3)
+    >>> jw.plot.training(history).get_title(loc="left")
+    'Training: 3 steps, loss 4 to 1; δ at 1 point'
+    """
+    check_history(history)
+    health = given(health)
+    result = result_of(history, of)
+    chosen = choose(history.points, at) if len(history.points) else history.points
+    cells = cells_of(history, chosen, result)
+    rows = rows_of([each.point for each in cells], [min(each.values.shape[1], THICK) for each in cells])
+    steps = step_edges(history)
+    with drawing(ax, 7.5, _height(rows)) as (axes, palette):
+        lay_out(axes)
+        loss, heat = _insets(axes)
+        names = prepare(heat, rows, palette, dict.fromkeys(names_by_point(health), palette.alarm))
+        slot = axes.get_position()
+        fit(axes, slot)
+        draw_loss(loss, history, palette)
+        scale, said = draw_cells(heat, cells, rows, steps, palette)
+        bands(heat, rows, palette)
+        write_marks(heat, rows, marks_of(health, rows.points), palette)
+        frame(heat, health, rows, steps, palette)
+        shade(loss, health, steps, palette)
+        draw_below(axes, heat, scale, words_of(result), palette)
+        head(axes, title(history, chosen, of), heat)
+        found = told(health, {point.name for point in rows.points})
+        note(axes, palette, [*found, *said, *notes(history), *without(chosen, cells, result), *names], BELOW)
+        fit(axes, slot)
+    return axes
+
+
+def _height(rows: Rows) -> float:
+    """Return how many inches a figure of our own takes."""
+    return 2.9 + INCHES * min(max(float(rows.edges[-1]), LEAST), TALLEST)
+
+
+def _insets(ax: Axes) -> tuple[Axes, Axes]:
+    """Return axes for the loss, and below it for the points, within these axes."""
+    height = max(room(ax)[1], 1)
+    above, gap = min(LOSS / height, 0.35), min(GAP / height, 0.05)
+    ax.set(xticks=[], yticks=[], facecolor="none")
+    ax.spines[:].set_visible(False)
+    heat = ax.inset_axes((0, 0, 1, 1 - above - gap))
+    loss = ax.inset_axes((0, 1 - above, 1, above), sharex=heat)
+    for each in (loss, heat):
+        each.set_facecolor("none")
+    return loss, heat

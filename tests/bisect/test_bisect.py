@@ -1,0 +1,384 @@
+"""The equation that makes a NaN or an Inf is the one on the line that a comment marks."""
+
+import functools
+import linecache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+import jaxwalk as jw
+
+MARK = "# here"
+X = np.float32([1, 0, 4])
+ONES = np.ones(3, np.float32)
+
+
+def is_marked(found):
+    return MARK in linecache.getline(found.file, found.line)
+
+
+def f32(*values):
+    return np.asarray(values, np.float32)
+
+
+# Where-guards: the loss is finite, its gradient is not ------------------------------------------------------
+
+
+def guarded_sqrt(x):
+    return jnp.sum(jnp.where(x > 0, jnp.sqrt(x), 0.0))  # here
+
+
+def guarded_log(x):
+    y = jnp.log(x)  # here
+    return jnp.sum(jnp.where(x > 0, y, 0.0))
+
+
+def guarded_division(x):
+    y = jnp.divide(1.0, x)  # here
+    return jnp.sum(jnp.where(x != 0, y, 0.0))
+
+
+def guarded_power(x):
+    root = x**0.5  # here
+    return jnp.sum(jnp.where(x > 0, root, 0.0))
+
+
+def guarded_arctan2(x):
+    angle = jnp.arctan2(x - 1, x - 1)  # here
+    return jnp.sum(jnp.where(x != 1, angle, 0.0))
+
+
+def guarded_exp(x):
+    y = jnp.exp(100 * x)  # here
+    return jnp.sum(jnp.where(x < 0.5, y, 0.0))
+
+
+def norm_at_zero(x):
+    return jnp.sqrt(jnp.sum((x - x) ** 2 + 0 * x))  # here
+
+
+def linalg_norm(x):
+    return jnp.linalg.norm(x - x[0])  # here
+
+
+def arccos_of_one(x):
+    return jnp.sum(jnp.arccos(x))  # here
+
+
+def zero_to_the_half(x):
+    return jnp.sum(x**0.5)  # here
+
+
+def zero_to_a_power(y):
+    return jnp.sum(jnp.power(jnp.zeros(3, y.dtype) * y, y))  # here
+
+
+def degenerate_eigh(x):
+    matrix = jnp.diag(x * 0 + 2)
+    values, vectors = jnp.linalg.eigh(matrix)  # here
+    return jnp.sum(values) + jnp.sum(vectors * jnp.arange(9, dtype=x.dtype).reshape(3, 3))
+
+
+def degenerate_svd(x):
+    return jnp.sum(jnp.linalg.svd(jnp.diag(x * 0 + 2))[0] ** 3)  # here
+
+
+def layer_norm_without_eps(x):
+    centred = x - jnp.mean(x)
+    return jnp.sum(centred * jnp.sqrt(jnp.mean(centred**2)))  # here
+
+
+@jax.custom_vjp
+def wrong_rule(x):
+    return x * 2
+
+
+wrong_rule.defvjp(lambda x: (x * 2, x), lambda x, ct: (ct / (x - x),))
+
+
+def custom_vjp_with_a_bad_rule(x):
+    return jnp.sum(wrong_rule(x))  # here
+
+
+@jax.custom_jvp
+def wrong_jvp(x):
+    return x * 2
+
+
+wrong_jvp.defjvps(lambda dx, _, x: dx * jnp.log(x))
+
+
+def custom_jvp_with_a_bad_rule(x):
+    return jnp.sum(wrong_jvp(x))  # here
+
+
+def inf_of_before_the_gradient_needs(x):
+    y = jnp.log(x)  # here
+    return jnp.sum(jnp.where(x > 0, y * y, 0.0))
+
+
+def sqrt_in_a_scan(x):
+    def step(carry, i):
+        root = jnp.sqrt(carry - 1 + jnp.where(i < 7, 1.0, 0.0))  # here
+        return carry, jnp.where(i < 7, root, 0.0)
+
+    return jnp.sum(lax.scan(step, x[0], jnp.arange(12))[1])
+
+
+def in_a_checkpoint(x):
+    @jax.checkpoint
+    def block(x):
+        return jnp.where(x > 0, jnp.sqrt(x), 0.0)  # here
+
+    return jnp.sum(block(x))
+
+
+def in_a_jit(x):
+    @jax.jit
+    def block(x):
+        return jnp.where(x > 0, jnp.sqrt(x), 0.0)  # here
+
+    return jnp.sum(block(x))
+
+
+def in_a_branch(x):
+    return lax.cond(
+        x[0] > 0,
+        lambda x: jnp.sum(jnp.where(x > 0, jnp.sqrt(x), 0.0)),  # here
+        lambda x: jnp.sum(x),
+        x,
+    )
+
+
+def over_a_batch(x):
+    return jnp.sum(jax.vmap(lambda row: jnp.linalg.norm(row - row[0]))(x[:, None] * jnp.ones((1, 2), x.dtype)))  # here
+
+
+def layers_rematerialised(x):
+    @jax.checkpoint
+    def layer(x, w):
+        x = jnp.tanh(w * x)
+        return x + jnp.where(x > 0, jnp.sqrt(x), 0.0), None  # here
+
+    return jnp.sum(lax.scan(layer, x, jnp.ones(4, x.dtype))[0])
+
+
+BACKWARD = {
+    guarded_sqrt: ("sqrt", X, (1,)),
+    guarded_log: ("log", X, (1,)),
+    guarded_division: ("div", X, (1,)),
+    guarded_power: ("pow", X, (1,)),
+    guarded_arctan2: ("atan2", X, (0,)),
+    guarded_exp: ("exp", X, (0,)),
+    norm_at_zero: ("sqrt", X, ()),
+    linalg_norm: ("sqrt", ONES, ()),
+    arccos_of_one: ("acos", X[:1], (0,)),
+    zero_to_the_half: ("pow", X, (1,)),
+    degenerate_eigh: ("eigh", X, (0, 0)),
+    degenerate_svd: ("svd", X, (0, 0)),
+    layer_norm_without_eps: ("sqrt", ONES, ()),
+    custom_vjp_with_a_bad_rule: ("wrong_rule", X, (0,)),
+    custom_jvp_with_a_bad_rule: ("wrong_jvp", X, (1,)),
+    sqrt_in_a_scan: ("sqrt", f32(1), ()),
+    in_a_checkpoint: ("sqrt", X, (1,)),
+    in_a_jit: ("sqrt", X, (1,)),
+    in_a_branch: ("sqrt", X, (1,)),
+    over_a_batch: ("sqrt", X, (0,)),
+    layers_rematerialised: ("sqrt", X, (1,)),
+}
+
+
+@pytest.mark.parametrize("fun", BACKWARD, ids=lambda fun: fun.__name__)
+def test_a_finite_loss_with_a_gradient_that_is_not(fun):
+    name, x, index = BACKWARD[fun]
+    assert np.isfinite(fun(x))
+    assert not np.isfinite(jax.grad(fun)(x)).all()
+    found = jw.bisect_nonfinite(fun, x)
+    assert found.is_backward
+    assert is_marked(found), found
+    assert (found.equation, found.index) == (name, index)
+    assert found.seen_in == "the gradient of `args[0]`"
+    assert found.cotangents
+
+
+# The result itself is NaN or Inf ----------------------------------------------------------------------------
+
+
+def masked_softmax(x):
+    masked = jnp.where(jnp.arange(3) > 4, x, -jnp.inf)
+    return jnp.sum(jax.nn.softmax(masked))  # here
+
+
+def cross_entropy(x):
+    p = x / jnp.sum(x)
+    return -jnp.sum(jnp.log(p))  # here
+
+
+def zero_norm(x):
+    x = x - x
+    return jnp.sum(x / jnp.linalg.norm(x))  # here
+
+
+def overflow(x):
+    h = jnp.exp(100 * x)  # here
+    return jnp.sum(h)
+
+
+def half_precision_squares(x):
+    x = jnp.asarray(x * 200, jnp.float16)
+    square = x * x  # here
+    return jnp.sum(square).astype(jnp.float32)
+
+
+def bfloat16_overflow(x):
+    h = jnp.asarray(x, jnp.bfloat16) * 5e37
+    return jnp.sum(h * 2).astype(jnp.float32)  # here
+
+
+def in_the_step_of_a_scan(x):
+    def step(carry, i):
+        return carry + jnp.log(jnp.abs(i - 7.0)), None  # here
+
+    return lax.scan(step, x[0], jnp.arange(12.0))[0]
+
+
+def in_a_reversed_scan(x):
+    def step(carry, i):
+        return carry + jnp.log(i - 7.0), None  # here
+
+    return lax.scan(step, x[0], jnp.arange(12.0), reverse=True)[0]
+
+
+def in_a_pass(x):
+    def body(state):
+        i, y = state
+        return i + 1, y + 1 / (3.0 - i)  # here
+
+    return lax.while_loop(lambda state: state[0] < 6, body, (0.0, x[0]))[1]
+
+
+def in_a_taken_branch(x):
+    return lax.switch(
+        1,
+        [
+            lambda x: jnp.sum(x),
+            lambda x: jnp.sum(jnp.log(x - x)),  # here
+        ],
+        x,
+    )
+
+
+def in_a_rematerialised_layer(x):
+    return jnp.sum(
+        jax.checkpoint(
+            lambda x: jnp.log(x)  # here
+        )(x)
+    )
+
+
+def in_a_custom_function(x):
+    @jax.custom_jvp
+    def safe(x):
+        return jnp.log(x)  # here
+
+    safe.defjvps(lambda dx, _, x: dx)
+    return jnp.sum(safe(x))
+
+
+def behind_a_harmless_one(x):
+    y = jnp.where(x > 0, jnp.log(x), 0.0)
+    z = jnp.sqrt(y - 10)  # here
+    return jnp.sum(z)
+
+
+def of_two_the_first(x):
+    a = jnp.log(x)  # here
+    b = jnp.divide(1, x)
+    return jnp.sum(a) + jnp.sum(b)
+
+
+def overflow_and_then_a_difference(x):
+    h = jnp.exp(100 * x)  # here
+    return jnp.sum(h - h)
+
+
+def sliced_away(x):
+    y = jnp.log(jnp.stack([x[1], x[1] - 1]))  # here
+    return jnp.sum(y[1:])
+
+
+def complex_division(x):
+    z = lax.complex(x, x) / lax.complex(x - x, x - x)  # here
+    return jnp.sum(jnp.abs(z))
+
+
+FORWARD = {
+    masked_softmax: ("sub", X, (0,)),
+    cross_entropy: ("log", X, (1,)),
+    zero_norm: ("div", X, (0,)),
+    overflow: ("exp", X, (0,)),
+    half_precision_squares: ("mul", X, (2,)),
+    bfloat16_overflow: ("mul", X, (2,)),
+    in_the_step_of_a_scan: ("log", X, ()),
+    in_a_reversed_scan: ("log", X, ()),
+    in_a_pass: ("div", X, ()),
+    in_a_taken_branch: ("log", X, (0,)),
+    in_a_rematerialised_layer: ("log", X, (1,)),
+    in_a_custom_function: ("log", X, (1,)),
+    behind_a_harmless_one: ("sqrt", X, (0,)),
+    of_two_the_first: ("log", X, (1,)),
+    overflow_and_then_a_difference: ("exp", X, (0,)),
+    sliced_away: ("log", X, (1,)),
+    complex_division: ("div", X, (0,)),
+}
+
+
+@pytest.mark.parametrize("fun", FORWARD, ids=lambda fun: fun.__name__)
+@pytest.mark.parametrize("wrap", [lambda f: f, jax.jit], ids=["", "jit"])
+def test_a_result_that_is_not_finite(fun, wrap):
+    name, x, index = FORWARD[fun]
+    fun_here = wrap(fun)
+    assert not np.isfinite(fun(x))
+    found = jw.bisect_nonfinite(fun_here, x)
+    assert not found.is_backward
+    assert is_marked(found), found
+    assert (found.equation, found.index, found.seen_in) == (name, index, "the loss")
+
+
+# Healthy ----------------------------------------------------------------------------------------------------
+
+
+def causal_attention(x):
+    scores = x[:, None] * x[None]
+    scores = jnp.where(jnp.tril(jnp.ones((3, 3), bool)), scores, -jnp.inf)
+    return jnp.sum(jax.nn.softmax(scores) @ x)
+
+
+def double_where(x):
+    safe = jnp.where(x > 0, x, 1.0)
+    return jnp.sum(jnp.where(x > 0, jnp.sqrt(safe), 0.0))
+
+
+def harmless_log(x):
+    return jnp.sum(jnp.where(x > 0, lax.stop_gradient(jnp.log(x)), 0.0) * x)
+
+
+def running_maximum(x):
+    step = lambda m, x: (jnp.maximum(m, x), None)
+    return lax.scan(step, jnp.float32(-jnp.inf), x)[0]
+
+
+def by_floor(x):
+    return jnp.sum(jnp.floor(jnp.sqrt(x)) * x)
+
+
+@pytest.mark.parametrize(
+    "fun", [causal_attention, double_where, harmless_log, running_maximum, by_floor], ids=lambda fun: fun.__name__
+)
+def test_healthy_functions_have_none(fun):
+    assert jw.bisect_nonfinite(fun, X) is None
+    assert jw.bisect_nonfinite(jax.jit(fun), X) is None
+    assert functools.reduce(np.logical_and, np.isfinite(jax.grad(fun)(X)))

@@ -1,0 +1,283 @@
+"""`jw.learn`: the trained params are those of a loop by hand; what it tells, where it stops, and bad input."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxwalk as jw
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(10, 3)).astype(np.float32), RNG.normal(size=(10, 2)).astype(np.float32)
+BATCHES = [(X[i : i + 4], Y[i : i + 4]) for i in range(0, 10, 4)]  # the last one is shorter
+PARAMS = {name: RNG.normal(size=shape).astype(np.float32) for name, shape in (("a", (3, 4)), ("s", (2, 4, 4)))}
+SGD = optax.sgd(0.1)
+
+
+def fun(params, x, y):
+    with jax.named_scope("enc"):
+        h = jnp.tanh(x @ params["a"])
+    h, _ = jax.lax.scan(lambda h, w: (jw.tag(jnp.tanh(h @ w), "h"), None), h, params["s"])
+    return jnp.mean((jw.tag(h[:2] + h[2:], "out") - y) ** 2)
+
+
+def sizes(output, delta):
+    """A small `keep`, which compiles in no time."""
+    counts = {"delta_nan": jnp.isnan(delta).sum(), "output_nan": jnp.isnan(output).sum()}
+    return {"output_l2": jnp.linalg.norm(jnp.ravel(output)), "delta_l2": jnp.linalg.norm(jnp.ravel(delta)), **counts}
+
+
+def learn(fun=fun, params=PARAMS, batches=BATCHES, optimizer=SGD, **options):
+    return jw.learn(fun, params, batches, optimizer, **{"keep": sizes, "progress": False, **options})
+
+
+def by_hand(optimizer, epochs, batches=BATCHES, fun=fun, params=PARAMS):
+    @jax.jit
+    def step(params, state, *batch):
+        mean = lambda params: jnp.mean(jax.vmap(fun, (None, *[0] * len(batch)))(params, *batch))
+        loss, grads = jax.value_and_grad(mean)(params)
+        updates, state = optimizer.update(grads, state, params, value=loss)
+        return optax.apply_updates(params, updates), state, loss
+
+    optimizer = optax.with_extra_args_support(optimizer)
+    state, losses = optimizer.init(params), []
+    for _ in range(epochs):
+        for batch in batches:
+            params, state, loss = step(params, state, *batch)
+            losses.append(float(loss))
+    return params, state, losses
+
+
+def close(a, b):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), a, b)
+
+
+@pytest.mark.parametrize(
+    "optimizer", [optax.adam(1e-2), optax.MultiSteps(SGD, 2), optax.chain(optax.ema(0.9), SGD)], ids=str.__class__
+)
+def test_params_state_and_losses_are_those_of_a_loop_by_hand(optimizer):
+    params, state, losses = by_hand(optimizer, 2)
+    found = learn(optimizer=optimizer, epochs=2)
+    close(found.params, params)
+    close(jax.tree.leaves(found.opt_state), jax.tree.leaves(state))
+    assert jax.tree.structure(found.opt_state) == jax.tree.structure(state)
+    close(found.history.loss, losses)
+    assert found.history.total == 6
+
+
+def test_without_watching_the_params_are_the_same():
+    close(learn(epochs=2, keep=None).params, learn(epochs=2).params)
+
+
+def test_what_is_kept_is_that_of_a_walk_of_the_whole_batch():
+    """δ carries the 1/n of the mean, and the axis of the batch."""
+    mean = lambda params, *batch: jnp.mean(jax.vmap(fun, (None, 0, 0))(params, *batch))
+    walk = jw.walk(mean)(PARAMS, *BATCHES[0])
+    history = learn(batches=BATCHES[:1]).history
+    assert list(history.kept) == list(history.points) == list(jw.points(fun, PARAMS, X[0], Y[0])) == ["enc", "h", "out"]
+    assert history.points["enc"].shape == (4, 4)
+    for name in ("enc", "out"):
+        close(history.kept[name]["delta_l2"][0], np.linalg.norm(walk.deltas[name]))
+        close(history.kept[name]["output_l2"][0], np.linalg.norm(walk.outputs[name]))
+    close(history.kept["h"]["delta_l2"][0], np.linalg.norm(walk.deltas["h"].reshape(2, -1), axis=1))
+    close(history.weights["a"]["weight_l2"][0], np.linalg.norm(PARAMS["a"]))
+
+
+@pytest.mark.parametrize("by", ["tags", "scopes", "lines"])
+def test_points_have_the_names_that_they_have_for_one_datum(by):
+    history = learn(batches=BATCHES[:1], by=by).history
+    assert list(history.points) == list(jw.points(fun, PARAMS, X[0], Y[0], by=by))
+
+
+def test_every_looks_at_each_kth_step_and_trains_the_same():
+    found = learn(epochs=3, every=4)
+    assert found.history.steps.tolist() == [0, 4, 8] and found.history.total == 9 and found.history.stride == 4
+    assert found.history.notes == ("With `every=4` each 4th step was looked at.",)
+    close(found.params, learn(epochs=3).params)
+
+
+def test_the_arguments_stay_usable():
+    params = jax.tree.map(jnp.array, PARAMS)
+    learn(params=params)
+    close(params, PARAMS)
+
+
+def test_held_out_data_are_evaluated_at_the_end_of_each_epoch():
+    history = learn(epochs=2, evaluate=BATCHES).history
+    params, _, _ = by_hand(SGD, 2)
+    assert [(e.epoch, e.step) for e in history.evaluations] == [(0, 3), (1, 6)]
+    close(history.evaluations[1].loss, np.mean(jax.vmap(fun, (None, 0, 0))(params, X, Y)))
+    assert "Held-out loss" in repr(history)
+
+
+def test_batches_by_epoch():
+    asked = []
+    give = lambda epoch: asked.append(epoch) or iter(BATCHES[:2])
+    found = learn(batches=give, epochs=2)
+    assert asked == [0, 1]
+    close(found.params, by_hand(SGD, 2, BATCHES[:2])[0])
+
+
+def test_log_is_told_the_numbers_of_each_step():
+    told = []
+    history = learn(batches=BATCHES[:2], evaluate=BATCHES[:1], log=lambda *both: told.append(both)).history
+    assert [step for step, _ in told] == [0, 1, 2] and list(told[2][1]) == ["evaluate/loss"]
+    numbers = told[1][1]
+    close(numbers["loss"], history.loss[1])
+    close(numbers["h/1/delta_l2"], history.kept["h"]["delta_l2"][1, 1])
+    close(numbers["weights/s/update_l2"], history.weights["s"]["update_l2"][1])
+    assert numbers["data/s"] > 0 and all(type(number) is float for number in numbers.values())
+
+
+# Where it stops ------------------------------------------------------------------------------------------------
+
+
+def broken(bad=2, value=np.nan):
+    x = X.copy()
+    x[4 * bad + 1] = value
+    return [(x[i : i + 4], Y[i : i + 4]) for i in range(0, 10, 4)]
+
+
+def test_a_loss_that_is_not_finite_stops_before_its_step():
+    with pytest.raises(jw.NonfiniteError) as caught:
+        learn(batches=broken(1), epochs=2)
+    said = str(caught.value)
+    assert said.startswith(
+        "In step 1 (epoch 0) the loss is nan, first met as NaN in the output of `enc`, test_learn.py:"
+    )
+    assert "in the loss of datum 1 of the batch" in said and "`jw.bisect_nonfinite(fun, params, *datum)`" in said
+    close(caught.value.learned.params, by_hand(SGD, 1, BATCHES[:1])[0])
+    assert caught.value.learned.history.total == 1
+    assert np.isnan(caught.value.batch[0][1]).all()
+
+
+def test_nan_in_the_first_step():
+    with pytest.raises(jw.NonfiniteError, match="In step 0") as caught:
+        learn(batches=broken(0))
+    close(caught.value.learned.params, PARAMS)
+    assert caught.value.learned.history.total == 0 and repr(caught.value.learned.history)
+
+
+def only_backward(weights, x):
+    root = jw.tag(jnp.sqrt(jnp.abs(jw.tag(x * weights, "scaled"))), "root")
+    return jnp.sum(jnp.where(x > 0, root, 0.0))
+
+
+def test_a_gradient_that_is_not_finite_stops_too():
+    with pytest.raises(jw.NonfiniteError) as caught:
+        learn(only_backward, jnp.ones(2), [(np.array([[1.0, 0.0]], np.float32),)])
+    said = "In step 0 (epoch 0) a gradient is not finite, though the loss is, first met as NaN in δ of `scaled`"
+    assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize("value", [np.nan, 1e30])
+def test_skip_leaves_such_a_step_out(value):
+    batches = broken(1)
+    found = learn(batches=batches, epochs=2, on_nonfinite="skip")
+    close(found.params, by_hand(SGD, 2, [BATCHES[0], BATCHES[2]])[0])
+    assert found.history.total == 6
+    assert found.history.notes == (
+        "2 steps had a loss or a gradient that is not finite, and were left out; the first is step 1.",
+    )
+
+
+def test_ignore_goes_on():
+    found = learn(batches=broken(1), on_nonfinite="ignore")
+    assert np.isnan(found.params["a"]).all() and np.isnan(found.history.loss).tolist() == [False, True, True]
+    assert "2 steps had" in found.history.notes[0] and "taken as they are" in found.history.notes[0]
+
+
+def failing(batches):
+    yield from batches
+    raise OSError("the disk is gone")
+
+
+def test_what_was_done_is_in_an_error_of_the_batches():
+    with pytest.raises(OSError, match="the disk is gone") as caught:
+        learn(batches=failing(BATCHES))
+    close(caught.value.learned.params, by_hand(SGD, 1)[0])
+    assert caught.value.__notes__ == ["`learn` had done 3 steps: see `learned` of this error."]
+
+
+def test_what_was_done_is_in_an_error_of_log():
+    def log(step, numbers):
+        if step == 1:
+            raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more") as caught:
+        learn(log=log)
+    learned = caught.value.learned
+    close(learned.params, by_hand(SGD, 1, BATCHES[: learned.history.total])[0])
+
+
+# Bad input -----------------------------------------------------------------------------------------------------
+
+LINEAR = lambda weights, x: jw.tag(x @ weights, "y") ** 2
+ROWS = [np.ones((2, 3), np.float32)]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"epochs": 0}, "`epochs` is 0; it must be an integer of at least 1."),
+        ({"every": 0}, "`every` is 0; it must be an integer of at least 1."),
+        ({"on_nonfinite": "halt"}, '`on_nonfinite` is \'halt\'; it must be "stop", "skip"'),
+        ({"log": 3}, "`log` is 3; it must be a function (step, {name: number}), or None."),
+        ({"optimizer": 0.1}, "`optimizer` is 0.1; give one of optax, such as `optax.adam(1e-3)`."),
+        ({"fun": None}, "`fun` is None; it must be the loss of one datum, a function."),
+        ({"params": {"w": np.arange(3)}}, "`params` holds an array of dtype int64 at `params['w']`, which no gradient"),
+        ({"params": {"w": jnp.sin}}, "at `params['w']`, which no gradient moves; give arrays of floats alone"),
+        ({"params": {}}, "`params` is {}, which holds no array; there is nothing to learn."),
+        ({"batches": []}, "`batches` is empty; give at least one batch."),
+        (
+            {"batches": iter(BATCHES), "epochs": 2},
+            "which can be gone through once, and `epochs` is 2; give what can be",
+        ),
+        ({"evaluate": iter(BATCHES), "epochs": 2}, "`evaluate` is a list_iterator, which can be gone through once"),
+        ({"evaluate": []}, "`evaluate` is empty; give at least one batch."),
+        ({"batches": lambda: BATCHES}, "`batches` is a function that does not take one number; give one from the"),
+        ({"batches": lambda epoch: BATCHES[epoch:] * (epoch < 1), "epochs": 2}, "`batches` has no batch in epoch 1"),
+        ({"batches": [BATCHES[0], (X[:4], Y[:4, :1])]}, "has rows of shape (1,) at `batch[1]`, and the first had (2,)"),
+        ({"batches": BATCHES[::-1]}, "Batch 1 of `batches` has 4 rows, and the first had 2"),
+        ({"batches": [BATCHES[0], (X[:0], Y[:0])]}, "Batch 1 of `batches` has no rows, so that it has no mean loss"),
+        ({"batches": ROWS}, "`fun` is given 1 argument after `params`, and takes 2"),
+        ({"fun": lambda w, x, y: w["a"]}, "The loss of one datum must be a real scalar, but it has shape (3, 4)"),
+        ({"fun": lambda w, x, y: (w["a"].sum(), 1)}, "must be a real scalar, but `fun` returns a tuple"),
+        ({"fun": lambda w, x, y: 1j * w["a"].sum()}, "must be a real scalar, but its dtype is complex64"),
+        (
+            {"keep": lambda output, delta: output},
+            "`keep` returns other arrays for a batch of 2 data than for the first",
+        ),
+        ({"at": "nowhere"}, "`at='nowhere'` matches no point."),
+        ({"by": "names"}, "`by`"),
+    ],
+)
+def test_bad_input(options, said):
+    with pytest.raises(jw.JaxwalkError) as caught:
+        learn(**options)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_it_cannot_be_traced():
+    with pytest.raises(jw.ArgumentError, match="`learn` goes through data now and cannot be traced"):
+        jax.jit(lambda params: learn(params=params).params)(PARAMS)
+
+
+# Data and params of all kinds ----------------------------------------------------------------------------------
+
+
+def test_bfloat16_params_and_a_batch_of_one_array():
+    found = learn(LINEAR, jnp.ones(3, jnp.bfloat16), [np.ones((2, 3), jnp.bfloat16)] * 2)
+    assert found.params.dtype == jnp.bfloat16 and found.history.total == 2
+
+
+def test_python_numbers_as_params():
+    found = learn(lambda w, x: (jw.tag(w * x, "y") - 1.0) ** 2, 0.0, [np.ones(2, np.float32)], epochs=2)
+    assert np.isclose(found.params, 0.36)
+
+
+def test_random_keys_among_the_data():
+    noise = lambda w, x, key: (jw.tag(w * (x + jax.random.normal(key)), "y")) ** 2
+    batch = (np.ones(2, np.float32), jax.random.split(jax.random.key(0), 2))
+    assert learn(noise, jnp.float32(1.0), [batch]).history.total == 1
