@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -180,7 +180,7 @@ def _layers(slope: Slope) -> tuple[int, ...]:
 
 
 def _beyond(
-    rule: str, name: str, step: int, slope: Slope, sign: int, where: bool | np.ndarray = True
+    rule: str, name: str, step: int, slope: Slope, sign: int, where: Any = True
 ) -> Iterator[Finding]:
     """Yield a finding if a slope is beyond the threshold, at a point in a scan that of any layer of those that are
     meant."""

@@ -237,7 +237,8 @@ def deeper(width):
     return fun, line_of(width)[1]
 
 
-def check(make=line_of, widths=(8, 16), batches=(X,), optimizer=optax.sgd(1e-3), steps=1, **options):
+def check(make=line_of, widths=(8, 16), batches=(X,), optimizer=None, steps=1, **options):
+    optimizer = optax.sgd(1e-3) if optimizer is None else optimizer
     return jw.coordinate_check(make, widths, batches, optimizer, steps, **options)
 
 
