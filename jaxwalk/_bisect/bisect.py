@@ -23,7 +23,7 @@ from .._points.find import find
 from .._points.point import Points
 from .blame import Found, Subject, blamed, run
 from .describe import argument_names, described, result_names, where_bad
-from .makers import Maker, all_bad
+from .makers import Maker, all_bad, first_entry
 from .programs import Programs
 from .record import NonfiniteEquation
 from .values import Value, bad_entries, given
@@ -118,7 +118,7 @@ class _Telling:
         is_grads = len(looked_at) != len(self._results) or looked_at is self._found.grads
         which = where_bad(looked_at)[0]
         value: Any = looked_at[which]
-        index = tuple(map(int, np.argwhere(all_bad(value))[0]))
+        _, index = first_entry([all_bad(value)])
         return NonfiniteEquation(
             None,
             "grads" if is_grads else "loss",
@@ -134,7 +134,9 @@ class _Telling:
         if not self._is_loss:
             return ["Only the run forward was searched: the result is no real scalar, such as a loss."]
         if self._found.barred:
-            return [f"What is before {listed(self._found.barred)} was not searched backward: JAX has no derivative there."]
+            return [
+                f"What is before {listed(self._found.barred)} was not searched backward: JAX has no derivative there."
+            ]
         if self._found.grads is not None and not any(x is not None for x in self._found.grads):
             return ["Only the run forward was searched: the loss depends on no argument that is an array of floats."]
         return []
