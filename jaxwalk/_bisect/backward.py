@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 
+from .._errors import first_line
 from .._jax.jaxpr import call_parameters, jaxprs, kinds
 from .._jax.jaxpr.jaxprs import Closed, is_literal
 from .._jax.jaxpr.types import is_float, type_of
@@ -30,12 +31,12 @@ class Backward(Forward):
     """A run forward, and back.
 
     Attributes:
-        barred: what JAX refuses to differentiate on the way back, each with what it says; nothing before these is met.
+        barred: the primitives that JAX refused to differentiate, each with what it said: δ before them is not met.
     """
 
     def __init__(self, programs: Programs, sites: Sites, makers: Makers) -> None:
         super().__init__(programs, sites, makers)
-        self.barred: dict[str, None] = {}
+        self.barred: dict[str, str] = {}
 
     def back(
         self, closed: Closed, values: Environment, cotangents: Cotangents, moving: Sequence[bool], place: Place
@@ -179,7 +180,7 @@ class Backward(Forward):
         """Return what comes back through an equation that JAX does not differentiate as a whole."""
         if enter is not None:
             return enter()
-        self.barred.setdefault(str(eqn.primitive))
+        self.barred.setdefault(str(eqn.primitive), f"{type(error).__name__}, {first_line(error)}")
         return [None] * len(places)
 
     def _back_steps(

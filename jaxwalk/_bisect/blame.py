@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from .._jax.jaxpr.jaxprs import Closed
 from .._jax.jaxpr.types import is_float
@@ -34,13 +34,13 @@ class Found:
         results: what the function returned.
         grads: the cotangents of its inputs; None if there was no way back to take.
         makers: the equations that made a NaN or an Inf.
-        barred: what JAX refuses to differentiate.
+        barred: the primitives that JAX refused to differentiate, each with what it said.
     """
 
     results: Sequence[Value]
     grads: Sequence[Value | None] | None
     makers: Makers
-    barred: Sequence[str]
+    barred: Mapping[str, str]
 
     @property
     def looked_at(self) -> Sequence[Value | None]:
@@ -68,7 +68,7 @@ def run(subject: Subject, backward: bool, keep: int | None = None, entries: int 
     if backward and not any(x.is_bad for x in results):
         one = Value(results[0].array * 0 + 1)
         grads = machine.back(closed, values, [one], [is_float(x) for x in subject.args], Place())
-    return Found(results, grads, machine.makers, list(machine.barred))
+    return Found(results, grads, machine.makers, machine.barred)
 
 
 def blamed(found: Found, again: Callable[[int, int | None], Found]) -> tuple[Maker, int]:

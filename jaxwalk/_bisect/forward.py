@@ -50,7 +50,7 @@ class Forward:
         return self._as_a_whole(self.programs.whole(closed), holds_while, enter, Maker(eqn, place, operands))
 
     def _equation(self, eqn: JaxprEqn, index: int, operands: list[Value], place: Place) -> list[Value]:
-        if jaxprs.touches_ref(eqn):
+        if jaxprs.touches_ref(eqn) or any(jaxprs.is_ref(v.aval) for v in eqn.outvars):
             raise ArgumentError(
                 "`bisect_nonfinite` cannot follow a mutable array (`jax.new_ref`), which `fun` reads or writes; make a"
                 " new array instead, as `x.at[i].set(y)` does."

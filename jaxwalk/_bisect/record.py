@@ -96,28 +96,27 @@ class NonfiniteEquation(Nonfinite):
         return text_of(self.file, self.line) if self.file else ""
 
     def __repr__(self) -> str:
-        width = min(page_width(), 100)
+        rows, width = [*self._rows()], min(page_width(), 100)
+        indent = max((len(name) for name, _ in rows), default=0) + 4
         lines = [self._title()]
-        lines += [f"    {self.text}"[:width]] if self.text else []
-        rows = [*self._rows()]
-        label = max((len(name) for name, _ in rows), default=0)
         for name, told in rows:
-            first, *others = wrapped(told, width - label - 4)
-            lines.append(f"  {name:{label}}  {first}")
-            lines += [" " * (label + 4) + line for line in others]
+            first, *others = wrapped(told, width - indent)
+            lines.append(f"  {name}".ljust(indent) + first)
+            lines += [" " * indent + line for line in others]
         return "\n".join(map(printable, lines))
 
     def _title(self) -> str:
         kind = "NaN" if np.isnan(self.value) else str(self.value)
         if not self.equation:
             return f"{kind} in {self.seen_in}"
-        way = "backward, by the derivative of" if self.is_backward else "by"
-        function = function_at(self.file, self.line) if self.file else None
         within = f" in JAX's `{self.function}`" if self.function else ""
-        place = f", {file_and_line(self.file, self.line)}" if self.file else ""
-        return f"{kind} made {way} `{self.equation}`{within}{place}" + (f", in `{function.name}`" if function else "")
+        return f"{kind} made {'backward, by the derivative of' if self.is_backward else 'by'} `{self.equation}`{within}"
 
     def _rows(self) -> Iterator[tuple[str, str]]:
+        if self.file:
+            function = function_at(self.file, self.line)
+            yield "line", file_and_line(self.file, self.line) + (f", in `{function.name}`" if function else "")
+            yield "", self.text
         for name, operands in (("operand", self.operands), ("cotangent", self.cotangents)):
             for i, operand in enumerate(operands, 1):
                 yield f"{name} {i}" if len(operands) > 1 else name, str(operand)
@@ -134,7 +133,8 @@ class NonfiniteEquation(Nonfinite):
         if self.scopes:
             yield "scopes", "/".join(self.scopes)
         for step in self.steps:
-            yield f"{step.kind} step", f"{step.number}" + (f" of 0 to {step.length - 1}" if step.length else "")
+            which = f"{step.number}, counted from 0" + (f", of {step.length}" if step.length else "")
+            yield "step" if step.length else "pass", f"{which}, of the {step.kind}"
         if self.inputs:
             yield "came in", f"a NaN or Inf with {', '.join(f'`{name}`' for name in self.inputs)}"
         if self.harmless:
