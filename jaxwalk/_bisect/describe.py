@@ -48,6 +48,7 @@ def described(maker: Maker, points: Points, **others: Any) -> NonfiniteEquation:
         equation=name,
         operands=tuple(map(at_index, maker.operands)),
         cotangents=tuple(map(at_index, arrived)),
+        by_operand=maker.places[which] if is_backward else None,
         scopes=maker.place.scopes,
         steps=maker.place.steps,
         function=_library_function(maker),

@@ -64,6 +64,7 @@ class NonfiniteEquation(Nonfinite):
         function: JAX's own function that it is in, as "norm"; or "".
         operands: what it was given in the run forward, an `Operand` each.
         cotangents: backward: the cotangents of its results that arrived.
+        by_operand: backward: of which operand, from 0, the result is the cotangent.
         scopes: the scopes around it, the outermost first.
         steps: the steps of the loops around it, the outermost first: (kind, number, length), counted from 0.
         seen_in: where it shows: "the result", or "the gradient of `args[0]['w']`" ...
@@ -77,6 +78,7 @@ class NonfiniteEquation(Nonfinite):
     function: str = ""
     operands: tuple[Operand, ...] = ()
     cotangents: tuple[Operand, ...] = ()
+    by_operand: int | None = None
     scopes: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
     seen_in: str = ""
@@ -122,7 +124,12 @@ class NonfiniteEquation(Nonfinite):
                 yield f"{name} {i}" if len(operands) > 1 else name, str(operand)
         at = f" at {list(self.index)}" if self.index else ""
         if self.equation:
-            yield "result", f"{number(self.value)}{at}"
+            of = (
+                f", δ of operand {self.by_operand + 1}"
+                if self.by_operand is not None and len(self.operands) > 1
+                else ""
+            )
+            yield "result", f"{number(self.value)}{at}{of}"
             yield "seen in", self.seen_in
         elif at:
             yield "at", str(list(self.index))
