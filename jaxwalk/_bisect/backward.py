@@ -61,7 +61,9 @@ class Backward(Forward):
             places = [i for i, v in enumerate(eqn.invars) if not is_literal(v) and v in moves]
             if places and any(cotangent is not None for cotangent in arrived):
                 here, operands = place.of(eqn), operands_of(eqn, values)
-                for i, cotangent in zip(places, self._through(eqn, index, operands, arrived, places, here), strict=True):
+                for i, cotangent in zip(
+                    places, self._through(eqn, index, operands, arrived, places, here), strict=True
+                ):
                     add(eqn, eqn.invars[i], cotangent, here)
         return [found.get(v) for v in jaxpr.invars]
 
@@ -196,7 +198,9 @@ class Backward(Forward):
                 found[i] = x
             for i, x in enumerate(found[: parts.consts]):
                 known = consts[i]
-                consts[i] = known if x is None else x if known is None else self._sum(eqn, [known, x], inputs[i], at(step))
+                consts[i] = (
+                    known if x is None else x if known is None else self._sum(eqn, [known, x], inputs[i], at(step))
+                )
             back = _filled(found[parts.consts : first], [moving[i] for i in range(parts.consts, first)], carry)
             rows[step] = found[first:]
         whole = [*consts, *back, *(_stacked(each) for each in zip(*rows, strict=True))]
@@ -208,7 +212,11 @@ class Backward(Forward):
         while True:
             moves = self._moving(body.jaxpr, inputs)
             carried = [not is_literal(v) and v in moves for v in body.jaxpr.outvars[: parts.carry]]
-            grown = [*inputs[: parts.consts], *map(operator.or_, inputs[parts.consts : first], carried), *inputs[first:]]
+            grown = [
+                *inputs[: parts.consts],
+                *map(operator.or_, inputs[parts.consts : first], carried),
+                *inputs[first:],
+            ]
             if grown == inputs:
                 return [moved and is_float(type_of(v)) for moved, v in zip(inputs, body.jaxpr.invars, strict=True)]
             inputs = grown

@@ -134,7 +134,9 @@ class _Telling:
         if not self._is_loss:
             return ["Only the run forward was searched: the result is no real scalar, such as a loss."]
         if self._found.barred:
-            return [f"What is before {listed(self._found.barred)} was not searched backward: JAX has no derivative there."]
+            return [
+                f"What is before {listed(self._found.barred)} was not searched backward: JAX has no derivative there."
+            ]
         if self._found.grads is not None and not any(x is not None for x in self._found.grads):
             return ["Only the run forward was searched: the loss depends on no argument that is an array of floats."]
         return []

@@ -130,5 +130,3 @@ def _rule(eqn: JaxprEqn) -> str:
 
 def _is_low(value: Value) -> bool:
     return is_float(value.array) and value.array.dtype.itemsize <= 2
-
-

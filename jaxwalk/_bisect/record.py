@@ -41,7 +41,9 @@ class Operand(NamedTuple):
         told = [f"{self.dtype}[{dims}]"]
         told += [] if self.value is None else [number(self.value)]
         if self.shape and self.low is not None:
-            told.append(f"(all {number(self.low)})" if self.low == self.high else f"({number(self.low)} to {number(self.high)})")
+            told.append(
+                f"(all {number(self.low)})" if self.low == self.high else f"({number(self.low)} to {number(self.high)})"
+            )
         if self.nonfinite and self.shape:
             told.append(f"with {counted(self.nonfinite, 'entry', 'entries')} NaN or Inf")
         return " ".join(told)
