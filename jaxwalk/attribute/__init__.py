@@ -10,9 +10,9 @@ itself; all go through `jax.jit`, `jax.vmap` (one attribution for each datum), `
 | `grad_cam` | a walk | Σ over channels of mean δ · y | |
 | `patching` | two walks, or `steps` | (y of another run − y)·δ | |
 | `integrated_gradients` | `steps` walks (for each point, along its own path) | (x − x')·mean δ | fun(x) − fun(x') |
-| `conductance` | `steps` walks and forward derivatives | ∫ δ·dy | fun(x) − fun(x'), at layers that all goes through |
+| `conductance` | `steps` walks | ∫ δ·dy | fun(x) − fun(x'), at layers that all goes through |
 | `internal_influence` | `steps` walks | mean δ | |
-| `expected_gradients` | `samples` of these | δ·dy | fun(x) − mean fun(x') |
+| `expected_gradients` | `samples` walks and forward derivatives | δ·dy | fun(x) − mean fun(x') |
 | `smooth_grad` | `samples` walks | mean δ around x | |
 
 >>> import jax, jax.numpy as jnp, jaxwalk as jw

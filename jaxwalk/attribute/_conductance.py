@@ -26,21 +26,23 @@ def conductance(
     argnums: int | Sequence[int] = 0,
     baseline: Any = None,
     steps: int = 50,
-    rule: str = "gauss-legendre",
+    rule: str = "trapezoid",
 ) -> Callable[..., Attribution]:
     """Attribute by conductance, at all points in one sweep (Dhamdhere et al., arXiv 1805.12233; 1807.09946).
 
     The score of an entry y is ∫ ∂fun/∂y · dy/dα dα, along the straight path x(α) from the baseline to the inputs: the
     part of fun(x) − fun(baseline) that flows through it. At a layer through which everything passes the scores add up
-    to that difference; so do those of the inputs, which are their integrated gradients. One walk, and one forward
-    derivative, at each of `steps` nodes, in a scan: memory does not grow with `steps`.
+    to that difference; so do those of the inputs, which are their integrated gradients. In a scan over
+    `steps` nodes: memory does not grow with them.
 
     Arguments:
         fun: a function whose result, a real scalar, is explained: a score, or a loss.
         at, by, source, argnums: as of `jw.walk`; the path is one of the arguments that `argnums` names.
         baseline: of these, in their structure and shapes; or a function from them to that; None for zeros.
         steps: how many nodes.
-        rule: "gauss-legendre", "trapezoid", "left", "right" or "midpoint".
+        rule: "trapezoid": Σ ½ (δ + δ')·(y' − y) over neighbours on the path, which costs one walk a node.
+            "gauss-legendre", "left", "right", "midpoint": δ·dy/dα at each node, a walk and a forward derivative; of
+            smooth functions Gauss and Legendre's nodes are far more accurate.
 
     Returns:
         A function of the arguments of `fun` that returns an `Attribution`; its `gap` is what the scores of the inputs
@@ -55,7 +57,7 @@ def conductance(
     >>> fun = lambda x: jnp.sum(jw.tag(jax.nn.softplus(x), "unit")) ** 2
     >>> found = jw.attribute.conductance(fun)(jnp.array([1.0, 2.0]))
     >>> change = fun(jnp.array([1.0, 2.0])) - fun(jnp.zeros(2))
-    >>> bool(abs(found.totals["unit"] - change) < 1e-4), bool(abs(found.gap) < 1e-4)
+    >>> bool(abs(found.totals["unit"] - change) < 1e-3), bool(abs(found.gap) < 1e-3)
     (True, True)
     """
     explaining = Explaining.checked("conductance", fun, at, by, source, argnums)

@@ -44,7 +44,8 @@ def integrated_gradients(
     inputs: (y − y')·∫ ∂fun/∂y dα. That is one sweep for each point, one after the other, and compiled for each.
 
     Arguments:
-        fun, at, by, source, argnums, steps, rule: as of `conductance`.
+        fun, at, by, source, argnums, steps: as of `conductance`.
+        rule: as of `internal_influence`.
         baseline: as of `conductance`. Of integers, as tokens, others of the same shape: with `along="own"`.
         along: "inputs" or "own".
 

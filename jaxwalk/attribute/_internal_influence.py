@@ -31,7 +31,8 @@ def internal_influence(
     (Leino et al., arXiv 1802.03788, with the uniform distribution on the path). It promises no sum.
 
     Arguments:
-        fun, at, by, source, argnums, baseline, steps, rule: as of `conductance`.
+        fun, at, by, source, argnums, baseline, steps: as of `conductance`.
+        rule: "gauss-legendre", "trapezoid", "left", "right" or "midpoint": where on the path, and with what weights.
 
     Returns:
         A function of the arguments of `fun` that returns an `Attribution`.

@@ -18,6 +18,7 @@ RULES = ("gauss-legendre", "trapezoid", "left", "right", "midpoint")
 class Quadrature(NamedTuple):
     """Where on [0, 1] an integral is taken, and with what weights."""
 
+    rule: str
     nodes: np.ndarray
     weights: np.ndarray
 
@@ -31,17 +32,17 @@ class Quadrature(NamedTuple):
             raise ArgumentError("`steps` is 1, and the trapezoid rule takes both ends; give at least 2.")
         if rule == "gauss-legendre":
             nodes, weights = np.polynomial.legendre.leggauss(steps)
-            return cls((nodes + 1) / 2, weights / 2)
+            return cls(rule, (nodes + 1) / 2, weights / 2)
         if rule == "trapezoid":
             ends = np.full(steps, 1.0)
             ends[[0, -1]] = 0.5
-            return cls(np.linspace(0, 1, steps), ends / (steps - 1))
+            return cls(rule, np.linspace(0, 1, steps), ends / (steps - 1))
         first = {"left": 0, "right": 1, "midpoint": 0.5}[rule]
-        return cls((np.arange(steps) + first) / steps, np.full(steps, 1 / steps))
+        return cls(rule, (np.arange(steps) + first) / steps, np.full(steps, 1 / steps))
 
     def mean(self, integrand: Callable[[Any], Any]) -> Any:
         """Return ∫ integrand(α) dα over [0, 1], one node after the other; sums are in float32 at least."""
-        nodes, weights = (jnp.asarray(a, jnp.result_type(float)) for a in self)
+        nodes, weights = (jnp.asarray(a, jnp.result_type(float)) for a in (self.nodes, self.weights))
         shapes = jax.eval_shape(integrand, jax.ShapeDtypeStruct((), nodes.dtype))
 
         def add(sums: Any, at: Any) -> tuple[Any, None]:
