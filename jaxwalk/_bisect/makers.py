@@ -79,6 +79,12 @@ def made_entries(maker: Maker) -> int:
     return sum(int(mask.sum()) for mask in maker.made if mask is not None)
 
 
+def with_one_entry(maker: Maker, number: int) -> Maker:
+    """Return an equation with one of the entries that it made, counted from 0, as the only one."""
+    before, made = _first(maker.made, number), _first(maker.made, number + 1)
+    return maker._replace(made=[but(mask, others) for mask, others in zip(made, before, strict=True)])
+
+
 def _first(masks: Sequence[Mask], count: int | None) -> list[Mask]:
     """Return the first `count` entries of some masks; None: all of them."""
     if count is None:

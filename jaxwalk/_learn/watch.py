@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+from jax import lax
 
-from .._jax.jaxpr.types import widened
-from .._points.name_patterns import At
+from .._callables import called_with, check_keep, transform
+from .._errors import ArgumentError, shown
+from .._jax.jaxpr import jaxprs, types
+from .._jax.leaves import renamed_after
+from .._jax.tracing import stage
+from .._points.find import check_by
+from .._points.name_patterns import At, check_at
 from .._points.ordered_mapping import Named
+from .._points.point import Points
 from .._source.user_files import Source
+from .._walk.loss import loss_only
+from .._walk.result import Walk
 from .._walk.walk import walk
 from ..stats import health
+from ..stats._norm import distance, norm
+from ..stats._sums import plain_squares, real
 from .seen import Seen
+from .trained import check_optimizer, check_state, count_of, names_of, trained_part, with_trained
 
 Step = Callable[..., tuple[Any, Any, Seen]]
+SIZES = ("weight_l2", "gradient_l2", "update_l2")
+_SMALLEST_SQUARES = 1e-30  # below, the squares of single entries are lost, as float32 ends at 1e-38
+_NOTHING = Named({}, {"*": "Nothing was kept: `keep` is None."})
 
 
+@transform
 def watch(
     fun: Callable,
     optimizer: optax.GradientTransformation,
@@ -33,15 +52,31 @@ def watch(
 ) -> Step:
     """Return one step of training, which looks at every point of the loss on its way.
 
+    It is the step that one writes with optax (the gradient, `optimizer.update`, `optax.apply_updates`), and makes the
+    same params; what is kept of the points is computed inside its one backward pass. Nothing is compiled: put `jax.jit`
+    around it, `lax.scan` over it, or give it arrays that are divided over a mesh, as with a step of your own.
+
     Arguments:
         fun: the loss of a batch, a real scalar: `fun(params, *batch)`.
-        optimizer: of optax.
+        optimizer: of optax. `update` is given `value`, `grad` and `value_fn` too, so that those that ask for them work,
+            as `optax.contrib.reduce_on_plateau` and `optax.lbfgs`.
         at, by, source, has_aux: as of `jw.walk`.
-        keep: what to keep of (output, δ) at each point, as of `jw.walk`; None for nothing.
-        every: look at each k-th step alone, as the optimizer counts them.
+        keep: what to keep of (output, δ) at each point, as of `jw.walk`. None for nothing: the program is then exactly
+            that of the plain step.
+        every: look at each k-th step alone: those whose number, as the optimizer counts them from 0, divides by k. The
+            others are plain steps, and pay nothing: in what is seen of them everything is zeros but the loss.
 
     Returns:
-        `step(params, opt_state, *batch) -> (params, opt_state, seen)`, a pure function, to be jitted.
+        `step(params, opt_state, *batch) -> (params, opt_state, seen)`, a pure function; `seen` is a `Seen`. Of the
+        params, which may be any pytree, as a module of Equinox, the arrays are trained; whatever is no array (functions,
+        strings, numbers of Python) is returned as it came. The state is that of `optimizer.init` of the arrays alone,
+        as Equinox has it too, with None in the place of others.
+
+    Raises:
+        ArgumentError: `optimizer` is none of optax; `every` is no positive integer; (when called) the params hold no
+            array, or one of integers; the state does not fit them or the optimizer; the loss is no real scalar; the
+            optimizer does not count its steps, with `every` of more than 1.
+        PointError: (when called) as of `jw.walk`.
 
     >>> import jax, jax.numpy as jnp, optax, jaxwalk as jw
     >>> def fun(weights, x, y):
@@ -53,29 +88,107 @@ def watch(
     >>> weights, float(seen.loss), float(seen.kept["prediction"]["delta_l2"])
     (Array([0.1, 0.1], dtype=float32), 1.0, 1.4142135381698608)
     """
-    optimizer = optax.with_extra_args_support(optimizer)
-    watched = walk(fun, at, by=by, source=source, argnums=0, has_aux=has_aux, keep=keep)
+    check_by(by, source)
+    check_at(at)
+    if keep is not None:
+        check_keep(keep)
+    if not isinstance(every, (int, np.integer)) or isinstance(every, bool) or every < 1:
+        raise ArgumentError(f"`every` is {shown(every)}; it must be an integer of at least 1.")
+    transformation = check_optimizer(optimizer)
+    walked = functools.partial(walk, at=at, by=by, source=source, argnums=0, has_aux=has_aux, keep=keep)
 
+    @renamed_after(fun, "watch")
     def step(params: Any, opt_state: Any, *batch: Any) -> tuple[Any, Any, Seen]:
-        found = watched(params, *batch)
-        updates, opt_state = optimizer.update(found.grads, opt_state, params, value=found.value, grad=found.grads)
-        sizes = _sizes(params, found.grads, updates)
-        seen = Seen(found.value, found.aux, found.kept, sizes, jnp.bool_(True), found.points)
-        return optax.apply_updates(params, updates), opt_state, seen
+        trained = trained_part(params)
+        check_state(transformation, opt_state, trained)
+        loss = fun if trained is params else lambda trained, *batch: fun(with_trained(params, trained), *batch)
+        turns = _Turns(None if keep is None else every == 1 or count_of(opt_state) % every == 0)
+        looking, passing = functools.partial(_looking, walked(loss)), functools.partial(_passing, loss, has_aux)
+        with called_with(fun, (params, *batch), {}):
+            found, slopes = turns.do(looking, passing, trained, *batch)
+        value_fn = lambda trained: loss(trained, *batch)[0] if has_aux else loss(trained, *batch)
+        extra = {"value": found.value, "grad": found.grads, "value_fn": value_fn}
+        updates, opt_state = transformation.update(found.grads, opt_state, trained, **extra)
+        moved = optax.apply_updates(trained, updates)
+        sizes = turns.do(_sizes, _no_sizes, trained, moved, slopes)
+        seen = Seen(found.value, found.aux, found.kept, sizes, turns.is_seen, found.points)
+        return with_trained(params, moved), opt_state, seen
 
     return step
 
 
-def _sizes(params: Any, grads: Any, updates: Any) -> Named:
-    names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in _leaves(params)]
-    parts = {"weight_l2": params, "gradient_l2": grads, "update_l2": updates}
-    norms = {key: [_l2(leaf) for _, leaf in _leaves(tree)] for key, tree in parts.items()}
-    return Named({name: {key: norms[key][i] for key in parts} for i, name in enumerate(names)})
+class _Turns(NamedTuple):
+    """Which steps are looked at.
+
+    Attributes:
+        now: None: none is; True: each; an array, not known while a step is traced: those of which it is true.
+    """
+
+    now: Any
+
+    @property
+    def is_seen(self) -> Any:
+        return None if self.now is None else jnp.bool_(self.now)
+
+    def do(self, looking: Callable, passing: Callable, *args: Any) -> Any:
+        """Call the first function in a step that is looked at, else the second, with None or zeros in front: of what
+        the first would return."""
+        if self.now is None:
+            return passing(None, *args)
+        return looking(*args) if self.now is True else _either(self.now, looking, passing, args)
 
 
-def _leaves(tree: Any) -> list[tuple[Any, Any]]:
-    return jax.tree_util.tree_leaves_with_path(tree)
+def _either(first: Any, looking: Callable, passing: Callable, args: tuple) -> Any:
+    closed, like = jaxprs.trace(lambda: looking(*args))
+    kinds, tree = jax.tree.flatten(like)
+
+    def passed() -> list[jax.Array]:
+        zeros = jax.tree.unflatten(tree, map(types.zeros, kinds))
+        found = jax.tree.leaves(passing(zeros, *args))
+        return [jnp.asarray(leaf, kind.dtype) for leaf, kind in zip(found, kinds, strict=True)]
+
+    return jax.tree.unflatten(tree, lax.cond(first, lambda: jaxprs.evaluate(closed, ()), passed))
 
 
-def _l2(x: Any) -> jax.Array:
-    return jnp.linalg.norm(jnp.ravel(x).astype(widened(x.dtype)))
+def _looking(walked: Callable, trained: Any, *batch: Any) -> tuple[Walk, list[jax.Array]]:
+    """Return the walk, and the norm of the gradient of each array.
+
+    Norms come before whatever the optimizer does with the gradients, else XLA would hold these longer.
+    """
+    found = walked(trained, *batch)
+    grads, slopes = lax.optimization_barrier((found.grads, list(map(_norm_of_gradient, jax.tree.leaves(found.grads)))))
+    return dataclasses.replace(found, grads=grads), slopes
+
+
+def _norm_of_gradient(x: jax.Array) -> jax.Array:
+    """Return the ℓ2 norm, without a second look, for which XLA would copy the gradients: see `Seen.weights`."""
+    x = real(x)
+    squares, largest = plain_squares(x), jnp.max(jnp.abs(x), initial=0)
+    return jnp.where((squares > _SMALLEST_SQUARES) & (squares < np.inf), jnp.sqrt(squares), largest)
+
+
+def _passing(loss: Callable, has_aux: bool, zeros: Any, trained: Any, *batch: Any) -> tuple[Walk, list[jax.Array]]:
+    """Compute the loss and its gradient, and nothing at a point."""
+    if zeros is None:  # else a walk has looked at what the loss is
+        loss_only(stage(loss, (trained, *batch), {}), has_aux)
+        zeros = Walk(None, None, None, Points(()), _NOTHING, _NOTHING, _NOTHING), []
+    empty, slopes = zeros
+    found, grads = jax.value_and_grad(loss, has_aux=has_aux)(trained, *batch)
+    value, aux = found if has_aux else (found, None)
+    return dataclasses.replace(empty, value=value, aux=aux, grads=grads), slopes
+
+
+def _sizes(before: Any, after: Any, slopes: list[jax.Array]) -> Named:
+    """Return the norms of each array, of its gradient, and of what it was moved by, as it came to be in its own dtype.
+
+    The updates themselves would have to be kept for that, where XLA adds them to the params as it computes them.
+    """
+    old, new = jax.tree.leaves(before), jax.tree.leaves(after)
+    moves = map(distance, zip(new, old, strict=True))
+    found = zip(map(norm, old), slopes, moves, strict=True)
+    names = names_of(before)
+    return Named({name: dict(zip(SIZES, sizes, strict=True)) for name, sizes in zip(names, found, strict=True)})
+
+
+def _no_sizes(zeros: Named | None, *trees: Any) -> Named:
+    return _NOTHING if zeros is None else zeros

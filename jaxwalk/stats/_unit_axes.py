@@ -145,10 +145,14 @@ def _at(statistic: Statistic, value: Value) -> tuple[Statistic | None, tuple[Uni
     if statistic.at is None:
         return statistic, ()
     try:
-        of, units = statistic.at(value)
+        found = statistic.at(value)
     except ArgumentError as error:
         return None, (Units(statistic.name, value.shape, None, str(error)),)
-    return dataclasses.replace(statistic, of=of, at=None), (units._replace(statistic=statistic.name),)
+    if found is None:
+        return None, ()
+    of, units = found
+    told = () if units is None else (units._replace(statistic=statistic.name),)
+    return dataclasses.replace(statistic, of=of, at=None), told
 
 
 def units_told(units: Sequence[Units]) -> list[str]:
