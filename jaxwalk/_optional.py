@@ -28,6 +28,13 @@ def pyarrow(module: str) -> ModuleType:
     return _imported(f"pyarrow.{module}", JaxwalkError, _lacking("Reading Parquet needs pyarrow", "store"))
 
 
+def orbax() -> ModuleType:
+    """Import `orbax.checkpoint`, or raise a StoreError."""
+    return _imported(
+        "orbax.checkpoint", StoreError, _lacking(f"`{argument('out')}` needs orbax-checkpoint", "checkpoint")
+    )
+
+
 def matplotlib(module: str) -> ModuleType:
     """Import a module of matplotlib, or raise a JaxwalkError."""
     return _imported(f"matplotlib.{module}", JaxwalkError, _lacking("Pictures need matplotlib", "plot"))

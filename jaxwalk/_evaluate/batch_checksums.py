@@ -39,12 +39,13 @@ class Fingerprint(NamedTuple):
         return self[:2] == other[:2] and (unread or self.checksum == other.checksum)
 
 
-def skip_done(batches: Iterator[Batch], done: Sequence[Fingerprint]) -> None:
+def skip_done(batches: Iterator[Batch], done: Sequence[Fingerprint], what: str = "evaluation", fix: str = SAME) -> None:
     """Go through the batches that are done already.
 
     Arguments:
         batches: all of them.
         done: part by part.
+        what, fix: of the error: what went through them before, and what to do.
 
     Raises:
         DataError: they are not the same, or fewer.
@@ -56,9 +57,9 @@ def skip_done(batches: Iterator[Batch], done: Sequence[Fingerprint]) -> None:
             found = found.update(batch, part.checksum != UNREAD)
         if found.batches < part.batches:
             ended = f"ended after {before + found.batches} of the {_all_batches(done)} that are done already"
-            raise DataError(f"`{argument('batches')}` {ended}; {SAME}.")
+            raise DataError(f"`{argument('batches')}` {ended}; {fix}.")
         if not found.matches(part):
-            raise DataError(_difference(before, part, found))
+            raise DataError(f"{_difference(before, part, found, what)}; {fix}.")
         before += part.batches
 
 
@@ -72,7 +73,7 @@ def _all_batches(done: Sequence[Fingerprint]) -> str:
     return counted(sum(part.batches for part in done), "batch", "batches")
 
 
-def _difference(before: int, part: Fingerprint, found: Fingerprint) -> str:
+def _difference(before: int, part: Fingerprint, found: Fingerprint, what: str) -> str:
     last = before + part.batches - 1
     one = last == before
     batches, out = f"`{argument('batches')}`", f"`{argument('out')}`"
@@ -82,7 +83,7 @@ def _difference(before: int, part: Fingerprint, found: Fingerprint) -> str:
     else:
         which = f"{f'Batch {before}' if one else f'One of the batches {before} to {last}'} of {batches}"
         change = "is not what it was"
-    return f"{which} {change} when the evaluation in {out} went through {'it' if one else 'them'}; {SAME}."
+    return f"{which} {change} when the {what} in {out} went through {'it' if one else 'them'}"
 
 
 def _is_on_host(leaf: Any) -> bool:

@@ -58,10 +58,10 @@ def identity(
     texts = {
         "function": program(function),
         "walk of a batch": program(walk),
-        "params": _digest(contents(params)),
+        "params": digest(contents(params)),
         "points": ", ".join(points),
         "statistics": "none" if statistic is None else _statistic_text(statistic, points, kept_at),
-        "first batch": _digest(contents(jax.tree.leaves(first))),
+        "first batch": digest(contents(jax.tree.leaves(first))),
         "jaxwalk": __version__,
     }
     return texts | settings() | {name.replace("_", " "): str(value) for name, value in others.items()}
@@ -77,7 +77,7 @@ def _statistic_text(statistic: Statistic, points: Points, kept_at: Any = None) -
     values = {(p.shape[len(p.axes) :], np.dtype(p.dtype), id(at[p.name])): at[p.name] for p in felt}
     ordered = sorted(values.items(), key=lambda item: str(item[0][:2]))
     parts = [part.encode() for (shape, dtype, _), one in ordered for part in _parts(one, shape, dtype)]
-    return f"{statistic.name} ({_digest(parts)[:12]})"
+    return f"{statistic.name} ({digest(parts)[:12]})"
 
 
 def _parts(statistic: Statistic, shape: tuple[int, ...], dtype: Any) -> Iterator[str]:
@@ -114,7 +114,7 @@ def program(closed: Closed) -> str:
 def _program(closed: Closed, known: dict[Any, tuple[Closed, str]]) -> str:
     key = (id(closed.jaxpr), *map(id, closed.consts))
     if key not in known:  # `closed` is held, so that no other object gets these ids
-        known[key] = closed, _digest([*_equations(closed.jaxpr, known), *contents(closed.consts)])
+        known[key] = closed, digest([*_equations(closed.jaxpr, known), *contents(closed.consts)])
     return known[key][1]
 
 
@@ -153,7 +153,7 @@ def _text(value: Any) -> str:
     if hasattr(value, "eqns"):
         return "program"
     if isinstance(value, (np.ndarray, np.generic, jax.Array)) and value.dtype != object:
-        return _digest(contents([value]))
+        return digest(contents([value]))
     if isinstance(value, (tuple, list)):
         return f"[{', '.join(map(_text, value))}]"
     if isinstance(value, Mapping):
@@ -170,7 +170,8 @@ def _ordered(found: re.Match[str]) -> str:
 # Digests -------------------------------------------------------------------------------------------------
 
 
-def _digest(parts: Iterable[Any]) -> str:
+def digest(parts: Iterable[Any]) -> str:
+    """Return the SHA-256 of some buffers, one after the other."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8, "little"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -10,19 +12,22 @@ import jax.numpy as jnp
 import optax
 
 from .. import _signals
-from .._errors import ArgumentError, counted, shown
+from .._errors import ArgumentError, StoreError, counted, shown
 from .._evaluate.arguments import check_takes, check_untraced
-from .._evaluate.evaluate import evaluator
 from .._evaluate.placement import placement
+from .._evaluate.run import Output
 from .._points.find import check_by
 from .._points.name_patterns import At, check_at
 from .._show.progress import progress as shown_progress
 from .._source.user_files import Source
-from ..stats import health, summary
+from ..stats import health
 from .history import History
+from .loop.checkpoints import opened
 from .loop.epochs import Epochs, check_source
 from .loop.guard import check_on_nonfinite
-from .loop.run import HeldOut, Log, Run
+from .loop.held_out import HeldOut
+from .loop.identity import identity
+from .loop.run import Log, Run
 from .loop.step import Asked, Step
 
 
@@ -56,6 +61,8 @@ def learn(
     keep: Callable[[Any, Any], Any] | None = health,
     every: int = 1,
     evaluate: Iterable[Any] | Callable[[int], Iterable[Any]] | None = None,
+    out: str | os.PathLike[str] | None = None,
+    resume: bool = False,
     log: Log | None = None,
     on_nonfinite: str = "stop",
     progress: bool = True,
@@ -80,7 +87,16 @@ def learn(
         every: look at the points, and record, in each so many-th step alone; the steps between are a program of
             their own, which keeps nothing.
         evaluate: held-out batches, as `batches` are given; at the end of each epoch `jw.evaluate` goes through them,
-            with `jw.stats.summary`: `history.evaluations`.
+            with `keep` (for `jw.stats.health`, `jw.stats.summary`): `history.evaluations`.
+        out: a directory to write to: params, optimizer's state, history and the place in the data, whole or not at
+            all, at least 30 seconds after the last time (and 20 times as long as that took), at the end, and whenever
+            something ends the run. Needs orbax-checkpoint, the extra `checkpoint`. The last two are there.
+        resume: go on with what is in `out`: what then comes is, bit for bit on a CPU, what would have come without the
+            break. The function, params (as they were at the very beginning), points, `keep`, `every`, optimizer, first
+            batch, versions and settings of jax must be the same; `epochs` may be more, and `on_nonfinite` another.
+            Batches that are done are gone through, compared by a checksum, and passed over; of a function of the
+            epoch's number, only those of the epoch under way. So they must come in the same order. `log` is told again
+            of steps after the last checkpoint. Where nothing is there, begin.
         log: a function (step, {name: number}), called for each step that is looked at, one step late, in order: "loss",
             "data/s", "point/delta_l2" (in a loop "point/0/delta_l2", for each of its steps), "weights/path/update_l2";
             and "evaluate/loss". What it raises ends the run.
@@ -95,7 +111,9 @@ def learn(
     Raises:
         ArgumentError: an argument does not fit; a batch is not like the first.
         PointError: as of `walk`.
-        DataError: there is no batch, in the first epoch or in a later one.
+        DataError: there is no batch, in the first epoch or in a later one; with `resume`, batches that are done have
+            changed, are fewer or more.
+        StoreError: `out` is something else, holds another run or one that is not to be resumed, or cannot be written.
         NonfiniteError: see `on_nonfinite`. Its attributes: `learned`, `batch`.
         Whatever `batches` or `log` raises. What was done until then is in the attribute `learned` of the error; of
             Ctrl-C, too.
@@ -113,27 +131,29 @@ def learn(
     _check(asked, params, epochs, log)
     if evaluate is not None:
         check_source(evaluate, epochs, "evaluate")
-    run = _begun(asked, params, Epochs(batches, epochs))
-    held_out = None
-    if evaluate is not None:
-        kept = None if keep is None else summary
-        held_out = HeldOut(evaluator(fun, at=at, by=by, source=source, keep=kept, top=1), evaluate)
-    total = run.total * epochs if run.total else None
-    with _signals.held_back(), shown_progress(total, progress, run.place.data, "learn") as bar:
+    output = Output.checked(out, resume)
+    data = Epochs(batches, epochs)
+    run, known = _begun(asked, params, data, evaluate is not None)
+    held_out = None if evaluate is None else HeldOut.of(asked, evaluate)
+    with contextlib.ExitStack() as stack:
+        if output.path is not None:
+            run.checkpoints = stack.enter_context(opened(output.path, output.resume, known))
+            run.restore()
+            _check_epochs(epochs, run)
+        total, done = data.total, run.done.place.data
+        stack.enter_context(_signals.held_back())
+        run.log = log
+        run.bar = stack.enter_context(shown_progress(total and total * epochs, progress, done, "learn"))
         try:
-            run.go(epochs, held_out, log, bar)
+            run.go(epochs, held_out)
         except BaseException as error:
-            error.learned = _learned(run)  # type: ignore[attr-defined]
-            error.add_note(f"`learn` had done {counted(run.place.step, 'step')}: see `learned` of this error.")
+            _tell(error, run)
             raise
     return _learned(run)
 
 
-def _learned(run: Run) -> Learned:
-    return Learned(run.params, run.state.inner, run.history())
-
-
-def _begun(asked: Asked, params: Any, source: Epochs) -> Run:
+def _begun(asked: Asked, params: Any, source: Epochs, is_evaluated: bool) -> tuple[Run, Callable[[], dict[str, str]]]:
+    """Return the run, which has not begun, and what gives its identity."""
     data = source.form
     check_untraced(data.first, who="learn")
     check_takes(asked.fun, data)
@@ -143,7 +163,8 @@ def _begun(asked: Asked, params: Any, source: Epochs) -> Run:
     state = jax.tree.map(_copied, step.optimizer.init(params))
     rows = [jax.ShapeDtypeStruct((data.size, *row.shape), row.dtype) for row in data.form.rows]
     step.prepare(params, state, data.arguments(rows))
-    return Run(asked, step, source, placed, params, state)
+    known = lambda: identity(asked, params, state.inner, data, step.points, is_evaluated)
+    return Run(asked, step, source, placed, params, state), known
 
 
 def _copied(leaf: Any) -> Any:
@@ -151,6 +172,30 @@ def _copied(leaf: Any) -> Any:
     if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return leaf.copy()
     return jnp.array(leaf, jnp.result_type(leaf), copy=True)
+
+
+def _learned(run: Run) -> Learned:
+    return Learned(run.params, run.state.inner, run.done.history())
+
+
+def _tell(error: BaseException, run: Run) -> None:
+    """Add to an error what was done before it, once that is on disk."""
+    error.learned = _learned(run)  # type: ignore[attr-defined]
+    saved = ""
+    if run.checkpoints is not None:
+        try:
+            run.save()
+            saved = ", and `out`"
+        except StoreError as unwritten:
+            error.add_note(str(unwritten))
+    error.add_note(f"`learn` had done {counted(run.done.place.step, 'step')}: see `learned` of this error{saved}.")
+
+
+def _check_epochs(epochs: int, run: Run) -> None:
+    if run.done.place.epoch > epochs:
+        raise ArgumentError(
+            f"`epochs` is {epochs}, and the run in `out` has done {run.done.place.epoch}; give at least as many."
+        )
 
 
 # Arguments --------------------------------------------------------------------------------------------------

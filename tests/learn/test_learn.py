@@ -11,15 +11,28 @@ import jaxwalk as jw
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(10, 3)).astype(np.float32), RNG.normal(size=(10, 2)).astype(np.float32)
 BATCHES = [(X[i : i + 4], Y[i : i + 4]) for i in range(0, 10, 4)]  # the last one is shorter
-PARAMS = {name: RNG.normal(size=shape).astype(np.float32) for name, shape in (("a", (3, 4)), ("s", (2, 4, 4)))}
+PARAMS = {"a": RNG.normal(size=(3, 2)).astype(np.float32)}
 SGD = optax.sgd(0.1)
+
+
+@pytest.fixture(autouse=True)
+def promotion_as_optax_needs_it():
+    with jax.numpy_dtype_promotion("standard"):
+        yield
 
 
 def fun(params, x, y):
     with jax.named_scope("enc"):
         h = jnp.tanh(x @ params["a"])
-    h, _ = jax.lax.scan(lambda h, w: (jw.tag(jnp.tanh(h @ w), "h"), None), h, params["s"])
-    return jnp.mean((jw.tag(h[:2] + h[2:], "out") - y) ** 2)
+    return jnp.mean((jw.tag(2 * h, "out") - y) ** 2)
+
+
+def scanned(params, x, y):
+    h, _ = jax.lax.scan(lambda h, w: (jw.tag(jnp.tanh(h @ w), "h"), None), x @ params["a"], params["s"])
+    return jnp.mean((h - y) ** 2)
+
+
+SCANNED = {**PARAMS, "s": RNG.normal(size=(2, 2, 2)).astype(np.float32)}
 
 
 def sizes(output, delta):
@@ -54,7 +67,9 @@ def close(a, b):
 
 
 @pytest.mark.parametrize(
-    "optimizer", [optax.adam(1e-2), optax.MultiSteps(SGD, 2), optax.chain(optax.ema(0.9), SGD)], ids=str.__class__
+    "optimizer",
+    [optax.adam(1e-2), optax.MultiSteps(SGD, 2), optax.chain(optax.ema(0.9), SGD)],
+    ids=["adam", "MultiSteps", "ema"],
 )
 def test_params_state_and_losses_are_those_of_a_loop_by_hand(optimizer):
     params, state, losses = by_hand(optimizer, 2)
@@ -75,13 +90,22 @@ def test_what_is_kept_is_that_of_a_walk_of_the_whole_batch():
     mean = lambda params, *batch: jnp.mean(jax.vmap(fun, (None, 0, 0))(params, *batch))
     walk = jw.walk(mean)(PARAMS, *BATCHES[0])
     history = learn(batches=BATCHES[:1]).history
-    assert list(history.kept) == list(history.points) == list(jw.points(fun, PARAMS, X[0], Y[0])) == ["enc", "h", "out"]
-    assert history.points["enc"].shape == (4, 4)
+    assert history.points["enc"].shape == (4, 2)
     for name in ("enc", "out"):
         close(history.kept[name]["delta_l2"][0], np.linalg.norm(walk.deltas[name]))
         close(history.kept[name]["output_l2"][0], np.linalg.norm(walk.outputs[name]))
-    close(history.kept["h"]["delta_l2"][0], np.linalg.norm(walk.deltas["h"].reshape(2, -1), axis=1))
     close(history.weights["a"]["weight_l2"][0], np.linalg.norm(PARAMS["a"]))
+
+
+def test_in_a_scan_each_layer_is_kept_and_logged():
+    told = []
+    found = learn(scanned, SCANNED, BATCHES[:1], log=lambda step, numbers: told.append(numbers))
+    mean = lambda params, *batch: jnp.mean(jax.vmap(scanned, (None, 0, 0))(params, *batch))
+    deltas = jw.walk(mean)(SCANNED, *BATCHES[0]).deltas["h"]
+    sizes = np.linalg.norm(deltas.reshape(2, -1), axis=1)
+    close(found.history.kept["h"]["delta_l2"], sizes[None])
+    close(np.array([told[0]["h/0/delta_l2"], told[0]["h/1/delta_l2"]]), sizes)
+    assert "h[1]" in repr(found)
 
 
 @pytest.mark.parametrize("by", ["tags", "scopes", "lines"])
@@ -92,8 +116,10 @@ def test_points_have_the_names_that_they_have_for_one_datum(by):
 
 def test_every_looks_at_each_kth_step_and_trains_the_same():
     found = learn(epochs=3, every=4)
-    assert found.history.steps.tolist() == [0, 4, 8] and found.history.total == 9 and found.history.stride == 4
-    assert found.history.notes == ("With `every=4` each 4th step was looked at.",)
+    assert found.history.steps.tolist() == [0, 4, 8]
+    assert found.history.total == 9
+    assert found.history.stride == 4
+    assert found.history.notes == ("With `every=4`, one step in 4 was looked at.",)
     close(found.params, learn(epochs=3).params)
 
 
@@ -104,11 +130,15 @@ def test_the_arguments_stay_usable():
 
 
 def test_held_out_data_are_evaluated_at_the_end_of_each_epoch():
-    history = learn(epochs=2, evaluate=BATCHES).history
+    told = {}
+    history = learn(
+        epochs=2, evaluate=BATCHES, keep=None, log=lambda step, numbers: told.setdefault(step, numbers)
+    ).history
     params, _, _ = by_hand(SGD, 2)
     assert [(e.epoch, e.step) for e in history.evaluations] == [(0, 3), (1, 6)]
     close(history.evaluations[1].loss, np.mean(jax.vmap(fun, (None, 0, 0))(params, X, Y)))
     assert "Held-out loss" in repr(history)
+    assert told[6] == {"evaluate/loss": history.evaluations[1].loss}
 
 
 def test_batches_by_epoch():
@@ -121,13 +151,15 @@ def test_batches_by_epoch():
 
 def test_log_is_told_the_numbers_of_each_step():
     told = []
-    history = learn(batches=BATCHES[:2], evaluate=BATCHES[:1], log=lambda *both: told.append(both)).history
-    assert [step for step, _ in told] == [0, 1, 2] and list(told[2][1]) == ["evaluate/loss"]
+    log = lambda *both: told.append(both)
+    history = learn(batches=BATCHES[:2], log=log).history
+    assert [step for step, _ in told] == [0, 1]
     numbers = told[1][1]
     close(numbers["loss"], history.loss[1])
-    close(numbers["h/1/delta_l2"], history.kept["h"]["delta_l2"][1, 1])
-    close(numbers["weights/s/update_l2"], history.weights["s"]["update_l2"][1])
-    assert numbers["data/s"] > 0 and all(type(number) is float for number in numbers.values())
+    close(numbers["out/delta_l2"], history.kept["out"]["delta_l2"][1])
+    close(numbers["weights/a/update_l2"], history.weights["a"]["update_l2"][1])
+    assert numbers["data/s"] > 0
+    assert all(type(number) is float for number in numbers.values())
 
 
 # Where it stops ------------------------------------------------------------------------------------------------
@@ -146,7 +178,8 @@ def test_a_loss_that_is_not_finite_stops_before_its_step():
     assert said.startswith(
         "In step 1 (epoch 0) the loss is nan, first met as NaN in the output of `enc`, test_learn.py:"
     )
-    assert "in the loss of datum 1 of the batch" in said and "`jw.bisect_nonfinite(fun, params, *datum)`" in said
+    assert "in the loss of datum 1 of the batch" in said
+    assert "`jw.bisect_nonfinite(fun, params, *datum)`" in said
     close(caught.value.learned.params, by_hand(SGD, 1, BATCHES[:1])[0])
     assert caught.value.learned.history.total == 1
     assert np.isnan(caught.value.batch[0][1]).all()
@@ -156,7 +189,8 @@ def test_nan_in_the_first_step():
     with pytest.raises(jw.NonfiniteError, match="In step 0") as caught:
         learn(batches=broken(0))
     close(caught.value.learned.params, PARAMS)
-    assert caught.value.learned.history.total == 0 and repr(caught.value.learned.history)
+    assert caught.value.learned.history.total == 0
+    assert repr(caught.value.learned.history)
 
 
 def only_backward(weights, x):
@@ -184,8 +218,10 @@ def test_skip_leaves_such_a_step_out(value):
 
 def test_ignore_goes_on():
     found = learn(batches=broken(1), on_nonfinite="ignore")
-    assert np.isnan(found.params["a"]).all() and np.isnan(found.history.loss).tolist() == [False, True, True]
-    assert "2 steps had" in found.history.notes[0] and "taken as they are" in found.history.notes[0]
+    assert np.isnan(found.params["a"]).all()
+    assert np.isnan(found.history.loss).tolist() == [False, True, True]
+    assert "2 steps had" in found.history.notes[0]
+    assert "taken as they are" in found.history.notes[0]
 
 
 def failing(batches):
@@ -242,7 +278,7 @@ ROWS = [np.ones((2, 3), np.float32)]
         ({"batches": BATCHES[::-1]}, "Batch 1 of `batches` has 4 rows, and the first had 2"),
         ({"batches": [BATCHES[0], (X[:0], Y[:0])]}, "Batch 1 of `batches` has no rows, so that it has no mean loss"),
         ({"batches": ROWS}, "`fun` is given 1 argument after `params`, and takes 2"),
-        ({"fun": lambda w, x, y: w["a"]}, "The loss of one datum must be a real scalar, but it has shape (3, 4)"),
+        ({"fun": lambda w, x, y: w["a"]}, "The loss of one datum must be a real scalar, but it has shape (3, 2)"),
         ({"fun": lambda w, x, y: (w["a"].sum(), 1)}, "must be a real scalar, but `fun` returns a tuple"),
         ({"fun": lambda w, x, y: 1j * w["a"].sum()}, "must be a real scalar, but its dtype is complex64"),
         (
@@ -256,7 +292,8 @@ ROWS = [np.ones((2, 3), np.float32)]
 def test_bad_input(options, said):
     with pytest.raises(jw.JaxwalkError) as caught:
         learn(**options)
-    assert said in str(caught.value) and "\n" not in str(caught.value)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_it_cannot_be_traced():
@@ -269,7 +306,8 @@ def test_it_cannot_be_traced():
 
 def test_bfloat16_params_and_a_batch_of_one_array():
     found = learn(LINEAR, jnp.ones(3, jnp.bfloat16), [np.ones((2, 3), jnp.bfloat16)] * 2)
-    assert found.params.dtype == jnp.bfloat16 and found.history.total == 2
+    assert found.params.dtype == jnp.bfloat16
+    assert found.history.total == 2
 
 
 def test_python_numbers_as_params():

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ... import _signals
-from ..._errors import ArgumentError, DataError, counted, shown
+from ..._errors import ArgumentError, DataError, counted
 from ..._evaluate.batches import COUNTS, Batch, Batches, open_batches
 
 AGAIN = "give what can be gone through again, as a list, or a function from the number of an epoch to its batches"
@@ -22,6 +22,7 @@ class Epochs:
         epochs: how many epochs there are.
 
     Attributes:
+        batches: the same.
         form: the first epoch's batches, opened: what all of them are like.
 
     Raises:
@@ -29,7 +30,7 @@ class Epochs:
     """
 
     def __init__(self, batches: Iterable[Any] | Callable[[int], Iterable[Any]], epochs: int):
-        self._batches = batches
+        self.batches = batches
         check_source(batches, epochs, "batches")
         self.form = open_batches(of_epoch(batches, 0))
         self._opened: Batches | None = self.form
@@ -57,7 +58,7 @@ class Epochs:
             yield batch if whole else Batch([leaf[:length] for leaf in batch.leaves], batch.counts[:length])
 
     def _like_the_first(self, number: int) -> Batches:
-        rest = iter(of_epoch(self._batches, number))
+        rest = iter(of_epoch(self.batches, number))
         try:
             with _signals.handled():
                 first = next(rest)
@@ -85,7 +86,7 @@ def check_source(batches: Any, epochs: int, name: str) -> None:
     """Raise an ArgumentError where this gives no batches for so many epochs; `name`: of the argument."""
     if not is_asked(batches):
         if epochs > 1 and isinstance(batches, Iterator):
-            what = f"`{name}` is {shown(batches)}, which can be gone through once, and `epochs` is {epochs}"
+            what = f"`{name}` is a {type(batches).__name__}, which can be gone through once, and `epochs` is {epochs}"
             raise ArgumentError(f"{what}; {AGAIN}.")
         return
     try:

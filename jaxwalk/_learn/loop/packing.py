@@ -52,6 +52,10 @@ class Packing(NamedTuple):
             sizes[dtype] += math.prod(shape)
         return sizes
 
+    def zeros(self, rows: int) -> dict[str, np.ndarray]:
+        """Return rows of vectors of zeros."""
+        return {dtype: np.zeros((rows, size), jnp.dtype(dtype)) for dtype, size in self.sizes().items()}
+
     @property
     def nbytes(self) -> int:
         """Compute how many bytes the vectors take."""

@@ -54,7 +54,7 @@ class Records:
         vectors = [name for name in arrays if name not in ("steps", "loss")]
         rows: list[Record] = [
             (int(step), float(arrays["loss"][i]), {name: arrays[name][i] for name in vectors})
-            for i, step in enumerate(arrays["steps"])
+            for i, step in enumerate(arrays.get("steps", ()))
         ]
         self.stride, self._last = stride, rows[-1] if rows else None
         self._rows = [row for row in rows if row[0] % stride == 0]

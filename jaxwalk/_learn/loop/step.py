@@ -75,12 +75,13 @@ class Step:
     Each is compiled for batches of one length, when the first one of it comes.
 
     Attributes:
+        every, way: as asked: `every` and `on_nonfinite`.
         points: what is watched; known once the step is traced.
         packing: how what is kept lies in `Outcome.packed`; known then, too.
     """
 
     def __init__(self, asked: Asked):
-        self._every = asked.every
+        self.every, self.way = asked.every, asked.on_nonfinite
         self.points = Points()
         self.packing: Packing | None = None
         self.optimizer = guarded(asked.optimizer, asked.on_nonfinite)
@@ -94,7 +95,7 @@ class Step:
 
     def looks(self, number: int) -> bool:
         """Tell whether step `number` looks at the points."""
-        return number % self._every == 0
+        return number % self.every == 0
 
     @deep_calls()
     def __call__(self, number: int, params: Any, state: Any, batch: tuple) -> tuple[Any, Any, Outcome]:
