@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import matplotlib
 import numpy as np
+import optax
 from sklearn.datasets import load_digits
 
 import jaxwalk as jw
@@ -24,6 +25,7 @@ from matplotlib import pyplot
 HERE = pathlib.Path(__file__).parent
 FOLDER = HERE / "pictures"
 PAPER = {"light": "#ffffff", "dark": "#1e2129"}  # of the site's pages
+RATE = 5.0  # of a training that does not last
 SETTINGS = {"svg.fonttype": "path", "svg.hashsalt": "jaxwalk"}
 
 
@@ -106,6 +108,22 @@ def of_the_worst():
     return mended().of_image(found().culprits[0].index)
 
 
+@functools.cache
+def ran_away():
+    """Return a training of the network of the tutorial with a rate that is far too large."""
+    net = Net()
+    loss = lambda params, x, y: -jax.nn.log_softmax(net.apply(params, x))[y]
+    digits = load_digits()
+    x, y = (digits.data[:600] / 16).astype(np.float32), digits.target[:600]
+    batches = [(x[i : i + 60], y[i : i + 60]) for i in range(0, 600, 60)]
+    params = net.init(jax.random.key(0), x[0])
+    return jw.learn(loss, params, batches, optax.sgd(RATE), epochs=4, on_nonfinite="ignore", progress=False)
+
+
+def of_training(history):
+    return jw.plot.training(history, health=jw.health(history))
+
+
 def along(move):
     walk, fun, args = ten_lines()
     return jw.plot.prediction(fun, args, walk, move)
@@ -116,6 +134,7 @@ PICTURES = {
     "flow_broken": lambda: jw.plot.flow(broken().walk),
     "flow_mended": lambda: jw.plot.flow(mended().walk),
     "histograms": lambda: jw.plot.histograms(mended().walk),
+    "training": lambda: of_training(ran_away().history),
     "graph": lambda: jw.plot.graph(ten_lines()[0]),
     "heat": lambda: jw.plot.heat(of_the_worst(), "image"),
     "culprits": lambda: jw.plot.culprits(found(), mended().x.reshape(-1, 8, 8)),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping as _Mapping
 from typing import get_type_hints as _get_type_hints
 
+from . import attribute as attribute
 from . import plot as plot
 from . import stats as stats
 from ._bisect.bisect import bisect_nonfinite as bisect_nonfinite
@@ -97,6 +98,7 @@ __all__ = [
     "Seen",
     "StoreError",
     "Walk",
+    "attribute",
     "bisect_nonfinite",
     "chain",
     "coordinate_check",
@@ -134,5 +136,6 @@ def _say_where_types_are_public(module: _Mapping, public: str) -> None:
 
 
 _say_where_types_are_public(globals(), "jaxwalk")
+_say_where_types_are_public(vars(attribute), "jaxwalk.attribute")
 _say_where_types_are_public(vars(plot), "jaxwalk.plot")
 _say_where_types_are_public(vars(stats), "jaxwalk.stats")

@@ -2,61 +2,59 @@
 
 from __future__ import annotations
 
-_DOUBLE_WHERE = (
-    "a `where` around it selects the value, not the derivative: guard the argument inside too (the double `where`),"
-    " `y = jnp.where(ok, x, 1.0)`, then `jnp.where(ok, f(y), 0.0)`"
-)
-_LOW = "compute this in float32"
+_GUARD = "guard the argument inside a `where` too, not its result alone: `jnp.where(ok, f(jnp.where(ok, x, 1.0)), 0.0)`"
+_CLIP = "its argument is outside [−1, 1], by rounding maybe: clip it"
 _FORWARD = {
-    "exp": "subtract the maximum first, as `jax.nn.logsumexp` and `jax.nn.softmax` do, or clip its argument",
-    "log": "its argument is 0 or less: use `jax.nn.log_softmax` on the logits, `jnp.log(x + eps)`, or `jnp.log1p`",
+    "exp": "subtract the maximum first, as `jax.nn.softmax` and `jax.nn.logsumexp` do, or clip its argument",
+    "log": "its argument is 0 or less: use `jax.nn.log_softmax` on the logits, or add an eps to it",
     "log1p": "its argument is −1 or less: clip it above −1",
-    "div": "the divisor is 0, or too small: add an eps to it, or divide by `jnp.where(d == 0, 1, d)`",
-    "sqrt": "its argument is below 0, by rounding maybe: `jnp.sqrt(jnp.maximum(x, 0) + eps)`",
+    "div": "the divisor is 0, or too small: add an eps to it, or put 1 in its place by a `where`",
+    "sqrt": "its argument is below 0, by rounding maybe: take `jnp.maximum` of it and 0",
     "rsqrt": "its argument is 0 or below: add an eps to it, as layer norm does to the variance",
-    "pow": "a base of 0 to a power below 0, a negative base to a broken power, or an overflow: clip the base",
+    "pow": "a base of 0 has a power below 0, or one below 0 a broken power, or it overflows: clip the base",
     "integer_pow": "it overflows, or 0 has a power below 0: scale or clip the base",
-    "sub": "Inf − Inf: all entries of a row are masked, or two numbers overflowed; keep one entry of each row unmasked,"
-    " or use `jnp.where` on the result, and a large finite number for the mask",
-    "acos": "its argument is outside [−1, 1], by rounding maybe: clip it",
-    "asin": "its argument is outside [−1, 1], by rounding maybe: clip it",
-    "atanh": "its argument is at ±1 or outside: clip it",
+    "sub": "Inf − Inf, as of a softmax whose entries are all masked: leave one unmasked, or mask by a large finite"
+    " number",
+    "acos": _CLIP,
+    "asin": _CLIP,
+    "atanh": _CLIP,
 }
 _BACKWARD = {
-    "sqrt": "the derivative of sqrt at 0 is infinite: add an eps to its argument; of a norm, `jnp.sqrt(sum + eps)`;",
-    "rsqrt": "the derivative of rsqrt at 0 is infinite: add an eps to its argument;",
-    "log": "the derivative of log at 0 is infinite: add an eps to its argument;",
-    "div": "the derivative of a quotient by a divisor of 0 is infinite: add an eps to it;",
-    "pow": "the derivative of a power below 1 at 0 is infinite, as is that by the exponent: add an eps to the base;",
-    "acos": "the derivative of arccos at ±1 is infinite: clip its argument to less than 1;",
-    "asin": "the derivative of arcsin at ±1 is infinite: clip its argument to less than 1;",
-    "atan2": "arctan2 has no derivative at (0, 0): keep its arguments from both being 0;",
-    "abs": "the modulus of a complex number has no derivative at 0: add an eps to the sum of squares;",
-    "eigh": "eigenvalues that are equal have no derivatives of their eigenvectors: perturb the matrix, or use the"
-    " eigenvalues alone (`jnp.linalg.eigvalsh`)",
-    "svd": "singular values that are equal, or 0, have no derivatives of their vectors: perturb the matrix, or use"
-    " `compute_uv=False`",
+    "sqrt": "the derivative at 0 is infinite: add an eps to the argument",
+    "rsqrt": "the derivative at 0 is infinite: add an eps to the argument",
+    "log": "the derivative at 0 is infinite: add an eps to the argument",
+    "div": "the derivative by a divisor of 0 is infinite: add an eps to it",
+    "pow": "the derivative of a power below 1 is infinite at 0, as is that by the exponent: add an eps to the base",
+    "acos": "the derivative at ±1 is infinite: clip the argument to a little less",
+    "asin": "the derivative at ±1 is infinite: clip the argument to a little less",
+    "atan2": "there is no derivative at (0, 0): keep one of the arguments from 0",
+    "abs": "the modulus of a complex number has no derivative at 0: take the root of the sum of squares and an eps",
+    "exp": "it overflows, and what selects it away gives Inf times 0: clip the argument",
 }
-_GUARDED = ("sqrt", "rsqrt", "log", "div", "pow", "acos", "asin", "atan2", "abs")
+_NOT_BY_WHERE = {
+    "eigh": "equal eigenvalues have eigenvectors without a derivative: perturb the matrix, or use the eigenvalues alone"
+    " (`jnp.linalg.eigvalsh`)",
+    "svd": "singular values that are equal, or 0, have vectors without a derivative: perturb the matrix, or use the"
+    " values alone (`compute_uv=False`)",
+    "custom_jvp": "its own derivative rule makes it: mend the rule at this operand",
+    "custom_vjp": "its own derivative rule makes it: mend the rule at this operand",
+}
 
 
 def advice(name: str, is_backward: bool, kind: str, is_low: bool) -> str:
     """Return what to try.
 
     Arguments:
-        name: what the equation computes, as `primitives.names` or JAX calls it.
+        name: what the equation computes, as `primitives.names` or JAX calls it; or "custom_jvp", "custom_vjp".
         is_backward: whether it made it backward.
         kind: "NaN" or "Inf".
         is_low: whether it is computed in 16 bits or fewer.
     """
     if not is_backward:
-        said = _FORWARD.get(name)
-        overflow = "it overflows: scale its operands, or clip them" if kind == "Inf" else ""
-        told = said or overflow
-    elif name in ("custom_jvp", "custom_vjp"):
-        told = "its own derivative rule makes it: mend the rule where this operand goes through it"
+        parts = [_FORWARD.get(name) or ("it overflows: scale its operands, or clip them" if kind == "Inf" else "")]
+    elif name in _NOT_BY_WHERE:
+        parts = [_NOT_BY_WHERE[name]]
     else:
-        told = _BACKWARD.get(name, "")
-        told = f"{told} {_DOUBLE_WHERE}" if name in _GUARDED else told or _DOUBLE_WHERE
-    low = f"{_LOW}, whose largest number is 3e38" if is_low and kind == "Inf" else ""
-    return "; or ".join(part for part in (told, low) if part)
+        parts = [_BACKWARD.get(name, ""), _GUARD]
+    parts += ["compute it in float32"] * (is_low and kind == "Inf")
+    return "; or ".join(filter(None, parts))

@@ -3,12 +3,14 @@ back to its operands by its own derivative rule, at the numbers of the run forwa
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 
+from .._errors import first_line
 from .._jax.jaxpr import call_parameters, jaxprs, kinds
 from .._jax.jaxpr.jaxprs import Closed, is_literal
 from .._jax.jaxpr.types import is_float, type_of
@@ -29,12 +31,12 @@ class Backward(Forward):
     """A run forward, and back.
 
     Attributes:
-        barred: what JAX refuses to differentiate on the way back, each with what it says; nothing before these is met.
+        barred: the primitives that JAX refused to differentiate, each with what it said: δ before them is not met.
     """
 
     def __init__(self, programs: Programs, sites: Sites, makers: Makers) -> None:
         super().__init__(programs, sites, makers)
-        self.barred: dict[str, None] = {}
+        self.barred: dict[str, str] = {}
 
     def back(
         self, closed: Closed, values: Environment, cotangents: Cotangents, moving: Sequence[bool], place: Place
@@ -51,8 +53,7 @@ class Backward(Forward):
 
         def add(eqn: JaxprEqn | None, v: Any, cotangent: Value | None, here: Place) -> None:
             if cotangent is not None and not is_literal(v) and v in moves:
-                known = found.get(v)
-                found[v] = cotangent if known is None else self._sum(eqn, [known, cotangent], values[v], here)
+                found[v] = self._sum_of_both(eqn, found.get(v), cotangent, values[v], here) or cotangent
 
         for v, cotangent in zip(jaxpr.outvars, cotangents, strict=True):
             add(None, v, cotangent, place)
@@ -61,7 +62,9 @@ class Backward(Forward):
             places = [i for i, v in enumerate(eqn.invars) if not is_literal(v) and v in moves]
             if places and any(cotangent is not None for cotangent in arrived):
                 here, operands = place.of(eqn), operands_of(eqn, values)
-                for i, cotangent in zip(places, self._through(eqn, index, operands, arrived, places, here), strict=True):
+                for i, cotangent in zip(
+                    places, self._through(eqn, index, operands, arrived, places, here), strict=True
+                ):
                     add(eqn, eqn.invars[i], cotangent, here)
         return [found.get(v) for v in jaxpr.invars]
 
@@ -74,12 +77,17 @@ class Backward(Forward):
                 moves.update(v for v in eqn.outvars if is_float(v.aval))
         return moves
 
-    def _sum(self, eqn: JaxprEqn | None, cotangents: list[Value], operand: Value, place: Place) -> Value:
-        arrays = [operator.add(*(x.array for x in cotangents))]
+    def _sum_of_both(
+        self, eqn: JaxprEqn | None, known: Value | None, new: Value | None, operand: Value, place: Place
+    ) -> Value | None:
+        """Return the sum of two cotangents of one value; `eqn` is the equation that the second comes through."""
+        if known is None or new is None:
+            return known or new
+        arrays = [known.array + new.array]
         if eqn is None or not any_bad(arrays):
             return Value(arrays[0])
-        found = judged(lambda xs: [operator.add(*xs)], cotangents, arrays)
-        (value,) = self.makers.met(found, Maker(eqn, place, [operand], (), (), cotangents, [0], is_sum=True))
+        found = judged(lambda xs: [operator.add(*xs)], [known, new], arrays)
+        (value,) = self.makers.met(found, Maker(eqn, place, [operand], (), (), [known, new], [0], is_sum=True))
         return value
 
     def _through(
@@ -158,9 +166,9 @@ class Backward(Forward):
             return self.makers.met(judged(fun, both, arrays, is_elementary), maker)
         if any(x.is_bad for x in both) and inherits_all(fun, both):
             return judged(fun, both, arrays).values
-        before, found = self.makers.count, enter()
+        before, found = self.makers.meetings, enter()
         values = [x or Value(a) for x, a in zip(_only(found, reaches), arrays, strict=True)]
-        if self.makers.count > before or any(value.is_bad for value in values):
+        if self.makers.meetings > before or any(value.is_bad for value in values):
             return values
         masks = [bad_entries(array) for array in arrays]
         made = Judged([Value(array, None, mask) for array, mask in zip(arrays, masks, strict=True)], masks)
@@ -172,33 +180,28 @@ class Backward(Forward):
         """Return what comes back through an equation that JAX does not differentiate as a whole."""
         if enter is not None:
             return enter()
-        self.barred.setdefault(str(eqn.primitive))
+        self.barred.setdefault(str(eqn.primitive), f"{type(error).__name__}, {first_line(error)}")
         return [None] * len(places)
 
     def _back_steps(
         self, eqn: JaxprEqn, operands: list[Value], arrived: Cotangents, places: Sequence[int], place: Place
     ) -> Cotangents:
         parts, (body,) = call_parameters.scan_parts(eqn), jaxprs.jaxprs_of(eqn)
-        first, at = parts.consts + parts.carry, lambda step: place.at("scan", step, parts.length)
-        carry, steps = operands[parts.consts : first], []
-        for step, inputs in self.each_step(eqn, operands, lambda: carry):
-            steps.append((step, inputs))
-            carry = self.call(eqn, body, inputs, at(step))[: parts.carry]
+        first = parts.consts + parts.carry
         moving = self._moving_in_loop(body, [i in places for i in range(len(operands))], parts)
         inner = [i for i, moves in enumerate(moving) if moves]
-        back = _filled(arrived[: parts.carry], [moving[i] for i in range(parts.consts, first)], carry)
+        filled = functools.partial(_filled, moving=moving[parts.consts : first], like=operands[parts.consts : first])
+        back = filled(arrived[: parts.carry])
         consts: list[Value | None] = [None] * parts.consts
-        rows: list[list[Value | None]] = [[None] * (len(operands) - first) for _ in range(parts.length)]
-        for step, inputs in reversed(steps):
+        rows: list[Cotangents] = [[]] * parts.length
+        for step, inputs, _ in reversed([*self.each_step(eqn, operands, place)]):
+            here = place.at("scan", step, parts.length)
             outs = [*back, *(None if x is None else row([x], step)[0] for x in arrived[parts.carry :])]
-            found = [None] * len(operands)
-            for i, x in zip(inner, self.call_back(eqn, body, inputs, outs, inner, at(step)), strict=True):
-                found[i] = x
-            for i, x in enumerate(found[: parts.consts]):
-                known = consts[i]
-                consts[i] = known if x is None else x if known is None else self._sum(eqn, [known, x], inputs[i], at(step))
-            back = _filled(found[parts.consts : first], [moving[i] for i in range(parts.consts, first)], carry)
-            rows[step] = found[first:]
+            comes = dict(zip(inner, self.call_back(eqn, body, inputs, outs, inner, here), strict=True))
+            found = [comes.get(i) for i in range(len(operands))]
+            both = zip(consts, found[: parts.consts], inputs, strict=False)
+            consts = [self._sum_of_both(eqn, known, new, operand, here) for known, new, operand in both]
+            back, rows[step] = filled(found[parts.consts : first]), found[first:]
         whole = [*consts, *back, *(_stacked(each) for each in zip(*rows, strict=True))]
         return [whole[i] for i in places]
 
@@ -208,7 +211,11 @@ class Backward(Forward):
         while True:
             moves = self._moving(body.jaxpr, inputs)
             carried = [not is_literal(v) and v in moves for v in body.jaxpr.outvars[: parts.carry]]
-            grown = [*inputs[: parts.consts], *map(operator.or_, inputs[parts.consts : first], carried), *inputs[first:]]
+            grown = [
+                *inputs[: parts.consts],
+                *map(operator.or_, inputs[parts.consts : first], carried),
+                *inputs[first:],
+            ]
             if grown == inputs:
                 return [moved and is_float(type_of(v)) for moved, v in zip(inputs, body.jaxpr.invars, strict=True)]
             inputs = grown

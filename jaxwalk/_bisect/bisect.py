@@ -14,7 +14,7 @@ from jax.core import Tracer
 
 from .._callables import called_with
 from .._depth import deep_calls
-from .._errors import ArgumentError, counted, listed
+from .._errors import ArgumentError, counted
 from .._jax.jaxpr import jaxprs
 from .._jax.jaxpr.types import is_float
 from .._jax.leaves import replaced
@@ -22,8 +22,8 @@ from .._jax.tracing import Staged
 from .._points.find import find
 from .._points.point import Points
 from .blame import Found, Subject, blamed, run
-from .describe import argument_names, described, result_names, where_bad
-from .makers import Maker, all_bad
+from .describe import argument_names, described, is_low, result_names, where_bad
+from .makers import Maker, all_bad, first_entry
 from .programs import Programs
 from .record import NonfiniteEquation
 from .values import Value, bad_entries, given
@@ -88,7 +88,7 @@ def bisect_nonfinite(fun: Callable, *args: Any, **kwargs: Any) -> NonfiniteEquat
         what = "Run op by op it is finite: compiled as one by `jax.jit`, XLA computes it in another order or precision."
         return told.no_equation(compiled, what)
     for note in told.not_looked_at():
-        warnings.warn(f"`bisect_nonfinite` found nothing; but {note[0].lower()}{note[1:]}", stacklevel=3)
+        warnings.warn(f"`bisect_nonfinite` found nothing. {note}", stacklevel=3)
     return None
 
 
@@ -107,7 +107,8 @@ class _Telling:
         """Return what is told of the equation that is to blame."""
         whole = "None of the equations that it calls makes it when run by itself: compiled, it computes otherwise."
         summed = "It is the sum of two cotangents of the operand, which is read more than once."
-        notes = [whole] * maker.is_whole + [summed] * maker.is_sum + self.not_looked_at()
+        low = "Each operation by itself rounds to 16 bits; compiled as one, XLA may round less often, and stay finite."
+        notes = [whole] * maker.is_whole + [summed] * maker.is_sum + [low] * is_low(maker) + self.not_looked_at()
         seen_in = self._seen_in(self._found.looked_at, self._found.grads is not None)
         return described(
             maker, self._points, inputs=self._inputs, seen_in=seen_in, harmless=harmless, notes=tuple(notes)
@@ -118,7 +119,7 @@ class _Telling:
         is_grads = len(looked_at) != len(self._results) or looked_at is self._found.grads
         which = where_bad(looked_at)[0]
         value: Any = looked_at[which]
-        index = tuple(map(int, np.argwhere(all_bad(value))[0]))
+        _, index = first_entry([all_bad(value)])
         return NonfiniteEquation(
             None,
             "grads" if is_grads else "loss",
@@ -132,9 +133,11 @@ class _Telling:
     def not_looked_at(self) -> list[str]:
         """Return sentences on what of the way back was not searched."""
         if not self._is_loss:
-            return ["Only the run forward was searched: the result is no real scalar, such as a loss."]
+            fix = "give a function that returns the loss alone to search the way back"
+            return [f"Only the run forward was searched: the result is no real scalar; {fix}."]
         if self._found.barred:
-            return [f"What is before {listed(self._found.barred)} was not searched backward: JAX has no derivative there."]
+            said = "; ".join(f"`{name}` ({error})" for name, error in self._found.barred.items())
+            return [f"The way back ends where JAX refuses a derivative, and δ before that was not searched: {said}."]
         if self._found.grads is not None and not any(x is not None for x in self._found.grads):
             return ["Only the run forward was searched: the loss depends on no argument that is an array of floats."]
         return []

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 
 from .._jax.jaxpr.jaxprs import Closed
 from .._jax.jaxpr.types import is_float
 from .._points.point import Points
 from .backward import Backward
-from .makers import Maker, Makers, any_guilty, made_entries
+from .makers import Maker, Makers, any_guilty, made_entries, with_one_entry
 from .places import Place, Sites
 from .programs import Programs
 from .values import Value, given
@@ -33,13 +34,13 @@ class Found:
         results: what the function returned.
         grads: the cotangents of its inputs; None if there was no way back to take.
         makers: the equations that made a NaN or an Inf.
-        barred: what JAX refuses to differentiate.
+        barred: the primitives that JAX refused to differentiate, each with what it said.
     """
 
     results: Sequence[Value]
     grads: Sequence[Value | None] | None
     makers: Makers
-    barred: Sequence[str]
+    barred: Mapping[str, str]
 
     @property
     def looked_at(self) -> Sequence[Value | None]:
@@ -67,7 +68,7 @@ def run(subject: Subject, backward: bool, keep: int | None = None, entries: int 
     if backward and not any(x.is_bad for x in results):
         one = Value(results[0].array * 0 + 1)
         grads = machine.back(closed, values, [one], [is_float(x) for x in subject.args], Place())
-    return Found(results, grads, machine.makers, list(machine.barred))
+    return Found(results, grads, machine.makers, machine.barred)
 
 
 def blamed(found: Found, again: Callable[[int, int | None], Found]) -> tuple[Maker, int]:
@@ -80,17 +81,17 @@ def blamed(found: Found, again: Callable[[int, int | None], Found]) -> tuple[Mak
         found: what a run met in which all keep it, and a result is NaN or Inf.
         again: runs it with the first so many keeping it, and of the last so many entries.
     """
-    first = lowest(found.makers.count, lambda keep: again(keep, None).is_to_explain)
-    last = found if first == 1 else again(first, None)
-    maker = last.makers.last
+
+    @functools.cache
+    def tried(keep: int, entries: int | None) -> tuple[bool, Maker | None]:
+        again_found = again(keep, entries)
+        return again_found.is_to_explain, again_found.makers.last
+
+    first = lowest(found.makers.count, lambda keep: tried(keep, None)[0])
+    maker = found.makers.last if found.makers.count == 1 else tried(first, None)[1]
     assert maker is not None
-    count = made_entries(maker)
-    if count > 1:
-        entries = lowest(count, lambda entries: again(first, entries).is_to_explain)
-        kept = again(first, entries).makers.last
-        previous = 0 if entries == 1 else entries - 1
-        maker = _only_entry(kept or maker, previous)
-    return maker, first - 1
+    entry = lowest(made_entries(maker), lambda entries: tried(first, entries)[0])
+    return with_one_entry(maker, entry - 1), first - 1
 
 
 def lowest(most: int, holds: Callable[[int], bool]) -> int:
@@ -102,18 +103,3 @@ def lowest(most: int, holds: Callable[[int], bool]) -> int:
         middle = (low + high) // 2
         low, high = (low, middle) if holds(middle) else (middle, high)
     return high
-
-
-def _only_entry(maker: Maker, number: int) -> Maker:
-    """Return an equation with one of the entries that it kept, counted from 0."""
-    made = []
-    for mask in maker.made:
-        if mask is None:
-            made.append(None)
-            continue
-        chosen, places = mask & False, mask.ravel().nonzero()[0]
-        if 0 <= number < len(places):
-            chosen.flat[places[number]] = True
-        number -= len(places)
-        made.append(chosen)
-    return maker._replace(made=made)

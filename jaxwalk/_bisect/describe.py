@@ -48,10 +48,11 @@ def described(maker: Maker, points: Points, **others: Any) -> NonfiniteEquation:
         equation=name,
         operands=tuple(map(at_index, maker.operands)),
         cotangents=tuple(map(at_index, arrived)),
+        by_operand=maker.places[which] if is_backward else None,
         scopes=maker.place.scopes,
         steps=maker.place.steps,
         function=_library_function(maker),
-        try_="" if maker.is_whole else advice(_rule(maker.eqn), is_backward, kind, _is_low(result)),
+        try_="" if maker.is_whole else advice(_rule(maker.eqn), is_backward, kind, is_low(maker)),
         called_at=_called_at(places),
         **others,
     )
@@ -128,7 +129,7 @@ def _rule(eqn: JaxprEqn) -> str:
     return kind if kind in ("custom_jvp", "custom_vjp") else _name(eqn)
 
 
-def _is_low(value: Value) -> bool:
-    return is_float(value.array) and value.array.dtype.itemsize <= 2
-
-
+def is_low(maker: Maker) -> bool:
+    """Tell whether an equation computes in 16 bits or fewer."""
+    array = maker.results[first_entry(maker.made)[0]].array
+    return is_float(array) and array.dtype.itemsize <= 2

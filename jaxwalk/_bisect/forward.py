@@ -1,4 +1,4 @@
-"""Runs a traced function equation by equation, as far as it has to: a call that makes no NaN or Inf is run as a whole."""
+"""Runs a traced function equation by equation, as far as it has to: what makes no NaN or Inf is run as a whole."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .._jax.jaxpr.jaxprs import Closed, is_literal
 from .makers import Maker, Makers
 from .places import Place, Sites
 from .programs import Programs
-from .values import Function, Judged, Value, any_bad, bad_entries, given, inherits_all, judged
+from .values import Function, Judged, Mask, Value, any_bad, bad_entries, given, inherits_all, judged
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn, Literal, Var
@@ -50,7 +50,7 @@ class Forward:
         return self._as_a_whole(self.programs.whole(closed), holds_while, enter, Maker(eqn, place, operands))
 
     def _equation(self, eqn: JaxprEqn, index: int, operands: list[Value], place: Place) -> list[Value]:
-        if jaxprs.touches_ref(eqn):
+        if jaxprs.touches_ref(eqn) or any(jaxprs.is_ref(v.aval) for v in eqn.outvars):
             raise ArgumentError(
                 "`bisect_nonfinite` cannot follow a mutable array (`jax.new_ref`), which `fun` reads or writes; make a"
                 " new array instead, as `x.at[i].set(y)` does."
@@ -104,38 +104,40 @@ class Forward:
             return list(map(Value, arrays))
         if not holds_while and any(x.is_bad for x in maker.operands) and inherits_all(fun, maker.operands):
             return judged(fun, maker.operands, arrays).values
-        before, values = self.makers.count, enter()
-        if self.makers.count > before or any(value.is_bad for value in values):
+        before, values = self.makers.meetings, enter()
+        if self.makers.meetings > before or any(value.is_bad for value in values):
             return values
         masks = [bad_entries(array) for array in arrays]
         made = Judged([Value(array, None, mask) for array, mask in zip(arrays, masks, strict=True)], masks)
         return self.makers.met(made, maker._replace(is_whole=True))
 
     def _steps(self, eqn: JaxprEqn, operands: Sequence[Value], place: Place) -> list[Value]:
-        parts, (body,) = call_parameters.scan_parts(eqn), jaxprs.jaxprs_of(eqn)
-        stacked: list[list[Value]] = [[]] * parts.length
+        parts = call_parameters.scan_parts(eqn)
         carry = list(operands[parts.consts : parts.consts + parts.carry])
-        for step, inputs in self.each_step(eqn, operands, lambda: carry):
-            outs = self.call(eqn, body, inputs, place.at("scan", step, parts.length))
+        stacked: list[list[Value]] = [[]] * parts.length
+        for step, _, outs in self.each_step(eqn, operands, place):
             carry, stacked[step] = outs[: parts.carry], outs[parts.carry :]
         return [*carry, *(stack(row) for row in zip(*stacked, strict=True))]
 
     def each_step(
-        self, eqn: JaxprEqn, operands: Sequence[Value], carry: Callable[[], list[Value]]
-    ) -> Iterator[tuple[int, list[Value]]]:
-        """Yield each step of a scan, in the order in which they run, with what goes in: the carry that there is then."""
-        parts = call_parameters.scan_parts(eqn)
+        self, eqn: JaxprEqn, operands: Sequence[Value], place: Place
+    ) -> Iterator[tuple[int, list[Value], list[Value]]]:
+        """Yield each step of a scan, in the order in which they run: its number, what goes in, and what comes out."""
+        parts, (body,) = call_parameters.scan_parts(eqn), jaxprs.jaxprs_of(eqn)
         first = parts.consts + parts.carry
+        consts, carry = operands[: parts.consts], operands[parts.consts : first]
         order = range(parts.length)
         for step in reversed(order) if parts.options.get("reverse") else order:
-            yield step, [*operands[: parts.consts], *carry(), *row(operands[first:], step)]
+            inputs = [*consts, *carry, *row(operands[first:], step)]
+            outs = self.call(eqn, body, inputs, place.at("scan", step, parts.length))
+            carry = outs[: parts.carry]
+            yield step, inputs, outs
 
     def _passes(self, eqn: JaxprEqn, operands: Sequence[Value], place: Place, index: int) -> list[Value]:
         parts = call_parameters.while_parts(eqn)
         start = parts.test_consts + parts.body_consts
-        test_consts, body_consts, carry = (
-            list(operands[: parts.test_consts]), list(operands[parts.test_consts : start]), list(operands[start:])
-        )  # fmt: skip
+        test_consts, body_consts = operands[: parts.test_consts], operands[parts.test_consts : start]
+        carry = list(operands[start:])
         number = 0
         while number < PASSES or not self.makers.any_replaced:
             here = place.at("while", number)
@@ -185,12 +187,14 @@ def row(values: Sequence[Value], step: int) -> list[Value]:
 
 def stack(values: Sequence[Value]) -> Value:
     """Return the values of all steps as one."""
-    whole = lambda mask, like: np.zeros(np.shape(like), bool) if mask is None else mask
-    masks = []
-    for of in (lambda x: x.innocent, lambda x: x.guilty):
-        is_none = all(of(x) is None for x in values)
-        masks.append(None if is_none else np.stack([whole(of(x), x.array) for x in values]))
-    return Value(jnp.stack([x.array for x in values]), *masks, max(x.point for x in values))
+
+    def stacked(masks: Sequence[Mask]) -> Mask:
+        filled = [np.zeros(np.shape(x.array), bool) if mask is None else mask for mask, x in zip(masks, values)]
+        return None if all(mask is None for mask in masks) else np.stack(filled)
+
+    arrays = jnp.stack([x.array for x in values])
+    innocent, guilty = stacked([x.innocent for x in values]), stacked([x.guilty for x in values])
+    return Value(arrays, innocent, guilty, max(x.point for x in values))
 
 
 def selected(go: np.ndarray, new: Value, old: Value) -> Value:
@@ -198,10 +202,11 @@ def selected(go: np.ndarray, new: Value, old: Value) -> Value:
     if go.all():
         return new
     goes = np.reshape(go, go.shape + (1,) * (np.ndim(new.array) - go.ndim))
-    spread = np.broadcast_to(goes, np.shape(new.array))
-    masks = []
-    for one, other in ((new.innocent, old.innocent), (new.guilty, old.guilty)):
-        zeros = np.zeros(spread.shape, bool)
-        mask = np.where(spread, zeros if one is None else one, zeros if other is None else other)
-        masks.append(mask if mask.any() else None)
-    return Value(jnp.where(goes, new.array, old.array), *masks, max(new.point, old.point))
+
+    def chosen(one: Mask, other: Mask) -> Mask:
+        nothing = np.zeros(np.shape(new.array), bool)
+        mask = np.where(goes, nothing if one is None else one, nothing if other is None else other)
+        return mask if mask.any() else None
+
+    innocent, guilty = chosen(new.innocent, old.innocent), chosen(new.guilty, old.guilty)
+    return Value(jnp.where(goes, new.array, old.array), innocent, guilty, max(new.point, old.point))

@@ -41,7 +41,9 @@ class Operand(NamedTuple):
         told = [f"{self.dtype}[{dims}]"]
         told += [] if self.value is None else [number(self.value)]
         if self.shape and self.low is not None:
-            told.append(f"(all {number(self.low)})" if self.low == self.high else f"({number(self.low)} to {number(self.high)})")
+            told.append(
+                f"(all {number(self.low)})" if self.low == self.high else f"({number(self.low)} to {number(self.high)})"
+            )
         if self.nonfinite and self.shape:
             told.append(f"with {counted(self.nonfinite, 'entry', 'entries')} NaN or Inf")
         return " ".join(told)
@@ -62,6 +64,7 @@ class NonfiniteEquation(Nonfinite):
         function: JAX's own function that it is in, as "norm"; or "".
         operands: what it was given in the run forward, an `Operand` each.
         cotangents: backward: the cotangents of its results that arrived.
+        by_operand: backward: of which operand, from 0, the result is the cotangent.
         scopes: the scopes around it, the outermost first.
         steps: the steps of the loops around it, the outermost first: (kind, number, length), counted from 0.
         seen_in: where it shows: "the result", or "the gradient of `args[0]['w']`" ...
@@ -75,6 +78,7 @@ class NonfiniteEquation(Nonfinite):
     function: str = ""
     operands: tuple[Operand, ...] = ()
     cotangents: tuple[Operand, ...] = ()
+    by_operand: int | None = None
     scopes: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
     seen_in: str = ""
@@ -94,34 +98,38 @@ class NonfiniteEquation(Nonfinite):
         return text_of(self.file, self.line) if self.file else ""
 
     def __repr__(self) -> str:
-        width = min(page_width(), 100)
+        rows, width = [*self._rows()], min(page_width(), 100)
+        indent = max((len(name) for name, _ in rows), default=0) + 4
         lines = [self._title()]
-        lines += [f"    {self.text}"[:width]] if self.text else []
-        rows = [*self._rows()]
-        label = max((len(name) for name, _ in rows), default=0)
         for name, told in rows:
-            first, *others = wrapped(told, width - label - 4)
-            lines.append(f"  {name:{label}}  {first}")
-            lines += [" " * (label + 4) + line for line in others]
+            first, *others = wrapped(told, width - indent)
+            lines.append(f"  {name}".ljust(indent) + first)
+            lines += [" " * indent + line for line in others]
         return "\n".join(map(printable, lines))
 
     def _title(self) -> str:
         kind = "NaN" if np.isnan(self.value) else str(self.value)
         if not self.equation:
             return f"{kind} in {self.seen_in}"
-        way = "backward, by the derivative of" if self.is_backward else "by"
-        function = function_at(self.file, self.line) if self.file else None
         within = f" in JAX's `{self.function}`" if self.function else ""
-        place = f", {file_and_line(self.file, self.line)}" if self.file else ""
-        return f"{kind} made {way} `{self.equation}`{within}{place}" + (f", in `{function.name}`" if function else "")
+        return f"{kind} made {'backward, by the derivative of' if self.is_backward else 'by'} `{self.equation}`{within}"
 
     def _rows(self) -> Iterator[tuple[str, str]]:
+        if self.file:
+            function = function_at(self.file, self.line)
+            yield "line", file_and_line(self.file, self.line) + (f", in `{function.name}`" if function else "")
+            yield "", self.text
         for name, operands in (("operand", self.operands), ("cotangent", self.cotangents)):
             for i, operand in enumerate(operands, 1):
                 yield f"{name} {i}" if len(operands) > 1 else name, str(operand)
         at = f" at {list(self.index)}" if self.index else ""
         if self.equation:
-            yield "result", f"{number(self.value)}{at}"
+            of = (
+                f", δ of operand {self.by_operand + 1}"
+                if self.by_operand is not None and len(self.operands) > 1
+                else ""
+            )
+            yield "result", f"{number(self.value)}{at}{of}"
             yield "seen in", self.seen_in
         elif at:
             yield "at", str(list(self.index))
@@ -132,7 +140,8 @@ class NonfiniteEquation(Nonfinite):
         if self.scopes:
             yield "scopes", "/".join(self.scopes)
         for step in self.steps:
-            yield f"{step.kind} step", f"{step.number}" + (f" of 0 to {step.length - 1}" if step.length else "")
+            which = f"{step.number}, counted from 0" + (f", of {step.length}" if step.length else "")
+            yield "step" if step.length else "pass", f"{which}, of the {step.kind}"
         if self.inputs:
             yield "came in", f"a NaN or Inf with {', '.join(f'`{name}`' for name in self.inputs)}"
         if self.harmless:

@@ -127,9 +127,7 @@ def judged(fun: Function, operands: Sequence[Value], arrays: Sequence[Any], is_e
     if any(x.innocent is not None for x in operands):
         innocent = [but(i, m) for i, m in zip(_without(fun, operands, bad, lambda x: x.guilty), made, strict=True)]
         from_makers = _without(fun, operands, bad, lambda x: but(x.innocent, x.guilty))
-        guilty = [
-            either(either(m, g), but(b, i)) for b, m, g, i in zip(bad, made, from_makers, innocent, strict=True)
-        ]
+        guilty = [either(either(m, g), but(b, i)) for b, m, g, i in zip(bad, made, from_makers, innocent, strict=True)]
     return Judged([Value(*each) for each in zip(arrays, innocent, guilty, strict=True)], made)
 
 

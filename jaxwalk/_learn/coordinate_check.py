@@ -50,7 +50,7 @@ def coordinate_check(
     - At initialisation no output grows ("grows at init"), and none of a hidden layer shrinks ("vanishes at init"). A
       point with as many entries at every width, as the network's output or attention's logits, may be zero, or go as
       1/√width.
-    - The change grows after no update ("blows up"), and does not shrink after the last one ("does not learn"). Points
+    - The change grows after no update ("blows up"), and does not shrink after each of them ("does not learn"). Points
       of fixed size before the last one of a hidden layer may shrink: a mean over features does.
     - All is finite ("not finite").
 
@@ -58,7 +58,8 @@ def coordinate_check(
     parametrizations (Yang & Hu, arXiv 2011.14522, table 1), and more than twice its standard error. δ and updates are
     told and not judged: under muP δ of a hidden layer goes as 1/width, and an update depends on which factors stand
     before the weight. Nor are integers judged, values that are computed of weights alone, and what is zero at some
-    width, which has no slope.
+    width, which has no slope. An output that starts large beside what it is to be, as it may at narrow widths, drives
+    the first updates of a narrow model, and not those of a wide one: start it small, or with zeros, as mup advises.
 
     Arguments:
         make: width -> (fun, params), with `fun(params, *batch)` the loss of a batch; with `seeds`, (width, seed) ->
@@ -85,14 +86,14 @@ def coordinate_check(
     >>> import jax, jax.numpy as jnp, optax, jaxwalk as jw
     >>> def loss(params, x):
     ...     hidden = jw.tag(x @ params["in"], "hidden")
-    ...     return jnp.mean((jw.tag(hidden @ params["out"], "output") - 1) ** 2)
+    ...     return jnp.mean(jw.tag(hidden @ params["out"], "output"))
     >>> def make(width):
     ...     a, b = jax.random.split(jax.random.key(0))
     ...     return loss, {"in": jax.random.normal(a, (8, width)), "out": jax.random.normal(b, (width, 1)) / width**0.5}
     >>> x = jax.random.normal(jax.random.key(1), (16, 8))
-    >>> check = jw.coordinate_check(make, [64, 128, 256], [x], optax.adam(0.1), steps=2)
+    >>> check = jw.coordinate_check(make, [64, 128, 256], [x], optax.sgd(0.01), steps=2)
     >>> [(finding.name, finding.point) for finding in check.findings]
-    [('blows up', 'output')]
+    [('does not learn', 'hidden'), ('blows up', 'output')]
     """
     _check(make, steps, seeds, at, by, source)
     widths, looks = _widths(widths), _batches(batches, steps + 1)

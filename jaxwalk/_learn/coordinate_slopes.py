@@ -24,7 +24,7 @@ def slope_of(widths: Sequence[int], sizes: np.ndarray) -> Slope:
     """Fit the slopes of sizes of shape (seeds, widths, ...), for all of the other axes at once.
 
     >>> import numpy as np
-    >>> float(slope_of([10, 100, 1000], np.array([[1.0, 10.0, 100.0]])).value)
+    >>> round(float(slope_of([10, 100, 1000], np.array([[1.0, 10.0, 100.0]])).value), 6)
     1.0
     """
     good = np.all(np.isfinite(sizes) & (sizes > 0), axis=(0, 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -147,7 +147,7 @@ def _nonfinite(name: str, sizes: Mapping[str, Mapping[str, np.ndarray]], widths:
     step = int(np.flatnonzero(bad.any(0))[0])
     at = tuple(width for width, is_bad in zip(widths, bad[:, step], strict=True) if is_bad)
     meaning = f"`{name}` is not finite {_after(step)} at width {', '.join(map(str, at))}: {RULES['not finite'].means}."
-    return _finding("not finite", name, step, math.nan, math.nan, meaning)
+    return _finding("not finite", name, step, len(at), 0, meaning)
 
 
 def _finding(rule: str, name: str, step: int, number: float, threshold: float, meaning: str) -> Finding:
@@ -162,22 +162,28 @@ def _at_init(name: str, slope: Slope, grows: bool) -> Iterator[Finding]:
 
 
 def _learning(name: str, slope: Slope, must_learn: bool) -> Iterator[Finding]:
-    """Of its change since: it grows after no update, and does not shrink after the last one whose slopes are known.
+    """Of its change since: after no update it grows, and not after each of them it shrinks.
 
-    A model that blows up may be done with its data after an update or two, and stand still: then these tell.
+    The last update after which it grows is told. A model that blows up may be done with its data after an update or
+    two, and stand still: so what shrinks after the last one alone is no sign that it does not learn.
     """
-    layers = tuple(range(1, slope.value.ndim))
-    grown = np.flatnonzero(is_beyond(slope.value, slope.error).any(layers))
-    known = np.flatnonzero(np.isfinite(slope.value).all(layers))
+    grown = np.flatnonzero(is_beyond(slope.value, slope.error).any(_layers(slope)))
     if grown.size:
         yield from _beyond("blows up", name, int(grown[-1]), slope, +1)
+    known = np.flatnonzero(np.isfinite(slope.value).all(_layers(slope)))
     if must_learn and known.size:
-        yield from _beyond("does not learn", name, int(known[-1]), slope, -1)
+        yield from _beyond("does not learn", name, int(known[-1]), slope, -1, (slope.value[known] < -THRESHOLD).all(0))
 
 
-def _beyond(rule: str, name: str, step: int, slope: Slope, sign: int) -> Iterator[Finding]:
+def _layers(slope: Slope) -> tuple[int, ...]:
+    return tuple(range(1, slope.value.ndim))
+
+
+def _beyond(rule: str, name: str, step: int, slope: Slope, sign: int, where: Any = True) -> Iterator[Finding]:
+    """Yield a finding if a slope is beyond the threshold, at a point in a scan that of any layer of those that are
+    meant."""
     value, error = np.ravel(slope.value[step]), np.ravel(slope.error[step])
-    found = is_beyond(sign * value, error)
+    found = is_beyond(sign * value, error) & np.ravel(where)
     if not found.any():
         return
     worst = int(np.argmax(np.where(found, sign * value, -np.inf)))
@@ -197,6 +203,23 @@ def unsure(slope: Slope) -> np.ndarray:
     """Tell which slopes are beyond the threshold, on either side, but by no more than their error."""
     away = np.abs(slope.value)
     return (away > THRESHOLD) & (away <= ERRORS * slope.error)
+
+
+def grouped(findings: Sequence[Finding]) -> list[Finding]:
+    """Return one finding for each rule: at the first of its points, with the number and the meaning of the worst."""
+    rules = dict.fromkeys(finding.name for finding in findings)
+    return [_together([finding for finding in findings if finding.name == rule]) for rule in rules]
+
+
+def _together(findings: Sequence[Finding]) -> Finding:
+    worst = max(findings, key=lambda finding: (abs(finding.number), -min(finding.steps or (0,))))
+    points = tuple(point for finding in findings for point in finding.points)
+    steps = [step for finding in findings for step in finding.steps or ()]
+    meaning = worst.meaning
+    if len(findings) > 1:
+        name = f"`{worst.point}`"
+        meaning = f"{name}, the worst of {len(findings)} points{meaning.removeprefix(name)}"
+    return dataclasses.replace(worst, point=points[0], points=points, steps=(min(steps), max(steps)), meaning=meaning)
 
 
 def said(findings: Sequence[Finding], steps: int) -> str:

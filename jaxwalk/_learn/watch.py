@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+from jax import lax
 
-from .._jax.jaxpr.types import widened
-from .._points.name_patterns import At
+from .._callables import called_with, check_keep, transform
+from .._errors import ArgumentError, shown
+from .._jax.leaves import renamed_after
+from .._jax.tracing import stage
+from .._points.find import check_by
+from .._points.name_patterns import At, check_at
 from .._points.ordered_mapping import Named
+from .._points.point import Points
 from .._source.user_files import Source
+from .._walk.loss import loss_only
+from .._walk.result import Walk
 from .._walk.walk import walk
 from ..stats import health
+from ..stats._norm import distance, norm
+from ..stats._sums import plain_squares, real
+from .gate import gate, gated, or_zeros
 from .seen import Seen
+from .trained import check_optimizer, check_state, count_of, names_of, trained_part, with_trained
 
 Step = Callable[..., tuple[Any, Any, Seen]]
+SIZES = ("weight_l2", "gradient_l2", "update_l2")
+_SMALLEST_SQUARES = 1e-30  # below, the squares of single entries are lost, as float32 ends at 1e-38
+_NOTHING = Named({}, {"*": "Nothing was kept: `keep` is None."})
 
 
+@transform
 def watch(
     fun: Callable,
     optimizer: optax.GradientTransformation,
@@ -33,15 +52,31 @@ def watch(
 ) -> Step:
     """Return one step of training, which looks at every point of the loss on its way.
 
+    It is the step that one writes with optax (the gradient, `optimizer.update`, `optax.apply_updates`), and makes the
+    same params; what is kept of the points is computed inside its one backward pass. Nothing is compiled: put `jax.jit`
+    around it, `lax.scan` over it, or give it arrays that are divided over a mesh, as with a step of your own.
+
     Arguments:
         fun: the loss of a batch, a real scalar: `fun(params, *batch)`.
-        optimizer: of optax.
+        optimizer: of optax. `update` is given `value`, `grad` and `value_fn` too, so that those that ask for them work,
+            as `optax.contrib.reduce_on_plateau` and `optax.lbfgs`.
         at, by, source, has_aux: as of `jw.walk`.
-        keep: what to keep of (output, δ) at each point, as of `jw.walk`; None for nothing.
-        every: look at each k-th step alone, as the optimizer counts them.
+        keep: what to keep of (output, δ) at each point, as of `jw.walk`. None for nothing: the program is then exactly
+            that of the plain step.
+        every: look at each k-th step alone: those whose number, as the optimizer counts them from 0, divides by k. The
+            others are plain steps, and pay nothing: in what is seen of them everything is zeros but the loss.
 
     Returns:
-        `step(params, opt_state, *batch) -> (params, opt_state, seen)`, a pure function, to be jitted.
+        `step(params, opt_state, *batch) -> (params, opt_state, seen)`, a pure function; `seen` is a `Seen`. Of the
+        params, which may be any pytree, as a module of Equinox, the arrays are trained; whatever is no array
+        (functions, strings, numbers of Python) is returned as it came. The state is that of `optimizer.init` of the arrays alone,
+        as Equinox has it too, with None in the place of others.
+
+    Raises:
+        ArgumentError: `optimizer` is none of optax; `every` is no positive integer; (when called) the params hold no
+            array, or one of integers; the state does not fit them or the optimizer; the loss is no real scalar; the
+            optimizer does not count its steps, with `every` of more than 1.
+        PointError: (when called) as of `jw.walk`.
 
     >>> import jax, jax.numpy as jnp, optax, jaxwalk as jw
     >>> def fun(weights, x, y):
@@ -53,29 +88,72 @@ def watch(
     >>> weights, float(seen.loss), float(seen.kept["prediction"]["delta_l2"])
     (Array([0.1, 0.1], dtype=float32), 1.0, 1.4142135381698608)
     """
-    optimizer = optax.with_extra_args_support(optimizer)
-    watched = walk(fun, at, by=by, source=source, argnums=0, has_aux=has_aux, keep=keep)
+    check_by(by, source)
+    check_at(at)
+    if keep is not None:
+        check_keep(keep)
+    if not isinstance(every, (int, np.integer)) or isinstance(every, bool) or every < 1:
+        raise ArgumentError(f"`every` is {shown(every)}; it must be an integer of at least 1.")
+    transformation = check_optimizer(optimizer)
+    walking = functools.partial(walk, at=at, by=by, source=source, argnums=0, has_aux=has_aux)
 
+    @renamed_after(fun, "watch")
     def step(params: Any, opt_state: Any, *batch: Any) -> tuple[Any, Any, Seen]:
-        found = watched(params, *batch)
-        updates, opt_state = optimizer.update(found.grads, opt_state, params, value=found.value, grad=found.grads)
-        sizes = _sizes(params, found.grads, updates)
-        seen = Seen(found.value, found.aux, found.kept, sizes, jnp.bool_(True), found.points)
-        return optax.apply_updates(params, updates), opt_state, seen
+        trained = trained_part(params)
+        check_state(transformation, opt_state, trained)
+        loss = fun if trained is params else lambda trained, *batch: fun(with_trained(params, trained), *batch)
+        now = None if keep is None or every == 1 else count_of(opt_state) % every == 0
+        with called_with(fun, (params, *batch), {}):
+            if keep is None:
+                found = _plain(loss, has_aux, trained, *batch)
+            else:
+                found = walking(loss, keep=gated(keep, now))(trained, *batch)
+        found, slopes = (found, []) if keep is None else _with_slopes(found)
+        value_fn = lambda trained: loss(trained, *batch)[0] if has_aux else loss(trained, *batch)
+        extra = {"value": found.value, "grad": found.grads, "value_fn": value_fn}
+        updates, opt_state = transformation.update(found.grads, opt_state, trained, **extra)
+        moved = optax.apply_updates(trained, updates)
+        params = with_trained(params, moved)
+        if keep is None:
+            return params, opt_state, Seen(found.value, found.aux, _NOTHING, _NOTHING, None, found.points)
+        kept, sizes = or_zeros(now, (found.kept, _sizes(now, trained, moved, slopes)))
+        is_seen = jnp.bool_(True) if now is None else now
+        return params, opt_state, Seen(found.value, found.aux, kept, sizes, is_seen, found.points)
 
     return step
 
 
-def _sizes(params: Any, grads: Any, updates: Any) -> Named:
-    names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in _leaves(params)]
-    parts = {"weight_l2": params, "gradient_l2": grads, "update_l2": updates}
-    norms = {key: [_l2(leaf) for _, leaf in _leaves(tree)] for key, tree in parts.items()}
-    return Named({name: {key: norms[key][i] for key in parts} for i, name in enumerate(names)})
+def _plain(loss: Callable, has_aux: bool, trained: Any, *batch: Any) -> Walk:
+    """Compute the loss and its gradient, and nothing at a point."""
+    loss_only(stage(loss, (trained, *batch), {}), has_aux)
+    found, grads = jax.value_and_grad(loss, has_aux=has_aux)(trained, *batch)
+    value, aux = found if has_aux else (found, None)
+    return Walk(value, aux, grads, Points(()), _NOTHING, _NOTHING, _NOTHING)
 
 
-def _leaves(tree: Any) -> list[tuple[Any, Any]]:
-    return jax.tree_util.tree_leaves_with_path(tree)
+def _with_slopes(found: Walk) -> tuple[Walk, list[jax.Array]]:
+    """Return the walk, and the norm of the gradient of each array.
+
+    Norms come before whatever the optimizer does with the gradients, else XLA would hold these longer.
+    """
+    grads, slopes = lax.optimization_barrier((found.grads, list(map(_norm_of_gradient, jax.tree.leaves(found.grads)))))
+    return dataclasses.replace(found, grads=grads), slopes
 
 
-def _l2(x: Any) -> jax.Array:
-    return jnp.linalg.norm(jnp.ravel(x).astype(widened(x.dtype)))
+def _norm_of_gradient(x: jax.Array) -> jax.Array:
+    """Return the ℓ2 norm, without a second look, for which XLA would copy the gradients: see `Seen.weights`."""
+    x = real(x)
+    squares, largest = plain_squares(x), jnp.max(jnp.abs(x), initial=0)
+    return jnp.where((squares > _SMALLEST_SQUARES) & (squares < np.inf), jnp.sqrt(squares), largest)
+
+
+def _sizes(now: Any, before: Any, after: Any, slopes: list[jax.Array]) -> Named:
+    """Return the norms of each array, of its gradient, and of what it was moved by, as it came to be in its own dtype.
+
+    The updates themselves would have to be kept for that, where XLA adds them to the params as it computes them.
+    """
+    old, new = jax.tree.leaves(before), jax.tree.leaves(after)
+    size, move = gate(lambda x, _: norm(x), now), gate(lambda new, old: distance((new, old)), now)
+    found = zip([size(x, x) for x in old], slopes, map(move, new, old), strict=True)
+    names = names_of(before)
+    return Named({name: dict(zip(SIZES, sizes, strict=True)) for name, sizes in zip(names, found, strict=True)})

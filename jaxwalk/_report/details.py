@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._evaluate.result.evaluation import Evaluation
+from .._health.places import points_of
 from .._points.point import Point
 from .._show.table import labelled, number, size
+from .._walk.result import Walk
 from ..plot._sizes import Side as Measured
 from ..plot._sizes import Size
 from .histogram import Histogram, histogram, of_magnitudes
@@ -55,8 +56,8 @@ def detail_of(record: Record, point: Point, picture: str) -> Detail:
     return Detail(
         {name: told for name, told in _facts(record, point) if told},
         point.text,
-        [] if found is None else list(_sides(record.result, found)),
-        _kept(record.result, point),
+        [] if found is None else list(_sides(record, found)),
+        _kept(record, point),
         [] if found is None else list(_steps(found)),
         picture,
     )
@@ -70,16 +71,19 @@ def _facts(record: Record, point: Point) -> Iterator[tuple[str, str]]:
     yield "named by", " at ".join(filter(None, (f"a {point.kind}", point.source)))
     yield "note", point.note(getattr(getattr(record.result, "value", None), "ndim", 0))
     yield "one value", record.points.also(point.name)
+    found = [each for each in record.health if point.name in points_of(each)]
+    yield "health", "; ".join(f"{each.name}: {each.meaning}" for each in found)
     yield "kinks", record.kinks_at.get(point.name, "")
     yield "opaque", f"{point.opaque}." if point.opaque is not None else ""
     yield "no δ", "" if point.has_delta or point.opaque is not None else point.why_no_delta()
 
 
-def _sides(result: Any, found: Size) -> Iterator[Side]:
-    arrays = {} if isinstance(result, Evaluation) else {"output": result.outputs, "delta": result.deltas}
+def _sides(record: Record, found: Size) -> Iterator[Side]:
+    result = record.result
+    arrays = {"output": result.outputs, "delta": result.deltas} if isinstance(result, Walk) else {}
     for name, side in found.sides.items():
         drawn = histogram(arrays.get(name, {}).get(found.point.name))
-        kept = _kept_histogram(result.kept.get(found.point.name), name)
+        kept = _kept_histogram(record.kept.get(found.point.name), name)
         yield Side({"output": "output", "delta": "δ"}[name], _told(side), kept if drawn is None else drawn)
 
 
@@ -97,8 +101,8 @@ def _told(side: Measured) -> str:
     return ", ".join(told) or "no entries"
 
 
-def _kept(result: Any, point: Point) -> dict[str, str]:
-    kept = result.kept.get(point.name)
+def _kept(record: Record, point: Point) -> dict[str, str]:
+    kept = record.kept.get(point.name)
     if kept is None:
         return {}
     if not isinstance(kept, Mapping):

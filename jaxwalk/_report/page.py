@@ -13,9 +13,10 @@ from .sections.findings import findings
 from .sections.flow import flow
 from .sections.listing import listing
 from .sections.tables import culprits, formulas, kinks, numbers
+from .sections.training import training
 from .sections.tree import points
 
-SECTIONS = (findings, flow, points, listing, culprits, formulas, numbers, kinks, about)
+SECTIONS = (findings, training, flow, points, listing, culprits, formulas, numbers, kinks, about)
 
 
 def html_of(record: Record) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .._evaluate.result.evaluation import Evaluation
 from .._points.point import Point
 from .._show.table import is_readable
 from .._walk.result import Walk
@@ -25,7 +24,7 @@ def pictures_of(record: Record) -> tuple[Mapping[str, str], list[str]]:
     What has a matrix or more at a point has a picture; a vector's entries are in its histogram.
     """
     walk = record.result
-    if isinstance(walk, Evaluation):
+    if not isinstance(walk, Walk):
         return {}, []
     drawable = [name for name in walk.outputs if is_readable(walk.outputs[name]) and _is_large(record, name)]
     chosen = sorted(drawable, key=lambda name: _rank(record, name))[:PICTURES]

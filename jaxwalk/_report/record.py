@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from .._errors import PointError, counted
 from .._evaluate.result.evaluation import Evaluation
+from .._health.finding import Health
+from .._learn.health import health
+from .._learn.history import History
+from .._learn.learn import Learned
 from .._points.point import Points
-from .._show.table import Table
+from .._show.table import Table, number
 from .._walk.culprits import Culprits
 from .._walk.result import Walk
-from ..plot._sizes import Size, sizes_of
+from ..plot._sizes import Size, kept_at, sizes_of
 
 CULPRITS = 20  # entries of a walk that are listed as most to blame
 KINKS = 100  # rows of the table of kinks
@@ -28,6 +33,7 @@ class Record:
         title: the heading.
         summary: what was walked, and the loss, in a few words.
         result: what pictures are drawn of.
+        health: what `jw.health` finds in it.
         sizes: by point, in forward order, those at which anything is known.
         first: a sentence on what is not finite: where it is met first, or in which data; or None.
         culprits, kinks, formulas, numbers: tables and sentences, each for the section of its name; () has none.
@@ -38,8 +44,9 @@ class Record:
 
     title: str
     summary: str
-    result: Walk | Evaluation
+    result: Walk | Evaluation | History
     sizes: Mapping[str, Size]
+    health: Health = Health()
     first: str | None = None
     culprits: Sequence[Table | str] = ()
     kinks: Sequence[Table | str] = ()
@@ -54,6 +61,11 @@ class Record:
         """Return the points walked, and the opaque ones asked for."""
         return self.result.points
 
+    @functools.cached_property
+    def kept(self) -> Mapping[str, Any]:
+        """Return what was kept at each point; of a training, in the last step that is held."""
+        return kept_at(self.result, -1) if isinstance(self.result, History) else self.result.kept
+
     def place(self, name: str) -> int | None:
         """Return which of the points has this name, counted from 0; None if none has."""
         return self._places.get(name)
@@ -63,21 +75,23 @@ class Record:
         return {name: place for place, name in enumerate(self.points)}
 
 
-def record_of(result: Walk | Evaluation, title: str | None = None) -> Record:
-    """Return what a page tells of a walk or of an evaluation.
+def record_of(result: Walk | Evaluation | History | Learned, title: str | None = None) -> Record:
+    """Return what a page tells of a walk, of an evaluation, or of a training.
 
     Raises:
-        ArgumentError: it is neither, or is being traced.
+        ArgumentError: it is none of these, or is being traced; or a history holds no step.
     """
+    result = result.history if isinstance(result, Learned) else result
     sizes, notes = _sizes(result)
-    made = _of_walk(result) if isinstance(result, Walk) else _of_evaluation(result)
+    made = next(of(result) for kind, of in _KINDS.items() if isinstance(result, kind))
     summary = made.summary if title is not None else ""
     return dataclasses.replace(
-        made, title=made.summary if title is None else title, summary=summary, sizes=sizes, notes=notes
-    )
+        made, title=made.summary if title is None else title, summary=summary, sizes=sizes, health=health(result),
+        notes=[*made.notes, *notes],
+    )  # fmt: skip
 
 
-def _sizes(result: Walk | Evaluation) -> tuple[dict[str, Size], list[str]]:
+def _sizes(result: Any) -> tuple[dict[str, Size], list[str]]:
     try:
         return {size.point.name: size for size in sizes_of(result)}, []
     except PointError as error:  # the rest of the page is worth reading without them
@@ -107,6 +121,23 @@ def _kinks(walk: Walk) -> list[Table | str]:
     return [table._replace(rows=table.rows[:KINKS], notes=[*table.notes, *more]), *consequence]
 
 
+def _of_history(history: History) -> Record:
+    rows = [(path, *_weight_cells(sizes)) for path, sizes in history.weights.items()]
+    columns = ("array", "‖w‖", "‖∂loss/∂w‖", "‖update‖", "‖update‖ / ‖w‖")
+    weights = Table(f"The params in step {history.steps[-1]}", columns, rows, columns[1:], code=("array",))
+    epochs = [(str(each.epoch), str(each.step), number(each.loss)) for each in history.evaluations]
+    held_out = Table("Held-out data", ("epoch", "step", "mean loss"), epochs, ("epoch", "step", "mean loss"))
+    numbers = [table for table in (held_out, weights) if table.rows]
+    return Record("", history._title(), history, {}, numbers=numbers, notes=history.notes)
+
+
+def _weight_cells(sizes: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the norms of an array of the params in the last step: of several runs, their mean."""
+    norms = [float(np.mean(sizes[key][-1], dtype=np.float64)) for key in ("weight_l2", "gradient_l2", "update_l2")]
+    yield from map(number, norms)
+    yield number(norms[2] / norms[0]) if norms[0] else ""
+
+
 def _of_evaluation(found: Evaluation) -> Record:
     named = [str(d.index) for d in found.culprits if not np.isfinite([d.loss, *d.norms.values()]).all()]
     first = None
@@ -117,3 +148,6 @@ def _of_evaluation(found: Evaluation) -> Record:
     return Record(
         "", found._title(), found, {}, first=first, culprits=[found.culprits._table()] if found.culprits else []
     )
+
+
+_KINDS: dict[type, Callable[[Any], Record]] = {Walk: _of_walk, Evaluation: _of_evaluation, History: _of_history}

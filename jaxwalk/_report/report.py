@@ -1,4 +1,4 @@
-"""`report`: one page of what a walk or an evaluation found, complete in itself."""
+"""`report`: one page of what a walk, an evaluation or a training found, complete in itself."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ import os
 from .._errors import ArgumentError, shown
 from .._evaluate.result.evaluation import Evaluation
 from .._evaluate.store.one_file import path_of, replace
+from .._learn.history import History
+from .._learn.learn import Learned
 from .._walk.result import Walk
 from .page import html_of
 from .record import Record, record_of
 
 
-def report(result: Walk | Evaluation, path: str | os.PathLike[str], *, title: str | None = None) -> None:
+def report(
+    result: Walk | Evaluation | History | Learned, path: str | os.PathLike[str], *, title: str | None = None
+) -> None:
     """Write one HTML page of what was found, to read, to print, to send to a colleague.
 
-    It begins with the findings, in sentences: where a NaN or an Inf is met first, where the flow stops, which units are
-    dead, how δ grows or shrinks on its way back; that there is none is said too. Below them are the flow of output and
+    It begins with the findings: those of `jw.health`, and in sentences where a NaN or an Inf is met first, where the
+    flow stops, which units are dead, how δ grows or shrinks on its way back; that there is none is said too. Of a
+    training, the loss and the size of δ at each point in each step follow. Below them are the flow of output and
     δ through the points, the tree of points (a click opens what is known of one), the source with δ beside each line,
     the entries or the data most to blame, the kinks if `Walk.with_kinks` has added them, and the versions that computed
     it all. What has nothing to tell is left out.
@@ -24,7 +29,8 @@ def report(result: Walk | Evaluation, path: str | os.PathLike[str], *, title: st
     The page is one file, without scripts; it asks nothing of the network. It is there whole or not at all.
 
     Arguments:
-        result: a `Walk`, or several by `jax.vmap`, or an `Evaluation`.
+        result: a `Walk`, or several by `jax.vmap`, or an `Evaluation`; or what `jw.learn` returned, or its `History`,
+            of which flow, points and source are those of the last step.
         path: of the file, "walk.html"; one that is there is replaced.
         title: the heading; None: one that says what was walked.
 

@@ -48,9 +48,7 @@ def check_untraced(walk: Walk) -> None:
         raise ArgumentError("The walk is being traced, and has no numbers to draw; draw what `jit` returns.")
 
 
-def check_history(history: Any) -> None:
-    """Raise an ArgumentError if it is no history of training, or holds no step."""
-    if not isinstance(history, History):
-        raise ArgumentError(f"`history` is {shown(history)}, which is no `History`; give that of `jw.learn`.")
+def check_history(history: History) -> None:
+    """Raise an ArgumentError if a history holds no step."""
     if not len(history.steps):
         raise ArgumentError("`history` holds no step; train for one at least.")

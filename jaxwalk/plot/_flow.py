@@ -19,7 +19,7 @@ from ._rows.captions import fit, head, loss_of, note
 from ._rows.findings import given, marks_of, write_marks
 from ._rows.log_axis import LogAxis, axis_of, show
 from ._rows.rows import Rows, bands, figure_height, prepare, rows_with_steps
-from ._sizes import Size, drawable, sizes_of
+from ._sizes import Size, drawable, place_of, sizes_of
 from ._style import Palette, drawing
 from ._words import folded, room
 
@@ -84,7 +84,7 @@ def flow(
     >>> jw.plot.flow(walk).get_title(loc="left")
     'Flow through 2 points, loss 1.995'
     """
-    sizes, health = sizes_of(result, step), given(health)
+    sizes, (health, others) = sizes_of(result, step), _met(result, step, given(health))
     chosen = choose(result.points, at) if len(result.points) else result.points
     drawn = drawable([size for size in sizes if size.point.name in chosen])
     if chosen and not drawn:
@@ -107,7 +107,8 @@ def flow(
         axes.set_xlabel("root mean square of the entries")
         write_marks(axes, rows, marks_of(health, rows.points), palette)
         head(axes, _title(result, chosen, step))
-        note(axes, palette, [*told(health, {size.point.name for size in drawn}), *names, *_left_out(drawn, chosen)])
+        found = told(health, {size.point.name for size in drawn})
+        note(axes, palette, [*found, *others, *names, *_left_out(drawn, chosen)])
         fit(axes, slot)
     return axes
 
@@ -173,6 +174,17 @@ def _bad(sizes: Sequence[Size], rows: Rows, axis: LogAxis, i: int) -> list[tuple
     """Return where the steps are that have a NaN or an Inf, on the line for these."""
     bad = np.any([np.ravel(sizes[i].nonfinite_steps(side)) for side in sizes[i].sides.values()], axis=0)
     return [(axis.nonfinite or np.nan, y) for y in rows.steps(i, len(bad))[bad]]
+
+
+def _met(result: Walk | Evaluation | History, step: int | None, health: Health) -> tuple[Health, list[str]]:
+    """Return the findings of the step that is drawn, and a sentence on those of others; of no training, all."""
+    if not isinstance(result, History):
+        return health, []
+    number = result.steps[place_of(result, step)]
+    met = lambda finding: finding.steps is None or finding.steps[0] <= number <= finding.steps[1]
+    others = dict.fromkeys(finding.name for finding in health if not met(finding))
+    said = [f"Found, but not in this step: {', '.join(others)}."] if others else []
+    return Health(filter(met, health)), said
 
 
 def _left_out(drawn: Sequence[Size], chosen: Points) -> Iterator[str]:

@@ -170,14 +170,20 @@ def place_of(history: History, step: int | None) -> int:
     return int(found[0])
 
 
+def kept_at(history: History, place: int) -> dict[str, dict[str, np.ndarray]]:
+    """Return what was kept at each point in one of the steps that a history holds; results by name alone."""
+    return {
+        name: {str(key): np.asarray(values)[place] for key, values in kept.items() if is_readable(values)}
+        for name, kept in history.kept.items()
+        if isinstance(kept, Mapping)
+    }
+
+
 def _of_history(history: History, place: int) -> Iterator[Size]:
-    lead = np.ndim(history.loss) - 1
+    lead, kept = np.ndim(history.loss) - 1, kept_at(history, place)
     for name, point in history.points.items():
-        kept = history.kept.get(name)
-        if isinstance(kept, Mapping):
-            at_step = {key: np.asarray(values)[place] for key, values in kept.items() if is_readable(values)}
-            if size := _of_kept(point, at_step, lead, math.prod(np.shape(history.loss)[1:])):
-                yield size
+        if name in kept and (size := _of_kept(point, kept[name], lead, math.prod(np.shape(history.loss)[1:]))):
+            yield size
 
 
 def _zero_where(missed: np.ndarray, side: Side) -> Side:

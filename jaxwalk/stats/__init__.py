@@ -30,6 +30,7 @@ What holds for all of them, unless they say otherwise:
 | `blocked` | blocked, blocked_share |
 | `delta_output` | delta_output, unit_delta_output |
 | `summary` | norms, zeros, nonfinite, and mean*, variance*, std* |
+| `health` | output_mean, output_std, delta_l2, rms*, max*, zeros*, nan*, inf*, and more at activations |
 
 `of_delta`, `of_output` take one side of a statistic, `combine` joins several, `averaged`, `summed` and `largest` make
 one of a function of one's own.
@@ -53,9 +54,12 @@ Array([[False,  True],
 
 from __future__ import annotations
 
+import dataclasses
+
 from ._averaged import averaged, largest, summed
 from ._counts import NONFINITE, ZEROS, blocked_of, by_active_unit, dead_of, finish_blocked, finish_dead
 from ._directions import COSINE, delta_output_of, finish_delta_output, merge_all_delta_output, merge_delta_output
+from ._health import HEALTH
 from ._magnitudes import HISTOGRAM, MAGNITUDES
 from ._measure import joined, two_sided
 from ._moments import ENTRY_MOMENTS, NORMS, UNIT_MOMENTS
@@ -222,4 +226,25 @@ summary = two_sided(
     data (`output_mean`, `output_variance`, `output_std`, `delta_mean`, ...), `zeros` and `nonfinite`.""",
 )
 
-health = combine(summary, dead, name="health")
+health = dataclasses.replace(
+    HEALTH,
+    doc="""What `jw.watch` keeps by default, and the rules of `jw.health` look at: made to cost next to nothing.
+
+    `output_mean`, `output_std`, `output_rms`: over all entries of all data. `output_max`: the largest |x|.
+    `output_zeros`: the share of entries that are zero. `output_nan`, `output_inf`: how many are not finite.
+    `delta_l2`: as of `norms`. `delta_rms`, `delta_max`, `delta_zeros`, `delta_nan`, `delta_inf`: the same of δ.
+
+    What is counted is exact, and so are the largest and the sizes, to rounding; the mean and the std lose three digits
+    where the mean is thirty times the std. A subnormal number may count as a zero.
+
+    Of a δ in float16 or bfloat16: `delta_underflow`, the share of entries below the smallest normal number that are not
+    zero, so that digits are lost; `delta_overflow`, that of at least half of the largest finite number, ±Inf included.
+
+    At a point whose value an activation makes, or reads, of what it makes of it:
+
+    `active_share`: per unit, the share of entries that are not zero; `dead_count`, `dead_share`: how many units, what
+    share of them, are zero everywhere. Not of activations that are never zero, as gelu and tanh.
+    `saturated_share`: of tanh and the sigmoid (and their hard forms) the share of entries within 0.01 of an end of
+    the range; of a softmax, the share of rows, along the last axis, whose largest entry is above 0.99.
+    """,
+)

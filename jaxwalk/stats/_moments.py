@@ -130,7 +130,7 @@ def _plain_moments(x: jax.Array) -> tuple[State, jax.Array]:
     return state, (is_safe(squares) & (mean * total <= squares / 2)) | is_zero(size)
 
 
-def _merge_moments(a: State, b: State) -> State:
+def merge_moments(a: State, b: State) -> State:
     """Merge as in Chan, Golub, LeVeque: Updating formulae and a pairwise algorithm for computing sample variances
     (1979)."""
     scale, of_a, of_b = common_scale(a, b)
@@ -147,8 +147,8 @@ def _merge_moments(a: State, b: State) -> State:
     }
 
 
-def _merge_all_moments(states: State, which: jax.Array) -> State:
-    """Merge as `_merge_moments` does, about the mean of all, and take the rounding error of that mean out again."""
+def merge_all_moments(states: State, which: jax.Array) -> State:
+    """Merge as `merge_moments` does, about the mean of all, and take the rounding error of that mean out again."""
     scale, factor = common_scale_of_all(states)
     count = jnp.sum(states["count"], 0, dtype=jnp.int32)
     weights = states["count"].astype(scale.dtype)
@@ -162,7 +162,7 @@ def _merge_all_moments(states: State, which: jax.Array) -> State:
     return {"count": count, "scale": scale, "mean": mean + error, "squares": squares}
 
 
-def _finish_moments(state: State) -> dict[str, Any]:
+def finish_moments(state: State) -> dict[str, Any]:
     xp, scale = numpy_of(state), state["scale"]
     variance = over(state["squares"], state["count"])
     with np.errstate(over="ignore"):
@@ -174,7 +174,7 @@ def _finish_moments(state: State) -> dict[str, Any]:
 
 
 def _finish_unit_moments(state: State) -> dict[str, Any]:
-    return {f"unit_{name}": value for name, value in _finish_moments(state).items()}
+    return {f"unit_{name}": value for name, value in finish_moments(state).items()}
 
 
 def _unit_moments_of(x: jax.Array) -> State:
@@ -183,6 +183,6 @@ def _unit_moments_of(x: jax.Array) -> State:
 
 
 ENTRY_MOMENTS = Measure(
-    lambda x: _scaled_moments(real(x), None), _merge_moments, _finish_moments, _merge_all_moments, _plain_moments
+    lambda x: _scaled_moments(real(x), None), merge_moments, finish_moments, merge_all_moments, _plain_moments
 )
-UNIT_MOMENTS = Measure(_unit_moments_of, _merge_moments, _finish_unit_moments, _merge_all_moments)
+UNIT_MOMENTS = Measure(_unit_moments_of, merge_moments, _finish_unit_moments, merge_all_moments)

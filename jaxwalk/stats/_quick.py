@@ -15,8 +15,8 @@ from jax.sharding import NamedSharding
 
 from .._jax.jaxpr import types
 
-Way = Callable[[jax.Array], Any]
-Quick = Callable[[jax.Array], tuple[Any, jax.Array]]
+Way = Callable[[Any], Any]
+Quick = Callable[[Any], tuple[Any, jax.Array]]
 
 
 def quick_or(careful: Way, quick: Quick) -> Way:
@@ -26,24 +26,27 @@ def quick_or(careful: Way, quick: Quick) -> Way:
     for, while a GPU would wait, at every point, until its host has seen which way to go.
 
     Arguments:
-        careful: of an array.
+        careful: of an array, or of several of one sharding in a pytree.
         quick: array -> (the same result, whether it is right). It may be wrong only where it says so.
     """
 
-    def alike(found: Any, x: jax.Array) -> Any:  # inside `shard_map` both ways vary over the same axes of the mesh
-        return jax.tree.map(lambda leaf: types.as_varying(leaf, types.varying(jax.typeof(x))), found)
+    def alike(found: Any, x: Any) -> Any:  # inside `shard_map` both ways vary over the same axes of the mesh
+        first, *_ = jax.tree.leaves(x)
+        return jax.tree.map(lambda leaf: types.as_varying(leaf, types.varying(jax.typeof(first))), found)
 
-    def either(x: jax.Array) -> Any:
+    def either(x: Any) -> Any:
         found, is_right = quick(x)
         return lax.cond(is_right, lambda x, found: found, lambda x, _: carefully(x), x, alike(found, x))
 
-    def carefully(x: jax.Array) -> Any:
+    def carefully(x: Any) -> Any:
         return alike(careful(x), x)
 
     way = custom_vmap(lambda x: lax.platform_dependent(x, cpu=either, default=carefully))
 
     @way.def_vmap
-    def over_rows(size: int, batched: Any, rows: jax.Array):
+    def over_rows(size: int, batched: Any, rows: Any):
+        repeated = lambda leaf, is_batched: leaf if is_batched else jnp.broadcast_to(leaf, (size, *leaf.shape))
+        rows = jax.tree.map(repeated, rows, *batched)
         found = _on_each_device(quick_or(jax.vmap(careful), _of_all(quick)), size)(rows)
         return found, jax.tree.map(lambda _: True, found)
 
@@ -54,7 +57,7 @@ def quick_or(careful: Way, quick: Quick) -> Way:
 
 
 def _of_all(quick: Quick) -> Quick:
-    def of_all(rows: jax.Array) -> tuple[Any, jax.Array]:
+    def of_all(rows: Any) -> tuple[Any, jax.Array]:
         found, is_right = jax.vmap(quick)(rows)
         return found, jnp.all(is_right)
 
@@ -84,7 +87,7 @@ def _on_each_device(way: Way, size: int) -> Way:
     if sharding is None or size != of:
         return way
 
-    def own(rows: jax.Array) -> Any:
+    def own(rows: Any) -> Any:
         with divided(None, 0):
             return way(rows)
 

@@ -87,9 +87,10 @@ class Statistic:
         merge_all: (states, which) -> state: of many data at once, where that is cheaper than two by two; arrays have a
             leading axis, and `which`, booleans of that length, says whose are to be merged: the others are zeros.
             It is called with JAX's arrays.
-        at: `Value` -> (of, `Units`): the `of` for that value, where it is not the same for all. It raises an
-            `ArgumentError`, in a few words, where there is none. Called with a value alone, as in a function of one's
-            own, a statistic knows nothing of a point.
+        at: `Value` -> (of, `Units`): the `of` for that value, where it is not the same for all, and the units it has
+            there, or None for one without. It raises an `ArgumentError`, in a few words, where it would have units and
+            nothing tells which, and returns None where there is nothing that it could be taken of. Called with a value
+            alone, as in a function of one's own, a statistic knows nothing of a point.
         doc: what `help` says of it, if not this.
         by_entry: whether `merge` and `finish` work entry by entry, or along the last axis, so that between batches they
             may be given all steps of a loop at once, and several points, in axes in front. Else they are called step by
@@ -104,7 +105,7 @@ class Statistic:
     parts: tuple[Statistic, ...] = ()
     merge_all: Callable[[State, Any], State] | None = None
     doc: str | None = None
-    at: Callable[[Value], tuple[Of, Units]] | None = None
+    at: Callable[[Value], tuple[Of, Units | None] | None] | None = None
     by_entry: bool = False
 
     def __post_init__(self) -> None:

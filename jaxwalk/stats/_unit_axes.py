@@ -48,7 +48,7 @@ def with_units(statistic: Statistic, axis: int | Sequence[int] | None = None) ->
     axes = _numbers(axis)
     parts = tuple(with_units(part, axis) for part in statistic.parts)
 
-    def at(value: Value) -> tuple[Of, Units]:
+    def at(value: Value) -> tuple[Of, Units | None] | None:
         try:
             chosen = _axes_of(value.shape, axes)
         except ArgumentError:
@@ -145,10 +145,14 @@ def _at(statistic: Statistic, value: Value) -> tuple[Statistic | None, tuple[Uni
     if statistic.at is None:
         return statistic, ()
     try:
-        of, units = statistic.at(value)
+        found = statistic.at(value)
     except ArgumentError as error:
         return None, (Units(statistic.name, value.shape, None, str(error)),)
-    return dataclasses.replace(statistic, of=of, at=None), (units._replace(statistic=statistic.name),)
+    if found is None:
+        return None, ()
+    of, units = found
+    told = () if units is None else (units._replace(statistic=statistic.name),)
+    return dataclasses.replace(statistic, of=of, at=None), told
 
 
 def units_told(units: Sequence[Units]) -> list[str]:

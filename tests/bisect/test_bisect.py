@@ -204,6 +204,14 @@ def test_a_finite_loss_with_a_gradient_that_is_not(fun):
     assert found.cotangents
 
 
+@pytest.mark.parametrize("wrap", [lambda f: f, jax.jit, jax.checkpoint], ids=["", "jit", "checkpoint"])
+def test_a_gradient_that_is_spoiled_by_what_is_made_forward(wrap):
+    found = jw.bisect_nonfinite(wrap(wrap(inf_of_before_the_gradient_needs)), X)
+    assert (found.equation, found.is_backward, found.index) == ("log", False, (1,))
+    assert (found.seen_in, found.harmless) == ("the gradient of `args[0]`", 0)
+    assert is_marked(found)
+
+
 # The result itself is NaN or Inf ----------------------------------------------------------------------------
 
 
@@ -382,3 +390,199 @@ def test_healthy_functions_have_none(fun):
     assert jw.bisect_nonfinite(fun, X) is None
     assert jw.bisect_nonfinite(jax.jit(fun), X) is None
     assert functools.reduce(np.logical_and, np.isfinite(jax.grad(fun)(X)))
+
+
+def test_an_array_of_keys_and_steps_of_them():
+    def loss(x, key):
+        def step(carry, key):
+            drawn = jax.random.uniform(key, x.shape) * jax.random.bernoulli(key, 1.0, x.shape).astype(x.dtype)
+            return carry + jnp.where(x > 0, jnp.sqrt(x), 0.0) * drawn, None  # here
+
+        return jnp.sum(lax.scan(step, x, jax.random.split(key, 3))[0])
+
+    found = jw.bisect_nonfinite(loss, X, jax.random.key(0))
+    assert found.equation == "sqrt"
+    assert is_marked(found)
+    assert found.steps == (("scan", 2, 3),)
+
+
+def test_steps_and_passes_are_told():
+    assert jw.bisect_nonfinite(in_the_step_of_a_scan, X).steps == (("scan", 7, 12),)
+    assert jw.bisect_nonfinite(in_a_reversed_scan, X).steps == (("scan", 7, 12),)
+    assert jw.bisect_nonfinite(in_a_pass, X).steps == (("while", 3, None),)
+    assert jw.bisect_nonfinite(sqrt_in_a_scan, f32(1)).steps == (("scan", 11, 12),)
+    assert jw.bisect_nonfinite(layers_rematerialised, X).steps == (("scan", 3, 4),)
+
+
+def test_operands_and_cotangents_have_their_numbers_at_the_entry():
+    found = jw.bisect_nonfinite(lambda x, w: jnp.sum(x / w), X, f32(2, 0, 0))
+    assert [float(x.value) for x in found.operands] == [0, 0]
+    assert [(x.shape, x.dtype, float(x.low), float(x.high)) for x in found.operands] == [
+        ((3,), np.float32, 0, 4),
+        ((3,), np.float32, 0, 2),
+    ]
+    assert (found.index, found.cotangents) == ((1,), ())
+    assert np.isnan(found.value)
+    backward = jw.bisect_nonfinite(lambda x: 3 * jnp.sum(jnp.sqrt(x)), X)
+    assert [float(x.value) for x in (*backward.operands, *backward.cotangents)] == [0, 3]
+    assert backward.value == np.inf
+
+
+def test_the_point_before_is_the_last_that_feeds_it():
+    def loss(w, x):
+        h = jw.tag(x * w, "h")
+        other = jw.tag(x + 1, "other")
+        root = jnp.sqrt(jw.tag(h - h, "centred"))
+        return jnp.sum(root * other) + jnp.sum(jw.tag(x, "later"))
+
+    found = jw.bisect_nonfinite(loss, X, ONES)
+    assert (found.equation, found.is_backward, found.point) == ("sqrt", True, "centred")
+    assert jw.bisect_nonfinite(lambda x: jnp.log(x) * 1, f32(0)[0]).point is None
+
+
+def test_scopes_are_told():
+    def loss(x):
+        with jax.named_scope("net"):
+            h = jax.jit(jax.named_scope("block")(lambda x: jnp.tanh(x) * 2))(x)
+            with jax.named_scope("last"):
+                return jnp.sum(jnp.log(h))
+
+    found = jw.bisect_nonfinite(loss, X)
+    assert (found.scopes, found.point) == (("net", "last"), "net/block")
+
+
+def test_what_came_in_is_told():
+    loss = lambda w, x: jnp.sum(w["a"] * x["b"])
+    nan, inf = f32(1, np.nan, 1), f32(1, np.inf, 1)
+    found = jw.bisect_nonfinite(loss, {"a": ONES}, {"b": nan})
+    assert (found.equation, found.inputs, found.array) == ("", ("args[1]['b']",), "loss")
+    assert np.isnan(found.value)
+    assert "came in  a NaN or Inf with `args[1]['b']`" in repr(found)
+    assert jw.bisect_nonfinite(loss, {"a": inf}, {"b": ONES}).inputs == ("args[0]['a']",)
+    assert jw.bisect_nonfinite(lambda x, *, mask: jnp.sum(x * mask), ONES, mask=nan).inputs == ("mask",)
+    assert jw.bisect_nonfinite(lambda x: jnp.sum(jnp.where(jnp.isnan(x), 0.0, x)), nan) is None
+
+
+def test_a_new_one_is_found_beside_what_came_in():
+    def loss(w, x):
+        h = jnp.log(w)  # here
+        return jnp.sum(h) + jnp.sum(jnp.sqrt(x * 2))
+
+    found = jw.bisect_nonfinite(loss, X, f32(1, np.nan, -np.inf))
+    assert (found.equation, found.index, found.inputs) == ("log", (1,), ("args[1]",))
+    assert is_marked(found)
+
+
+def test_harmless_ones_are_counted():
+    assert jw.bisect_nonfinite(behind_a_harmless_one, X).harmless == 1
+    assert jw.bisect_nonfinite(of_two_the_first, X).harmless == 0
+    assert jw.bisect_nonfinite(guarded_log, X).harmless == 1  # log itself, forward
+
+
+def test_of_many_harmless_ones_the_one_to_blame_is_found():
+    def loss(x):
+        for _ in range(20):
+            x = jnp.where(x > 0, jnp.log(x), x)
+        for _ in range(3):
+            x = x + jnp.where(x > 9, x, jnp.log(x - x))  # here
+        return jnp.sum(x)
+
+    found = jw.bisect_nonfinite(loss, f32(0))
+    assert (found.harmless, is_marked(found)) == (20, True)
+
+
+@pytest.mark.parametrize("fun", [lambda x: jnp.exp(100 * x), lambda x: {"a": x, "b": jnp.exp(100 * x)}])
+def test_other_results_are_searched_forward(fun):
+    found = jw.bisect_nonfinite(fun, X)
+    assert found.equation == "exp"
+    assert found.seen_in in ("the result", "`result['b']`")
+    assert found.notes == (FORWARD_ONLY,)
+
+
+FORWARD_ONLY = (
+    "Only the run forward was searched: the result is no real scalar; give a function that returns the loss alone to"
+    " search the way back."
+)
+
+
+def test_what_was_not_searched_is_warned_of():
+    with pytest.warns(UserWarning, match="found nothing") as told:
+        assert jw.bisect_nonfinite(jnp.sin, X) is None
+    assert [str(w.message) for w in told] == [f"`bisect_nonfinite` found nothing. {FORWARD_ONLY}"]
+    assert told[0].filename == __file__
+    with pytest.warns(UserWarning, match="depends on no argument that is an array of floats"):
+        assert jw.bisect_nonfinite(lambda n: jnp.sum(n).astype(jnp.float32), np.int32([1, 2])) is None
+    halved = lambda x: lax.while_loop(lambda x: x[0] > 1, lambda x: x / 2, x)
+    with pytest.warns(UserWarning, match=r"δ before that was not searched: `while` \(ValueError, Reverse-mode"):
+        assert jw.bisect_nonfinite(lambda x: jnp.sum(halved(x)), X + 1) is None
+    found = jw.bisect_nonfinite(lambda x: jnp.sum(halved(x)) + jnp.sum(jnp.sqrt(x)), X)
+    assert (found.equation, len(found.notes)) == ("sqrt", 1)
+
+
+def test_a_number_of_python_is_an_argument():
+    assert jw.bisect_nonfinite(lambda x: jnp.where(x > 0, jnp.sqrt(x), 0.0), 0.0).equation == "sqrt"
+    assert jw.bisect_nonfinite(lambda x, rate: jnp.sum(x) if rate > 0 else jnp.sum(1 / x), X, 0.5) is None
+
+
+def test_numbers_of_a_callback_are_those_of_the_run():
+    """What differs from run to run stands for what XLA computes otherwise when it compiles."""
+    numbers = iter([np.nan, 1, 1])
+    shape = jax.ShapeDtypeStruct((), np.float32)
+    ask = lambda x: jax.pure_callback(lambda x: np.float32(next(numbers)), shape, x)
+    found = jw.bisect_nonfinite(jax.jit(lambda x: ask(x) * 2), f32(1)[0])
+    assert found.equation == "<lambda>"
+    assert "None of the equations that it calls makes it when run by itself" in found.notes[0]
+    numbers = iter([1, np.nan])
+    found = jw.bisect_nonfinite(lambda x: ask(x) * 2, f32(1)[0])
+    assert (found.equation, found.seen_in) == ("", "the loss")
+    assert "Run op by op it is finite: compiled as one by `jax.jit`, XLA computes it in" in found.notes[0]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float16, jnp.bfloat16])
+def test_other_dtypes(float64, dtype):
+    x = jnp.asarray(X, dtype)
+    found = jw.bisect_nonfinite(lambda x: jnp.sum(jnp.where(x > 0, jnp.sqrt(x), 0.0)), x)
+    assert (found.equation, found.operands[0].dtype) == ("sqrt", dtype)
+    assert jw.bisect_nonfinite(lambda x: jnp.sum(jnp.sqrt(x + 1)), x) is None
+
+
+def test_a_reading_twice_that_overflows():
+    def loss(x):
+        return jnp.sum(x * 1e30) * jnp.float32(1e8) - jnp.sum(x * 3e38) * 1.0 - jnp.sum(x * 3e38)
+
+    found = jw.bisect_nonfinite(loss, np.zeros(2, np.float32))
+    assert found.is_backward
+    assert "It is the sum of two cotangents" in found.notes[0]
+
+
+def test_it_refuses_what_it_cannot_search():
+    with pytest.raises(jw.ArgumentError, match="needs numbers, and its arguments are being traced; call it outside"):
+        jax.jit(lambda x: jw.bisect_nonfinite(jnp.sum, x))(X)
+    with pytest.raises(jw.ArgumentError, match=r"`fun` takes \(x\), and was given 2 arguments"):
+        jw.bisect_nonfinite(lambda x: x, X, X)
+
+    def mutable(x):
+        ref = jax.new_ref(x)
+        ref[...] = x * 2
+        return jnp.sum(ref[...])
+
+    with pytest.raises(jw.ArgumentError, match=r"cannot follow a mutable array \(`jax.new_ref`\), which `fun` reads"):
+        jw.bisect_nonfinite(mutable, X)
+
+
+def test_how_it_looks(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = repr(jw.bisect_nonfinite(in_the_step_of_a_scan, X)).splitlines()
+    place = f"test_bisect.py:{in_the_step_of_a_scan.__code__.co_firstlineno + 2}"
+    assert lines == [
+        "-inf made by `log`",
+        f"  line     {place}, in `step`",
+        "           return carry + jnp.log(jnp.abs(i - 7.0)), None  # here",
+        "  operand  float32[] 0",
+        "  result   -inf",
+        "  seen in  the loss",
+        "  step     7, counted from 0, of 12, of the scan",
+        "  try      its argument is 0 or less: use `jax.nn.log_softmax` on the logits, or",
+        "           add an eps to it",
+    ]
+    assert max(map(len, repr(jw.bisect_nonfinite(guarded_division, X)).splitlines())) <= 80

@@ -198,6 +198,9 @@ def test_the_flow_of_one_step_of_a_training_is_drawn():
     assert ax.get_title(loc="left") == f"Flow through 3 of 22 points, step 6, loss {float(history.loss[3]):.4g}"
     kept = history.kept["blocks/0/norm_1"]["delta_rms"][3]
     assert np.isin(kept, np.float32(dots(ax)["δ"][0])).all()
+    found = [jw.Finding("dead", "embed", 1, 0.9, "", "", steps=(0, 6)), jw.Finding("zero", "logits", 1, 1, "", "")]
+    ax = jw.plot.flow(history, health=jw.Health(found), step=8)
+    assert words(ax).startswith("Found: zero at `logits`.\nFound, but not in this step: dead.")
     assert jw.plot.flow(history).get_title(loc="left") == "Flow through 22 points, step 14, loss nan"
     with pytest.raises(
         jw.ArgumentError, match="`step` is 5, which the history does not hold: it has 0 to 14, every 2 of"

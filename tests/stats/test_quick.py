@@ -7,9 +7,9 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxwalk import stats
-from jaxwalk._evaluate.step.step import _norm
 from jaxwalk.stats._counts import NONFINITE, ZEROS
 from jaxwalk.stats._moments import ENTRY_MOMENTS, NORMS
+from jaxwalk.stats._norm import norm
 from jaxwalk.stats._quick import divided, quick_or
 
 numbers = np.random.default_rng(0).normal(size=(4, 7))
@@ -31,7 +31,7 @@ merge_all = jax.jit(stats.norms.merge_all)
 def test_norms_of_every_row(rows):
     rows = rows.astype(np.float32)
     wide = np.float64(rows)
-    np.testing.assert_allclose(jax.jit(jax.vmap(_norm))(rows), np.linalg.norm(wide, axis=1), rtol=1e-6)
+    np.testing.assert_allclose(jax.jit(jax.vmap(norm))(rows), np.linalg.norm(wide, axis=1), rtol=1e-6)
     found = stats.norms.finish(states_of(rows))
     np.testing.assert_allclose(found["delta_l1"], np.abs(wide).sum(1), rtol=1e-6)
     np.testing.assert_allclose(found["delta_l2"], np.linalg.norm(wide, axis=1), rtol=1e-6)
@@ -136,7 +136,7 @@ def test_states_of_both_ways_merge(first, second):
 def test_a_row_that_is_not_finite(bad):
     rows = numbers.astype(np.float32)
     rows[2, 3] = bad
-    assert np.isfinite(jax.vmap(_norm)(rows)).tolist() == [True, True, False, True]
+    assert np.isfinite(jax.vmap(norm)(rows)).tolist() == [True, True, False, True]
     state = states_of(rows)["delta_norms"]
     assert state["data"].tolist() == [1, 1, 0, 1]
     assert state["count"].tolist() == [7, 7, 6, 7]

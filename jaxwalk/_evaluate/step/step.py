@@ -19,9 +19,8 @@ from ..._walk.walk import walk_staged
 from ...stats import Statistic
 from ...stats._batched import of_batch, of_datum, over_data
 from ...stats._fold import Partial
-from ...stats._quick import divided, quick_or
-from ...stats._subnormal import largest, rescaled, scale_of, scaled
-from ...stats._sums import is_safe, plain_squares, real
+from ...stats._norm import norm
+from ...stats._quick import divided
 from ..batches import COUNTS, FAILED
 from ..placement import Placement
 from ..result.ranking import Rows
@@ -215,13 +214,13 @@ def _keep_of_one(groups: int, statistic: Statistic | None, conditional: bool) ->
     many such points are merged at once.
     """
     if statistic is None:
-        return lambda counts, output, delta: {"norm": _norm(delta)}
+        return lambda counts, output, delta: {"norm": norm(delta)}
     apart, merged = of_datum(statistic), of_batch(statistic, groups)
 
     def keep(counts: jax.Array, output: jax.Array, delta: jax.Array) -> Kept:
         is_apart = conditional or _numbers(jax.eval_shape(statistic.of, output, delta)) <= SMALL
         state = {"apart": apart} if is_apart else {"merged": merged}
-        return {"norm": _norm(delta)} | {kind: of(output, delta, counts) for kind, of in state.items()}
+        return {"norm": norm(delta)} | {kind: of(output, delta, counts) for kind, of in state.items()}
 
     return keep
 
@@ -230,21 +229,6 @@ def _numbers(state: Any) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(state))
 
 
-def _scaled_norm(delta: jax.Array) -> jax.Array:
-    size = jnp.abs(real(delta))
-    scale = scale_of(largest(size))
-    return rescaled(jnp.sqrt(jnp.sum(scaled(size, scale) ** 2)), scale)
-
-
-def _plain_norm(delta: jax.Array) -> tuple[jax.Array, jax.Array]:
-    squares = plain_squares(real(delta))
-    return jnp.sqrt(squares), is_safe(squares)
-
-
-_norm = quick_or(_scaled_norm, _plain_norm)
-"""ℓ2, of numbers whose squares are no float32 too."""
-
-
 def _over_steps(norms: jax.Array) -> jax.Array:
     """Return the norm over all the steps of loops, from that at each."""
-    return _norm(norms) if norms.ndim else norms
+    return norm(norms) if norms.ndim else norms

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -15,86 +16,105 @@ from ..signals import Signals
 from ..words import also
 
 
-class _Bad(NamedTuple):
-    place: str  # "the output of `h`"
-    point: Point | None
-    weights: str
-    counts: np.ndarray  # (n,): how many numbers are not finite
+class _Place(NamedTuple):
+    """An array at a point, at one step of the loops around it; or the loss, or a gradient.
+
+    Attributes:
+        what: "the output of `h`".
+        nan, inf: how many entries are so.
+    """
+
+    what: str
+    nan: int
+    inf: int
+    point: Point | None = None
+    weights: str = ""
+
+    @property
+    def is_bad(self) -> bool:
+        return self.nan + self.inf > 0
 
 
 def _find(signals: Signals, limits: Limits) -> Iterator[Finding]:
-    forward, backward = _outputs(signals), [*_deltas(signals), *_gradients(signals)]
-    loss = _Bad("the loss", None, "", (~np.isfinite(signals.loss)).astype(float))
-    harmless = _is_masked(forward, [loss, *backward], signals)
-    met = [*(bad for bad in forward if not harmless), loss, *backward]
-    bad = [each for each in met if np.any(each.counts > 0)]
-    if not bad:
-        return
-    step = min(int(np.argmax(each.counts > 0)) for each in bad)
-    now = [each for each in bad if each.counts[step] > 0]
-    first = now[0]
-    points = tuple(dict.fromkeys(each.point.name for each in bad if each.point is not None))
-    weights = tuple(each.weights for each in bad if each.weights)
-    count = int(first.counts[step])
+    """Yield the first bad place of the first step that has one: forward, the loss, backward, the gradients."""
+    for step in np.flatnonzero(_suspicious(signals)):
+        met = _met(signals, int(step))
+        if met:
+            yield _finding(signals, int(step), met)
+            return
+
+
+def _suspicious(signals: Signals) -> np.ndarray:
+    """Tell in which steps there is anything that is not finite: (n,)."""
+    counts = [np.zeros(signals.length), ~np.isfinite(signals.loss), *_bad_data(signals)]
+    counts += [~np.isfinite(sizes["gradient_l2"]) for sizes in signals.weights.values() if "gradient_l2" in sizes]
+    for key in ("output_nan", "output_inf", "delta_nan", "delta_inf"):
+        counts += [signals.per_step(point.name, key).sum(axis=1) for point in signals.having(key)]
+    return np.any(counts, axis=0)
+
+
+def _bad_data(signals: Signals) -> list[np.ndarray]:
+    return [np.ones(signals.length)] if signals.data else []
+
+
+def _met(signals: Signals, step: int) -> list[_Place]:
+    """Return the bad places of a step, in the order in which they are met."""
+    is_bad = not np.isfinite(signals.loss[step]) or bool(signals.data)
+    loss = _Place("the loss", int(is_bad), 0)
+    forward = [*_at_points(signals, step, "output"), loss]
+    # An Inf that what comes next does not have was masked, as scores are that a mask has put to -inf: so it is with as
+    # many in another layer.
+    masked = {(one.point, one.inf) for one, after in itertools.pairwise(forward) if not one.nan and not after.is_bad}
+    harmful = [one for one in forward[:-1] if one.nan or (one.inf and (one.point, one.inf) not in masked)]
+    backward = [place for place in _at_points(signals, step, "delta")[::-1] if place.is_bad]
+    return [*harmful, *[loss] * is_bad, *backward, *_gradients(signals, step)]
+
+
+def _at_points(signals: Signals, step: int, side: str) -> list[_Place]:
+    """Return all places of a side, in the order of the run."""
+    found = []
+    for point in signals.having(f"{side}_nan", f"{side}_inf"):
+        nan, inf = (np.asarray(signals.kept[point.name][f"{side}_{kind}"][step]) for kind in ("nan", "inf"))
+        what = "the output of" if side == "output" else "δ of"
+        for loops in np.ndindex(nan.shape):
+            at = f" at {list(loops)}" if loops else ""
+            place = _Place(f"{what} `{point.name}`{at}", int(nan[loops]), int(inf[loops]), point)
+            if not (point.conditional and side == "output"):
+                found.append((point.time(loops), place))
+    found.sort(key=lambda each: each[0])
+    return [place for _, place in found]
+
+
+def _gradients(signals: Signals, step: int) -> Iterator[_Place]:
+    for path, sizes in signals.weights.items():
+        if "gradient_l2" in sizes and not np.isfinite(sizes["gradient_l2"][step]):
+            yield _Place(f"the gradient of `{path}`", 1, 0, weights=path)
+
+
+def _finding(signals: Signals, step: int, met: Sequence[_Place]) -> Finding:
+    first, point = met[0], met[0].point
+    names = {place.point.name: place.point for place in met if place.point is not None}
+    points = tuple(sorted(names, key=lambda name: names[name].number))
     when = "" if signals.steps is None else f" in step {signals.steps[step]}"
-    also_at = [name for name in points if first.point is None or name != first.point.name]
-    of = f" Data {', '.join(map(str, signals.data[:6]))} have one." if signals.data else ""
-    meaning = (
-        f"A NaN or an Inf is met first in {first.place}{when}{_how_many(first, count)}."
-        f"{of}{also(also_at, 'It is met too at')}"
-    )
-    point = first.point
-    span = signals.span(np.any([each.counts > 0 for each in bad], axis=0))
-    yield Finding("nonfinite", None if point is None else point.name, float(count), 0.0, meaning,
-                  _advice(first, backward), points, weights, span, signals.data,
-                  "" if point is None else point.file, 0 if point is None else point.line)  # fmt: skip
+    entries = f", {counted(first.nan + first.inf, 'entry', 'entries')}" if point is not None else ""
+    data = signals.data
+    of = f" Of {'datum' if len(data) == 1 else 'data'} {', '.join(map(str, data[:6]))}." if data else ""
+    others = [name for name in points if point is None or name != point.name]
+    kind = "NaN" if first.nan else "Inf"
+    meaning = f"The first {kind} is met in {first.what}{when}{entries}.{of}{also(others, 'In this step it is also at')}"
+    is_backward = met[0].what.startswith(("δ", "the gradient"))
+    return Finding(
+        "nonfinite", None if point is None else point.name, float(first.nan + first.inf), 0.0, meaning,
+        _BACKWARD if is_backward else _FORWARD, points, tuple(place.weights for place in met if place.weights),
+        signals.span(_suspicious(signals) & (np.arange(signals.length) >= step)), data,
+        "" if point is None else point.file, 0 if point is None else point.line,
+    )  # fmt: skip
 
 
-def _how_many(bad: _Bad, count: int) -> str:
-    return f", {counted(count, 'entry', 'entries')}" if bad.point is not None else ""
-
-
-def _outputs(signals: Signals) -> list[_Bad]:
-    points = [*signals.having("output_nan", "output_inf")]
-    return [
-        _Bad(f"the output of `{p.name}`", p, "", _counts(signals, p, "output")) for p in points if not p.conditional
-    ]
-
-
-def _deltas(signals: Signals) -> list[_Bad]:
-    points = [*signals.having("delta_nan", "delta_inf")][::-1]
-    return [_Bad(f"δ of `{p.name}`", p, "", _counts(signals, p, "delta")) for p in points]
-
-
-def _gradients(signals: Signals) -> list[_Bad]:
-    return [
-        _Bad(f"the gradient of `{name}`", None, name, (~np.isfinite(sizes["gradient_l2"])).astype(float))
-        for name, sizes in signals.weights.items()
-        if "gradient_l2" in sizes
-    ]
-
-
-def _counts(signals: Signals, point: Point, side: str) -> np.ndarray:
-    return sum(signals.per_step(point.name, f"{side}_{kind}").sum(axis=1) for kind in ("nan", "inf"))  # type: ignore
-
-
-def _is_masked(forward: Sequence[_Bad], after: Sequence[_Bad], signals: Signals) -> bool:
-    """Tell whether there are Infs alone, forward alone, and the loss, δ and gradients are finite all the same.
-
-    So it is with scores that a mask has put to -inf.
-    """
-    if any(np.any(each.counts) for each in after):
-        return False
-    return not any(np.any(signals.per_step(each.point.name, "output_nan")) for each in forward if each.point)
-
-
-def _advice(first: _Bad, backward: Sequence[_Bad]) -> str:
-    if first in backward:
-        return (
-            "The values are finite and a derivative is not, as that of √ at 0, or of what a `where` has not chosen:"
-            " give the function a safe argument first. `jw.bisect_nonfinite` finds the operation."
-        )
-    return "`jw.bisect_nonfinite` finds the operation that makes it; try a smaller rate, or clipping."
-
+_FORWARD = "`jw.bisect_nonfinite` finds the operation that makes it; try a smaller rate, or clipping."
+_BACKWARD = (
+    "The values are finite and a derivative is not, as that of √ at 0, or of what a `where` has not chosen:"
+    " give the function a safe argument first. `jw.bisect_nonfinite` finds the operation."
+)
 
 NONFINITE = Rule("nonfinite", _find, (), nothing_missing)

@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer, eval_jaxpr
 
+from .types import struct
+
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
     from typing_extensions import TypeIs
@@ -182,10 +184,20 @@ def calls_a_jaxpr(eqn: JaxprEqn) -> bool:
 def apply(eqn: JaxprEqn, values: Sequence[Any]) -> list[Any]:
     """Compute the results of an equation at other operands; a primitive without a jaxpr inside takes any dtype."""
     if jaxprs_of(eqn) or "_prim" in eqn.params:
+        eqn = _with_operands_apart(eqn)
         operands = {v: value for v, value in zip(eqn.invars, values, strict=True) if not is_literal(v)}
         return evaluate(stretch(_empty(), [eqn], list(operands), eqn.outvars), list(operands.values()))
     results = eqn.primitive.bind(*values, **eqn.params)
     return list(results) if eqn.primitive.multiple_results else [results]
+
+
+def _with_operands_apart(eqn: JaxprEqn) -> JaxprEqn:
+    """Return an equation that has each operand as a variable of its own, where it has one twice: f(x, x)."""
+    variables = [v for v in eqn.invars if not is_literal(v)]
+    if len(set(variables)) == len(variables):
+        return eqn
+    own = iter(trace(lambda *operands: operands, *(struct(v.aval) for v in variables))[0].jaxpr.invars)
+    return eqn.replace(invars=[v if is_literal(v) else next(own) for v in eqn.invars])
 
 
 def function_of(eqn: Any, values: Sequence[Any], places: Sequence[int]) -> Callable[..., list[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..._learn.history import History
 from ...plot._flow import flow as draw
 from ...plot._rows.rows import figure_height, rows_with_steps
 from ..picture import svg_of
@@ -18,6 +19,8 @@ def flow(record: Record) -> Section | None:
     points = [size.point for size in record.sizes.values()]
     height = figure_height(rows_with_steps(points))
     words = "Size of output and δ at each point, in forward order from above"
-    untitled = lambda ax: draw(record.result, ax=ax).set_title("", loc="left")  # the page has a heading
+    step = f" of step {record.result.steps[-1]}" if isinstance(record.result, History) else ""
+    # The page has a heading.
+    untitled = lambda ax: draw(record.result, health=record.health, ax=ax).set_title("", loc="left")
     picture = svg_of(untitled, WIDTH, height, "flow", words)
-    return Section("flow", "The flow, forward and back", "flow.html", {"picture": picture})
+    return Section("flow", f"The flow{step}, forward and back", "flow.html", {"picture": picture})

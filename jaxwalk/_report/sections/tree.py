@@ -7,6 +7,7 @@ import sys
 from collections.abc import Container, Mapping
 
 from ..._errors import counted
+from ..._health.places import names_at
 from ..._points.point import Point
 from ..._show.outline import Row, tree
 from ..._show.table import number
@@ -101,6 +102,7 @@ def _node(record: Record, row: Row, scales: tuple[Scale, Scale]) -> Node:
     point, size = record.points[row.name], record.sizes.get(row.name)
     output, delta = (scale.bar(size) for scale in scales)
     marks = [(mark, 1) for mark in (size.marks() if size else ())]
+    marks += [(name, 1) for name in names_at(record.health, point.name) if (name, 1) not in marks]
     marks += [("kink", 1)] if record.kinks_at.get(point.name) else []
     marks += [("opaque", 1)] if point.opaque is not None else []
     return Node(text, record.place(row.name), point, size, output, delta, marks, None, row.below, [])

@@ -37,7 +37,8 @@ def shade(ax: Axes, findings: Iterable[Finding], steps: np.ndarray, palette: Pal
     """
     for line, finding in enumerate(found for found in findings if not points_of(found)):
         first, last = _ends(finding, steps)
-        ax.axvspan(first, last, color=palette.alarm, alpha=0.12, linewidth=0, label="_found")
+        if (first, last) != (steps[0], steps[-1]):  # of all, a shade would tell nothing
+            ax.axvspan(first, last, color=palette.alarm, alpha=0.12, linewidth=0, label="_found")
         ax.annotate(
             finding.name, (first, 1), (2, -2 - (TYPE + 1) * line), ax.get_xaxis_transform(), "offset points", va="top",
             fontsize=TYPE, color=palette.alarm,

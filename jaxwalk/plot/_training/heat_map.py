@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 STEPS = [1, 2, 5, 10]  # what the distance of two ticks begins with
-SCALE = (44, 8)  # typographic points: how far the scale of the colours is below the axes, and its height
+SCALE = 44, 36  # typographic points that the scale of the colours is below the axes: its lower end, and its upper
 
 
 def draw_cells(
@@ -55,9 +55,12 @@ def _edges(cells: Sequence[Cells], rows: Rows) -> np.ndarray:
 
 def draw_below(ax: Axes, heat: Axes, colours: Colours, words: str, palette: Palette) -> None:
     """Draw what is below the heat map: the steps, and the scale of the colours."""
-    height = max(room(ax)[1], 1)
     most = max(2, int(room(heat)[0] / TICK))
     heat.set_xlabel("step", labelpad=1)
     heat.xaxis.set_major_locator(matplotlib("ticker").MaxNLocator(most, integer=True, steps=STEPS))
-    below, thick = SCALE
-    draw_scale(ax.inset_axes((0, -below / height, 0.5, thick / height)), colours, words, palette)
+    transforms = matplotlib("transforms")
+    # Down from the lower left corner in inches: how high the axes are is not settled before the words around them.
+    down = ax.figure.dpi_scale_trans + transforms.ScaledTranslation(0, 0, ax.transAxes)
+    place = transforms.blended_transform_factory(ax.transAxes, down)
+    low, high = (-points / 72 for points in SCALE)
+    draw_scale(ax.inset_axes((0, low, 0.5, high - low), transform=place), colours, words, palette)

@@ -51,7 +51,7 @@ def _name_ticks(ax: Axes) -> None:
     """Name a few sizes of the loss, on a logarithmic scale as those of all pictures."""
     ax.minorticks_off()
     if ax.get_yscale() == "linear":
-        ax.yaxis.set_major_locator(matplotlib("ticker").MaxNLocator(3))
+        ax.yaxis.set_major_locator(matplotlib("ticker").MaxNLocator(3, prune="both"))
         return
     low, high = ax.get_ylim()
     ticks = few(LogAxis(np.log10(low), np.log10(high), None, None).ticks(TICKS), TICKS)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..._health.finding import Health
 from ..._health.places import names_by_point, told
 from ..._learn.history import History
+from ..._learn.learn import Learned
+from ..._learn.seen import Seen
 from ..._points.name_patterns import At, choose
-from .._checks import check_history
+from ..._points.point import Point
+from ..._rewrite.tap import loops
 from .._rows.captions import fit, head, note
 from .._rows.findings import given, marks_of, write_marks
 from .._rows.rows import Rows, bands, prepare, rows_of
@@ -16,6 +21,7 @@ from .._style import drawing
 from .._words import lay_out, room
 from .cells import cells_of, result_of, without, words_of
 from .frames import frame, shade
+from .given import history_of
 from .heat_map import draw_below, draw_cells
 from .loss import draw_loss
 from .raster import step_edges
@@ -31,7 +37,12 @@ THICK = 3  # rows that a point in a loop takes, at most
 
 
 def training(
-    history: History, at: At = None, *, of: str = "delta", health: Health | None = None, ax: Axes | None = None
+    history: History | Learned | Seen,
+    at: At = None,
+    *,
+    of: str = "delta",
+    health: Health | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw how large δ, or the output, was at each point in each step of a training, below the curve of the loss.
 
@@ -42,7 +53,7 @@ def training(
     for all names, those of the scopes are there instead.
 
     Arguments:
-        history: of `jw.learn`.
+        history: that of `jw.learn`; or what the steps of `jw.watch` have seen, stacked by `lax.scan`.
         at: which points, as of `jw.walk`.
         of: "delta" or "output", for its root mean square (where that was not kept, its ℓ2 norm or its largest
             magnitude); or the name of a result that was kept, one number a point and step, as "output_zeros".
@@ -64,14 +75,14 @@ def training(
     >>> jw.plot.training(history).get_title(loc="left")
     'Training: 3 steps, loss 4 to 1; δ at 1 point'
     """
-    check_history(history)
+    history = history_of(history)
     health = given(health)
     result = result_of(history, of)
     chosen = choose(history.points, at) if len(history.points) else history.points
     cells = cells_of(history, chosen, result)
-    rows = rows_of([each.point for each in cells], [min(each.values.shape[1], THICK) for each in cells])
+    rows = rows_with_layers([each.point for each in cells])
     steps = step_edges(history)
-    with drawing(ax, 7.5, _height(rows)) as (axes, palette):
+    with drawing(ax, 7.5, height_of(rows)) as (axes, palette):
         lay_out(axes)
         loss, heat = _insets(axes)
         names = prepare(heat, rows, palette, dict.fromkeys(names_by_point(health), palette.alarm))
@@ -91,8 +102,13 @@ def training(
     return axes
 
 
-def _height(rows: Rows) -> float:
-    """Return how many inches a figure of our own takes."""
+def rows_with_layers(points: Sequence[Point]) -> Rows:
+    """Return rows of points, of which one in a loop is thicker: its layers are in it."""
+    return rows_of(points, [min(max(math.prod(loops(point)), 1), THICK) for point in points])
+
+
+def height_of(rows: Rows) -> float:
+    """Return how many inches a figure of our own takes for these rows."""
     return 2.9 + INCHES * min(max(float(rows.edges[-1]), LEAST), TALLEST)
 
 

@@ -198,10 +198,35 @@ def test_a_real_training_is_drawn_point_by_point():
     plt.close("all")
 
 
+def test_what_steps_have_seen_is_drawn_as_scan_has_stacked_it():
+    def fun(weights, x):
+        return jnp.sum(jw.tag(x @ weights, "linear") ** 2)
+
+    optimizer, step = optax.sgd(0.1), jw.watch(fun, optax.sgd(0.1))
+    x = jnp.array([[1.0, 2.0]])
+    body = lambda carry, _: (lambda params, state, seen: ((params, state), seen))(*step(*carry, x))
+    _, seen = jax.jit(lambda w: jax.lax.scan(body, (w, optimizer.init(w)), None, length=3))(jnp.ones((2, 2)))
+    ax = jw.plot.training(seen)
+    assert ax.get_title(loc="left").startswith("Training: 3 steps, loss 18 to ")
+    assert pixels(ax).shape[:2] == (1, 3)
+    some = dataclasses.replace(seen, is_seen=np.array([True, False, True]))
+    ax = jw.plot.training(some)
+    assert drawn(ax)[1].get_xlim() == (0, 3)
+    assert "In 1 step of 3 nothing was looked at: they are left out, with their loss." in words(ax)
+    with pytest.raises(
+        jw.ArgumentError, match="`history` is being traced, and has no numbers to draw; draw what `jit`"
+    ):
+        jax.jit(jw.plot.training)(seen)
+    plt.close("all")
+
+
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        ({"history": 3}, "`history` is 3, which is no `History`; give that of `jw.learn`."),
+        (
+            {"history": 3},
+            "`history` is 3, which is no `History`; give that of `jw.learn`, or a `Seen` of stacked steps.",
+        ),
         (
             {"of": "gradient"},
             "`of` is 'gradient', of which nothing was kept; give one of `delta`, `output`, `delta_rms`.",

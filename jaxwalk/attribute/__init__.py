@@ -1,0 +1,54 @@
+"""Attribution at every point: how much each entry of each value has to do with a result, a scalar that is explained.
+
+Each method is a transform, like `jw.walk`: `METHOD(fun, at=None, **options)(*args) -> Attribution`. None jits by
+itself; all go through `jax.jit`, `jax.vmap` (one attribution for each datum), `jax.grad` and `lax.scan`.
+
+| method | cost | scores | adds up to |
+|---|---|---|---|
+| `saliency` | a walk | size of δ | |
+| `gradient_times_output` | a walk | δ·y | the result, where what follows is linear without a bias |
+| `grad_cam` | a walk | Σ over channels of mean δ · y | |
+| `patching` | two walks, or `steps` | (y of another run − y)·δ | |
+| `integrated_gradients` | `steps` walks (for each point, along its own path) | (x − x')·mean δ | fun(x) − fun(x') |
+| `conductance` | `steps` walks | ∫ δ·dy | fun(x) − fun(x'), at layers that all goes through |
+| `internal_influence` | `steps` walks | mean δ | |
+| `expected_gradients` | `samples` walks and forward derivatives | δ·dy | fun(x) − mean fun(x') |
+| `smooth_grad` | `samples` walks | mean δ around x | |
+
+>>> import jax, jax.numpy as jnp, jaxwalk as jw
+>>> def score(x):
+...     hidden = jw.tag(jax.nn.relu(jnp.array([[1.0, 2.0], [3.0, -4.0]]) @ x), "hidden")
+...     return jnp.sum(jw.tag(hidden * jnp.array([2.0, 1.0]), "weighted"))
+>>> jnp.round(jw.attribute.conductance(score)(jnp.array([1.0, 0.5])).scores["hidden"], 4)
+Array([4., 1.], dtype=float32)
+"""
+
+from __future__ import annotations
+
+from ._attribution import Attribution
+from ._conductance import conductance
+from ._expected_gradients import expected_gradients
+from ._grad_cam import grad_cam
+from ._gradient_times_output import gradient_times_output
+from ._integrated_gradients import integrated_gradients
+from ._internal_influence import internal_influence
+from ._patching import patching
+from ._saliency import saliency
+from ._smooth_grad import smooth_grad
+
+__all__ = [
+    "Attribution",
+    "conductance",
+    "expected_gradients",
+    "grad_cam",
+    "gradient_times_output",
+    "integrated_gradients",
+    "internal_influence",
+    "patching",
+    "saliency",
+    "smooth_grad",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,82 @@
+"""The path from a baseline to the input: its nodes and weights, and sums over it in constant memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..._errors import ArgumentError, argument, shown
+from ..._jax.jaxpr.types import widened
+
+RULES = ("gauss-legendre", "trapezoid", "left", "right", "midpoint")
+
+
+class Quadrature(NamedTuple):
+    """Where on [0, 1] an integral is taken, and with what weights."""
+
+    rule: str
+    nodes: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def checked(cls, steps: int, rule: str) -> Quadrature:
+        if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
+            raise ArgumentError(f"`steps` is {shown(steps)}; it must be an integer of at least 1.")
+        if rule not in RULES:
+            raise ArgumentError(f"`rule` is {shown(rule)}; it is one of {', '.join(map(repr, RULES))}.")
+        if rule == "trapezoid" and steps == 1:
+            raise ArgumentError("`steps` is 1, and the trapezoid rule takes both ends; give at least 2.")
+        if rule == "gauss-legendre":
+            nodes, weights = np.polynomial.legendre.leggauss(steps)
+            return cls(rule, (nodes + 1) / 2, weights / 2)
+        if rule == "trapezoid":
+            ends = np.full(steps, 1.0)
+            ends[[0, -1]] = 0.5
+            return cls(rule, np.linspace(0, 1, steps), ends / (steps - 1))
+        first = {"left": 0, "right": 1, "midpoint": 0.5}[rule]
+        return cls(rule, (np.arange(steps) + first) / steps, np.full(steps, 1 / steps))
+
+    def mean(self, integrand: Callable[[Any], Any]) -> Any:
+        """Return ∫ integrand(α) dα over [0, 1], one node after the other; sums are in float32 at least."""
+        nodes, weights = (jnp.asarray(a, jnp.result_type(float)) for a in (self.nodes, self.weights))
+        shapes = jax.eval_shape(integrand, jax.ShapeDtypeStruct((), nodes.dtype))
+
+        def add(sums: Any, at: Any) -> tuple[Any, None]:
+            alpha, weight = at
+            found = integrand(alpha)
+            return jax.tree.map(lambda s, x: s + weight.astype(s.dtype) * x.astype(s.dtype), sums, found), None
+
+        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, widened(s.dtype)), shapes)
+        return jax.lax.scan(add, zeros, (nodes, weights))[0]
+
+
+def baseline_of(baseline: Any, inputs: Any) -> Any:
+    """Return the baseline of the inputs: zeros for None; what a function makes of the inputs; or what was given.
+
+    Raises:
+        ArgumentError: its structure or a shape is not that of the inputs.
+    """
+    if baseline is None:
+        return jax.tree.map(jnp.zeros_like, inputs)
+    found = baseline(inputs) if callable(baseline) else baseline
+    mine, its = jax.tree.structure(inputs), jax.tree.structure(found)
+    if mine != its:
+        raise ArgumentError(f"`{argument('baseline')}` has the structure {its}, and the argument {mine}; give that.")
+    for x, b in zip(jax.tree.leaves(inputs), jax.tree.leaves(found), strict=True):
+        if jnp.shape(x) != jnp.shape(b):
+            raise ArgumentError(
+                f"`{argument('baseline')}` has an array of shape {jnp.shape(b)}, and the argument there {jnp.shape(x)};"
+                " give that shape (`jnp.broadcast_to` says so aloud)."
+            )
+    return jax.tree.map(lambda x, b: jnp.asarray(b, jnp.result_type(x)), inputs, found)
+
+
+def between(start: Any, end: Any) -> tuple[Callable[[Any], Any], Any]:
+    """Return the straight path, α -> start + α·(end − start), and its direction."""
+    direction = jax.tree.map(lambda a, b: b - a, start, end)
+    on_way = lambda alpha, a, d: (a + alpha.astype(widened(jnp.real(a).dtype)) * d).astype(a.dtype)
+    return lambda alpha: jax.tree.map(lambda a, d: on_way(alpha, a, d), start, direction), direction

@@ -1,0 +1,85 @@
+"""A sweep along the path of the inputs: at each node a walk, and how the values at its points move along the path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ..._jax.jaxpr.types import widened
+from ..._walk.result import Walk
+from .._attribution import total
+from .._explaining import Explaining, times
+from .path import Quadrature, baseline_of, between
+
+
+class Path(NamedTuple):
+    """The straight path from a baseline to the inputs.
+
+    Attributes:
+        arguments: α -> the arguments of the function there.
+        direction: inputs − baseline.
+        change: fun(inputs) − fun(baseline).
+        whole: the walk at the inputs.
+    """
+
+    arguments: Callable[[Any], tuple[Any, ...]]
+    direction: Any
+    change: Any
+    whole: Walk
+
+    @classmethod
+    def to(cls, explaining: Explaining, args: Sequence[Any], baseline: Any, instead: str) -> Path:
+        explaining.check_real_inputs(args, instead)
+        inputs = explaining.inputs(args)
+        start = baseline_of(baseline, inputs)
+        place, direction = between(start, inputs)
+        whole = explaining.walk(*args)
+        change = whole.value - explaining.fun(*explaining.with_inputs(args, start))
+        return cls(lambda alpha: explaining.with_inputs(args, place(alpha)), direction, change, whole)
+
+
+def moving(explaining: Explaining, args: Sequence[Any], direction: Any) -> tuple[dict[str, Any], Any]:
+    """Return δ·ẏ at each point, ẏ how the value moves where the inputs move in a direction; and the same of inputs."""
+
+    def at(inputs: Any) -> tuple[dict[str, Any], Walk]:
+        found = explaining.walk(*explaining.with_inputs(args, inputs))
+        return {name: found.outputs[name] for name in found.deltas.once()}, found
+
+    # How δ itself moves is not asked for, and left out by the compiler. So each value is computed once.
+    _, moves, found = jax.jvp(at, (explaining.inputs(args),), (direction,), has_aux=True)
+    return {name: times(found.deltas[name], move) for name, move in moves.items()}, times(found.grads, direction)
+
+
+def swept(explaining: Explaining, path: Path, quadrature: Quadrature) -> tuple[dict[str, Any], Any, Any]:
+    """Return the integrals of `moving` along a path, and how far those of the inputs are from adding up."""
+    if quadrature.rule == "trapezoid":
+        scores, inputs = _by_differences(explaining, path, quadrature.nodes)
+    else:
+        scores, inputs = quadrature.mean(lambda alpha: moving(explaining, path.arguments(alpha), path.direction))
+    return scores, inputs, sum(map(total, jax.tree.leaves(inputs))) - path.change
+
+
+def _by_differences(explaining: Explaining, path: Path, nodes: Any) -> tuple[dict[str, Any], Any]:
+    """Return Σ ½ (δ + δ')·(y' − y) over neighbours on the path, the trapezoid rule for ∫ δ dy: it takes walks alone."""
+
+    def at(alpha: Any) -> tuple[Any, Any]:
+        args = path.arguments(alpha)
+        found = explaining.walk(*args)
+        names = list(found.deltas.once())
+        values = {name: found.outputs[name] for name in names}, explaining.inputs(args)
+        return values, ({name: found.deltas[name] for name in names}, found.grads)
+
+    def add(carry: Any, alpha: Any) -> tuple[Any, None]:
+        sums, values, deltas = carry
+        now, its = at(alpha)
+        middle = jax.tree.map(lambda a, b: (a + b) / 2, deltas, its)
+        gained = times(middle, jax.tree.map(lambda a, b: b - a, values, now))
+        return (jax.tree.map(lambda s, g: s + g.astype(s.dtype), sums, gained), now, its), None
+
+    nodes = jnp.asarray(nodes, jnp.result_type(float))
+    first = at(nodes[0])
+    zeros = jax.tree.map(lambda v: jnp.zeros(v.shape, widened(jnp.real(v).dtype)), first[0])
+    return jax.lax.scan(add, (zeros, *first), nodes[1:])[0][0]

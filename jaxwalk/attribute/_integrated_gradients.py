@@ -1,0 +1,112 @@
+"""`integrated_gradients`: along the path of the inputs, or along one of each point's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .._callables import transform
+from .._errors import ArgumentError, argument, shown
+from .._points.name_patterns import At
+from .._source.user_files import Source
+from .._walk.intervene import intervene
+from .._walk.walk import walk
+from ._along.path import Quadrature, between
+from ._along.sweep import Path
+from ._attribution import Attribution, total
+from ._conductance import OF_INTEGERS
+from ._explaining import Explaining, times
+
+OF_INPUTS = "Integrated gradients along the path of the inputs are of these; at points there is `conductance`, or"
+OF_INPUTS += ' `along="own"`.'
+
+
+@transform
+def integrated_gradients(
+    fun: Callable,
+    at: At = None,
+    *,
+    by: str | None = None,
+    source: Source = None,
+    argnums: int | Sequence[int] = 0,
+    baseline: Any = None,
+    steps: int = 50,
+    rule: str = "gauss-legendre",
+    along: str = "inputs",
+) -> Callable[..., Attribution]:
+    """Attribute by integrated gradients (Sundararajan et al., arXiv 1703.01365).
+
+    Along the path of the inputs: (x − x')·∫ ∂fun/∂x dα, of the inputs alone. Along each point's own path, from its
+    value at the baseline to its value at the inputs, with all that does not come through it held at what it is at the
+    inputs: (y − y')·∫ ∂fun/∂y dα. That is one sweep for each point, one after the other, and compiled for each.
+
+    Arguments:
+        fun, at, by, source, argnums, steps: as of `conductance`.
+        rule: as of `internal_influence`.
+        baseline: as of `conductance`. Of integers, as tokens, others of the same shape: with `along="own"`.
+        along: "inputs" or "own".
+
+    Returns:
+        A function of the arguments of `fun` that returns an `Attribution`. Along the inputs' path `gap` is what their
+        scores add up to less fun(inputs) − fun(baseline); along each point's own there is none.
+
+    Raises:
+        PointError, ArgumentError: as of `conductance`.
+
+    >>> import jax, jax.numpy as jnp, jaxwalk as jw
+    >>> fun = lambda x: jnp.prod(jw.tag(x + 1, "next"))
+    >>> found = jw.attribute.integrated_gradients(fun)(jnp.array([1.0, 2.0]))
+    >>> jnp.round(found.inputs, 4), fun(jnp.array([1.0, 2.0])) - fun(jnp.zeros(2))
+    (Array([2., 3.], dtype=float32), Array(5., dtype=float32))
+    >>> own = jw.attribute.integrated_gradients(fun, along="own")(jnp.array([1.0, 2.0]))
+    >>> jnp.round(own.scores["next"], 4)
+    Array([2., 3.], dtype=float32)
+    """
+    explaining = Explaining.checked("integrated_gradients", fun, at, by, source, argnums)
+    quadrature = Quadrature.checked(steps, rule)
+    if along not in ("inputs", "own"):
+        raise ArgumentError(f'`along` is {shown(along)}; it is "inputs" or "own".')
+
+    def of_inputs(*args: Any) -> Attribution:
+        path = Path.to(explaining, args, baseline, OF_INTEGERS)
+        mean = quadrature.mean(lambda alpha: explaining.walk(*path.arguments(alpha)).grads)
+        inputs = times(mean, path.direction)
+        gap = sum(map(total, jax.tree.leaves(inputs))) - path.change
+        return explaining.attribution(path.whole.value, {}, inputs, path.whole.points, gap, OF_INPUTS)
+
+    def of_points(*args: Any) -> Attribution:
+        found = explaining.walk(*args)
+        start = explaining.outputs(*explaining.with_inputs(args, _start(baseline, explaining.inputs(args))))
+        own = lambda name: _own(explaining, quadrature, args, name, start[name], found.outputs[name])
+        each = {name: own(name) for name in found.deltas.once()}
+        return explaining.attribution(found.value, each, None, found.points)
+
+    return explaining.explained(of_inputs if along == "inputs" else of_points)
+
+
+def _start(baseline: Any, inputs: Any) -> Any:
+    """Return the baseline of inputs that may be of integers: nothing is between them, so that they need no path."""
+    from_them = baseline(inputs) if callable(baseline) else baseline
+    if from_them is None:
+        return jax.tree.map(jnp.zeros_like, inputs)
+    shapes = lambda tree: jax.tree.map(jnp.shape, tree)
+    if shapes(from_them) != shapes(inputs):
+        raise ArgumentError(
+            f"`{argument('baseline')}` has the shapes {shapes(from_them)}, and the argument {shapes(inputs)}; give"
+            " these."
+        )
+    return from_them
+
+
+def _own(explaining: Explaining, quadrature: Quadrature, args: Any, name: str, start: Any, end: Any) -> Any:
+    place, direction = between(start, end)
+    options = {"by": explaining.by, "source": explaining.source}
+
+    def delta(alpha: Any) -> Any:
+        there = intervene(explaining.fun, {name: place(alpha)}, **options)
+        return walk(there, name, **options)(*args).deltas[name]
+
+    return times(quadrature.mean(delta), direction)
