@@ -276,9 +276,7 @@ def test_too_many_steps_are_thinned_and_nan_between_is_seen(monkeypatch):
 def test_what_is_wrong_is_found_and_said_once():
     layer = lambda h, w: (jw.tag(jax.nn.sigmoid(w * h), "layer"), None)
     deep = lambda params, x: jnp.sum(jax.lax.scan(layer, x, params)[0])
-    rms = lambda x: jnp.sqrt(jnp.mean(x**2))
-    keep = lambda output, delta: {"output_rms": rms(output), "delta_rms": rms(delta)}
-    history = learn(deep, jnp.ones(12), [X[:4]] * 16, keep=keep).history
+    history = learn(deep, jnp.ones(12), [X[:4]] * 16).history
     assert [finding.name for finding in history.findings].count("vanishing") == 1
     assert history.findings.named("vanishing")[0].point == "layer"
     assert "vanishing: ‖δ‖ falls by a factor of" in repr(history)
