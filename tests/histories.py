@@ -48,7 +48,16 @@ def points_of(blocks, layers):
     lead = lambda axes: tuple(axis.length for axis in axes)
     clock = lambda axes, i: (i // 300, jw._points.point.ScanStep(axes[0].length, False), i) if axes else (i,)
     return jw.Points(
-        jw.Point(name, i, "scope", (*lead(axes), 8, 16), jnp.dtype("float32"), axes, clock=clock(axes, i))
+        jw.Point(
+            name,
+            i,
+            "scope",
+            (*lead(axes), 8, 16),
+            jnp.dtype("float32"),
+            axes,
+            clock=clock(axes, i),
+            site=jw._points.point.Site((), i),
+        )
         for i, (name, axes) in enumerate(found, 1)
     )
 

@@ -40,6 +40,17 @@ class Training:
         return stacked(jax.device_get(seens))
 
 
+AS_IT_SHOULD_BE = {"skip": 1.0, "sharp": 1.0, "used": 1.0, "scale": 1.0, "offset": 0.0}
+"""By what the tests break a training: a factor on the residual stream, one on the scores of attention, on one of the
+params, and on the loss, and what is added to that."""
+
+
+def how(batches, **broken):
+    """The batches, each with what the tests break."""
+    numbers = {name: np.float32(value) for name, value in (AS_IT_SHOULD_BE | broken).items()}
+    return [(*batch, numbers) for batch in batches]
+
+
 def with_rate(optimizer, rate):
     return optax.inject_hyperparams(optimizer)(learning_rate=rate)
 
@@ -60,13 +71,13 @@ def keys(seed=0):
     return key
 
 
-def regression(steps, batch=32, features=8, seed=0):
-    """Batches of a function to be learned: x, and sin of sums of it."""
+def regression(steps, batch=32, features=8, seed=0, dtype=np.float32):
+    """Batches of a function to be learned: x, and sums of it, squashed."""
     random = np.random.default_rng(seed)
-    matrix = random.normal(size=(features, 4)).astype(np.float32)
+    matrix = random.normal(size=(features, 4)) / features**0.5
     for _ in range(steps):
-        x = random.normal(size=(batch, features)).astype(np.float32)
-        yield x, np.sin(x @ matrix)
+        x = random.normal(size=(batch, features))
+        yield x.astype(dtype), np.tanh(x @ matrix).astype(dtype)
 
 
 TEXT = (
@@ -85,6 +96,36 @@ def text(steps, batch=8, length=16, seed=0):
         yield pieces[:, :-1], pieces[:, 1:]
 
 
+# A perceptron --------------------------------------------------------------------------------------------
+
+
+def perceptron(layers=8, gain=2.0, width=16, seed=0, dtype=jnp.float32):
+    """Params of a stack of dense layers, and one more, `spare`, that the loss has a term of."""
+    key = keys(seed)
+    params = {
+        "into": dense(key(), 8, width),
+        "layers": {"w": dense(key(), width, width, gain, (layers,)), "b": jnp.zeros((layers, width))},
+        "out": dense(key(), width, 4),
+        "spare": jnp.ones(()),
+    }
+    return jax.tree.map(lambda x: x.astype(dtype), params)
+
+
+def perceptron_loss(activation):
+    """The mean square error; the layers are a scan."""
+
+    def fun(params, x, y, how):
+        def layer(h, w):
+            return jw.tag(activation(jw.tag(h @ w["w"] + w["b"], "pre")), "act"), None
+
+        h, _ = jax.lax.scan(layer, x @ params["into"], params["layers"])
+        out = jw.tag(h @ params["out"], "out").astype(jnp.float32)
+        spare = how["used"] * params["spare"].astype(jnp.float32) ** 2
+        return how["scale"] * (jnp.mean((out - y) ** 2) + 1e-3 * spare) + how["offset"]
+
+    return fun
+
+
 # A transformer -------------------------------------------------------------------------------------------
 
 
@@ -94,7 +135,7 @@ def norm(x, scale):
 
 
 def transformer(layers, width=16, hidden=32, heads=2, seed=0, dtype=jnp.float32):
-    """Params of a GPT on 64 letters. `skip`, `sharp`, `shift`: factors and a bias by which the tests break it."""
+    """Params of a GPT on 64 letters."""
     key = keys(seed)
     stack = {
         "qkv": dense(key(), width, 3 * width, 1, (layers,)),
@@ -115,9 +156,6 @@ def transformer(layers, width=16, hidden=32, heads=2, seed=0, dtype=jnp.float32)
     return jax.tree.map(lambda x: x.astype(dtype), params)
 
 
-BROKEN = {"skip": 1.0, "sharp": 1.0}
-
-
 def gpt(params, x, y, how, heads=2):
     """The mean cross-entropy of the next letter; the layers are a scan, rematerialised."""
 
@@ -127,17 +165,14 @@ def gpt(params, x, y, how, heads=2):
         scores = jnp.einsum("bqhd,bkhd->bhqk", q, k) * (how["sharp"] / shape[-1] ** 0.5).astype(h.dtype)
         mask = jnp.tril(jnp.ones(scores.shape[-2:], bool))
         scores = jw.tag(jnp.where(mask, scores, jnp.asarray(-jnp.inf, h.dtype)), "scores")
-        mixed = jnp.einsum("bhqk,bkhd->bqhd", jax.nn.softmax(scores), v).reshape(h.shape)
-        h = jw.tag(how["skip"].astype(h.dtype) * h + mixed @ w["out"], "attended")
+        attention = jw.tag(jax.nn.softmax(scores), "attention")
+        mixed = jnp.einsum("bhqk,bkhd->bqhd", attention, v).reshape(h.shape)
+        h = how["skip"].astype(h.dtype) * h + mixed @ w["out"]
         up = jw.tag(norm(h, w["norm2"]) @ w["up"] + w["bias"], "up")
         return jw.tag(h + jw.tag(jax.nn.relu(up), "relu") @ w["down"], "block"), None
 
-    h = jw.tag(params["letters"][x] + params["places"], "embedded")
+    h = params["letters"][x] + how["used"].astype(params["places"].dtype) * params["places"]
     h, _ = jax.lax.scan(jax.checkpoint(block), h, params["stack"])
     logits = jw.tag(norm(h, params["norm"]) @ params["head"], "logits")
-    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), y))
-
-
-def gpt_batches(steps, **how):
-    how = {name: np.float32(value) for name, value in (BROKEN | how).items()}
-    return [(*batch, how) for batch in text(steps)]
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), y)
+    return how["scale"] * jnp.mean(losses) + how["offset"]

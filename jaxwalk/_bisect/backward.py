@@ -166,9 +166,9 @@ class Backward(Forward):
             return self.makers.met(judged(fun, both, arrays, is_elementary), maker)
         if any(x.is_bad for x in both) and inherits_all(fun, both):
             return judged(fun, both, arrays).values
-        before, found = self.makers.count, enter()
+        before, found = self.makers.meetings, enter()
         values = [x or Value(a) for x, a in zip(_only(found, reaches), arrays, strict=True)]
-        if self.makers.count > before or any(value.is_bad for value in values):
+        if self.makers.meetings > before or any(value.is_bad for value in values):
             return values
         masks = [bad_entries(array) for array in arrays]
         made = Judged([Value(array, None, mask) for array, mask in zip(arrays, masks, strict=True)], masks)

@@ -104,8 +104,8 @@ class Forward:
             return list(map(Value, arrays))
         if not holds_while and any(x.is_bad for x in maker.operands) and inherits_all(fun, maker.operands):
             return judged(fun, maker.operands, arrays).values
-        before, values = self.makers.count, enter()
-        if self.makers.count > before or any(value.is_bad for value in values):
+        before, values = self.makers.meetings, enter()
+        if self.makers.meetings > before or any(value.is_bad for value in values):
             return values
         masks = [bad_entries(array) for array in arrays]
         made = Judged([Value(array, None, mask) for array, mask in zip(arrays, masks, strict=True)], masks)

@@ -41,6 +41,11 @@ class Maker(NamedTuple):
     is_sum: bool = False
     is_whole: bool = False
 
+    def identity(self) -> Any:
+        """Return what is equal for one equation that is run again, at one step of the loops around it."""
+        way = self.cotangents is not None, self.is_sum, self.is_whole
+        return id(self.eqn), tuple(map(id, self.place.callers)), self.place.steps, way
+
 
 class Makers:
     """Counts the equations that make a NaN or an Inf; of those after the first `keep`, a finite number takes its place.
@@ -48,26 +53,33 @@ class Makers:
     Attributes:
         keep: how many keep it; None: all.
         entries: how many entries the last of these keeps; None: all.
-        count: how many were met.
+        meetings: how many times one was met: what is run again on the way back is met again.
         last: the last that kept what it made; of all, the first.
         any_replaced: whether anything was replaced: what comes after is no longer what the function computes.
     """
 
     def __init__(self, keep: int | None = None, entries: int | None = None) -> None:
         self.keep, self.entries = keep, entries
-        self.count = 0
+        self.meetings = 0
+        self._numbers: dict[Any, int] = {}
         self.last: Maker | None = None
         self.any_replaced = False
+
+    @property
+    def count(self) -> int:
+        """Return how many were met; what is run again on the way back is one."""
+        return len(self._numbers)
 
     def met(self, judged: Judged, maker: Maker) -> list[Value]:
         """Count an equation if it made any, and return its results, less what it may not keep."""
         if not judged.any_made:
             return judged.values
-        self.count += 1
+        self.meetings += 1
+        number = self._numbers.setdefault(maker.identity(), self.count + 1)
         kept: Sequence[Mask] = judged.made
-        if self.keep is not None and self.count >= self.keep:
-            kept = _first(judged.made, self.entries if self.count == self.keep else 0)
-        if self.count == (self.keep or 1):
+        if self.keep is not None and number >= self.keep:
+            kept = _first(judged.made, self.entries if number == self.keep else 0)
+        if number == (self.keep or 1) and self.last is None:
             self.last = maker._replace(results=judged.values, made=kept)
         gone = [but(made, stays) for made, stays in zip(judged.made, kept, strict=True)]
         self.any_replaced |= any(mask is not None for mask in gone)

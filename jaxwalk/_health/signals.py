@@ -66,7 +66,15 @@ class Signals(NamedTuple):
         places = np.flatnonzero(verdict)
         return int(self.steps[places[0]]), int(self.steps[places[-1]])
 
-    def lasts(self, verdict: np.ndarray) -> bool:
-        """Tell whether a verdict, (n,), holds in most of the later half of the steps: not in passing."""
-        late = verdict[self.length // 2 :]
-        return bool(np.mean(late) > 0.5)
+    def lasts(self, verdict: np.ndarray, known: np.ndarray | None = None) -> bool:
+        """Tell whether a verdict, (n,), holds in most of the later half of the steps, of those in which it is known:
+        not in passing."""
+        told = verdict if known is None else verdict[known]
+        late = told[len(told) // 2 :]
+        return bool(len(late) and np.mean(late) > 0.5)
+
+    def finite(self, point: Point, side: str) -> np.ndarray:
+        """Tell in which steps no entry of a side, "output" or "delta", is NaN, as far as that was counted: (n,)."""
+        if f"{side}_nan" not in self.kept[point.name]:
+            return np.ones(self.length, bool)
+        return self.per_step(point.name, f"{side}_nan").sum(axis=1) == 0

@@ -15,7 +15,7 @@ from .._show.fit import as_html, as_text
 from .._show.table import Table, number
 from .coordinate_sizes import KINDS, Trained
 from .coordinate_slopes import Slope, slope_of
-from .coordinate_verdicts import judged, said, unsure, verdicts
+from .coordinate_verdicts import grouped, judged, said, unsure, verdicts
 
 
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
@@ -34,8 +34,10 @@ class CoordinateCheck:
         slopes: k of size ∝ widthᵏ, by the same kinds and names, without the axis of widths; NaN where a size is zero,
             or no number.
         errors: the standard error of each; NaN for two widths and one seed.
-        findings: which points are not as muP wants, in forward order, a `Finding` each, whose number is the slope, and
-            whose steps is after how many updates; empty where all are.
+        findings: what is not as muP wants, a `Finding` for each of the rules that `coordinate_check` names: its points
+            in forward order, the slope that is furthest from what it should be, and after how many updates; empty where
+            all is.
+        verdicts: by point, what is found there, in a few words; "" where it is as muP wants.
         not_judged: by point, why it is not judged: an integer, opaque, of weights alone.
     """
 
@@ -48,6 +50,7 @@ class CoordinateCheck:
     slopes: Mapping[str, Named]
     errors: Mapping[str, Named]
     findings: Health
+    verdicts: Named
     not_judged: Named
 
     def tables(self) -> tuple[Table, Table]:
@@ -64,8 +67,7 @@ class CoordinateCheck:
         )  # fmt: skip
 
     def _row(self, name: str) -> tuple[str, ...]:
-        found = [finding for finding in self.findings if finding.point == name]
-        verdict = said(found, self.steps) or self.not_judged.get(name, "")
+        verdict = self.verdicts[name] or self.not_judged.get(name, "")
         steps = {"output": 0, "change": self.steps, "delta": self.steps}
         cells = [self._cell(kind, name, step) for kind, step in steps.items()]
         return str(self.points[name].number), name, *cells, verdict
@@ -86,7 +88,7 @@ class CoordinateCheck:
     def _title(self) -> str:
         widths = ", ".join(map(str, self.widths))
         seeds = f", {counted(self.seeds, 'seed')}" * (self.seeds > 1)
-        bad = len({finding.point for finding in self.findings})
+        bad = sum(map(bool, self.verdicts.values()))
         verdict = f"{counted(bad, 'point')} not as muP wants" if bad else "all as muP wants"
         return (
             f"Width check of {counted(len(self.points), 'point')}, widths {widths},"
@@ -150,7 +152,9 @@ def checked(widths: Sequence[int], steps: int, runs: Sequence[Sequence[Trained]]
     slopes = {kind: {name: slope_of(widths, of) for name, of in each.items()} for kind, each in every.items()}
     judging = judged([run[0].points for run in runs])
     points = runs[-1][0].points
-    found = Health(verdicts(judging, slopes, every, widths))
+    found = [*verdicts(judging, slopes, every, widths)]
+    about = f"{counted(len(points) - len(judging.not_judged), 'point')}, widths {', '.join(map(str, widths))}"
+    by_point = {name: said([finding for finding in found if finding.point == name], steps) for name in points}
     order = lambda kind, values: Named({n: values[n] for n in (points if kind != "update" else values) if n in values})
     return CoordinateCheck(
         tuple(widths),
@@ -161,7 +165,8 @@ def checked(widths: Sequence[int], steps: int, runs: Sequence[Sequence[Trained]]
         {kind: order(kind, {name: of.mean(axis=0) for name, of in each.items()}) for kind, each in every.items()},
         {kind: order(kind, {name: slope.value for name, slope in each.items()}) for kind, each in slopes.items()},
         {kind: order(kind, {name: slope.error for name, slope in each.items()}) for kind, each in slopes.items()},
-        found,
+        Health(grouped(found), about=f"{about}, {counted(steps, 'update')}"),
+        Named(by_point),
         Named(dict(judging.not_judged)),
     )
 

@@ -147,7 +147,7 @@ def _nonfinite(name: str, sizes: Mapping[str, Mapping[str, np.ndarray]], widths:
     step = int(np.flatnonzero(bad.any(0))[0])
     at = tuple(width for width, is_bad in zip(widths, bad[:, step], strict=True) if is_bad)
     meaning = f"`{name}` is not finite {_after(step)} at width {', '.join(map(str, at))}: {RULES['not finite'].means}."
-    return _finding("not finite", name, step, math.nan, math.nan, meaning)
+    return _finding("not finite", name, step, len(at), 0, meaning)
 
 
 def _finding(rule: str, name: str, step: int, number: float, threshold: float, meaning: str) -> Finding:
@@ -179,9 +179,7 @@ def _layers(slope: Slope) -> tuple[int, ...]:
     return tuple(range(1, slope.value.ndim))
 
 
-def _beyond(
-    rule: str, name: str, step: int, slope: Slope, sign: int, where: Any = True
-) -> Iterator[Finding]:
+def _beyond(rule: str, name: str, step: int, slope: Slope, sign: int, where: Any = True) -> Iterator[Finding]:
     """Yield a finding if a slope is beyond the threshold, at a point in a scan that of any layer of those that are
     meant."""
     value, error = np.ravel(slope.value[step]), np.ravel(slope.error[step])
@@ -205,6 +203,23 @@ def unsure(slope: Slope) -> np.ndarray:
     """Tell which slopes are beyond the threshold, on either side, but by no more than their error."""
     away = np.abs(slope.value)
     return (away > THRESHOLD) & (away <= ERRORS * slope.error)
+
+
+def grouped(findings: Sequence[Finding]) -> list[Finding]:
+    """Return one finding for each rule: at the first of its points, with the number and the meaning of the worst."""
+    rules = dict.fromkeys(finding.name for finding in findings)
+    return [_together([finding for finding in findings if finding.name == rule]) for rule in rules]
+
+
+def _together(findings: Sequence[Finding]) -> Finding:
+    worst = max(findings, key=lambda finding: (abs(finding.number), -min(finding.steps or (0,))))
+    points = tuple(point for finding in findings for point in finding.points)
+    steps = [step for finding in findings for step in finding.steps or ()]
+    meaning = worst.meaning
+    if len(findings) > 1:
+        name = f"`{worst.point}`"
+        meaning = f"{name}, the worst of {len(findings)} points{meaning.removeprefix(name)}"
+    return dataclasses.replace(worst, point=points[0], points=points, steps=(min(steps), max(steps)), meaning=meaning)
 
 
 def said(findings: Sequence[Finding], steps: int) -> str:

@@ -86,10 +86,10 @@ class History:
     def _rows(self, name: str, keys: list[str]) -> Iterator[tuple[str, ...]]:
         point, results = self.points[name], self.kept.get(name, {})
         results = results if isinstance(results, Mapping) else {}
-        for place, index in enumerate(np.ndindex(loops(point))):
+        for index in np.ndindex(loops(point)):
             values = [results[key][(slice(None), *index)] if key in results else None for key in keys]
             ends = [number(v[end]) if v is not None and v.ndim == 1 else "" for v in values for end in (0, -1)]
-            yield ("" if place else str(point.number), name + (str(list(index)) if index else ""), *ends)
+            yield (str(point.number), name + (str(list(index)) if index else ""), *ends)
 
     def _title(self) -> str:
         title = f"{counted(self.total, 'step')} of training through {counted(len(self.points), 'point')}"

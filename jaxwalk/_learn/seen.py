@@ -108,7 +108,7 @@ class Seen:
                 passed = "This step was not" if seen.ndim == 0 else f"{np.sum(~seen)} of these steps were not"
                 yield f"{passed} looked at (`every`): what is kept, and the sizes of weights, are zeros."
         if self.weights:
-            yield f"`seen.weights` has the sizes of {counted(len(self.weights), 'array')} of the params, and their moves."
+            yield f"`seen.weights` has the sizes of {counted(len(self.weights), 'array')} of the params."
 
 
 _LEAVES = ("loss", "aux", "kept", "weights", "is_seen")

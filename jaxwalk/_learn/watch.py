@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,6 @@ from jax import lax
 
 from .._callables import called_with, check_keep, transform
 from .._errors import ArgumentError, shown
-from .._jax.jaxpr import jaxprs, types
 from .._jax.leaves import renamed_after
 from .._jax.tracing import stage
 from .._points.find import check_by
@@ -29,6 +28,7 @@ from .._walk.walk import walk
 from ..stats import health
 from ..stats._norm import distance, norm
 from ..stats._sums import plain_squares, real
+from .gate import gate, gated, or_zeros
 from .seen import Seen
 from .trained import check_optimizer, check_state, count_of, names_of, trained_part, with_trained
 
@@ -68,8 +68,8 @@ def watch(
 
     Returns:
         `step(params, opt_state, *batch) -> (params, opt_state, seen)`, a pure function; `seen` is a `Seen`. Of the
-        params, which may be any pytree, as a module of Equinox, the arrays are trained; whatever is no array (functions,
-        strings, numbers of Python) is returned as it came. The state is that of `optimizer.init` of the arrays alone,
+        params, which may be any pytree, as a module of Equinox, the arrays are trained; whatever is no array
+        (functions, strings, numbers of Python) is returned as it came. The state is that of `optimizer.init` of the arrays alone,
         as Equinox has it too, with None in the place of others.
 
     Raises:
@@ -95,67 +95,47 @@ def watch(
     if not isinstance(every, (int, np.integer)) or isinstance(every, bool) or every < 1:
         raise ArgumentError(f"`every` is {shown(every)}; it must be an integer of at least 1.")
     transformation = check_optimizer(optimizer)
-    walked = functools.partial(walk, at=at, by=by, source=source, argnums=0, has_aux=has_aux, keep=keep)
+    walking = functools.partial(walk, at=at, by=by, source=source, argnums=0, has_aux=has_aux)
 
     @renamed_after(fun, "watch")
     def step(params: Any, opt_state: Any, *batch: Any) -> tuple[Any, Any, Seen]:
         trained = trained_part(params)
         check_state(transformation, opt_state, trained)
         loss = fun if trained is params else lambda trained, *batch: fun(with_trained(params, trained), *batch)
-        turns = _Turns(None if keep is None else every == 1 or count_of(opt_state) % every == 0)
-        looking, passing = functools.partial(_looking, walked(loss)), functools.partial(_passing, loss, has_aux)
+        now = None if keep is None or every == 1 else count_of(opt_state) % every == 0
         with called_with(fun, (params, *batch), {}):
-            found, slopes = turns.do(looking, passing, trained, *batch)
+            if keep is None:
+                found = _plain(loss, has_aux, trained, *batch)
+            else:
+                found = walking(loss, keep=gated(keep, now))(trained, *batch)
+        found, slopes = (found, []) if keep is None else _with_slopes(found)
         value_fn = lambda trained: loss(trained, *batch)[0] if has_aux else loss(trained, *batch)
         extra = {"value": found.value, "grad": found.grads, "value_fn": value_fn}
         updates, opt_state = transformation.update(found.grads, opt_state, trained, **extra)
         moved = optax.apply_updates(trained, updates)
-        sizes = turns.do(_sizes, _no_sizes, trained, moved, slopes)
-        seen = Seen(found.value, found.aux, found.kept, sizes, turns.is_seen, found.points)
-        return with_trained(params, moved), opt_state, seen
+        params = with_trained(params, moved)
+        if keep is None:
+            return params, opt_state, Seen(found.value, found.aux, _NOTHING, _NOTHING, None, found.points)
+        kept, sizes = or_zeros(now, (found.kept, _sizes(now, trained, moved, slopes)))
+        is_seen = jnp.bool_(True) if now is None else now
+        return params, opt_state, Seen(found.value, found.aux, kept, sizes, is_seen, found.points)
 
     return step
 
 
-class _Turns(NamedTuple):
-    """Which steps are looked at.
-
-    Attributes:
-        now: None: none is; True: each; an array, not known while a step is traced: those of which it is true.
-    """
-
-    now: Any
-
-    @property
-    def is_seen(self) -> Any:
-        return None if self.now is None else jnp.bool_(self.now)
-
-    def do(self, looking: Callable, passing: Callable, *args: Any) -> Any:
-        """Call the first function in a step that is looked at, else the second, with None or zeros in front: of what
-        the first would return."""
-        if self.now is None:
-            return passing(None, *args)
-        return looking(*args) if self.now is True else _either(self.now, looking, passing, args)
+def _plain(loss: Callable, has_aux: bool, trained: Any, *batch: Any) -> Walk:
+    """Compute the loss and its gradient, and nothing at a point."""
+    loss_only(stage(loss, (trained, *batch), {}), has_aux)
+    found, grads = jax.value_and_grad(loss, has_aux=has_aux)(trained, *batch)
+    value, aux = found if has_aux else (found, None)
+    return Walk(value, aux, grads, Points(()), _NOTHING, _NOTHING, _NOTHING)
 
 
-def _either(first: Any, looking: Callable, passing: Callable, args: tuple) -> Any:
-    closed, like = jaxprs.trace(lambda: looking(*args))
-    kinds, tree = jax.tree.flatten(like)
-
-    def passed() -> list[jax.Array]:
-        zeros = jax.tree.unflatten(tree, map(types.zeros, kinds))
-        found = jax.tree.leaves(passing(zeros, *args))
-        return [jnp.asarray(leaf, kind.dtype) for leaf, kind in zip(found, kinds, strict=True)]
-
-    return jax.tree.unflatten(tree, lax.cond(first, lambda: jaxprs.evaluate(closed, ()), passed))
-
-
-def _looking(walked: Callable, trained: Any, *batch: Any) -> tuple[Walk, list[jax.Array]]:
+def _with_slopes(found: Walk) -> tuple[Walk, list[jax.Array]]:
     """Return the walk, and the norm of the gradient of each array.
 
     Norms come before whatever the optimizer does with the gradients, else XLA would hold these longer.
     """
-    found = walked(trained, *batch)
     grads, slopes = lax.optimization_barrier((found.grads, list(map(_norm_of_gradient, jax.tree.leaves(found.grads)))))
     return dataclasses.replace(found, grads=grads), slopes
 
@@ -167,28 +147,13 @@ def _norm_of_gradient(x: jax.Array) -> jax.Array:
     return jnp.where((squares > _SMALLEST_SQUARES) & (squares < np.inf), jnp.sqrt(squares), largest)
 
 
-def _passing(loss: Callable, has_aux: bool, zeros: Any, trained: Any, *batch: Any) -> tuple[Walk, list[jax.Array]]:
-    """Compute the loss and its gradient, and nothing at a point."""
-    if zeros is None:  # else a walk has looked at what the loss is
-        loss_only(stage(loss, (trained, *batch), {}), has_aux)
-        zeros = Walk(None, None, None, Points(()), _NOTHING, _NOTHING, _NOTHING), []
-    empty, slopes = zeros
-    found, grads = jax.value_and_grad(loss, has_aux=has_aux)(trained, *batch)
-    value, aux = found if has_aux else (found, None)
-    return dataclasses.replace(empty, value=value, aux=aux, grads=grads), slopes
-
-
-def _sizes(before: Any, after: Any, slopes: list[jax.Array]) -> Named:
+def _sizes(now: Any, before: Any, after: Any, slopes: list[jax.Array]) -> Named:
     """Return the norms of each array, of its gradient, and of what it was moved by, as it came to be in its own dtype.
 
     The updates themselves would have to be kept for that, where XLA adds them to the params as it computes them.
     """
     old, new = jax.tree.leaves(before), jax.tree.leaves(after)
-    moves = map(distance, zip(new, old, strict=True))
-    found = zip(map(norm, old), slopes, moves, strict=True)
+    size, move = gate(lambda x, _: norm(x), now), gate(lambda new, old: distance((new, old)), now)
+    found = zip([size(x, x) for x in old], slopes, map(move, new, old), strict=True)
     names = names_of(before)
     return Named({name: dict(zip(SIZES, sizes, strict=True)) for name, sizes in zip(names, found, strict=True)})
-
-
-def _no_sizes(zeros: Named | None, *trees: Any) -> Named:
-    return _NOTHING if zeros is None else zeros

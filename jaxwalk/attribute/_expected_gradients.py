@@ -12,12 +12,12 @@ from .._callables import transform
 from .._errors import ArgumentError, argument, shown
 from .._points.name_patterns import At
 from .._source.user_files import Source
+from ._along.path import between
+from ._along.samples import check_key, mean_over_keys
+from ._along.sweep import moving
 from ._attribution import Attribution
 from ._conductance import OF_INTEGERS
 from ._explaining import Explaining
-from ._path import between
-from ._random import check_key, mean_over_keys
-from ._sweep import moving
 
 
 @transform

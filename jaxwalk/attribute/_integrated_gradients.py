@@ -14,11 +14,11 @@ from .._points.name_patterns import At
 from .._source.user_files import Source
 from .._walk.intervene import intervene
 from .._walk.walk import walk
+from ._along.path import Quadrature, between
+from ._along.sweep import Path
 from ._attribution import Attribution, total
 from ._conductance import OF_INTEGERS
 from ._explaining import Explaining, times
-from ._path import Quadrature, between
-from ._sweep import Path
 
 OF_INPUTS = "Integrated gradients along the path of the inputs are of these; at points there is `conductance`, or"
 OF_INPUTS += ' `along="own"`.'

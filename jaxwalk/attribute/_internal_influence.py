@@ -8,11 +8,11 @@ from typing import Any
 from .._callables import transform
 from .._points.name_patterns import At
 from .._source.user_files import Source
+from ._along.path import Quadrature
+from ._along.sweep import Path
 from ._attribution import Attribution
 from ._conductance import OF_INTEGERS
 from ._explaining import Explaining
-from ._path import Quadrature
-from ._sweep import Path
 
 
 @transform

@@ -12,11 +12,11 @@ from .._errors import ArgumentError, shown
 from .._points.name_patterns import At
 from .._source.user_files import Source
 from .._walk.result import Walk
+from ._along.path import Quadrature, baseline_of
+from ._along.sweep import Path
 from ._attribution import Attribution
 from ._conductance import OF_INTEGERS
 from ._explaining import Explaining, times
-from ._path import Quadrature, baseline_of
-from ._sweep import Path
 
 
 @transform

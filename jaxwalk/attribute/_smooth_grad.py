@@ -12,9 +12,9 @@ from .._callables import transform
 from .._errors import ArgumentError, shown
 from .._points.name_patterns import At
 from .._source.user_files import Source
+from ._along.samples import check_key, mean_over_keys
 from ._attribution import Attribution
 from ._explaining import Explaining
-from ._random import check_key, mean_over_keys
 
 
 @transform

@@ -20,10 +20,12 @@ from ._words import folded, lay_out, room
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+CROWD = 12  # lines that are not as muP wants, beyond which they are thin
 FEW = 8  # points that all have their names
 AROUND = (34, 30, 16)  # typographic points left of, below and above a panel, for its ticks, its scale, and its title
 NAMES = 0.42  # of the width of a panel, for the names at the ends of the lines
-TYPE, APART = 7.5, 10.0  # of these names: the height of the letters, and from one to the next
+WORDS = 45  # typographic points of a panel's height that words around the picture may still take
+TYPE, APART = 7.5, 9.5  # of these names: the height of the letters, and from one to the next
 
 
 class Mark(NamedTuple):
@@ -119,7 +121,7 @@ def _step(check: CoordinateCheck, step: int | None) -> int:
 def _lines(check: CoordinateCheck, chosen: Points, kind: str, step: int) -> Iterator[Line]:
     """Yield the points of a panel, those that are not as muP wants last: they are drawn above the others."""
     marks = {name: "not judged" if name in check.not_judged else "" for name in chosen}
-    bad = {f.point: f.name for f in _findings(check, step) if f.point in chosen and _is_seen(check, f, kind, step)}
+    bad = {n: f.name for f in _findings(check, step) for n in f.points if n in chosen and _is_seen(check, f, n, step)}
     marks |= bad
     for name in sorted(chosen, key=lambda name: name in bad):
         if name in check.sizes[kind]:
@@ -129,21 +131,21 @@ def _lines(check: CoordinateCheck, chosen: Points, kind: str, step: int) -> Iter
 
 def _findings(check: CoordinateCheck, step: int) -> list[Finding]:
     """Return the findings of the outputs at initialisation, or those of their changes."""
-    return [finding for finding in check.findings if (finding.steps == (0, 0)) == (step == 0)]
+    return [f for f in check.findings if f.name == "not finite" or f.name.endswith("init") == (step == 0)]
 
 
-def _is_seen(check: CoordinateCheck, finding: Finding, kind: str, step: int) -> bool:
-    """Tell whether what was found is so after this many updates."""
+def _is_seen(check: CoordinateCheck, finding: Finding, name: str, step: int) -> bool:
+    """Tell whether what was found at a point is so after this many updates."""
     if finding.name == "not finite":
-        return finding.steps is not None and finding.steps[0] <= step
-    slopes = check.slopes[kind][str(finding.point)][step]
+        return not np.all(np.isfinite(check.sizes["output"][name][:, step]))
+    slopes = check.slopes["change" if step else "output"][name][step]
     return bool(np.any(slopes / finding.threshold > 1))
 
 
 def _unseen(check: CoordinateCheck, chosen: Points, step: int) -> Iterator[str]:
     """Yield the points of which something was found after other updates than these."""
-    others = {f.point for f in _findings(check, step) if not _is_seen(check, f, "change", step)}
-    if others := [name for name in chosen if name in others]:
+    at = [(f, name) for f in _findings(check, step) for name in f.points if name in chosen and f.name != "not finite"]
+    if others := dict.fromkeys(name for f, name in at if not _is_seen(check, f, name, step)):
         yield f"Not as muP wants after other updates (choose by `step`): {listed(others, 4)}."
 
 
@@ -155,8 +157,9 @@ def _panel(
     panel.set_title(title, fontsize=9, fontweight="normal")
     sizes = np.concatenate([np.zeros(0), *(np.ravel(line.sizes) for line in lines)])
     _scales(panel, sizes, check.widths, palette)
+    crowded = sum(line.mark not in ("", "not judged") for line in lines) > CROWD
     for line in lines:
-        _draw(panel, line, check.widths, palette)
+        _draw(panel, line, check.widths, palette, crowded)
     yield from _name(panel, lines, palette)
     for what, bad in (("zero", lambda x: x == 0), ("not finite", lambda x: ~np.isfinite(x))):
         if names := [line.name for line in lines if np.any(bad(line.sizes))]:
@@ -182,31 +185,36 @@ def _scales(panel: Axes, sizes: np.ndarray, widths: Sequence[int], palette: Pale
     panel.grid(visible=True, axis="y", color=palette.faint, alpha=0.25, linewidth=0.6)
 
 
-def _draw(panel: Axes, line: Line, widths: Sequence[int], palette: Palette) -> None:
+def _draw(panel: Axes, line: Line, widths: Sequence[int], palette: Palette, crowded: bool) -> None:
     mark = MARKS[line.mark]
     is_bad = line.mark not in ("", "not judged")
     style = {"linewidth": 1.6, "alpha": 1.0, "zorder": 3} if is_bad else {"linewidth": 0.9, "alpha": 0.45, "zorder": 2}
+    if crowded and is_bad:
+        style |= {"linewidth": 0.8, "alpha": 0.6}
     for sizes in line.sizes.T:
         sizes = np.where(np.isfinite(sizes) & (sizes > 0), sizes, np.nan)
         colour = getattr(palette, mark.colour)
-        panel.plot(widths, sizes, color=colour, marker=mark.shape, markersize=4 if is_bad else 2.5, **style)
+        panel.plot(
+            widths, sizes, color=colour, marker=mark.shape, markersize=4 if is_bad and not crowded else 2.5, **style
+        )
 
 
 def _name(panel: Axes, lines: Sequence[Line], palette: Palette) -> Iterator[str]:
     """Write names and slopes at the ends of lines, those furthest from level first, as far as there is room."""
     low, high = np.log10(panel.get_ylim())
-    height = room(panel)[1]
+    height = room(panel)[1] - WORDS
     named = [line for line in lines if (line.mark in ("", "not judged")) <= (len(lines) <= FEW)]
     named = [line for line in named if np.any(_ends(line))]
     named.sort(key=lambda line: (line.mark in ("", "not judged"), -abs(np.nan_to_num(line.slope))))
-    named, left = named[: int(height / APART)], len(named) - int(height / APART)
-    ends = [(np.log10(np.median(_ends(line)[_ends(line) > 0])) - low) / (high - low) * height for line in named]
-    for line, y in zip(named, _apart(ends, height), strict=True):
+    most = max(1, int(height / APART))
+    named, left = named[:most], len(named) - most
+    ends = [(np.log10(np.median(_ends(line)[_ends(line) > 0])) - low) / (high - low) for line in named]
+    for line, y in zip(named, _apart(ends, APART / height), strict=True):
         slope = "" if np.isnan(line.slope) else f"  {written(line.slope).replace('-', '−')}"
         mark = MARKS[line.mark]
         colour = palette.ink if line.mark in ("", "not judged") else getattr(palette, mark.colour)
         panel.annotate(
-            folded(line.name, 62, TYPE) + slope, (1, 0), (6, y), "axes fraction", "offset points", va="center",
+            folded(line.name, 62, TYPE) + slope, (1, y), (6, 0), "axes fraction", "offset points", va="center",
             fontsize=TYPE, color=colour, annotation_clip=False,
         )  # fmt: skip
     if left > 0:
@@ -220,16 +228,16 @@ def _ends(line: Line) -> np.ndarray:
     return np.where(good[rows[-1]], line.sizes[rows[-1]], 0) if rows.size else np.zeros(1)
 
 
-def _apart(places: Sequence[float], height: float) -> np.ndarray:
-    """Return places that are near these, and far enough from one another for a line of text."""
+def _apart(places: Sequence[float], apart: float) -> np.ndarray:
+    """Return places from 0 to 1 that are near these, and so far apart."""
     order = np.argsort(places)
     found = np.array(places, float)[order]
     for i in range(1, len(found)):
-        found[i] = max(found[i], found[i - 1] + APART)
-    if len(found) and found[-1] > height:
-        found[-1] = height
+        found[i] = max(found[i], found[i - 1] + apart)
+    if len(found) and found[-1] > 1:
+        found[-1] = 1
         for i in range(len(found) - 2, -1, -1):
-            found[i] = min(found[i], found[i + 1] - APART)
+            found[i] = min(found[i], found[i + 1] - apart)
     back = np.empty(len(found))
     back[order] = found
     return back
@@ -244,6 +252,6 @@ def _legend(ax: Axes, lines: Sequence[Line], palette: Palette) -> None:
 
 def _title(check: CoordinateCheck, chosen: Points) -> str:
     of = "" if len(chosen) == len(check.points) else f"{len(chosen)} of "
-    bad = len({finding.point for finding in check.findings} & {*chosen})
+    bad = sum(bool(check.verdicts[name]) for name in chosen)
     verdict = f"{counted(bad, 'point')} not as muP wants" if bad else "all as muP wants"
     return f"Size against width at {of}{counted(len(check.points), 'point')}: {verdict}"

@@ -228,7 +228,7 @@ summary = two_sided(
 
 health = dataclasses.replace(
     HEALTH,
-    doc="""What `jw.watch` keeps by default, and the rules of `jw.health` look at: made to cost next to nothing in a step.
+    doc="""What `jw.watch` keeps by default, and the rules of `jw.health` look at: made to cost next to nothing.
 
     `output_mean`, `output_std`, `output_rms`: over all entries of all data. `output_max`: the largest |x|.
     `output_zeros`: the share of entries that are zero. `output_nan`, `output_inf`: how many are not finite.

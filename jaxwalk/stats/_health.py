@@ -1,10 +1,10 @@
 """`health`: what the rules of `jw.health` look at, as cheap as it can be had in every step of a training.
 
-Measured on two cores, in a step of a scanned, rematerialised transformer: each pass over a value costs about 0.25 ms a
-million entries, if XLA makes one loop of it. It does so for a sum of the entries, of their squares, of the sizes of their
-signs, and for the largest; it writes an array first, at some times the price, for a sum of comparisons, or of the sizes of
-numbers beside a constant. Hence four passes over an output, and three over a δ, of this kind, and all else by a second
-look, where these say that there is something to see.
+Measured with jax 0.10 on two cores: each pass over a value takes about 0.25 ms a million entries, if XLA makes one loop
+of it. It does so for a sum of the entries, of their squares, of the sizes of their signs, and for the largest; it
+writes an array first, at some times the price, for a sum of comparisons, or of numbers beside a constant. Hence four
+passes over an output, and three over a δ, of this kind, and all else by a second look, where these say that there is
+something to see.
 """
 
 from __future__ import annotations

@@ -89,8 +89,8 @@ class Statistic:
             It is called with JAX's arrays.
         at: `Value` -> (of, `Units`): the `of` for that value, where it is not the same for all, and the units it has
             there, or None for one without. It raises an `ArgumentError`, in a few words, where it would have units and
-            nothing tells which, and returns None where there is nothing that it could be taken of. Called with a value alone, as in a function of one's
-            own, a statistic knows nothing of a point.
+            nothing tells which, and returns None where there is nothing that it could be taken of. Called with a value
+            alone, as in a function of one's own, a statistic knows nothing of a point.
         doc: what `help` says of it, if not this.
         by_entry: whether `merge` and `finish` work entry by entry, or along the last axis, so that between batches they
             may be given all steps of a loop at once, and several points, in axes in front. Else they are called step by

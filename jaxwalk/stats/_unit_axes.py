@@ -48,7 +48,7 @@ def with_units(statistic: Statistic, axis: int | Sequence[int] | None = None) ->
     axes = _numbers(axis)
     parts = tuple(with_units(part, axis) for part in statistic.parts)
 
-    def at(value: Value) -> tuple[Of, Units]:
+    def at(value: Value) -> tuple[Of, Units | None] | None:
         try:
             chosen = _axes_of(value.shape, axes)
         except ArgumentError:

@@ -204,6 +204,14 @@ def test_a_finite_loss_with_a_gradient_that_is_not(fun):
     assert found.cotangents
 
 
+@pytest.mark.parametrize("wrap", [lambda f: f, jax.jit, jax.checkpoint], ids=["", "jit", "checkpoint"])
+def test_a_gradient_that_is_spoiled_by_what_is_made_forward(wrap):
+    found = jw.bisect_nonfinite(wrap(wrap(inf_of_before_the_gradient_needs)), X)
+    assert (found.equation, found.is_backward, found.index) == ("log", False, (1,))
+    assert (found.seen_in, found.harmless) == ("the gradient of `args[0]`", 0)
+    assert is_marked(found)
+
+
 # The result itself is NaN or Inf ----------------------------------------------------------------------------
 
 

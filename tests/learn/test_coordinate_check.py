@@ -119,7 +119,7 @@ def test_sizes_and_slopes_are_those_by_hand(make, name):
 def test_standard_parametrization_blows_up_by_adam():
     """A hidden layer's change is a sum over its inputs of updates that all are as large as the rate: Θ(n)."""
     check, _ = check_of(standard, "adam")
-    assert [(f.name, f.point) for f in check.findings] == [("blows up", p) for p in ("pre2", "h2", "logits")]
+    assert [(f.name, f.points) for f in check.findings] == [("blows up", ("pre2", "h2", "logits"))]
     assert check.slopes["change"]["pre1"][1] == pytest.approx(0, abs=0.1)
     assert check.slopes["change"]["pre2"][1] > 0.7
     assert check.slopes["update"]["w2"][0] == pytest.approx(0, abs=0.1)
@@ -144,10 +144,14 @@ def test_the_table_says_what_was_found():
     assert lines[4].split()[:2] == ["3", "pre2"]
     assert lines[4].endswith("blows up with width")
     assert "Updates of 3 parameters, slope of the last (told, not judged)" in lines
-    finding = check.findings.at("logits")[0]
-    assert finding.steps == (2, 2)
-    assert finding.threshold == 0.25
-    assert f"goes as width^{finding.number:.2f} (± {check.errors['change']['logits'][2]:.2f})" in finding.meaning
+    (finding,) = check.findings.at("logits")
+    assert (finding.point, finding.steps, finding.threshold) == ("pre2", (2, 2), 0.25)
+    slope, error = (of["change"]["logits"][2] for of in (check.slopes, check.errors))
+    assert finding.number == slope
+    said = f"`logits`, the worst of 3 points: its change since initialisation goes as width^{slope:.2f} (± {error:.2f})"
+    assert finding.meaning.startswith(said)
+    assert repr(check.findings).startswith("1 finding: 5 points, widths 32, 64, 128, 2 updates")
+    assert {**check.verdicts} == dict.fromkeys(POINTS, "") | dict.fromkeys(finding.points, "blows up with width")
     assert "<table" in check._repr_html_()
 
 
@@ -182,9 +186,9 @@ def test_layers_of_a_scan_and_what_is_not_judged():
     assert np.isnan(check.slopes["output"]["output"][0])
     assert np.all(check.sizes["output"]["output"][:, 0] == 0)
     assert np.all(check.sizes["change"]["h"][:, :2] == 0)  # no δ comes there before the output has learned
-    at_init = [f for f in check.findings if f.name == "grows at init"]
-    assert [f.point for f in at_init] == ["layer", "centred"]
-    assert "its output goes in 1 of 3 layers, at most as width^0." in at_init[0].meaning
+    (at_init,) = check.findings.named("grows at init")
+    assert at_init.points == ("layer", "centred")
+    assert ", the worst of 2 points: its output goes" in at_init.meaning
     assert np.isnan(check.errors["output"]["layer"]).all()  # of two widths and one seed
     row = next(line for line in repr(check).splitlines() if " weights " in line)
     assert row.endswith("of weights alone")
@@ -201,12 +205,11 @@ def line_of(width):
 
 def test_what_is_not_finite_is_said_and_not_fitted():
     check = jw.coordinate_check(line_of, [8, 16], [X], lambda width: optax.sgd(1e30 if width == 16 else 0.0), 2)
-    assert [(f.name, f.point, f.steps) for f in check.findings] == [
-        ("not finite", "h", (2, 2)), ("not finite", "out", (1, 1))
-    ]  # fmt: skip
-    assert "`out` is not finite after 1 update at width 16: there is a NaN or an Inf." in {
-        f.meaning for f in check.findings
-    }
+    assert [(f.name, f.points, f.steps) for f in check.findings] == [("not finite", ("h", "out"), (1, 2))]
+    assert check.verdicts["out"] == "not finite, after 1 update"
+    assert check.verdicts["h"] == "not finite"
+    said = "`out`, the worst of 2 points is not finite after 1 update at width 16: there is a NaN or an Inf."
+    assert check.findings[0].meaning == said
     assert np.isnan(check.slopes["output"]["out"][1])
     assert np.isfinite(check.slopes["output"]["out"][0])
 

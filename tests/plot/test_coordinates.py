@@ -42,7 +42,7 @@ def words(ax):
 
 def test_lines_are_the_sizes_and_what_is_found_is_marked_and_named():
     ax = jw.plot.coordinates(check())
-    assert [(f.name, f.point) for f in check().findings] == [("blows up", "$out_1$")]
+    assert [(f.name, f.points) for f in check().findings] == [("blows up", ("$out_1$",))]
     start, change = panels(ax).values()
     assert [*panels(ax)] == ["output at initialisation", "change after 2 updates"]
     assert (change.get_xscale(), change.get_yscale()) == ("log", "log")

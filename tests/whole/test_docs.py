@@ -20,7 +20,7 @@ def referred():
 
 
 def test_every_public_name_is_in_the_reference_once():
-    spaces = {"jaxwalk": jw, "jaxwalk.stats": jw.stats, "jaxwalk.plot": jw.plot}
+    spaces = {"jaxwalk": jw, "jaxwalk.attribute": jw.attribute, "jaxwalk.plot": jw.plot, "jaxwalk.stats": jw.stats}
     public = [f"{space}.{name}" for space, module in spaces.items() for name in module.__all__]
     assert sorted(referred()) == sorted(set(public) | set(spaces) - {"jaxwalk"})
 

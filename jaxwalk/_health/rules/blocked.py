@@ -50,11 +50,11 @@ def _at(point: Point, back: FlowBack, signals: Signals) -> _Block:
     """Tell in which steps δ arrives at a point, at some step of the loops around it, and none goes on from there."""
     here = _moves(signals, point) & np.isfinite(signals.kept[point.name]["delta_l2"])
     sources = [source for source in back.sources(point) if not source.stopped]
-    known = np.zeros(here.shape, bool)
+    known = np.full(here.shape, bool(sources))
     goes_on = np.zeros(here.shape, bool)
     for source in sources:
         there, is_known = _aligned(source, point, _moves(signals, source))
-        known |= is_known
+        known &= is_known
         goes_on |= there
     return _Block(point, tuple(sources), np.any((here & known & ~goes_on).reshape(signals.length, -1), axis=1))
 

@@ -16,25 +16,41 @@ from ..signals import Signals
 from ..trend import has_halved
 from ..words import also, percent
 
+Shares = Iterator[tuple[Point, np.ndarray]]
+
 
 class _Share(NamedTuple):
+    """What is told apart of three rules that are one.
+
+    Attributes:
+        shares: signals -> points, and the share at each: (n, steps of its loops).
+        left_out: signals -> points that are not judged.
+    """
+
     name: str
-    key: str
+    shares: Callable[[Signals], Shares]
     meaning: str
     advice: str
     left_out: Callable[[Signals], set[str]] = lambda signals: set()
 
 
+def _kept_as(key: str) -> Callable[[Signals], Shares]:
+    return lambda signals: ((point, signals.per_step(point.name, key)) for point in signals.having(key))
+
+
+def _late_median(values: np.ndarray) -> float:
+    return float(np.median(values[len(values) // 2 :]))
+
+
 def _find(rule: _Share, signals: Signals, limits: Limits) -> Iterator[Finding]:
     limit, left_out = limits[f"{rule.name}_share"], rule.left_out(signals)
     found: list[tuple[float, Point, np.ndarray]] = []
-    for point in signals.having(rule.key):
-        if point.conditional or point.name in left_out:
-            continue
-        shares = signals.per_step(point.name, rule.key)
-        most = np.where(np.isfinite(shares), shares, 0.0).max(axis=1, initial=0.0)
-        if signals.lasts(most > limit):
-            found.append((float(np.median(most[signals.length // 2 :])), point, most > limit))
+    for point, shares in rule.shares(signals):
+        if not point.conditional and point.name not in left_out:
+            most = np.where(np.isfinite(shares), shares, 0.0).max(axis=1, initial=0.0)
+            known = signals.finite(point, "delta")
+            if signals.lasts(most > limit, known):
+                found.append((_late_median(most[known]), point, (most > limit) & known))
     if not found:
         return
     found.sort(key=lambda each: -each[0])
@@ -48,33 +64,64 @@ def _find(rule: _Share, signals: Signals, limits: Limits) -> Iterator[Finding]:
                   file=point.file, line=point.line)  # fmt: skip
 
 
+def _flat(signals: Signals) -> Shares:
+    """Yield the share of the entries that lie where an activation is flat."""
+    yield from _kept_as("saturated_share")(signals)
+    flow = signals.points.flow
+    points = [*signals.having("output_mean", "output_rms", "output_max")]
+    back = None if flow is None else FlowBack(flow, signals.points, [point.name for point in points])
+    for point in points:
+        if "saturated_share" not in signals.kept[point.name] and back is not None and back.sources(point):
+            rows = _concentration(signals, point)
+            if rows is not None:
+                yield point, rows
+
+
+def _concentration(signals: Signals, point: Point) -> np.ndarray | None:
+    """Compute the mean of Σp² over the rows of a softmax, along the last axis: 1 where one entry has all, and there is
+    no slope; None of what is none. JAX writes a softmax out, so that it is told by its numbers: the mean of k entries
+    that add up to 1 is 1/k."""
+    shape = point.shape[len(point.axes) :]
+    if not shape or shape[-1] < 2:
+        return None
+    mean, rms, largest = (signals.per_step(point.name, f"output_{key}") for key in ("mean", "rms", "max"))
+    with np.errstate(invalid="ignore"):
+        adds_up = np.abs(mean * shape[-1] - 1) < ADDS_UP
+        is_softmax = np.all(adds_up & (largest <= 1 + ADDS_UP) & (largest > 1 / shape[-1]) | ~np.isfinite(mean))
+    return shape[-1] * rms**2 if is_softmax and np.isfinite(mean).any() else None
+
+
+ADDS_UP = 1e-3  # how near to 1 the sum of a row is
+
+
 def _outputs_of_the_model(signals: Signals) -> set[str]:
     """Return the points where being saturated is being sure: those that the loss reads, and what an activation makes
     these of. They are judged where there is a training that has not halved the loss."""
     flow = signals.points.flow
     if flow is None or (signals.length >= LONG and not has_halved(signals.loss)):
         return set()
-    back = FlowBack(flow, signals.points, [p.name for p in signals.having("saturated_share")])
-    found: dict[str, Point] = {}
+    shares = {point.name: share for point, share in _flat(signals)}
+    back = FlowBack(flow, signals.points, list(shares))
+    found: set[str] = set()
     waiting = back.ends()
     while waiting:
         point = waiting.pop()
-        found[point.name] = point
-        waiting += [p for p in back.sources(point) if p.name not in found and _is_the_same(signals, p, point)]
-    return set(found)
+        found.add(point.name)
+        others = [p for p in back.sources(point) if p.name not in found]
+        waiting += [p for p in others if _is_the_same(shares[p.name], shares[point.name])]
+    return found
 
 
 LONG = 10  # steps, at least, in which the loss might have halved
 
 
-def _is_the_same(signals: Signals, source: Point, point: Point) -> bool:
-    one, other = (signals.per_step(p.name, "saturated_share") for p in (source, point))
+def _is_the_same(one: np.ndarray, other: np.ndarray) -> bool:
     return one.shape == other.shape and bool(np.allclose(one, other))
 
 
 _SATURATED = _Share(
     "saturated",
-    "saturated_share",
+    _flat,
     "{share} of the entries at {where} lie where the activation is flat: next to no δ comes through.",
     "Try smaller weights (the initialisation of Glorot), a smaller rate, normalisation before the activation, or one"
     " that does not saturate.",
@@ -82,13 +129,13 @@ _SATURATED = _Share(
 )
 _UNDERFLOW = _Share(
     "underflow",
-    "delta_underflow",
+    _kept_as("delta_underflow"),
     "{share} of δ at {where} is below the smallest normal number of its dtype: digits are lost, and at last all.",
     "Try to scale the loss up, and the gradients down again, or bfloat16, whose range is that of float32.",
 )
 _OVERFLOW = _Share(
     "overflow",
-    "delta_overflow",
+    _kept_as("delta_overflow"),
     "{share} of δ at {where} is at the upper end of the range of its dtype, or beyond.",
     "Try to scale the loss down, a smaller rate, or bfloat16, whose range is that of float32.",
 )

@@ -29,7 +29,9 @@ def entries(signals: Signals, point: Point, units: int) -> int:
 
 def _shares(signals: Signals, point: Point, active: float) -> np.ndarray:
     """Compute the share of dead units at a point, of each layer, in the later half of the steps."""
-    shares = np.asarray(signals.kept[point.name]["active_share"], np.float64)[signals.length // 2 :]
+    shares = np.asarray(signals.kept[point.name]["active_share"], np.float64)
+    shares = shares[signals.finite(point, "output")]
+    shares = shares[len(shares) // 2 :]
     known = np.isfinite(shares)
     late = np.where(known, shares, 0.0).sum(axis=0) / np.where(known.any(axis=0), known.sum(axis=0), np.nan)
     return np.asarray(np.mean(late < active, axis=-1))

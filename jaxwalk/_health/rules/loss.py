@@ -37,32 +37,20 @@ def _stalled(signals: Signals, limits: Limits) -> Iterator[Finding]:
     loss = signals.loss
     if not np.all(np.isfinite(loss)) or np.abs(loss).max() < AS_GOOD_AS_ZERO:
         return
-    first, last, noise = _ends(loss)
-    fall = first - last
-    if fall > max(limits["stalled_fall"] * abs(first), noise) or _falls_in_rank(loss):
+    first, last = _highest(loss[: len(loss) // 2]), float(np.median(loss[-(len(loss) // 3) :]))
+    if first - last > limits["stalled_fall"] * abs(first):
         return
-    share = fall / abs(first) if first else 0.0
-    rose = -fall > max(limits["stalled_fall"] * abs(first), noise)
-    does = "has risen" if rose else "has not moved"
+    share = (first - last) / abs(first) if first else 0.0
+    does = "has risen" if -share > limits["stalled_fall"] else "has not moved"
     meaning = f"The loss {does} over {len(loss)} steps: it was {brief(first)}, and is {brief(last)}."
     always = np.ones(len(loss), bool)
     yield Finding("stalled", None, share, limits["stalled_fall"], meaning, _ADVICE, steps=signals.span(always))
 
 
-def _ends(loss: np.ndarray) -> tuple[float, float, float]:
-    """Return the loss of the first tenth, that of the last third, and twice the error of the first by noise."""
-    head, tail = loss[: max(len(loss) // 10, 3)], loss[-(len(loss) // 3) :]
-    spread = 1.48 * float(np.median(np.abs(tail - np.median(tail))))  # of a normal distribution, its std
-    return float(np.median(head)), float(np.median(tail)), 2 * spread / math.sqrt(len(head))
-
-
-def _falls_in_rank(loss: np.ndarray) -> bool:
-    """Tell whether losses of the later half are mostly below those of the earlier, by more than chance (Mann, Whitney
-    1947): the share of pairs is above one half by its standard error."""
-    early, late = loss[: len(loss) // 2, None], loss[None, len(loss) // 2 :]
-    share = np.mean(late < early) + 0.5 * np.mean(late == early)
-    error = math.sqrt((len(loss) + 1) / (12 * early.size * late.size))
-    return bool(share > 0.5 + error)
+def _highest(loss: np.ndarray) -> float:
+    """Return the highest loss that was there for more than a step: of noise, it has the upper end, so that a noisy loss
+    is not said to stand still."""
+    return float(np.max(np.median(np.lib.stride_tricks.sliding_window_view(loss, 3), axis=1)))
 
 
 def _missing(signals: Signals) -> str:
@@ -71,7 +59,7 @@ def _missing(signals: Signals) -> str:
     return f"it takes {FEWEST} steps, and there are {signals.length}" if signals.length < FEWEST else ""
 
 
-FEWEST = 20
+FEWEST = 50  # a rate may warm up
 
 _ADVICE = (
     "If it has not learned all there is: try a larger rate (or, where it jumps, a smaller one), and look at the labels,"
@@ -91,7 +79,7 @@ STALLED = Rule(
         Threshold(
             "stalled_fall",
             0.01,
-            "the part of the loss of the first steps by which it must have fallen in the last third of the training",
+            "the part of the highest loss of the earlier half by which it must have fallen in the last third",
         ),
     ),
     _missing,

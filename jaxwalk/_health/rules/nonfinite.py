@@ -62,8 +62,10 @@ def _met(signals: Signals, step: int) -> list[_Place]:
     is_bad = not np.isfinite(signals.loss[step]) or bool(signals.data)
     loss = _Place("the loss", int(is_bad), 0)
     forward = [*_at_points(signals, step, "output"), loss]
-    # An Inf that what comes next does not have was masked, as scores are that a mask has put to -inf.
-    harmful = [one for one, after in itertools.pairwise(forward) if one.nan or (one.inf and after.is_bad)]
+    # An Inf that what comes next does not have was masked, as scores are that a mask has put to -inf: so it is with as
+    # many in another layer.
+    masked = {(one.point, one.inf) for one, after in itertools.pairwise(forward) if not one.nan and not after.is_bad}
+    harmful = [one for one in forward[:-1] if one.nan or (one.inf and (one.point, one.inf) not in masked)]
     backward = [place for place in _at_points(signals, step, "delta")[::-1] if place.is_bad]
     return [*harmful, *[loss] * is_bad, *backward, *_gradients(signals, step)]
 

@@ -19,10 +19,10 @@ def _find(signals: Signals, limits: Limits) -> Iterator[Finding]:
 
 
 def _weights(signals: Signals) -> Iterator[Finding]:
-    paths = tuple(
-        path for path, sizes in signals.weights.items() if "gradient_l2" in sizes and not np.any(sizes["gradient_l2"])
-    )
-    if not paths:
+    known = np.isfinite(signals.loss)  # of what is not finite, nothing comes through
+    gradients = {path: sizes["gradient_l2"][known] for path, sizes in signals.weights.items() if "gradient_l2" in sizes}
+    paths = tuple(path for path, sizes in gradients.items() if not np.any(sizes))
+    if not paths or not np.any(known):
         return
     when = "" if signals.steps is None else f" in all of {counted(signals.length, 'step')}"
     meaning = (

@@ -72,7 +72,11 @@ def _small(ratios: dict[str, np.ndarray], signals: Signals, limit: float) -> Ite
     found = {path: ratio for path, ratio in ratios.items() if np.nanmax(ratio) < limit}
     for worst in sorted(found, key=lambda path: float(np.nanmax(found[path])))[:1]:
         size = float(np.nanmax(found[worst]))
-        how = f"at most {brief(size)} of the weights" if size else "exactly 0, though there is a gradient"
+        how = (
+            f"at most {brief(size)} of the weights"
+            if size
+            else "exactly 0, though there is a gradient: there is no rate, or rounding takes them away"
+        )
         meaning = f"The updates of `{worst}` are {how}: it is not learned.{_others(found, worst)}"
         yield _finding(worst, size, limit, meaning, _TRY_LARGER, found, signals, found[worst] < limit)
 
@@ -93,8 +97,8 @@ def _finding(worst: str, size: float, limit: float, meaning: str, advice: str, f
 
 _TRY_SMALLER = "Try a smaller rate, a warm-up, clipping (`optax.clip_by_global_norm`), or weights that begin larger."
 _TRY_LARGER = (
-    "Look at the rate and its schedule, and at what masks or freezes these weights; if they are meant to stay as they"
-    " are, all is well."
+    "Look at the rate and its schedule, at what masks or freezes these weights, and, in 16 bits, at weights in float32"
+    " to learn with; if they are meant to stay as they are, all is well."
 )
 
 UPDATE = Rule(

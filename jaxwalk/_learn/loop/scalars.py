@@ -22,5 +22,5 @@ def scalars(kept: Named, weights: Named, points: Points) -> dict[str, float]:
                 for step in np.ndindex(lengths):
                     found["/".join(filter(None, [name, *map(str, step), key]))] = float(value[step])
     for path, sizes in weights.items():
-        found |= {f"weights/{path}/{key}": float(value) for key, value in sizes.items()}
+        found |= {"/".join(filter(None, ["weights", path, key])): float(value) for key, value in sizes.items()}
     return found

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from .._jax.jaxpr.types import widened
-from .._walk.result import Walk
-from ._attribution import total
-from ._explaining import Explaining, times
-from ._path import Quadrature, baseline_of, between
+from ..._jax.jaxpr.types import widened
+from ..._walk.result import Walk
+from .._attribution import total
+from .._explaining import Explaining, times
+from .path import Quadrature, baseline_of, between
 
 
 class Path(NamedTuple):

@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._errors import ArgumentError, shown
-from .._jax.jaxpr.types import widened
+from ..._errors import ArgumentError, shown
+from ..._jax.jaxpr.types import widened
 
 
 def check_key(key: Any, samples: Any) -> None:

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._errors import ArgumentError, argument, shown
-from .._jax.jaxpr.types import widened
+from ..._errors import ArgumentError, argument, shown
+from ..._jax.jaxpr.types import widened
 
 RULES = ("gauss-legendre", "trapezoid", "left", "right", "midpoint")
 
