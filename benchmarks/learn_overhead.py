@@ -1,6 +1,7 @@
 """What watching costs: `jw.watch` beside the plain step of optax, both compiled, run by turns.
 
-    python benchmarks/learn_overhead.py [--model digits|transformer|nnx|all] [--every K] [--rounds N] [--quick] [--json FILE]
+    python benchmarks/learn_overhead.py [--model digits|transformer|nnx|all] [--every K] [--rounds N] [--quick]
+        [--json FILE]
 
 The models:
     digits       the convolutional network of `examples/digits`, a batch of 64, every layer a point

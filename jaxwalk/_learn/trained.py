@@ -89,7 +89,8 @@ def check_state(optimizer: optax.GradientTransformation, opt_state: Any, trained
         mine, other = found.get(place), wanted.get(place)
         if mine != other:
             has = "nothing" if mine is None else f"an array of shape {mine}"
-            wants = "nothing" if other is None else f"one of shape {other}"
+            article = "an array" if mine is None else "one"
+            wants = "nothing" if other is None else f"{article} of shape {other}"
             raise ArgumentError(
                 f"`opt_state` does not fit: at `{place or 'opt_state'}` it has {has}, and `optimizer` {wants}; {fix}."
             )

@@ -69,8 +69,8 @@ def watch(
     Returns:
         `step(params, opt_state, *batch) -> (params, opt_state, seen)`, a pure function; `seen` is a `Seen`. Of the
         params, which may be any pytree, as a module of Equinox, the arrays are trained; whatever is no array
-        (functions, strings, numbers of Python) is returned as it came. The state is that of `optimizer.init` of the arrays alone,
-        as Equinox has it too, with None in the place of others.
+        (functions, strings, numbers of Python) is returned as it came. The state is that of `optimizer.init` of the
+        arrays alone, with None in the place of others, as Equinox has it too.
 
     Raises:
         ArgumentError: `optimizer` is none of optax; `every` is no positive integer; (when called) the params hold no

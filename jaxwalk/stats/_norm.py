@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from .._jax.jaxpr.types import widened
 from ._quick import quick_or
@@ -23,8 +24,14 @@ def _plain_norm(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _difference(pair: tuple[jax.Array, jax.Array]) -> jax.Array:
-    after, before = pair
-    return after.astype(widened(after.dtype)) - before.astype(widened(before.dtype))
+    after, before = map(_rounded, pair)
+    return after - before
+
+
+def _rounded(x: jax.Array) -> jax.Array:
+    """Return an array in a dtype to subtract in. XLA would leave out that it was rounded to 16 bits before."""
+    info, wide = jnp.finfo(x.dtype), x.astype(widened(x.dtype))
+    return wide if info.bits > 16 else lax.reduce_precision(wide, info.nexp, info.nmant)
 
 
 norm = quick_or(_scaled_norm, _plain_norm)
