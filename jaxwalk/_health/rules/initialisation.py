@@ -42,7 +42,7 @@ def _find(signals: Signals, limits: Limits) -> Iterator[Finding]:
         f" if these are weights to begin with, they are too {'large' if decades > 0 else 'small'}."
         f"{also([name for name in names if name not in worst.names])}"
     )
-    steps = None if signals.steps is None else (int(signals.steps[0]),) * 2
+    steps = signals.span(np.arange(signals.length) == 0)
     yield Finding("initialisation", worst.first.name, factor, limit, meaning, _ADVICE, names, steps=steps,
                   file=worst.first.file, line=worst.first.line)  # fmt: skip
 
