@@ -31,6 +31,9 @@ _BACKWARD = {
     "abs": "the modulus of a complex number has no derivative at 0: take the root of the sum of squares and an eps",
     "exp": "it overflows, and what selects it away gives Inf times 0: clip the argument",
 }
+_OVERFLOW = "it overflows: scale its operands, or clip them"
+_SUMS = ("add", "sub", "dot_general", "conv", "reduce_sum", "cumsum")
+_OVERFLOWING = (*_SUMS, "mul", "square", "exp2", "expm1", "sinh", "cosh", "convert", "reduce_prod", "cumprod")
 _NOT_BY_WHERE = {
     "eigh": "equal eigenvalues have eigenvectors without a derivative: perturb the matrix, or use the eigenvalues alone"
     " (`jnp.linalg.eigvalsh`)",
@@ -51,7 +54,8 @@ def advice(name: str, is_backward: bool, kind: str, is_low: bool) -> str:
         is_low: whether it is computed in 16 bits or fewer.
     """
     if not is_backward:
-        parts = [_FORWARD.get(name) or ("it overflows: scale its operands, or clip them" if kind == "Inf" else "")]
+        overflows = kind == "Inf" and name in _OVERFLOWING
+        parts = [_OVERFLOW if overflows else _FORWARD.get(name, "")]
     elif name in _NOT_BY_WHERE:
         parts = [_NOT_BY_WHERE[name]]
     else:

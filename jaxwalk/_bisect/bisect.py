@@ -22,7 +22,7 @@ from .._jax.tracing import Staged
 from .._points.find import find
 from .._points.point import Points
 from .blame import Found, Subject, blamed, run
-from .describe import argument_names, described, is_low, result_names, where_bad
+from .describe import argument_names, described, is_closed, is_low, result_names, where_bad
 from .makers import Maker, all_bad, first_entry
 from .programs import Programs
 from .record import NonfiniteEquation
@@ -107,8 +107,10 @@ class _Telling:
         """Return what is told of the equation that is to blame."""
         whole = "None of the equations that it calls makes it when run by itself: compiled, it computes otherwise."
         summed = "It is the sum of two cotangents of the operand, which is read more than once."
-        low = "Each operation by itself rounds to 16 bits; compiled as one, XLA may round less often, and stay finite."
-        notes = [whole] * maker.is_whole + [summed] * maker.is_sum + [low] * is_low(maker) + self.not_looked_at()
+        low = "Run op by op, each operation rounds to its dtype; compiled as one, XLA may round less, and stay finite."
+        closed = "It was looked at as a whole: what it runs inside cannot be run by itself."
+        notes = [whole] * maker.is_whole + [summed] * maker.is_sum + [closed] * is_closed(maker) + [low] * is_low(maker)
+        notes += self.not_looked_at()
         seen_in = self._seen_in(self._found.looked_at, self._found.grads is not None)
         return described(
             maker, self._points, inputs=self._inputs, seen_in=seen_in, harmless=harmless, notes=tuple(notes)

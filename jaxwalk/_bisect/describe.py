@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import keystr
 
-from .._jax.jaxpr import kinds, primitives
+from .._jax.jaxpr import jaxprs, kinds, primitives
 from .._jax.jaxpr.types import is_float
 from .._jax.leaves import is_array
 from .._jax.origin import called_name, library_function, places_of
@@ -127,6 +127,12 @@ def _name(eqn: JaxprEqn) -> str:
 def _rule(eqn: JaxprEqn) -> str:
     kind = kinds.kinds()(eqn)
     return kind if kind in ("custom_jvp", "custom_vjp") else _name(eqn)
+
+
+def is_closed(maker: Maker) -> bool:
+    """Tell whether an equation runs a program that was not entered, as a `shard_map` does, or a kernel."""
+    kind = kinds.kinds()(maker.eqn)
+    return bool(jaxprs.jaxprs_of(maker.eqn)) and (kind is None or kind == "shard_map") and not maker.is_whole
 
 
 def is_low(maker: Maker) -> bool:

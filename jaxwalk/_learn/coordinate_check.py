@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 import optax
@@ -19,6 +19,7 @@ from .._points.name_patterns import At, check_at
 from .._source.user_files import Source
 from .coordinate_result import CoordinateCheck, checked
 from .coordinate_sizes import Look, Step, Trained, step_of, trained
+from .trained import check_optimizer, trained_part
 
 Optimizer = optax.GradientTransformation | Callable[[int], optax.GradientTransformation]
 
@@ -35,6 +36,7 @@ def coordinate_check(
     at: At = None,
     by: str | None = None,
     source: Source = None,
+    has_aux: bool = False,
 ) -> CoordinateCheck:
     """Train a model for a few steps at several widths, and tell which points do not go with the width as muP wants.
 
@@ -65,7 +67,8 @@ def coordinate_check(
         make: width -> (fun, params), with `fun(params, *batch)` the loss of a batch; with `seeds`, (width, seed) ->
             the same. All widths have the same points and the same parameters, of other shapes. A `fun` that is one
             object for all seeds is compiled once for each width.
-        widths: at least two positive integers; three or more tell how sure a slope is, each twice the one before.
+        widths: at least two positive integers; three or more tell how sure a slope is. Each twice the one before, from
+            64 or so: narrower models bend from what they are at large width.
         batches: (x, y) or whatever `fun` takes after `params`; one that is no tuple or list is one argument. There is
             one for each of steps + 1 looks; where there are fewer, they are used again from the first. One batch for
             all, as [(x, y)], scatters least, and is what mup does.
@@ -73,7 +76,7 @@ def coordinate_check(
             as 1/width (`optax.multi_transform` gives each parameter its own).
         steps: how many updates.
         seeds: train with the seeds 0, 1, ... of so many; the sizes are their means. None: once, without one.
-        at, by, source: as of `jw.walk`.
+        at, by, source, has_aux: as of `jw.walk`.
 
     Returns:
         A `CoordinateCheck`: a table of slopes, `sizes`, `slopes`, `findings`; `jw.plot.coordinates` draws it.
@@ -97,7 +100,7 @@ def coordinate_check(
     """
     _check(make, steps, seeds, at, by, source)
     widths, looks = _widths(widths), _batches(batches, steps + 1)
-    runs = [[*_runs(make, width, looks, optimizer, seeds, Look(at, by, source))] for width in widths]
+    runs = [[*_runs(make, width, looks, optimizer, seeds, Look(at, by, source, has_aux))] for width in widths]
     _check_alike(widths, [run[0] for run in runs])
     return checked(widths, steps, runs)
 
@@ -110,9 +113,10 @@ def _runs(
     compiled: tuple[Callable, Step] | None = None
     for seed in range(1 if seeds is None else seeds):
         fun, params = _made(make(width) if seeds is None else make(width, seed), width)
-        if compiled is None or compiled[0] is not fun:
-            compiled = fun, step_of(fun, transformation, look)
-        yield trained(compiled[1], transformation, params, batches)
+        part = trained_part(params)
+        if compiled is None or compiled[0] is not fun or part is not params:
+            compiled = fun, step_of(fun, params, transformation, look)
+        yield trained(compiled[1], transformation, part, batches)
 
 
 def _check(make: Any, steps: Any, seeds: Any, at: At, by: str | None, source: Source) -> None:
@@ -164,18 +168,18 @@ def _made(made: Any, width: int) -> tuple[Callable, Any]:
     return made
 
 
-def _is_transformation(value: Any) -> TypeGuard[optax.GradientTransformation]:
+def _is_transformation(value: Any) -> bool:
     return callable(getattr(value, "init", None)) and callable(getattr(value, "update", None))
 
 
-def _optimizer(optimizer: Any, width: int) -> optax.GradientTransformation:
+def _optimizer(optimizer: Any, width: int) -> optax.GradientTransformationExtraArgs:
     """Return the optimizer for a width.
 
     Raises:
         ArgumentError: it is none; or it is a function that makes one of a learning rate, as `optax.adam`.
     """
     if _is_transformation(optimizer):
-        return optimizer
+        return check_optimizer(optimizer)
     fix = "give an optax transformation, as `optax.adam(1e-3)`, or a function of the width that returns one"
     if not callable(optimizer):
         raise ArgumentError(f"`optimizer` is {shown(optimizer)}; {fix}.")
@@ -185,7 +189,7 @@ def _optimizer(optimizer: Any, width: int) -> optax.GradientTransformation:
     found = optimizer(width)
     if not _is_transformation(found):
         raise ArgumentError(f"`optimizer` returned {shown(found)} for width {width}; {fix}.")
-    return found
+    return check_optimizer(found)
 
 
 def _takes_rate(function: Callable) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -18,17 +19,19 @@ from .._points.point import Points
 from .._rewrite.tap import loops
 from .._source.user_files import Source
 from .._walk.walk import outputs, walk
+from .trained import names_of, with_trained
 
 KINDS = ("output", "change", "delta", "update")
 Step = Callable[..., tuple[Any, Any, Any, Mapping[str, Any]]]
 
 
 class Look(NamedTuple):
-    """Where the points of a function are looked for: `at`, `by` and `source` as of `walk`."""
+    """Where the points of a function are looked for, and whether it has a second result: as of `walk`."""
 
     at: At
     by: str | None
     source: Source
+    has_aux: bool = False
 
 
 class Trained(NamedTuple):
@@ -59,19 +62,24 @@ def _none(values: jax.Array, lead: int) -> jax.Array:
     return jnp.full(values.shape[:lead], jnp.nan, jnp.float32)
 
 
-def step_of(fun: Callable, optimizer: optax.GradientTransformation, look: Look) -> Step:
+def step_of(fun: Callable, params: Any, optimizer: optax.GradientTransformationExtraArgs, look: Look) -> Step:
     """Return the compiled step (params, state, initial params, *batch) -> (params, state, walk, sizes).
+
+    The params that it takes are those that are trained; what else is in `params`, as functions, stays as it is there.
 
     The outputs of the model and those of the initial one come out of one program, run twice: so they are equal bit for
     bit where nothing has been learned, and their difference is no rounding.
     """
 
-    def loss(params: Any, *batch: Any) -> Any:  # by these names, points are known to be computed from a batch, or not
-        with called_with(fun, (params, *batch), {}):
-            return fun(params, *batch)
+    whole, where = params, {"at": look.at, "by": look.by, "source": look.source}
 
-    felt = walk(loss, look.at, by=look.by, source=look.source, argnums=0, keep=lambda _, delta: size(delta))
-    seen = outputs(loss, look.at, by=look.by, source=look.source)
+    def loss(params: Any, *batch: Any) -> Any:  # by these names, points are known to be computed from a batch, or not
+        given = with_trained(whole, params), *batch
+        with called_with(fun, given, {}):
+            return fun(*given)
+
+    felt = walk(loss, **where, argnums=0, has_aux=look.has_aux, keep=lambda _, delta: size(delta))
+    seen = outputs(loss, **where)
 
     @jax.jit
     def step(params: Any, state: Any, initial: Any, *batch: Any) -> tuple[Any, Any, Any, Mapping[str, Any]]:
@@ -80,14 +88,16 @@ def step_of(fun: Callable, optimizer: optax.GradientTransformation, look: Look) 
         values = lax.map(lambda params: seen(params, *batch)[1], both)
         lead = {name: len(loops(found.points[name])) for name in values}
         changes = {name: _change(value, lead[name]) for name, value in values.items() if _is_float(value)}
-        updates, state = optimizer.update(found.grads, state, params)
+        value_fn = lambda params: loss(params, *batch)[0] if look.has_aux else loss(params, *batch)
+        extra = {"value": found.value, "grad": found.grads, "value_fn": value_fn}
+        updates, state = optimizer.update(found.grads, state, params, **extra)
         sizes = {
             "output": {name: size(value[0], lead[name]) for name, value in values.items()},
             "change": changes,
             "delta": dict(found.kept),
             "update": {name: size(leaf) for name, leaf in by_path(updates).items()},
         }
-        return optax.apply_updates(params, updates), state, found, sizes
+        return optax.apply_updates(params, updates), state, dataclasses.replace(found, aux=None), sizes
 
     return step
 
@@ -103,8 +113,7 @@ def _is_float(values: jax.Array) -> bool:
 
 def by_path(tree: Any) -> dict[str, Any]:
     """Return the leaves of parameters by their path: "dense/kernel"."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+    return dict(zip(names_of(tree), jax.tree.leaves(tree), strict=True))
 
 
 def trained(step: Step, optimizer: optax.GradientTransformation, params: Any, batches: Sequence[tuple]) -> Trained:

@@ -16,10 +16,28 @@ from .to_signals import signals_of
 def health(result: Walk | Evaluation | History | Seen, **thresholds: Any) -> Health:
     """Return what is wrong with the flow, the gravest first; empty is healthy.
 
+    A finding on a training holds in most of the later half of its steps; one on a stack of layers is one, not twelve.
+    Sizes of δ are compared over depth and over steps, never with an absolute number.
+
     Arguments:
         result: a walk, with its arrays or with `keep=jw.stats.health`; an evaluation with `keep=jw.stats.health`; the
             history of a training; or what one watched step has seen, or several stacked by `lax.scan`.
         **thresholds: by name, as `dead_share=0.3`; False under the name of a rule, as `unused=False`, leaves it out.
+
+            - `overflow_share=0`, `underflow_share=0.1`: of δ in float16 or bfloat16 (Micikevicius et al., 2018).
+            - `exploding_fold=1000`, `vanishing_fold=1000`: ‖δ‖ at one end of a stack over that at the other, by the
+              slope of log ‖δ‖ of Theil and Sen (of the effect: Glorot and Bengio, 2010). `exploding_trend=1000`,
+              `vanishing_trend=1000`: over the steps; for the second, the loss has not halved.
+            - `dead_active=0.01`, `dead_share=0.5`: of the data, and of the units (SageMaker Debugger, DeadRelu).
+            - `saturated_share=0.5`: of the entries (SageMaker Debugger, SaturatedActivation).
+            - `update_least=1e-8`, `update_most=10`: ‖update‖/‖w‖ (SageMaker Debugger, WeightUpdateRatio).
+              `update_growth=1000`: of it over the steps, where it ends above 0.1.
+            - `initialisation_fold=100`: the std of outputs at one end of a stack over that at the other (He et al.,
+              2015).
+            - `stalled_fall=0.01`: of the loss, in 50 steps or more. `negative_loss_least=0`: the loss.
+
+    Returns:
+        Health: a tuple of `Finding`, which shows itself as a table; `notes` tell what was not looked for.
 
     >>> import jax, jax.numpy as jnp, jaxwalk as jw
     >>> def loss(weights, x):

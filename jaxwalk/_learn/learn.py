@@ -30,6 +30,8 @@ from .loop.identity import identity
 from .loop.run import Log, Run
 from .loop.step import Asked, Step
 
+LOSS = 16  # columns of the bar in which the loss is shown
+
 
 class Learned(NamedTuple):
     """What `learn` returns.
@@ -125,7 +127,7 @@ def learn(
     >>> y = x @ np.array([1.0, -1.0], np.float32)
     >>> params, opt_state, history = jw.learn(fun, jnp.zeros(2), [(x, y)], optax.sgd(0.2), epochs=50)
     >>> np.round(params, 2), history.steps.shape, history.kept["prediction"]["delta_l2"].shape
-    (array([ 1., -1.], dtype=float32), (50,), (50,))
+    (Array([ 1., -1.], dtype=float32), (50,), (50,))
     """
     asked = Asked(fun, optimizer, at, by, source, keep, every, on_nonfinite)
     _check(asked, params, epochs, log)
@@ -143,7 +145,7 @@ def learn(
         total, done = data.total, run.done.place.data
         stack.enter_context(_signals.held_back())
         run.log = log
-        run.bar = stack.enter_context(shown_progress(total and total * epochs, progress, done, "learn"))
+        run.bar = stack.enter_context(shown_progress(total and total * epochs, progress, done, "learn", LOSS))
         try:
             run.go(epochs, held_out)
         except BaseException as error:

@@ -42,7 +42,9 @@ class Progress:
 
 
 @contextmanager
-def progress(total: int | None, enabled: bool = True, done: int = 0, what: str = "walk") -> Iterator[Progress]:
+def progress(
+    total: int | None, enabled: bool = True, done: int = 0, what: str = "walk", room: int = 0
+) -> Iterator[Progress]:
     """Show a bar on standard error: count, data per second, time left; when all is done, the time it took.
 
     Shows nothing where nobody would see it: `enabled` is False, standard error is no terminal and this no notebook, or
@@ -53,6 +55,7 @@ def progress(total: int | None, enabled: bool = True, done: int = 0, what: str =
         enabled: whether to show it.
         done: how many of them were done before, in a run that is resumed; the rate leaves them out.
         what: is done with them, in a word.
+        room: columns for what `Progress.told` says.
 
     >>> with progress(3, enabled=False) as bar:
     ...     bar.advance(2)
@@ -63,16 +66,20 @@ def progress(total: int | None, enabled: bool = True, done: int = 0, what: str =
         return
     # No thread draws it. What is printed meanwhile is shown above the bar, but is left in a pipe if it goes into one.
     bar = rich("progress").Progress(
-        *_columns(console, total, what), console=console, auto_refresh=False, redirect_stdout=sys.stdout.isatty()
+        *_columns(console, total, what, NUMBERS + room),
+        console=console,
+        auto_refresh=False,
+        redirect_stdout=sys.stdout.isatty(),
     )
-    task = bar.add_task("", total=total, completed=done, speed="", time="left", told="")
+    task = bar.add_task("", total=total, completed=done, speed="", time="left")
     redraw = _redraw(console, bar)
 
     def draw(count: int) -> None:
         bar.update(task, completed=count)
         speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
-        bar.update(task, speed=f"{speed:,.0f} data/s" if speed else "", time="" if bar.finished else "left")
-        bar.update(task, told=counter.told)
+        speeds = [f"{speed:,.0f} data/s"] if speed else []
+        said = " ".join([*speeds, *filter(None, [counter.told])])
+        bar.update(task, speed=said, time="" if bar.finished else "left")
         redraw()
 
     counter = Progress(draw, done, lambda line: bar.console.print(line, markup=False, highlight=False))
@@ -92,16 +99,16 @@ def _console() -> Any:
     return console if console.is_jupyter or (console.is_terminal and not console.is_dumb_terminal) else None
 
 
-def _columns(console: Any, total: int | None, what: str) -> list[Any]:
+def _columns(console: Any, total: int | None, what: str, numbers: int) -> list[Any]:
     """Return what is shown: "walk ━━━━ 18,816 of 60,000 data 30,491 data/s 0:00:02 left"."""
     columns = rich("progress")
-    text, speed = columns.TextColumn, columns.TextColumn("{task.fields[speed]} {task.fields[told]}")
+    text, speed = columns.TextColumn, columns.TextColumn("{task.fields[speed]}")
     if total is None:
         return [text(f" {what} {{task.completed:,}} data"), speed, columns.TimeElapsedColumn()]
-    bar = columns.BarColumn(min(40, console.width - NUMBERS), complete_style="cyan", finished_style="cyan")
+    bar = columns.BarColumn(min(40, console.width - numbers), complete_style="cyan", finished_style="cyan")
     count = text(f"{{task.completed:>{len(f'{total:,}')},}} of {total:,} data")
     time_left = columns.TimeRemainingColumn(elapsed_when_finished=True), text("{task.fields[time]}")
-    return [text(f" {what}"), *[bar] * (console.width >= NUMBERS + 8), count, speed, *time_left]
+    return [text(f" {what}"), *[bar] * (console.width >= numbers + 8), count, speed, *time_left]
 
 
 def _redraw(console: Any, bar: Any) -> Callable[[], None]:

@@ -55,6 +55,10 @@ class Line(NamedTuple):
     slope: float
     mark: str
 
+    @property
+    def is_bad(self) -> bool:
+        return self.mark not in ("", "not judged")
+
 
 def coordinates(check: CoordinateCheck, at: At = None, *, step: int | None = None, ax: Axes | None = None) -> Axes:
     """Draw the sizes of points against the width: left the outputs at initialisation, right their change by training.
@@ -157,7 +161,7 @@ def _panel(
     panel.set_title(title, fontsize=9, fontweight="normal")
     sizes = np.concatenate([np.zeros(0), *(np.ravel(line.sizes) for line in lines)])
     _scales(panel, sizes, check.widths, palette)
-    crowded = sum(line.mark not in ("", "not judged") for line in lines) > CROWD
+    crowded = sum(line.is_bad for line in lines) > CROWD
     for line in lines:
         _draw(panel, line, check.widths, palette, crowded)
     yield from _name(panel, lines, palette)
@@ -186,33 +190,26 @@ def _scales(panel: Axes, sizes: np.ndarray, widths: Sequence[int], palette: Pale
 
 
 def _draw(panel: Axes, line: Line, widths: Sequence[int], palette: Palette, crowded: bool) -> None:
-    mark = MARKS[line.mark]
-    is_bad = line.mark not in ("", "not judged")
-    style = {"linewidth": 1.6, "alpha": 1.0, "zorder": 3} if is_bad else {"linewidth": 0.9, "alpha": 0.45, "zorder": 2}
-    if crowded and is_bad:
-        style |= {"linewidth": 0.8, "alpha": 0.6}
+    mark, stands_out = MARKS[line.mark], line.is_bad and not crowded
+    style = {"color": getattr(palette, mark.colour), "marker": mark.shape, "markersize": 4 if stands_out else 2.5}
+    style |= {"linewidth": 1.6 if stands_out else 0.9, "alpha": 1 if stands_out else 0.6 if line.is_bad else 0.45}
     for sizes in line.sizes.T:
-        sizes = np.where(np.isfinite(sizes) & (sizes > 0), sizes, np.nan)
-        colour = getattr(palette, mark.colour)
-        panel.plot(
-            widths, sizes, color=colour, marker=mark.shape, markersize=4 if is_bad and not crowded else 2.5, **style
-        )
+        panel.plot(widths, np.where(np.isfinite(sizes) & (sizes > 0), sizes, np.nan), zorder=2 + line.is_bad, **style)
 
 
 def _name(panel: Axes, lines: Sequence[Line], palette: Palette) -> Iterator[str]:
     """Write names and slopes at the ends of lines, those furthest from level first, as far as there is room."""
     low, high = np.log10(panel.get_ylim())
     height = room(panel)[1] - WORDS
-    named = [line for line in lines if (line.mark in ("", "not judged")) <= (len(lines) <= FEW)]
+    named = [line for line in lines if line.is_bad or len(lines) <= FEW]
     named = [line for line in named if np.any(_ends(line))]
-    named.sort(key=lambda line: (line.mark in ("", "not judged"), -abs(np.nan_to_num(line.slope))))
+    named.sort(key=lambda line: (not line.is_bad, -abs(np.nan_to_num(line.slope))))
     most = max(1, int(height / APART))
     named, left = named[:most], len(named) - most
     ends = [(np.log10(np.median(_ends(line)[_ends(line) > 0])) - low) / (high - low) for line in named]
     for line, y in zip(named, _apart(ends, APART / height), strict=True):
         slope = "" if np.isnan(line.slope) else f"  {written(line.slope).replace('-', '−')}"
-        mark = MARKS[line.mark]
-        colour = palette.ink if line.mark in ("", "not judged") else getattr(palette, mark.colour)
+        colour = getattr(palette, MARKS[line.mark].colour if line.is_bad else "ink")
         panel.annotate(
             folded(line.name, 62, TYPE) + slope, (1, y), (6, 0), "axes fraction", "offset points", va="center",
             fontsize=TYPE, color=colour, annotation_clip=False,
@@ -244,10 +241,9 @@ def _apart(places: Sequence[float], apart: float) -> np.ndarray:
 
 
 def _legend(ax: Axes, lines: Sequence[Line], palette: Palette) -> None:
-    seen = {MARKS[line.mark].label: MARKS[line.mark] for line in lines}
-    for label, mark in seen.items():
-        is_bad = mark.label not in ("as muP wants", "not judged")
-        ax.plot([], [], color=getattr(palette, mark.colour), marker=mark.shape, label=label, alpha=1 if is_bad else 0.6)
+    """Draw a line of no points for each kind, of which `head` makes the legend."""
+    for label, mark in {MARKS[line.mark].label: MARKS[line.mark] for line in lines}.items():
+        ax.plot([], [], color=getattr(palette, mark.colour), marker=mark.shape, label=label)
 
 
 def _title(check: CoordinateCheck, chosen: Points) -> str:

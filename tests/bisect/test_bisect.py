@@ -546,6 +546,14 @@ def test_other_dtypes(float64, dtype):
     assert jw.bisect_nonfinite(lambda x: jnp.sum(jnp.sqrt(x + 1)), x) is None
 
 
+def test_what_is_not_entered_says_so():
+    mesh = jax.make_mesh((1,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
+    logs = jax.shard_map(jnp.log, mesh=mesh, in_specs=jax.P("d"), out_specs=jax.P("d"))
+    found = jw.bisect_nonfinite(lambda x: jnp.sum(logs(x)), X)
+    assert (found.equation, found.index, found.try_) == ("shard_map", (1,), "")
+    assert found.notes == ("It was looked at as a whole: what it runs inside cannot be run by itself.",)
+
+
 def test_a_reading_twice_that_overflows():
     def loss(x):
         return jnp.sum(x * 1e30) * jnp.float32(1e8) - jnp.sum(x * 3e38) * 1.0 - jnp.sum(x * 3e38)

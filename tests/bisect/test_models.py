@@ -3,7 +3,6 @@
 import linecache
 
 import equinox as eqx
-import haiku as hk
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +10,10 @@ from flax import linen as nn
 from flax import nnx
 
 import jaxwalk as jw
+from oracle import importing
+
+with importing():
+    import haiku as hk
 
 X = np.ones((2, 4), np.float32)
 

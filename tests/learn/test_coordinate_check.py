@@ -1,11 +1,13 @@
 """The width check against sizes by hand, without jaxwalk: which points it finds, in which parametrization."""
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import optax.contrib
 import pytest
 
 import jaxwalk as jw
@@ -223,6 +225,25 @@ def test_batches_are_used_again_and_one_array_is_one_argument():
     np.testing.assert_array_equal(sizes[0], sizes[1])
     np.testing.assert_array_equal(sizes[0], sizes[2])
     assert sizes[0][0, 1] > 1.5 * sizes[0][0, 0]
+
+
+class Model(NamedTuple):
+    """Params with a function among them, which is not trained."""
+
+    weights: dict
+    activation: object
+
+
+def test_a_model_with_functions_a_second_result_and_an_optimizer_that_asks_for_the_loss():
+    def fun(model, x):
+        loss = jnp.mean(jw.tag(model.activation(x @ model.weights["in"]), "h") @ model.weights["out"])
+        return loss, {"h": loss}
+
+    make = lambda width, seed: (fun, Model(line_of(width)[1], jnp.tanh))
+    optimizer = optax.chain(optax.sgd(1e-3), optax.contrib.reduce_on_plateau())
+    check = jw.coordinate_check(make, [8, 16], [X], optimizer, 1, seeds=2, has_aux=True)
+    assert [*check.sizes["update"]] == ["weights/in", "weights/out"]
+    np.testing.assert_allclose(check.sizes["output"]["h"][1, 0], np.mean(np.abs(np.tanh(np.sum(X, 1)))), rtol=1e-5)
 
 
 def renamed(width):

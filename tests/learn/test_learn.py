@@ -1,5 +1,7 @@
 """`jw.learn`: the trained params are those of a loop by hand; what it tells, where it stops, and bad input."""
 
+import signal
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -245,6 +247,39 @@ def test_what_was_done_is_in_an_error_of_log():
         learn(log=log)
     learned = caught.value.learned
     close(learned.params, by_hand(SGD, 1, BATCHES[: learned.history.total])[0])
+
+
+def test_ctrl_c_ends_it_between_two_steps():
+    def log(step, numbers):
+        if step == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        learn(log=log, epochs=5)
+    learned = caught.value.learned
+    assert learned.history.total < 15
+    close(learned.params, by_hand(SGD, 1, (BATCHES * 5)[: learned.history.total])[0])
+
+
+def test_too_many_steps_are_thinned_and_nan_between_is_seen(monkeypatch):
+    monkeypatch.setattr("jaxwalk._learn.loop.records.FEWEST", 4)
+    monkeypatch.setattr("jaxwalk._learn.loop.records.BUDGET", 0)
+    found = learn(batches=BATCHES[:2], epochs=5)
+    assert found.history.steps.tolist() == [0, 4, 8, 9]
+    assert found.history.stride == 4
+    assert found.history.notes == ("There were too many steps to hold all: of those looked at, one in 4 is here.",)
+    batches = lambda epoch: BATCHES[:2] if epoch < 4 else broken(1)
+    with pytest.raises(jw.NonfiniteError, match="In step 9 "):
+        learn(batches=batches, epochs=5)
+
+
+def test_what_is_wrong_is_found_and_said_once():
+    layer = lambda h, w: (jw.tag(jax.nn.sigmoid(w * h), "layer"), None)
+    deep = lambda params, x: jnp.sum(jax.lax.scan(layer, x, params)[0])
+    history = learn(deep, jnp.ones(12), [X[:4]] * 16).history
+    assert [finding.name for finding in history.findings].count("vanishing") == 1
+    assert history.findings.named("vanishing")[0].point == "layer"
+    assert "vanishing: ‖δ‖ falls by a factor of" in repr(history)
 
 
 # Bad input -----------------------------------------------------------------------------------------------------

@@ -168,7 +168,7 @@ class Run:
         """Look whether something is wrong, every so often, and say what was not said before."""
         if self.done.met.is_due(number // self._step.every + 1):
             for finding in self.done.met.look(self.done.recent(RECENT)):
-                self.bar.say(f"step {number}: {finding!r}")
+                self.bar.say(f"step {number}: {' '.join(repr(finding).split())}")
 
     def _end_epoch(self, epoch: int, held_out: HeldOut | None) -> None:
         found = None

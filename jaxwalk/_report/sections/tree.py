@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 
 from ..._errors import counted
 from ..._health.places import names_at
@@ -35,6 +35,7 @@ class Node:
         detail: what opens with it; None if nothing does.
         below: how many points are below it.
         is_open: whether what is below it shows at first.
+        found: the names of what `jw.health` found at it, that are not among the marks.
     """
 
     text: str
@@ -48,6 +49,7 @@ class Node:
     below: int
     children: list[Node]
     is_open: bool = False
+    found: Sequence[str] = ()
 
 
 def points(record: Record) -> Section | None:
@@ -102,10 +104,10 @@ def _node(record: Record, row: Row, scales: tuple[Scale, Scale]) -> Node:
     point, size = record.points[row.name], record.sizes.get(row.name)
     output, delta = (scale.bar(size) for scale in scales)
     marks = [(mark, 1) for mark in (size.marks() if size else ())]
-    marks += [(name, 1) for name in names_at(record.health, point.name) if (name, 1) not in marks]
     marks += [("kink", 1)] if record.kinks_at.get(point.name) else []
     marks += [("opaque", 1)] if point.opaque is not None else []
-    return Node(text, record.place(row.name), point, size, output, delta, marks, None, row.below, [])
+    found = [name for name in names_at(record.health, point.name) if (name, 1) not in marks]
+    return Node(text, record.place(row.name), point, size, output, delta, marks, None, row.below, [], found=found)
 
 
 def _mark(node: Node) -> dict[str, int]:

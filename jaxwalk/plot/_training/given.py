@@ -45,7 +45,7 @@ def _of_seen(seen: Seen) -> History:
     arrays = jax.tree.map(lambda leaf: np.asarray(leaf)[None] if is_one else np.asarray(leaf), seen)
     count = len(arrays.loss)
     looked = np.flatnonzero(np.asarray(arrays.is_seen).reshape(count, -1).any(1))
-    held = jax.tree.map(lambda leaf: leaf[looked], (arrays.loss, arrays.kept, arrays.weights))
+    loss, kept, weights = jax.tree.map(lambda leaf: leaf[looked], (arrays.loss, arrays.kept, arrays.weights))
     left_out = count - len(looked)
     note = f"In {counted(left_out, 'step')} of {count} nothing was looked at: they are left out, with their loss."
-    return History(looked, *held, seen.points, total=count, notes=(note,) * bool(left_out))
+    return History(looked, loss, kept, weights, seen.points, total=count, notes=(note,) * bool(left_out))

@@ -40,6 +40,7 @@ def same(a, b):
     np.testing.assert_array_equal(a.history.loss, b.history.loss)
     assert [e.loss for e in a.history.evaluations] == [e.loss for e in b.history.evaluations]
     assert a.history.notes == b.history.notes
+    assert a.history.findings == b.history.findings
 
 
 class Broken(RuntimeError):

@@ -1,0 +1,149 @@
+"""What `jw.health` is given: walks, evaluations, histories, steps; and what it says of what it cannot look at."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from trainings import Training
+
+import jaxwalk as jw
+from jaxwalk._learn.to_signals import signals_of
+
+
+def loss(weights, x):
+    def layer(x, w):
+        return jw.tag(jnp.tanh(x @ w), "layer"), None
+
+    return jnp.mean(jw.tag(jax.lax.scan(layer, x, weights)[0], "out") ** 2)
+
+
+WEIGHTS = np.random.default_rng(0).normal(size=(4, 3, 3)).astype(np.float32) * 0.5
+X = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
+
+
+def test_a_walk_with_arrays_tells_what_its_arrays_are():
+    walk = jw.walk(loss, argnums=0)(WEIGHTS, X)
+    kept = signals_of(walk).kept["layer"]
+    for side, arrays in (("output", walk.outputs["layer"]), ("delta", walk.deltas["layer"])):
+        values = np.asarray(arrays, np.float64).reshape(4, -1)
+        expected = {
+            "l2": np.linalg.norm(values, axis=1), "rms": np.sqrt((values**2).mean(1)), "mean": values.mean(1),
+            "std": values.std(1), "max": np.abs(values).max(1), "zeros": (values == 0).mean(1),
+            "nan": np.zeros(4), "inf": np.zeros(4),
+        }  # fmt: skip
+        for key, value in expected.items():
+            np.testing.assert_allclose(kept[f"{side}_{key}"], value[None], rtol=1e-12)
+    (gradient,) = signals_of(walk).weights.values()
+    np.testing.assert_allclose(gradient["gradient_l2"], [np.linalg.norm(walk.grads)], rtol=1e-6)
+
+
+def test_arrays_and_statistics_give_the_same_numbers():
+    plain, kept = (signals_of(jw.walk(loss, keep=keep)(WEIGHTS, X)).kept for keep in (None, jw.stats.health))
+    for name in ("layer", "out"):
+        for key in plain[name].keys() & kept[name].keys():
+            np.testing.assert_allclose(plain[name][key], kept[name][key], rtol=1e-4, atol=1e-7)
+
+
+def test_many_walks_are_one():
+    """With `vmap`: ‖δ‖ is the mean of the walks, as over the data of an evaluation, and counts are added."""
+    data = np.stack([X, 2 * X, 3 * X])
+    walks = jax.vmap(jw.walk(loss), (None, 0))(WEIGHTS, data)
+    found = signals_of(walks)
+    norms = [np.linalg.norm(np.asarray(walks.deltas["out"][i], np.float64)) for i in range(3)]
+    np.testing.assert_allclose(found.kept["out"]["delta_l2"], [np.mean(norms)], rtol=1e-6)
+    assert found.runs == 3
+    data[2, 0, 0] = np.nan
+    found = signals_of(jax.vmap(jw.walk(loss), (None, 0))(WEIGHTS, data))
+    assert found.data == (2,)
+    assert found.kept["out"]["output_nan"] == [3]
+
+
+def test_an_evaluation_tells_which_data_are_not_finite():
+    def per_datum(weights, x, y):
+        return jnp.sum((jw.tag(jnp.sqrt(x @ weights), "root") - y) ** 2)
+
+    x = np.ones((6, 2), np.float32)
+    x[4] = -1
+    found = jw.evaluate(per_datum, np.ones(2, np.float32), [(x, np.ones(6, np.float32))], keep=jw.stats.health)
+    (finding,) = jw.health(found)
+    assert (finding.name, finding.point, finding.data) == ("nonfinite", "root", (4,))
+    assert finding.meaning == "The first NaN is met in the output of `root`, 1 entry. Of datum 4."
+
+
+def test_an_evaluation_of_norms_says_what_it_does_not_hold():
+    def per_datum(weights, x, y):
+        return jnp.sum((jw.tag(x @ weights, "out") - y) ** 2)
+
+    batch = np.ones((6, 2), np.float32), np.ones(6, np.float32)
+    found = jw.health(jw.evaluate(per_datum, np.ones(2, np.float32), [batch], keep=jw.stats.norms))
+    assert found == ()
+    assert found.notes == (
+        "`zero` was not looked for: no point has `output_zeros`; `keep=jw.stats.health` keeps it.",
+        "`dead`, `saturated` were not looked for: nothing is known of activations and their units;"
+        " `keep=jw.stats.health` looks at them.",
+        "`update`, `stalled` were not looked for: that takes a training, as `jw.watch` and `jw.learn` see it.",
+    )
+
+
+def test_what_is_no_result_by_name_is_said():
+    walk = jw.walk(loss, keep=lambda output, delta: jnp.sum(delta))(WEIGHTS, X)
+    notes = jw.health(walk).notes
+    assert notes[0] == "At 2 points `keep` made no results by name, as `jw.stats.health` does: not looked at."
+
+
+def test_steps_of_a_scan_are_a_training():
+    optimizer = optax.sgd(0.0)
+    step = jw.watch(loss, optimizer)
+
+    @jax.jit
+    def train(weights, batches):
+        def one(carry, x):
+            *carry, seen = step(*carry, x)
+            return tuple(carry), seen
+
+        return jax.lax.scan(one, (weights, optimizer.init(weights)), batches)[1]
+
+    seen = train(jnp.asarray(WEIGHTS), jnp.broadcast_to(X, (50, *X.shape)))
+    assert [f.name for f in jw.health(seen)] == ["update", "stalled"]
+    one = jax.tree.map(lambda leaf: leaf[0], seen)
+    assert jw.health(one) == ()
+    history = Training(loss, optimizer).history(jnp.asarray(WEIGHTS), 50 * [(X,)])
+    assert [(f.name, f.steps) for f in jw.health(history)] == [("update", (0, 49)), ("stalled", (0, 49))]
+
+
+def test_what_is_none_of_these():
+    with pytest.raises(jw.ArgumentError) as error:
+        jw.health(3.0)  # type: ignore
+    assert str(error.value) == "`result` is 3.0; give a `Walk`, an `Evaluation`, a `History`, or a `Seen`."
+    with pytest.raises(jw.ArgumentError) as error:
+        jax.jit(lambda w: jw.health(jw.walk(loss)(w, X)) and w)(WEIGHTS)
+    assert str(error.value) == ("The `result` is being traced; call `jw.health` outside of `jit`, on what it returns.")
+    with pytest.raises(jw.ArgumentError) as error:
+        jw.health(jw.walk(loss)(WEIGHTS, X), dead=3)
+    assert str(error.value).startswith("`dead` is 3, but it is a rule; False leaves it out, and its thresholds are")
+
+
+def test_independent_steps_and_parallel_points_are_no_layers():
+    """The δ of `lax.map` and of heads side by side may be of any sizes."""
+
+    def fun(x):
+        mapped = jax.lax.map(lambda v: jw.tag(v * v, "mapped"), x)
+        heads = [jw.tag(x[i] * 10.0 ** (2 * i), f"head/{i}") for i in range(4)]
+        return jnp.sum(mapped * 10.0 ** jnp.arange(6.0)[:, None]) + sum(jnp.sum(h**2) for h in heads)
+
+    assert jw.health(jw.walk(fun)(jnp.ones((6, 2)))) == ()
+
+
+def test_a_derivative_that_is_not_finite():
+    """Forward all is finite: the `where` has not chosen the √ of what is below zero."""
+
+    def fun(x):
+        x = jw.tag(x * 2.0, "twice")
+        return jnp.sum(jw.tag(jnp.where(x > 0, jnp.sqrt(x), 0.0), "rooted"))
+
+    (found,) = jw.health(jw.walk(fun)(jnp.array([1.0, 0.0])))
+    assert (found.name, found.point) == ("nonfinite", "twice")
+    assert found.meaning == "The first NaN is met in δ of `twice`, 1 entry."
+    assert found.advice.startswith("The values are finite and a derivative is not, as that of √ at 0")
+    assert found.line > 0
