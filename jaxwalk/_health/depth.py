@@ -106,12 +106,16 @@ def _scans(point: Point, back: FlowBack | None) -> Iterator[Line]:
 
 
 def _runs(points: Sequence[Point]) -> Iterator[tuple[Point, ...]]:
-    """Yield points whose names count on in one number, or in two together: h/0/attn, h/1/attn, h/2/attn."""
+    """Yield points whose names count on in one number, or in two together: h/0/attn, h/1/attn, h/2/attn.
+
+    Those of a stack have equally many axes, and more than none: `L1`, `L2` and `L3` may be a vector, a product, a relu.
+    """
     families: dict[tuple, list[tuple[tuple[int, ...], Point]]] = {}
     for point in points:
         name = point.name if "#" in point.name else f"{point.name}#1"
         spans = tuple(map(int, _INTEGER.findall(name)))
-        families.setdefault((*_INTEGER.split(name), point.dtype), []).append((spans, point))
+        if point.shape:
+            families.setdefault((*_INTEGER.split(name), point.dtype, len(point.shape)), []).append((spans, point))
     for family in families.values():
         if len(family) >= LAYERS:
             yield from _along(family)

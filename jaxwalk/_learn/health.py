@@ -31,6 +31,7 @@ def health(result: Walk | Evaluation | History | Seen, **thresholds: Any) -> Hea
             - `dead_active=0.01`, `dead_share=0.5`: of the data, and of the units (SageMaker Debugger, DeadRelu).
             - `saturated_share=0.5`: of the entries (SageMaker Debugger, SaturatedActivation).
             - `update_least=1e-8`, `update_most=10`: ‖update‖/‖w‖ (SageMaker Debugger, WeightUpdateRatio).
+              `update_once=1`: of most arrays in one step, from which the training does not recover.
               `update_growth=1000`: of it over the steps, where it ends above 0.1.
             - `initialisation_fold=100`: the std of outputs at one end of a stack over that at the other (He et al.,
               2015).
@@ -51,4 +52,7 @@ def health(result: Walk | Evaluation | History | Seen, **thresholds: Any) -> Hea
         ArgumentError: it is none of these, or is being traced; or there is no such threshold, or it is no number that
             it can be.
     """
-    return judge(signals_of(result), thresholds)
+    found = judge(signals_of(result), thresholds)
+    if not isinstance(result, History) or found.named("nonfinite") or thresholds.get("nonfinite") is False:
+        return found
+    return Health([*result.findings.named("nonfinite"), *found], found.notes, found.about)

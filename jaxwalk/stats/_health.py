@@ -53,7 +53,7 @@ def _careful(x: jax.Array) -> tuple[State, jax.Array, jax.Array]:
     size = largest(jnp.abs(kept))
     scale = scale_of(size)
     state = {"count": count, "scale": scale, "max": size, "zeros": counted(are_zero(x)), "nan": nan}
-    return state | {"inf": x.size - count - nan}, scaled(kept, scale), finite
+    return {**state, "inf": x.size - count - nan}, scaled(kept, scale), finite
 
 
 def _quick(x: jax.Array) -> State:
@@ -61,7 +61,7 @@ def _quick(x: jax.Array) -> State:
     count = jnp.full((), x.size, jnp.int32)
     zeros = count - jnp.sum(nonzeros(one_unit(x)), dtype=jnp.int32)
     state = {"count": count, "scale": one, "max": jnp.max(jnp.abs(x), initial=0), "zeros": zeros, "nan": none}
-    return state | {"inf": none}
+    return {**state, "inf": none}
 
 
 def nonzeros(x: jax.Array) -> jax.Array:
@@ -93,7 +93,7 @@ def _finish_counts(state: State) -> dict[str, Any]:
 def _output_of(x: jax.Array) -> State:
     state, parts, finite = _careful(x)
     mean = jnp.sum(parts) / jnp.maximum(state["count"], 1).astype(parts.dtype)
-    return state | {"mean": mean, "squares": jnp.sum(jnp.where(finite, jnp.square(parts - mean), 0))}
+    return {**state, "mean": mean, "squares": jnp.sum(jnp.where(finite, jnp.square(parts - mean), 0))}
 
 
 def _quick_output_of(x: jax.Array) -> tuple[State, jax.Array]:
@@ -101,16 +101,16 @@ def _quick_output_of(x: jax.Array) -> tuple[State, jax.Array]:
     total, squares = jnp.sum(x), plain_squares(x)
     mean = total / max(x.size, 1)
     central = squares - mean * total
-    state = _quick(x) | {"mean": mean, "squares": central}
+    state = {**_quick(x), "mean": mean, "squares": central}
     return state, is_safe(squares) & (central >= _SMALL_VARIANCE * squares)
 
 
 def _merge_output(a: State, b: State) -> State:
-    return merge_moments(a, b) | _merged_counts(a, b)
+    return {**merge_moments(a, b), **_merged_counts(a, b)}
 
 
 def _merge_all_output(states: State, which: Any) -> State:
-    return merge_all_moments(states, which) | _all_counts(states, which)
+    return {**merge_all_moments(states, which), **_all_counts(states, which)}
 
 
 def _finish_output(state: State) -> dict[str, Any]:
@@ -130,14 +130,14 @@ def _delta_of(x: jax.Array) -> State:
     squares = jnp.sum(parts * parts)
     is_whole = state["count"] == x.size
     l2 = jnp.where(is_whole, jnp.sqrt(squares), 0)
-    return state | {"data": is_whole.astype(jnp.int32), "l2": l2, "squares": squares} | _beyond(x)
+    return {**state, "data": is_whole.astype(jnp.int32), "l2": l2, "squares": squares, **_beyond(x)}
 
 
 def _quick_delta_of(x: jax.Array) -> tuple[State, jax.Array]:
     wide = real(x)
     squares = plain_squares(wide)
-    state = _quick(wide) | {"data": jnp.ones((), jnp.int32), "l2": jnp.sqrt(squares), "squares": squares}
-    return state | _beyond(x), is_safe(squares)
+    state = {**_quick(wide), "data": jnp.ones((), jnp.int32), "l2": jnp.sqrt(squares), "squares": squares}
+    return {**state, **_beyond(x)}, is_safe(squares)
 
 
 def _beyond(x: jax.Array) -> State:
@@ -154,13 +154,13 @@ def _merge_delta(a: State, b: State) -> State:
     added = {key: a[key] + b[key] for key in a if key in ("count", "data", "underflow", "overflow")}
     l2 = a["l2"] * of_a + b["l2"] * of_b
     squares = a["squares"] * of_a**2 + b["squares"] * of_b**2
-    return _merged_counts(a, b) | added | {"scale": scale, "l2": l2, "squares": squares}
+    return {**_merged_counts(a, b), **added, "scale": scale, "l2": l2, "squares": squares}
 
 
 def _merge_all_delta(states: State, which: Any) -> State:
     scale, factor = common_scale_of_all(states)
     scaled_sums = {"l2": states["l2"] * factor, "squares": states["squares"] * factor**2}
-    return all_sums({**states, **scaled_sums}, which) | {"scale": scale, "max": largest(states["max"], 0)}
+    return {**all_sums({**states, **scaled_sums}, which), "scale": scale, "max": largest(states["max"], 0)}
 
 
 def _finish_delta(state: State) -> dict[str, Any]:

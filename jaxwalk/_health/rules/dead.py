@@ -57,8 +57,11 @@ def _find(signals: Signals, limits: Limits) -> Iterator[Finding]:
         f"{percent(share)} of the {units} units at `{point.name}`{layer} are active on less than"
         f" {percent(limits['dead_active'])} of the data: they pass nothing on, and learn nothing.{also(others)}"
     )
+    active = np.asarray(signals.kept[point.name]["active_share"], np.float64)
+    each = np.mean(active < limits["dead_active"], axis=-1).reshape(signals.length, -1).max(axis=1)
+    steps = signals.span(each >= min(limits["dead_share"], each.max()))
     yield Finding("dead", point.name, share, limits["dead_share"], meaning, _ADVICE, tuple(names),
-                  steps=signals.span(np.ones(signals.length, bool)), file=point.file, line=point.line)  # fmt: skip
+                  steps=steps, file=point.file, line=point.line)  # fmt: skip
 
 
 _ADVICE = (

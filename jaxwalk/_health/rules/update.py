@@ -32,7 +32,8 @@ def _ratios(signals: Signals) -> dict[str, np.ndarray]:
 
 def _find(signals: Signals, limits: Limits) -> Iterator[Finding]:
     ratios = {path: ratio for path, ratio in _ratios(signals).items() if np.isfinite(ratio).any()}
-    yield from _large(ratios, signals, limits["update_most"])
+    large = list(_large(ratios, signals, limits["update_most"]))
+    yield from large or _at_once(ratios, signals, limits["update_once"])
     yield from _growing(ratios, signals, limits["update_growth"], limits["update_most"])
     yield from _small(ratios, signals, limits["update_least"])
 
@@ -47,6 +48,36 @@ def _large(ratios: dict[str, np.ndarray], signals: Signals, limit: float) -> Ite
             f" learned is overwritten in each step.{_others(found, worst)}"
         )
         yield _finding(worst, size(worst), limit, meaning, _TRY_SMALLER, found, signals, found[worst] > limit)
+
+
+def _at_once(ratios: dict[str, np.ndarray], signals: Signals, limit: float) -> Iterator[Finding]:
+    """Yield a step that moves most arrays by more than they are, and from which the training does not recover."""
+    if signals.steps is None or not ratios or signals.length < FEW:
+        return
+    table = np.stack([np.where(np.isfinite(ratio), ratio, 0.0) for ratio in ratios.values()])
+    typical = np.median(table, axis=0)
+    step = int(np.argmax(typical[:-1]))
+    if typical[step] <= limit or not (since := _not_recovered(signals, step)):
+        return
+    found = {path: ratio for path, ratio in ratios.items() if ratio[step] > limit}
+    worst = max(found, key=lambda path: float(found[path][step]))
+    size = float(found[worst][step])
+    meaning = (
+        f"Step {signals.steps[step]} moves `{worst}` by {brief(size)} times its size, and most of the weights by more"
+        f" than theirs; {since}.{_others(found, worst)}"
+    )
+    at = np.arange(signals.length) == step
+    yield _finding(worst, size, limit, meaning, _TRY_SMALLER, found, signals, at)
+
+
+def _not_recovered(signals: Signals, step: int) -> str:
+    """Return in words what has not been well since a step; "" if all is."""
+    gradients = [np.asarray(w["gradient_l2"]) for w in signals.weights.values() if "gradient_l2" in w]
+    gone = sum(bool(g[: step + 1].any() and signals.lasts(g == 0)) for g in gradients)
+    if gone:
+        return f"since then {gone} of {len(gradients)} arrays have no gradient at all"
+    before, after = np.min(signals.loss[: step + 1]), np.nanmin(signals.loss[step + 1 :], initial=np.inf)
+    return "" if after < before else "the loss has not come below what it was since"
 
 
 def _growing(ratios: dict[str, np.ndarray], signals: Signals, limit: float, most: float) -> Iterator[Finding]:
@@ -107,6 +138,11 @@ UPDATE = Rule(
     (
         Threshold("update_least", 1e-8, "‖update‖/‖w‖, in the step in which it is largest"),
         Threshold("update_most", 10.0, "‖update‖/‖w‖, in most of the later steps"),
+        Threshold(
+            "update_once",
+            1.0,
+            "‖update‖/‖w‖ of most arrays in one step, from which the loss, or a gradient, does not recover",
+        ),
         Threshold(
             "update_growth", 1000.0, "‖update‖/‖w‖ at the end over that at the start, where it ends above 0.1", 1.0
         ),

@@ -41,6 +41,10 @@ class Met:
         self.findings = (*self.findings, *firsts.values())
         return [*firsts.values()]
 
+    def add(self, finding: Finding) -> None:
+        """Add one that no history shows, in the place of another of its kind."""
+        self.findings = (*(f for f in self.findings if f.name != finding.name), finding)
+
     def health(self, whole: History) -> Health:
         """Return what is found of the whole history, and those met on the way whose kind is not among it."""
         found = judge(signals_of(whole))

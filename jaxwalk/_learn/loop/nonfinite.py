@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ..._health.finding import Finding
 from ..._points.ordered_mapping import Named
 from ..._points.point import Points
 from ..._walk.nonfinite import first_nonfinite
@@ -31,6 +32,14 @@ def sentence(asked: Asked, step: int, epoch: int, params: Any, batch: tuple, los
         " before that step, and its data are in `batch`: `jw.bisect_nonfinite(fun, params, *datum)` names the equation,"
         ' and `on_nonfinite="skip"` leaves such steps out.'
     )
+
+
+def finding(said: str, step: int, losses: np.ndarray) -> Finding:
+    """Return as a finding what a sentence says of a step that was refused, of which the history holds nothing."""
+    bad = tuple(map(int, np.flatnonzero(~np.isfinite(losses))))
+    meaning = f"{said.partition('; the params')[0]}: it was refused."
+    advice = "`jw.bisect_nonfinite` finds the operation that makes it; its data are in `batch` of the error."
+    return Finding("nonfinite", None, float(max(1, len(bad))), 0.0, meaning, advice, steps=(step, step), data=bad)
 
 
 def _data(bad: np.ndarray) -> str:

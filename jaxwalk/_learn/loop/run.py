@@ -24,7 +24,7 @@ from .epochs import Epochs, is_asked
 from .findings import RECENT
 from .guard import Guarded
 from .held_out import HeldOut
-from .nonfinite import sentence
+from .nonfinite import finding, sentence
 from .scalars import scalars
 from .step import Asked, Outcome, Step
 
@@ -150,6 +150,7 @@ class Run:
     def _error(self, sent: Sent, loss: float) -> NonfiniteError:
         losses, place = np.asarray(sent.outcome.losses), self.done.place
         said = sentence(self._asked, place.step, place.epoch, self.params, sent.batch, losses, loss)
+        self.done.met.add(finding(said, place.step, losses))
         error = NonfiniteError(said)
         error.batch = jax.device_get(sent.batch)
         return error
@@ -167,8 +168,8 @@ class Run:
     def _look(self, number: int) -> None:
         """Look whether something is wrong, every so often, and say what was not said before."""
         if self.done.met.is_due(number // self._step.every + 1):
-            for finding in self.done.met.look(self.done.recent(RECENT)):
-                self.bar.say(f"step {number}: {' '.join(repr(finding).split())}")
+            for found in self.done.met.look(self.done.recent(RECENT)):
+                self.bar.say(f"step {number}: {' '.join(repr(found).split())}")
 
     def _end_epoch(self, epoch: int, held_out: HeldOut | None) -> None:
         found = None
