@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import importlib
 import json
 import pathlib
 import sys
@@ -61,8 +62,7 @@ class Model(NamedTuple):
 
 def digits(batch: int) -> Model:
     sys.path.append(str(pathlib.Path(__file__).parents[1] / "examples" / "digits"))
-    import data
-    import network
+    data, network = importlib.import_module("data"), importlib.import_module("network")
 
     def loss(params, x, y):
         return jnp.mean(jax.vmap(network.objective, (None, 0, 0))(params, x, y))

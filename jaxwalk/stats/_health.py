@@ -10,7 +10,7 @@ something to see.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -38,6 +38,7 @@ from ._sums import (
 )
 from ._unit_axes import taken
 
+Sums: TypeAlias = dict[str, Any]  # a state
 _COUNTS = ("zeros", "nan", "inf")
 _SMALL_VARIANCE = 1e-3  # of the mean square: below it, Σx² - (Σx)²/n has lost too many digits for the std
 
@@ -45,7 +46,7 @@ _SMALL_VARIANCE = 1e-3  # of the mean square: below it, Σx² - (Σx)²/n has lo
 # What both sides have ------------------------------------------------------------------------------------
 
 
-def _careful(x: jax.Array) -> tuple[State, jax.Array, jax.Array]:
+def _careful(x: jax.Array) -> tuple[Sums, jax.Array, jax.Array]:
     """Return what both sides have; the entries divided by the scale, zero where they are not finite; which are."""
     x = real(x)
     finite, nan = jnp.isfinite(x), counted(jnp.isnan(x))
@@ -53,15 +54,15 @@ def _careful(x: jax.Array) -> tuple[State, jax.Array, jax.Array]:
     size = largest(jnp.abs(kept))
     scale = scale_of(size)
     state = {"count": count, "scale": scale, "max": size, "zeros": counted(are_zero(x)), "nan": nan}
-    return {**state, "inf": x.size - count - nan}, scaled(kept, scale), finite
+    return state | {"inf": x.size - count - nan}, scaled(kept, scale), finite
 
 
-def _quick(x: jax.Array) -> State:
+def _quick(x: jax.Array) -> Sums:
     none, one = jnp.zeros((), jnp.int32), jnp.ones((), x.dtype)
     count = jnp.full((), x.size, jnp.int32)
     zeros = count - jnp.sum(nonzeros(one_unit(x)), dtype=jnp.int32)
     state = {"count": count, "scale": one, "max": jnp.max(jnp.abs(x), initial=0), "zeros": zeros, "nan": none}
-    return {**state, "inf": none}
+    return state | {"inf": none}
 
 
 def nonzeros(x: jax.Array) -> jax.Array:
@@ -69,11 +70,11 @@ def nonzeros(x: jax.Array) -> jax.Array:
     return jnp.sum(jnp.abs(jnp.sign(x)), axis=entry_axes(x)).astype(jnp.int32)
 
 
-def _merged_counts(a: State, b: State) -> State:
+def _merged_counts(a: State, b: State) -> Sums:
     return {"max": larger(a["max"], b["max"]), **{key: a[key] + b[key] for key in _COUNTS}}
 
 
-def _all_counts(states: State, which: Any) -> State:
+def _all_counts(states: State, which: Any) -> Sums:
     return {"max": largest(states["max"], 0), **all_sums({key: states[key] for key in _COUNTS}, which)}
 
 
@@ -90,27 +91,27 @@ def _finish_counts(state: State) -> dict[str, Any]:
 # The output ----------------------------------------------------------------------------------------------
 
 
-def _output_of(x: jax.Array) -> State:
+def _output_of(x: jax.Array) -> Sums:
     state, parts, finite = _careful(x)
     mean = jnp.sum(parts) / jnp.maximum(state["count"], 1).astype(parts.dtype)
-    return {**state, "mean": mean, "squares": jnp.sum(jnp.where(finite, jnp.square(parts - mean), 0))}
+    return state | {"mean": mean, "squares": jnp.sum(jnp.where(finite, jnp.square(parts - mean), 0))}
 
 
-def _quick_output_of(x: jax.Array) -> tuple[State, jax.Array]:
+def _quick_output_of(x: jax.Array) -> tuple[Sums, jax.Array]:
     x = real(x)
     total, squares = jnp.sum(x), plain_squares(x)
     mean = total / max(x.size, 1)
     central = squares - mean * total
-    state = {**_quick(x), "mean": mean, "squares": central}
+    state = _quick(x) | {"mean": mean, "squares": central}
     return state, is_safe(squares) & (central >= _SMALL_VARIANCE * squares)
 
 
-def _merge_output(a: State, b: State) -> State:
-    return {**merge_moments(a, b), **_merged_counts(a, b)}
+def _merge_output(a: State, b: State) -> Sums:
+    return {**merge_moments(a, b)} | _merged_counts(a, b)
 
 
-def _merge_all_output(states: State, which: Any) -> State:
-    return {**merge_all_moments(states, which), **_all_counts(states, which)}
+def _merge_all_output(states: State, which: Any) -> Sums:
+    return {**merge_all_moments(states, which)} | _all_counts(states, which)
 
 
 def _finish_output(state: State) -> dict[str, Any]:
@@ -125,22 +126,22 @@ def _finish_output(state: State) -> dict[str, Any]:
 # δ -------------------------------------------------------------------------------------------------------
 
 
-def _delta_of(x: jax.Array) -> State:
+def _delta_of(x: jax.Array) -> Sums:
     state, parts, _ = _careful(x)
     squares = jnp.sum(parts * parts)
     is_whole = state["count"] == x.size
     l2 = jnp.where(is_whole, jnp.sqrt(squares), 0)
-    return {**state, "data": is_whole.astype(jnp.int32), "l2": l2, "squares": squares, **_beyond(x)}
+    return state | {"data": is_whole.astype(jnp.int32), "l2": l2, "squares": squares} | _beyond(x)
 
 
-def _quick_delta_of(x: jax.Array) -> tuple[State, jax.Array]:
+def _quick_delta_of(x: jax.Array) -> tuple[Sums, jax.Array]:
     wide = real(x)
     squares = plain_squares(wide)
-    state = {**_quick(wide), "data": jnp.ones((), jnp.int32), "l2": jnp.sqrt(squares), "squares": squares}
-    return {**state, **_beyond(x)}, is_safe(squares)
+    state = _quick(wide) | {"data": jnp.ones((), jnp.int32), "l2": jnp.sqrt(squares), "squares": squares}
+    return state | _beyond(x), is_safe(squares)
 
 
-def _beyond(x: jax.Array) -> State:
+def _beyond(x: jax.Array) -> Sums:
     """Count, of a dtype of 16 bits, what is at the lower end and at the upper end of its range."""
     if x.dtype not in (jnp.float16, jnp.bfloat16):
         return {}
@@ -149,18 +150,18 @@ def _beyond(x: jax.Array) -> State:
     return {"underflow": counted(small), "overflow": counted(large)}
 
 
-def _merge_delta(a: State, b: State) -> State:
+def _merge_delta(a: State, b: State) -> Sums:
     scale, of_a, of_b = common_scale(a, b)
     added = {key: a[key] + b[key] for key in a if key in ("count", "data", "underflow", "overflow")}
     l2 = a["l2"] * of_a + b["l2"] * of_b
     squares = a["squares"] * of_a**2 + b["squares"] * of_b**2
-    return {**_merged_counts(a, b), **added, "scale": scale, "l2": l2, "squares": squares}
+    return _merged_counts(a, b) | added | {"scale": scale, "l2": l2, "squares": squares}
 
 
-def _merge_all_delta(states: State, which: Any) -> State:
+def _merge_all_delta(states: State, which: Any) -> Sums:
     scale, factor = common_scale_of_all(states)
     scaled_sums = {"l2": states["l2"] * factor, "squares": states["squares"] * factor**2}
-    return {**all_sums({**states, **scaled_sums}, which), "scale": scale, "max": largest(states["max"], 0)}
+    return {**all_sums({**states, **scaled_sums}, which)} | {"scale": scale, "max": largest(states["max"], 0)}
 
 
 def _finish_delta(state: State) -> dict[str, Any]:
@@ -182,12 +183,12 @@ _NEVER_ZERO = frozenset(
 """Activations that are zero at no more than a point: no unit of theirs is ever off."""
 
 
-def _active_of(output: jax.Array, delta: jax.Array) -> State:
+def _active_of(output: jax.Array, delta: jax.Array) -> Sums:
     found = dead_of(output, delta)
     return {"count": found["count"], "active": found["active"]}
 
 
-def _quick_active_of(x: jax.Array) -> tuple[State, jax.Array]:
+def _quick_active_of(x: jax.Array) -> tuple[Sums, jax.Array]:
     x = one_unit(real(x))
     count = jnp.full(x.shape[-1:], x.size // max(x.shape[-1], 1), jnp.int32)
     return {"count": count, "active": nonzeros(x)}, jnp.max(jnp.abs(x), initial=0) < np.inf
@@ -239,7 +240,7 @@ def _saturated_at(value: Value) -> tuple[Of, None] | None:
     if result is None or name not in _SATURATED or not value.shape:
         return None
 
-    def of(output: Any, delta: Any) -> State:
+    def of(output: Any, delta: Any) -> Sums:
         mask = _SATURATED[name](real(result(output)))
         return {"count": jnp.full((), mask.size, jnp.int32), "saturated": counted(mask)}
 
@@ -253,7 +254,7 @@ def _finish_saturated(state: State) -> dict[str, Any]:
 # The statistic -------------------------------------------------------------------------------------------
 
 
-def _nothing(output: Any, delta: Any) -> State:
+def _nothing(output: Any, delta: Any) -> Sums:
     return {}
 
 
