@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .._evaluate.result.evaluation import Evaluation
@@ -13,7 +14,7 @@ from .seen import Seen
 from .to_signals import signals_of
 
 
-def health(result: Walk | Evaluation | History | Seen, **thresholds: Any) -> Health:
+def health(result: Walk | Evaluation | History | Seen | Sequence[Seen] | Any, **thresholds: Any) -> Health:
     """Return what is wrong with the flow, the gravest first; empty is healthy.
 
     A finding on a training holds in most of the later half of its steps; one on a stack of layers is one, not twelve.
@@ -21,7 +22,8 @@ def health(result: Walk | Evaluation | History | Seen, **thresholds: Any) -> Hea
 
     Arguments:
         result: a walk, with its arrays or with `keep=jw.stats.health`; an evaluation with `keep=jw.stats.health`; the
-            history of a training; or what one watched step has seen, or several stacked by `lax.scan`.
+            history of a training, or all that `jw.learn` returns; what one watched step has seen, a list of these, or
+            several stacked by `lax.scan`.
         **thresholds: by name, as `dead_share=0.3`; False under the name of a rule, as `unused=False`, leaves it out.
 
             - `overflow_share=0`, `underflow_share=0.1`: of δ in float16 or bfloat16 (Micikevicius et al., 2018).
@@ -53,6 +55,7 @@ def health(result: Walk | Evaluation | History | Seen, **thresholds: Any) -> Hea
             it can be.
     """
     found = judge(signals_of(result), thresholds)
+    result = getattr(result, "history", result)
     if not isinstance(result, History) or found.named("nonfinite") or thresholds.get("nonfinite") is False:
         return found
     return Health([*result.findings.named("nonfinite"), *found], found.notes, found.about)

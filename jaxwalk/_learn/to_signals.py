@@ -25,9 +25,14 @@ def signals_of(result: Any) -> Signals:
     Raises:
         ArgumentError: it is none of the four, or is being traced (under `jit`).
     """
+    result = getattr(result, "history", result)  # of what `learn` returns
+    if isinstance(result, list | tuple) and result and all(isinstance(one, Seen) for one in result):
+        result = jax.tree.map(lambda *steps: np.stack(steps), *result)
     kind = next((kind for kind in _KINDS if isinstance(result, kind)), None)
     if kind is None:
-        raise ArgumentError(f"`result` is {shown(result)}; give a `Walk`, an `Evaluation`, a `History`, or a `Seen`.")
+        raise ArgumentError(
+            f"`result` is {shown(result)}; give a `Walk`, an `Evaluation`, what `jw.learn` returns, or a `Seen` or a list of them."
+        )
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((result, getattr(result, "kept", None)))):
         raise ArgumentError("The `result` is being traced; call `jw.health` outside of `jit`, on what it returns.")
     return _KINDS[kind](result)

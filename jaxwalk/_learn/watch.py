@@ -64,7 +64,7 @@ def watch(
         keep: what to keep of (output, δ) at each point, as of `jw.walk`. None for nothing: the program is then exactly
             that of the plain step.
         every: look at each k-th step alone: those whose number, as the optimizer counts them from 0, divides by k. The
-            others are plain steps, and pay nothing: in what is seen of them everything is zeros but the loss.
+            others pay next to nothing in a transformer: in what is seen of them everything is zeros but the loss.
 
     Returns:
         `step(params, opt_state, *batch) -> (params, opt_state, seen)`, a pure function; `seen` is a `Seen`. Of the
@@ -144,7 +144,8 @@ def _norm_of_gradient(x: jax.Array) -> jax.Array:
     """Return the ℓ2 norm, without a second look, for which XLA would copy the gradients: see `Seen.weights`."""
     x = real(x)
     squares, largest = plain_squares(x), jnp.max(jnp.abs(x), initial=0)
-    return jnp.where((squares > _SMALLEST_SQUARES) & (squares < np.inf), jnp.sqrt(squares), largest)
+    size = jnp.where((squares > _SMALLEST_SQUARES) & (squares < np.inf), jnp.sqrt(squares), largest)
+    return jnp.where(jnp.isnan(squares), squares, size)  # of a NaN, XLA's largest on a CPU may be any number
 
 
 def _sizes(now: Any, before: Any, after: Any, slopes: list[jax.Array]) -> Named:

@@ -68,7 +68,7 @@ def patching(
 
     def explain(*args: Any) -> Attribution:
         inputs = explaining.inputs(args)
-        others = baseline_of(other, inputs)
+        others = baseline_of(other, inputs, "other")
         this, that = explaining.walk(*args), explaining.walk(*explaining.with_inputs(args, others))
         if steps == 1:
             deltas, grads = _derivatives(this if delta_of == "this" else that)

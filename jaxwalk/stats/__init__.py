@@ -245,6 +245,6 @@ health = dataclasses.replace(
     `active_share`: per unit, the share of entries that are not zero; `dead_count`, `dead_share`: how many units, what
     share of them, are zero everywhere. Not of activations that are never zero, as gelu and tanh.
     `saturated_share`: of tanh and the sigmoid (and their hard forms) the share of entries within 0.01 of an end of
-    the range; of a softmax, the share of rows, along the last axis, whose largest entry is above 0.99.
+    the range.
     """,
 )

@@ -109,7 +109,7 @@ BROKEN = {  # by name: what makes it, what must be found, and what may be found
     "weights all zero": (lambda: of_relu(layers(w=times(0.0))), OFF),
     "rate zero": (lambda: of_relu(rate=0.0, batches=one_batch()), {"update", "stalled"}),
     "rate too small": (lambda: of_relu(rate=1e-12, batches=one_batch()), {"update", "stalled"}),
-    "rate of the wrong sign": (lambda: of_relu(rate=-0.02), {"nonfinite", "exploding"}),
+    "rate of the wrong sign": (lambda: of_relu(rate=-0.02), {"nonfinite", "exploding"}, {"update"}),
     "rate too large": (lambda: of_relu(rate=1e4), {"nonfinite", "update"}, {"dead"}),
     "a NaN in the data": (lambda: of_relu(batches=with_nan_in_step(7)), {"nonfinite"}),
     "an Inf in the weights": (lambda: of_relu(layers(b=one_layer((2, 1), jnp.inf))), {"nonfinite"}),
@@ -117,7 +117,7 @@ BROKEN = {  # by name: what makes it, what must be found, and what may be found
     "a square below zero": (lambda: of_relu(offset=-9.0), {"negative_loss"}),
     # the perceptron with tanh in float16
     "loss too small for float16": (lambda: of_tanh_in_float16(scale=1e-4), {"underflow", "update"}),
-    "loss too large for float16": (lambda: of_tanh_in_float16(scale=1e7), {"overflow", "nonfinite"}),
+    "loss too large for float16": (lambda: of_tanh_in_float16(scale=1e7), {"overflow", "nonfinite"}, {"update"}),
     "tanh saturated": (
         lambda: of_tanh_in_float16(layers(w=times(40)), scale=100.0, rate=1e-4),
         {"saturated"},
@@ -137,7 +137,7 @@ BROKEN = {  # by name: what makes it, what must be found, and what may be found
     "transformer: rate too large": (
         lambda: of_transformer(rate=30.0),
         {"blocked", "saturated"},
-        {"exploding", "dead", "zero"},
+        {"exploding", "dead", "zero", "update"},
     ),
     "transformer: places left out": (lambda: of_transformer(used=0.0), {"unused"}),
     "transformer: a cross-entropy below zero": (lambda: of_transformer(offset=-9.0), {"negative_loss"}),

@@ -35,7 +35,8 @@ _MAY_BE = (
 
 def _stalled(signals: Signals, limits: Limits) -> Iterator[Finding]:
     loss = signals.loss
-    if not np.all(np.isfinite(loss)) or np.abs(loss).max() < AS_GOOD_AS_ZERO:
+    weights = [size for sizes in signals.weights.values() for size in sizes.values()]
+    if not all(np.all(np.isfinite(numbers)) for numbers in (loss, *weights)) or np.abs(loss).max() < AS_GOOD_AS_ZERO:
         return
     first, last = _highest(loss[: len(loss) // 2]), float(np.median(loss[-(len(loss) // 3) :]))
     if first - last > limits["stalled_fall"] * abs(first):

@@ -95,13 +95,15 @@ def _over_steps(name: str, sign: int, signals: Signals, limits: Limits) -> Itera
     if signals.length < STEPS or signals.steps is None:
         return
     sizes = _typical(signals)
-    decades = sign * float(slope(sizes[None])[0]) * (len(sizes) - 1)
+    known = np.flatnonzero(np.isfinite(sizes))
+    span = int(known[-1] - known[0]) if len(known) >= STEPS else 0  # a slope says nothing of steps without a number
+    decades = sign * float(slope(sizes[None])[0]) * span
     if not decades >= np.log10(limit) or (name == "vanishing" and has_halved(signals.loss)):
         return
     does, means, advice = _TREND[name]
     points = tuple(p.name for p in signals.having("delta_l2"))
-    meaning = f"‖δ‖ at the points {does} by a factor of {fold(10**decades)} over {signals.length} steps{means}"
-    steps = signals.span(np.ones(signals.length, bool))
+    meaning = f"‖δ‖ at the points {does} by a factor of {fold(10**decades)} over {span + 1} steps{means}"
+    steps = signals.span(np.isfinite(sizes))
     yield Finding(name, points[0] if points else None, 10**decades, limit, meaning, advice, points, steps=steps)
 
 

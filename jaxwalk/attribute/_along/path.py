@@ -54,7 +54,7 @@ class Quadrature(NamedTuple):
         return jax.lax.scan(add, zeros, (nodes, weights))[0]
 
 
-def baseline_of(baseline: Any, inputs: Any) -> Any:
+def baseline_of(baseline: Any, inputs: Any, name: str = "baseline") -> Any:
     """Return the baseline of the inputs: zeros for None; what a function makes of the inputs; or what was given.
 
     Raises:
@@ -65,11 +65,11 @@ def baseline_of(baseline: Any, inputs: Any) -> Any:
     found = baseline(inputs) if callable(baseline) else baseline
     mine, its = jax.tree.structure(inputs), jax.tree.structure(found)
     if mine != its:
-        raise ArgumentError(f"`{argument('baseline')}` has the structure {its}, and the argument {mine}; give that.")
+        raise ArgumentError(f"`{argument(name)}` has the structure {its}, and the argument {mine}; give that.")
     for x, b in zip(jax.tree.leaves(inputs), jax.tree.leaves(found), strict=True):
         if jnp.shape(x) != jnp.shape(b):
             raise ArgumentError(
-                f"`{argument('baseline')}` has an array of shape {jnp.shape(b)}, and the argument there {jnp.shape(x)};"
+                f"`{argument(name)}` has an array of shape {jnp.shape(b)}, and the argument there {jnp.shape(x)};"
                 " give that shape (`jnp.broadcast_to` says so aloud)."
             )
     return jax.tree.map(lambda x, b: jnp.asarray(b, jnp.result_type(x)), inputs, found)

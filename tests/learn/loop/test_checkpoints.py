@@ -78,8 +78,7 @@ def test_what_is_finished_is_read_and_may_go_on_for_more_epochs(whole, tmp_path)
 
 def test_killed_runs(tmp_path):
     expected = killed_learning.finished(tmp_path / "whole")
-    for _ in range(2):
-        killed_learning.killed(tmp_path / "killed", 0.2)
+    killed_learning.killed(tmp_path / "killed", 0.2)
     assert killed_learning.finished(tmp_path / "killed") == expected
 
 
