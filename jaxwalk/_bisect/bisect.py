@@ -105,7 +105,10 @@ class _Telling:
 
     def equation(self, maker: Maker, harmless: int) -> NonfiniteEquation:
         """Return what is told of the equation that is to blame."""
-        whole = "None of the equations that it calls was seen to make it when run by itself: it may be made of several together, as where a loop goes back, or by what compiling changes."
+        whole = (
+            "None of the equations that it calls makes it when run by itself: it is made of several together, as on the"
+            " way back through a loop, or by what compiling changes."
+        )
         summed = "It is the sum of two cotangents of the operand, which is read more than once."
         low = "Run op by op, each operation rounds to its dtype; compiled as one, XLA may round less, and stay finite."
         closed = "It was looked at as a whole: what it runs inside cannot be run by itself."

@@ -1,1 +1,1 @@
-"""The command line: `jaxwalk`, the worked example, and `jaxwalk walk`, a model and data of the user's own."""
+"""The command line: `jaxwalk` and `jaxwalk learn`, the worked example, and `jaxwalk walk`, your own model."""

@@ -31,7 +31,8 @@ def signals_of(result: Any) -> Signals:
     kind = next((kind for kind in _KINDS if isinstance(result, kind)), None)
     if kind is None:
         raise ArgumentError(
-            f"`result` is {shown(result)}; give a `Walk`, an `Evaluation`, what `jw.learn` returns, or a `Seen` or a list of them."
+            f"`result` is {shown(result)}; give a `Walk`, an `Evaluation`, what `jw.learn` returns, a `Seen`, or a list"
+            " of these."
         )
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((result, getattr(result, "kept", None)))):
         raise ArgumentError("The `result` is being traced; call `jw.health` outside of `jit`, on what it returns.")

@@ -115,7 +115,9 @@ def test_steps_of_a_scan_are_a_training():
 def test_what_is_none_of_these():
     with pytest.raises(jw.ArgumentError) as error:
         jw.health(3.0)  # type: ignore
-    assert str(error.value) == "`result` is 3.0; give a `Walk`, an `Evaluation`, a `History`, or a `Seen`."
+    assert str(error.value) == (
+        "`result` is 3.0; give a `Walk`, an `Evaluation`, what `jw.learn` returns, a `Seen`, or a list of these."
+    )
     with pytest.raises(jw.ArgumentError) as error:
         jax.jit(lambda w: jw.health(jw.walk(loss)(w, X)) and w)(WEIGHTS)
     assert str(error.value) == ("The `result` is being traced; call `jw.health` outside of `jit`, on what it returns.")
@@ -145,5 +147,33 @@ def test_a_derivative_that_is_not_finite():
     (found,) = jw.health(jw.walk(fun)(jnp.array([1.0, 0.0])))
     assert (found.name, found.point) == ("nonfinite", "twice")
     assert found.meaning == "The first NaN is met in δ of `twice`, 1 entry."
-    assert found.advice.startswith("The values are finite and a derivative is not, as that of √ at 0")
+    assert found.advice.startswith("The values are finite and a derivative is not. If δ grew until then")
     assert found.line > 0
+
+
+def test_a_list_of_what_steps_have_seen_and_all_that_learn_returns():
+    step = jax.jit(jw.watch(loss, optax.sgd(0.1)))
+    weights, state, seen = WEIGHTS, optax.sgd(0.1).init(WEIGHTS), []
+    for _ in range(4):
+        weights, state, one = step(weights, state, X)
+        seen.append(one)
+    stacked = jax.tree.map(lambda *steps: jnp.stack(steps), *seen)
+    assert tuple(jw.health(seen)) == tuple(jw.health(stacked))
+    assert jw.health(seen).about == jw.health(stacked).about
+    learned = jw.learn(
+        lambda w, x: jnp.sum(jw.tag(w @ x, "product") ** 2), jnp.ones((2, 3)), [np.ones((4, 3))], optax.sgd(0.01)
+    )
+    assert tuple(jw.health(learned)) == tuple(jw.health(learned.history))
+
+
+@pytest.mark.parametrize("shape", [(128, 32), (32, 16), (3,)])
+def test_a_gradient_of_nan_has_no_size(shape):
+    """On a CPU the largest of many NaN may come out as a number."""
+    nan = lambda w, x: jnp.sum(jnp.where(w > 0, jnp.sqrt(jw.tag(w, "w")), 0.0)) * x
+    optimizer = optax.sgd(0.1)
+    weights = jnp.zeros(shape)
+    _, _, seen = jax.jit(jw.watch(nan, optimizer))(weights, optimizer.init(weights), 1.0)
+    assert np.isfinite(seen.loss)
+    (sizes,) = seen.weights.values()
+    assert np.isnan(sizes["gradient_l2"])
+    assert next(iter(jw.health(seen))).name == "nonfinite"

@@ -96,7 +96,9 @@ def _over_steps(name: str, sign: int, signals: Signals, limits: Limits) -> Itera
         return
     sizes = _typical(signals)
     known = np.flatnonzero(np.isfinite(sizes))
-    span = int(known[-1] - known[0]) if len(known) >= STEPS else 0  # a slope says nothing of steps without a number
+    span = (
+        int(known[-1] - known[0]) if len(known) >= STEPS // 2 else 0
+    )  # a slope says nothing of steps without a number
     decades = sign * float(slope(sizes[None])[0]) * span
     if not decades >= np.log10(limit) or (name == "vanishing" and has_halved(signals.loss)):
         return
