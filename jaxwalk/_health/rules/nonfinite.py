@@ -114,8 +114,8 @@ def _finding(signals: Signals, step: int, met: Sequence[_Place]) -> Finding:
 _FORWARD = "`jw.bisect_nonfinite` finds the operation that makes it; try a smaller rate, or clipping."
 _BACKWARD = (
     "The values are finite and a derivative is not. If δ grew until then (`exploding`, `overflow`), try a smaller rate"
-    " or scale of the loss; else it may be that of √ at 0, or of what a `where` has not chosen: give the function a safe"
-    " argument first. `jw.bisect_nonfinite` finds the operation."
+    " or scale of the loss; else it may be that of √ at 0, or of what a `where` has not chosen: give the function a"
+    " safe argument first. `jw.bisect_nonfinite` finds the operation."
 )
 
 NONFINITE = Rule("nonfinite", _find, (), nothing_missing)
