@@ -139,6 +139,8 @@ class Backward(Forward):
     ) -> Cotangents:
         """Return what an equation, or what it calls, takes back; it is entered only if that has a NaN or an Inf."""
         results = [i for i, cotangent in enumerate(arrived) if cotangent is not None]
+        if self.is_op_by_op and enter is not None:
+            return enter()
         try:
             way = self.programs.back_through(eqn if closed is None else closed, places, results)
         except Exception as error:  # whatever the rule of JAX or of another library raises
@@ -166,10 +168,9 @@ class Backward(Forward):
             return self.makers.met(judged(fun, both, arrays, is_elementary), maker)
         if any(x.is_bad for x in both) and inherits_all(fun, both):
             return judged(fun, both, arrays).values
-        before, found = self.makers.meetings, enter()
-        values = [x or Value(a) for x, a in zip(_only(found, reaches), arrays, strict=True)]
-        if self.makers.meetings > before or any(value.is_bad for value in values):
-            return values
+        found, is_told = self._entered(enter)
+        if is_told:
+            return [x or Value(a) for x, a in zip(_only(found, reaches), arrays, strict=True)]
         masks = [bad_entries(array) for array in arrays]
         made = Judged([Value(array, None, mask) for array, mask in zip(arrays, masks, strict=True)], masks)
         return self.makers.met(made, maker._replace(is_whole=True))

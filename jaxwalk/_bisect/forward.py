@@ -26,10 +26,15 @@ PASSES = 10_000  # of a `while_loop` whose numbers are not the function's own, a
 
 
 class Forward:
-    """A run forward."""
+    """A run forward.
+
+    Attributes:
+        is_op_by_op: whether every call is entered, whatever it computes as a whole.
+    """
 
     def __init__(self, programs: Programs, sites: Sites, makers: Makers) -> None:
         self.programs, self.sites, self.makers = programs, sites, makers
+        self.is_op_by_op = False
         self.kind, self.name = kinds.kinds(), primitives.names()
 
     def run(self, closed: Closed, operands: Sequence[Value], place: Place) -> tuple[list[Value], Environment]:
@@ -97,19 +102,35 @@ class Forward:
         self, fun: Function, holds_while: bool, enter: Callable[[], list[Value]], maker: Maker
     ) -> list[Value]:
         """Return what a call computes; it is entered only if it makes a NaN or an Inf, or may."""
-        if holds_while and self.makers.any_replaced:
+        if self.is_op_by_op or (holds_while and self.makers.any_replaced):
             return enter()
         arrays = fun([x.array for x in maker.operands])
         if not any_bad(arrays):
             return list(map(Value, arrays))
         if not holds_while and any(x.is_bad for x in maker.operands) and inherits_all(fun, maker.operands):
             return judged(fun, maker.operands, arrays).values
-        before, values = self.makers.meetings, enter()
-        if self.makers.meetings > before or any(value.is_bad for value in values):
+        values, is_told = self._entered(enter)
+        if is_told:
             return values
         masks = [bad_entries(array) for array in arrays]
         made = Judged([Value(array, None, mask) for array, mask in zip(arrays, masks, strict=True)], masks)
         return self.makers.met(made, maker._replace(is_whole=True))
+
+    def _entered(self, enter: Callable[[], Sequence[Value | None]]) -> tuple[Any, bool]:
+        """Return what a call that makes a NaN or an Inf computes, when it is entered; and whether that tells of one.
+
+        What it calls itself may have none where it is compiled apart, as XLA then leaves out another 0/0: if nothing is
+        told, every equation of it is run by itself.
+        """
+        before, was = self.makers.meetings, self.is_op_by_op
+        try:
+            for self.is_op_by_op in (was, True):
+                values = enter()
+                if self.makers.meetings > before or any(value is not None and value.is_bad for value in values):
+                    return values, True
+        finally:
+            self.is_op_by_op = was
+        return values, False
 
     def _steps(self, eqn: JaxprEqn, operands: Sequence[Value], place: Place) -> list[Value]:
         parts = call_parameters.scan_parts(eqn)

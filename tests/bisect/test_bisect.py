@@ -594,3 +594,24 @@ def test_how_it_looks(monkeypatch):
         "           add an eps to it",
     ]
     assert max(map(len, repr(jw.bisect_nonfinite(guarded_division, X)).splitlines())) <= 80
+
+
+def test_a_step_of_a_scan_that_makes_none_when_it_is_compiled_alone():
+    """XLA takes a `where` out of the quotient in the step alone, and not in the scan."""
+    ws = jnp.asarray(np.random.default_rng(0).normal(size=(6, 8, 8)), jnp.float32)
+
+    def layer(x, w):
+        h = jnp.tanh(x @ w)
+        n = jnp.sqrt(jnp.sum((h * (h > 0.97).astype(h.dtype)) ** 2, -1, keepdims=True))
+        return x + 0.5 * h + jnp.where(n > 0, n, 0.0), None
+
+    def loss(ws, x):
+        return jnp.mean(jax.lax.scan(layer, x, ws)[0] ** 2)
+
+    x = jnp.asarray(np.random.default_rng(1).normal(size=(4, 8)), jnp.float32)
+    for of in (loss, jax.jit(loss)):
+        assert not np.isfinite(jax.grad(loss)(ws, x)).all()
+        found = jw.bisect_nonfinite(of, ws, x)
+        assert (found.equation, found.is_backward) == ("sqrt", True)
+        assert "jnp.sqrt(jnp.sum" in found.text
+        assert found.steps
