@@ -13,7 +13,7 @@ from jax import lax
 
 import jaxwalk as jw
 from helpers import evaluated
-from jaxwalk._cli import example as worked
+from jaxwalk._cli.example import walkthrough as worked
 
 pytestmark = pytest.mark.usefixtures("float64")
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -3,8 +3,6 @@
 import jax
 import pytest
 
-pytest.register_assert_rewrite("oracle")
-
 
 @pytest.fixture
 def relaxed():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import jaxwalk as jw
-from jaxwalk._cli import example
+from jaxwalk._cli.example import walkthrough as example
 
 pytestmark = pytest.mark.once
 
