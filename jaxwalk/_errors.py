@@ -67,6 +67,12 @@ class MemoryWarning(UserWarning):
     """A walk would hold a large part of the device's memory."""
 
 
+def check_count(name: str, value: object, types: tuple[type, ...] = (int,)) -> None:
+    """Raise an ArgumentError if an argument is no integer of at least 1; `types`: those an integer may have."""
+    if not isinstance(value, types) or isinstance(value, bool) or value < 1:  # type: ignore[operator]
+        raise ArgumentError(f"`{name}` is {shown(value)}; it must be an integer of at least 1.")
+
+
 def argument(name: str) -> str:
     """Mark an argument in the text of an error, so that the command line can name its option instead."""
     return f"{_MARK}{name}{_MARK}"

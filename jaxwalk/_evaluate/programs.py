@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from .._depth import deep_calls
-from .._errors import ArgumentError, PointError, shown
+from .._errors import ArgumentError, PointError, check_count
 from .._jax.jaxpr.jaxprs import Closed, trace
 from .._jax.jaxpr.value_sizes import bytes_of_values
 from .._jax.leaves import is_array, opened_leaves
@@ -54,8 +54,7 @@ class Asked(NamedTuple):
     def checked(cls, fun: Callable, at: At, by: str | None, source: Source, keep: Any, top: int, mesh: Any) -> Asked:
         check_by(by, source)
         statistic = statistic_of(keep)
-        if not isinstance(top, int) or isinstance(top, bool) or top < 1:
-            raise ArgumentError(f"`top` is {shown(top)}; it must be an integer of at least 1.")
+        check_count("top", top)
         return cls(fun, at, by, source, statistic, top, mesh)
 
 

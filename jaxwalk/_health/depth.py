@@ -96,13 +96,18 @@ def _rms(values: np.ndarray) -> np.ndarray:
 
 
 def _scans(point: Point, back: FlowBack | None) -> Iterator[Line]:
-    loops = [part for part in point.clock if not isinstance(part, int)]
     if back is not None and any(axis.kind == "scan" for axis in point.axes) and not back.repeats(point):
         return
     for place, axis in enumerate(point.axes):
         if axis.kind == "scan" and axis.length >= LAYERS:
-            step = loops[place] if place < len(loops) else None
-            yield Line((point,), place, isinstance(step, ScanStep) and step.reverse)
+            yield Line((point,), place, runs_backward(point, place))
+
+
+def runs_backward(point: Point, place: int) -> bool:
+    """Tell whether the loop that gave a point one of its axes, by the place of that, is a scan that runs backward."""
+    loops = [part for part in point.clock if not isinstance(part, int)]
+    step = loops[place] if place < len(loops) else None
+    return isinstance(step, ScanStep) and step.reverse
 
 
 def _runs(points: Sequence[Point]) -> Iterator[tuple[Point, ...]]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from .._errors import listed
+from .._points.point import Point
 from .._show.table import number
 
 NAMED = 3  # points that one sentence names
+
+
+def in_forward_order(points: Iterable[Point]) -> tuple[str, ...]:
+    """Return the names of points in forward order, each once."""
+    return tuple(dict.fromkeys(point.name for point in sorted(points, key=lambda point: point.number)))
 
 
 def percent(share: float) -> str:

@@ -19,7 +19,7 @@ from .._points.name_patterns import At, check_at
 from .._source.user_files import Source
 from .coordinate_result import CoordinateCheck, checked
 from .coordinate_sizes import Look, Step, Trained, step_of, trained
-from .trained import check_optimizer, trained_part
+from .trained import check_optimizer, is_transformation, trained_part
 
 Optimizer = optax.GradientTransformation | Callable[[int], optax.GradientTransformation]
 
@@ -168,17 +168,13 @@ def _made(made: Any, width: int) -> tuple[Callable, Any]:
     return made
 
 
-def _is_transformation(value: Any) -> bool:
-    return callable(getattr(value, "init", None)) and callable(getattr(value, "update", None))
-
-
 def _optimizer(optimizer: Any, width: int) -> optax.GradientTransformationExtraArgs:
     """Return the optimizer for a width.
 
     Raises:
         ArgumentError: it is none; or it is a function that makes one of a learning rate, as `optax.adam`.
     """
-    if _is_transformation(optimizer):
+    if is_transformation(optimizer):
         return check_optimizer(optimizer)
     fix = "give an optax transformation, as `optax.adam(1e-3)`, or a function of the width that returns one"
     if not callable(optimizer):
@@ -187,7 +183,7 @@ def _optimizer(optimizer: Any, width: int) -> optax.GradientTransformationExtraA
         name = getattr(optimizer, "__name__", "optimizer")
         raise ArgumentError(f"`optimizer` is `{name}` itself, which would take the width for its learning rate; {fix}.")
     found = optimizer(width)
-    if not _is_transformation(found):
+    if not is_transformation(found):
         raise ArgumentError(f"`optimizer` returned {shown(found)} for width {width}; {fix}.")
     return check_optimizer(found)
 

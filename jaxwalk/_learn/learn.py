@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from .. import _signals
-from .._errors import ArgumentError, StoreError, counted, shown
+from .._errors import ArgumentError, StoreError, check_count, counted, shown
 from .._evaluate.arguments import check_takes, check_untraced
 from .._evaluate.placement import placement
 from .._evaluate.run import Output
@@ -29,6 +29,7 @@ from .loop.held_out import HeldOut
 from .loop.identity import identity
 from .loop.run import Log, Run
 from .loop.step import Asked, Step
+from .trained import is_transformation
 
 LOSS = 16  # columns of the bar in which the loss is shown
 
@@ -215,11 +216,10 @@ def _check(asked: Asked, params: Any, epochs: Any, log: Any) -> None:
     check_at(asked.at)
     _check_params(params)
     optimizer = asked.optimizer
-    if not (callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))):
+    if not is_transformation(optimizer):
         raise ArgumentError(f"`optimizer` is {shown(optimizer)}; give one of optax, such as `optax.adam(1e-3)`.")
     for name, value in (("epochs", epochs), ("every", asked.every)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ArgumentError(f"`{name}` is {shown(value)}; it must be an integer of at least 1.")
+        check_count(name, value)
     if log is not None and not callable(log):
         raise ArgumentError(f"`log` is {shown(log)}; it must be a function (step, {{name: number}}), or None.")
     check_on_nonfinite(asked.on_nonfinite)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import jax
@@ -43,8 +44,11 @@ def with_trained(params: Any, trained: Any) -> Any:
 def names_of(trained: Any) -> list[str]:
     """Return the paths of the arrays: "layers/0/kernel"; two that are written alike are "a/b" and "a/b#2"."""
     names = [name_of(path) for path, _ in jax.tree_util.tree_leaves_with_path(trained)]
-    before = [names[:i].count(name) for i, name in enumerate(names)]
-    return [f"{name}#{count + 1}" if count else name for name, count in zip(names, before, strict=True)]
+    count: Counter[str] = Counter()
+    for i, name in enumerate(names):
+        count[name] += 1
+        names[i] = f"{name}#{count[name]}" if count[name] > 1 else name
+    return names
 
 
 def name_of(path: tuple[Any, ...]) -> str:
@@ -58,6 +62,11 @@ def name_of(path: tuple[Any, ...]) -> str:
 # The optimizer -------------------------------------------------------------------------------------------
 
 
+def is_transformation(value: Any) -> bool:
+    """Tell whether a value is a gradient transformation, as those of optax are."""
+    return callable(getattr(value, "init", None)) and callable(getattr(value, "update", None))
+
+
 def check_optimizer(optimizer: Any) -> optax.GradientTransformationExtraArgs:
     """Return an optimizer of optax as one that takes what else its `update` may ask for.
 
@@ -66,7 +75,7 @@ def check_optimizer(optimizer: Any) -> optax.GradientTransformationExtraArgs:
     """
     if isinstance(optimizer, optax.MultiSteps):
         optimizer = optimizer.gradient_transformation()
-    if not (callable(getattr(optimizer, "init", None)) and callable(getattr(optimizer, "update", None))):
+    if not is_transformation(optimizer):
         inner = " (of an `nnx.Optimizer`, its `tx`)" if hasattr(optimizer, "tx") else ""
         raise ArgumentError(
             f"`optimizer` is {shown(optimizer)}, which is no gradient transformation of optax; give one, as"

@@ -14,7 +14,7 @@ import optax
 from jax import lax
 
 from .._callables import called_with, check_keep, transform
-from .._errors import ArgumentError, shown
+from .._errors import check_count
 from .._jax.leaves import renamed_after
 from .._jax.tracing import stage
 from .._points.find import check_by
@@ -92,8 +92,7 @@ def watch(
     check_at(at)
     if keep is not None:
         check_keep(keep)
-    if not isinstance(every, (int, np.integer)) or isinstance(every, bool) or every < 1:
-        raise ArgumentError(f"`every` is {shown(every)}; it must be an integer of at least 1.")
+    check_count("every", every, (int, np.integer))
     transformation = check_optimizer(optimizer)
     walking = functools.partial(walk, at=at, by=by, source=source, argnums=0, has_aux=has_aux)
 

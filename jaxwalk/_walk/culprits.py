@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from jax.core import Tracer
 
 from .._errors import ArgumentError, counted
 from .._jax.jaxpr.types import widened
+from .._points.ordered_mapping import Named
 from .._show.fit import tabular
 from .._show.table import Table, number
 
@@ -38,7 +40,13 @@ class Culprits(list[Culprit]):
         return Table(title, columns, rows, right=("value", "δ"), lead=lead, paths=lead, more=more)
 
 
-def largest(name: str, delta: Any, output: Any, k: int) -> list[tuple[float, Culprit]]:
+def most_of(deltas: Named, outputs: Mapping[str, Any], k: int) -> Culprits:
+    """Return the k entries of largest |δ| over all points, largest first; of equal ones, in forward order."""
+    found = [each for name in deltas.once() for each in _largest(name, deltas[name], outputs[name], k)]
+    return Culprits([culprit for _, culprit in sorted(found, key=lambda each: -each[0])][:k])
+
+
+def _largest(name: str, delta: Any, output: Any, k: int) -> list[tuple[float, Culprit]]:
     """Return the k entries of largest |δ| at a point, with that size; of equal ones, the first."""
     delta, output = concrete(delta, "culprits"), concrete(output, "culprits")
     size = sizes_of(delta).ravel()

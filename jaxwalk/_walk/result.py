@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from .._errors import ArgumentError, PointError, counted, listed, shown
+from .._errors import ArgumentError, PointError, check_count, counted, listed, shown
 from .._health.finding import Health
 from .._health.places import check_health, names_at, notes_of
 from .._jax.jaxpr.types import widened
@@ -24,7 +24,7 @@ from .._show.in_treescope import Item, rendering
 from .._show.table import Table, is_readable, labelled, number
 from ..stats import Units
 from ..stats._unit_axes import not_taken
-from .culprits import Culprits, largest, mean_of, sizes_of
+from .culprits import Culprits, mean_of, most_of, sizes_of
 from .nonfinite import Nonfinite, first_nonfinite
 
 SIZES = ("|output| mean", "|output| max", "|δ| mean", "|δ| max")
@@ -134,13 +134,10 @@ class Walk:
             ArgumentError: `k` is not a positive integer, or the walk is being traced (under `jit`).
             PointError: the walk holds no deltas, as with `keep`.
         """
-        if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or k < 1:
-            raise ArgumentError(f"`k` is {shown(k)}; it must be an integer of at least 1.")
+        check_count("k", k, (int, np.integer))
         if not self.deltas:
             raise PointError(f"The walk holds no deltas. {self.deltas.why_empty()}")
-        deltas, outputs = self.deltas, self.outputs
-        found = [c for name in deltas.once() for c in largest(name, deltas[name], outputs[name], int(k))]
-        return Culprits([culprit for _, culprit in sorted(found, key=lambda c: -c[0])][:k])
+        return most_of(self.deltas, self.outputs, int(k))
 
     def first_nonfinite(self) -> Nonfinite | None:
         """Return the first NaN or Inf met: outputs in the order of the run, the loss, deltas from the loss backward,

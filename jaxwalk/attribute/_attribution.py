@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._errors import ArgumentError, PointError, counted, shown
+from .._errors import PointError, check_count, counted
 from .._jax.jaxpr.types import widened
 from .._points.ordered_mapping import Named
 from .._points.point import Points
 from .._show.fit import tabular
 from .._show.table import Table, is_readable, number
-from .._walk.culprits import Culprit, Culprits, largest
+from .._walk.culprits import Culprits, most_of
 
 
 @tabular
@@ -57,12 +57,10 @@ class Attribution:
         >>> jw.attribute.gradient_times_output(fun)(jnp.array([1.0, 3.0])).ranked(1)[0].index
         (1,)
         """
-        if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or k < 1:
-            raise ArgumentError(f"`k` is {shown(k)}; it must be an integer of at least 1.")
+        check_count("k", k, (int, np.integer))
         if not self.scores:
             raise PointError(f"There are no scores at points. {self.scores.why_empty()}")
-        found = [c for name in self.scores.once() for c in largest(name, self.scores[name], self.scores[name], int(k))]
-        return Culprits([dataclasses.replace(c, delta=None) for _, c in sorted(found, key=lambda c: -c[0])][:k])
+        return Culprits([dataclasses.replace(c, delta=None) for c in most_of(self.scores, self.scores, int(k))])
 
     def _table(self) -> Table:
         rows = [(str(p.number), p.name, *self._row(p.name), p.note()) for p in self.points.values()]
@@ -103,5 +101,9 @@ def total(scores: Any) -> jax.Array:
     return jnp.sum(jnp.real(scores), dtype=widened(jnp.real(scores).dtype))
 
 
-__all__ = ["Attribution", "Culprit", "total"]
+def total_of_all(scores: Any) -> Any:
+    """Return the sum of the scores in all arrays of a pytree."""
+    return sum(map(total, jax.tree.leaves(scores)))
+
+
 __test__ = {"Attribution": Attribution}

@@ -15,7 +15,7 @@ from .._source.user_files import Source
 from ._along.path import between
 from ._along.samples import check_key, mean_over_keys
 from ._along.sweep import moving
-from ._attribution import Attribution
+from ._attribution import Attribution, total_of_all
 from ._conductance import OF_INTEGERS
 from ._explaining import Explaining
 
@@ -77,7 +77,7 @@ def expected_gradients(
         scores, of_inputs = mean_over_keys(drawn, key, samples)
         value = lambda start: explaining.fun(*explaining.with_inputs(args, start))
         change = whole.value - jnp.mean(jax.lax.map(value, jax.tree.map(jnp.asarray, baselines)))
-        gap = sum(jnp.sum(leaf) for leaf in jax.tree.leaves(of_inputs)) - change
+        gap = total_of_all(of_inputs) - change
         return explaining.attribution(whole.value, scores, of_inputs, whole.points, gap)
 
     return explaining.explained(explain)

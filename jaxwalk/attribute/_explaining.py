@@ -39,11 +39,10 @@ class Explaining(NamedTuple):
         check_at(at)
         return cls(method, fun, at, by, source, argnums)
 
-    def walk(self, *args: Any, at: At = None) -> Walk:
+    def walk(self, *args: Any) -> Walk:
         """Walk the function; of arguments that are of integers there are no gradients."""
         argnums = self.argnums if self.has_real_inputs(args) else None
-        at = self.at if at is None else at
-        return walk(self.fun, at, by=self.by, source=self.source, argnums=argnums)(*args)
+        return walk(self.fun, self.at, by=self.by, source=self.source, argnums=argnums)(*args)
 
     def outputs(self, *args: Any) -> Named:
         return outputs(self.fun, self.at, by=self.by, source=self.source)(*args)[1]
@@ -95,6 +94,11 @@ class Explaining(NamedTuple):
     ) -> Attribution:
         named = by_point(scores, points, why or None)
         return Attribution(self.method, value, named, inputs, jax.tree.map(total, named), gap, points)
+
+
+def derivatives(found: Walk) -> tuple[dict[str, Any], Any]:
+    """Return δ at each point, once for each value, and the gradients."""
+    return {name: found.deltas[name] for name in found.deltas.once()}, found.grads
 
 
 def times(a: Any, b: Any) -> Any:

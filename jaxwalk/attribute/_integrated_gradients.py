@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
 from .._callables import transform
-from .._errors import ArgumentError, argument, shown
+from .._errors import ArgumentError, shown
 from .._points.name_patterns import At
 from .._source.user_files import Source
 from .._walk.intervene import intervene
 from .._walk.walk import walk
-from ._along.path import Quadrature, between
+from ._along.path import Quadrature, baseline_of, between
 from ._along.sweep import Path
-from ._attribution import Attribution, total
+from ._attribution import Attribution, total_of_all
 from ._conductance import OF_INTEGERS
 from ._explaining import Explaining, times
 
@@ -74,31 +71,17 @@ def integrated_gradients(
         path = Path.to(explaining, args, baseline, OF_INTEGERS)
         mean = quadrature.mean(lambda alpha: explaining.walk(*path.arguments(alpha)).grads)
         inputs = times(mean, path.direction)
-        gap = sum(map(total, jax.tree.leaves(inputs))) - path.change
+        gap = total_of_all(inputs) - path.change
         return explaining.attribution(path.whole.value, {}, inputs, path.whole.points, gap, OF_INPUTS)
 
     def of_points(*args: Any) -> Attribution:
         found = explaining.walk(*args)
-        start = explaining.outputs(*explaining.with_inputs(args, _start(baseline, explaining.inputs(args))))
+        start = explaining.outputs(*explaining.with_inputs(args, baseline_of(baseline, explaining.inputs(args))))
         own = lambda name: _own(explaining, quadrature, args, name, start[name], found.outputs[name])
         each = {name: own(name) for name in found.deltas.once()}
         return explaining.attribution(found.value, each, None, found.points)
 
     return explaining.explained(of_inputs if along == "inputs" else of_points)
-
-
-def _start(baseline: Any, inputs: Any) -> Any:
-    """Return the baseline of inputs that may be of integers: nothing is between them, so that they need no path."""
-    from_them = baseline(inputs) if callable(baseline) else baseline
-    if from_them is None:
-        return jax.tree.map(jnp.zeros_like, inputs)
-    shapes = lambda tree: jax.tree.map(jnp.shape, tree)
-    if shapes(from_them) != shapes(inputs):
-        raise ArgumentError(
-            f"`{argument('baseline')}` has the shapes {shapes(from_them)}, and the argument {shapes(inputs)}; give"
-            " these."
-        )
-    return from_them
 
 
 def _own(explaining: Explaining, quadrature: Quadrature, args: Any, name: str, start: Any, end: Any) -> Any:

@@ -12,7 +12,7 @@ from ._along.path import Quadrature
 from ._along.sweep import Path
 from ._attribution import Attribution
 from ._conductance import OF_INTEGERS
-from ._explaining import Explaining
+from ._explaining import Explaining, derivatives
 
 
 @transform
@@ -50,12 +50,7 @@ def internal_influence(
 
     def explain(*args: Any) -> Attribution:
         path = Path.to(explaining, args, baseline, OF_INTEGERS)
-
-        def on_the_way(alpha: Any) -> Any:
-            found = explaining.walk(*path.arguments(alpha))
-            return {name: found.deltas[name] for name in found.deltas.once()}, found.grads
-
-        scores, inputs = quadrature.mean(on_the_way)
+        scores, inputs = quadrature.mean(lambda alpha: derivatives(explaining.walk(*path.arguments(alpha))))
         return explaining.attribution(path.whole.value, scores, inputs, path.whole.points)
 
     return explaining.explained(explain)

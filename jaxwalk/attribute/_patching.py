@@ -11,12 +11,10 @@ from .._callables import transform
 from .._errors import ArgumentError, shown
 from .._points.name_patterns import At
 from .._source.user_files import Source
-from .._walk.result import Walk
-from ._along.path import Quadrature, baseline_of
-from ._along.sweep import Path
+from ._along.path import Quadrature, baseline_of, between
 from ._attribution import Attribution
 from ._conductance import OF_INTEGERS
-from ._explaining import Explaining, times
+from ._explaining import Explaining, derivatives, times
 
 
 @transform
@@ -71,16 +69,14 @@ def patching(
         others = baseline_of(other, inputs, "other")
         this, that = explaining.walk(*args), explaining.walk(*explaining.with_inputs(args, others))
         if steps == 1:
-            deltas, grads = _derivatives(this if delta_of == "this" else that)
+            deltas, grads = derivatives(this if delta_of == "this" else that)
         else:
-            path = Path.to(explaining, args, others, OF_INTEGERS)
-            deltas, grads = quadrature.mean(lambda alpha: _derivatives(explaining.walk(*path.arguments(alpha))))
+            explaining.check_real_inputs(args, OF_INTEGERS)
+            place, _ = between(others, inputs)
+            there = lambda alpha: explaining.walk(*explaining.with_inputs(args, place(alpha)))
+            deltas, grads = quadrature.mean(lambda alpha: derivatives(there(alpha)))
         scores = {name: times(delta, that.outputs[name] - this.outputs[name]) for name, delta in deltas.items()}
         moves = None if grads is None else times(grads, jax.tree.map(lambda a, b: a - b, others, inputs))
         return explaining.attribution(this.value, scores, moves, this.points)
 
     return explaining.explained(explain)
-
-
-def _derivatives(found: Walk) -> tuple[dict[str, Any], Any]:
-    return {name: found.deltas[name] for name in found.deltas.once()}, found.grads

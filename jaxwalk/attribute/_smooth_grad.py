@@ -14,7 +14,7 @@ from .._points.name_patterns import At
 from .._source.user_files import Source
 from ._along.samples import check_key, mean_over_keys
 from ._attribution import Attribution
-from ._explaining import Explaining
+from ._explaining import Explaining, derivatives
 
 
 @transform
@@ -60,8 +60,8 @@ def smooth_grad(
         whole = explaining.walk(*args)
 
         def around(key: Any) -> Any:
-            found = explaining.walk(*explaining.with_inputs(args, _noisy(key, explaining.inputs(args), noise)))
-            return {name: found.deltas[name] for name in found.deltas.once()}, found.grads
+            noisy = _noisy(key, explaining.inputs(args), noise)
+            return derivatives(explaining.walk(*explaining.with_inputs(args, noisy)))
 
         scores, inputs = mean_over_keys(around, key, samples)
         return explaining.attribution(whole.value, scores, inputs, whole.points)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._errors import ArgumentError, counted, shown
+from .._errors import check_count, counted
 from .._evaluate.result.evaluation import Evaluation
 from .._walk.result import Walk
 from ._arrays.blamed import bars_of, items_of
@@ -64,8 +64,7 @@ def culprits(
     ['square[1] = 9', 'square[0] = 1']
     """
     check_result(result)
-    if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or k < 1:
-        raise ArgumentError(f"`k` is {shown(k)}; it must be an integer of at least 1.")
+    check_count("k", k, (int, np.integer))
     items, words = items_of(result, data, k, captions)
     is_one = isinstance(result, Walk) and not result.value.ndim
     size = gallery_size(items) if items and not is_one else (7.6, max(0.28 * k + 1.4, 3.0 if items else 0))

@@ -196,3 +196,9 @@ def test_refused(of, said):
     with pytest.raises(jw.JaxwalkError) as caught:
         of()
     assert said in str(caught.value)
+
+
+def test_floats_are_no_baseline_of_integers():
+    score = lambda tokens: fun(jw.tag(jnp.ones((7, 4))[tokens], "embed").sum(0))
+    with pytest.raises(jw.ArgumentError, match="`other` has an array of float64, and the argument there one of int"):
+        attribute.patching(score, "embed", other=np.array([1.5, 2.0]))(jnp.array([1, 2]))

@@ -12,7 +12,7 @@ from ..finding import Finding
 from ..flow_back import FlowBack
 from ..rule import Limits, Rule, needs
 from ..signals import Signals
-from ..words import also
+from ..words import also, in_forward_order
 
 
 class _Block(NamedTuple):
@@ -32,8 +32,7 @@ def _find(signals: Signals, limits: Limits) -> Iterator[Finding]:
     if not found:
         return
     last = found[-1]  # the first that δ meets on its way back
-    names = {p.name: p for block in found for p in (*block.sources, *([block.point] if block.point else []))}
-    ordered = tuple(sorted(names, key=lambda name: names[name].number))
+    ordered = in_forward_order(p for block in found for p in (*block.sources, block.point) if p is not None)
     where = f"`{last.point.name}`" if last.point else "the loss"
     to = " and ".join(f"`{p.name}`" for p in last.sources[:3])
     others = [block.point.name for block in found[-2::-1] if block.point]

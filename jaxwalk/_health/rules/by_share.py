@@ -14,7 +14,7 @@ from ..flow_back import FlowBack
 from ..rule import Limits, Rule, Threshold, about_activations, needs
 from ..signals import Signals
 from ..trend import has_halved
-from ..words import also, percent
+from ..words import also, in_forward_order, percent
 
 Shares = Iterator[tuple[Point, np.ndarray]]
 
@@ -55,12 +55,12 @@ def _find(rule: _Share, signals: Signals, limits: Limits) -> Iterator[Finding]:
         return
     found.sort(key=lambda each: -each[0])
     share, point, _ = found[0]
-    names = [p.name for _, p, _ in sorted(found, key=lambda each: each[1].number)]
+    names = in_forward_order(p for _, p, _ in found)
     layer = " in one of its layers" if point.axes else ""
     said = rule.meaning.format(share=percent(share), where=f"`{point.name}`{layer}")
     meaning = f"{said}{also([name for name in names if name != point.name])}"
     steps = signals.span(np.any([each for *_, each in found], axis=0))
-    yield Finding(rule.name, point.name, share, limit, meaning, rule.advice, tuple(names), steps=steps,
+    yield Finding(rule.name, point.name, share, limit, meaning, rule.advice, names, steps=steps,
                   file=point.file, line=point.line)  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from ..._points.point import Point
 from ..finding import Finding
 from ..rule import Limits, Rule, Threshold, about_activations
 from ..signals import Signals
-from ..words import also, percent
+from ..words import also, in_forward_order, percent
 
 ENTRIES = 100  # that a unit must have been seen at, for a share of 1 % to mean something
 
@@ -50,7 +50,7 @@ def _find(signals: Signals, limits: Limits) -> Iterator[Finding]:
         return
     found.sort(key=lambda each: -each[0])
     share, point, units = found[0]
-    names = [p.name for _, p, _ in sorted(found, key=lambda each: each[1].number)]
+    names = in_forward_order(p for _, p, _ in found)
     others = [name for name in names if name != point.name]
     layer = " of one of its layers" if point.axes else ""
     meaning = (
@@ -60,7 +60,7 @@ def _find(signals: Signals, limits: Limits) -> Iterator[Finding]:
     active = np.asarray(signals.kept[point.name]["active_share"], np.float64)
     each = np.mean(active < limits["dead_active"], axis=-1).reshape(signals.length, -1).max(axis=1)
     steps = signals.span(each >= min(limits["dead_share"], each.max()))
-    yield Finding("dead", point.name, share, limits["dead_share"], meaning, _ADVICE, tuple(names),
+    yield Finding("dead", point.name, share, limits["dead_share"], meaning, _ADVICE, names,
                   steps=steps, file=point.file, line=point.line)  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from ..finding import Finding
 from ..rule import Limits, Rule, Threshold, needs
 from ..signals import Signals
 from ..trend import logarithms, slope
-from ..words import also, fold
+from ..words import also, fold, in_forward_order
 
 _KEYS = ("output_std", "output_rms")
 
@@ -31,8 +31,7 @@ def _find(signals: Signals, limits: Limits) -> Iterator[Finding]:
     if not found:
         return
     decades, worst = max(found, key=lambda each: abs(each[0]))
-    points = {p.name: p for _, line in found for p in line.points}
-    names = tuple(sorted(points, key=lambda name: points[name].number))
+    names = in_forward_order(p for _, line in found for p in line.points)
     factor = 10 ** abs(decades)
     when = "" if signals.steps is None else " in the first step"
     does = "grow" if decades > 0 else "fade"

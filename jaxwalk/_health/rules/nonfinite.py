@@ -13,7 +13,7 @@ from ..._points.point import Point
 from ..finding import Finding
 from ..rule import Limits, Rule, nothing_missing
 from ..signals import Signals
-from ..words import also
+from ..words import also, in_forward_order
 
 
 class _Place(NamedTuple):
@@ -93,8 +93,7 @@ def _gradients(signals: Signals, step: int) -> Iterator[_Place]:
 
 def _finding(signals: Signals, step: int, met: Sequence[_Place]) -> Finding:
     first, point = met[0], met[0].point
-    names = {place.point.name: place.point for place in met if place.point is not None}
-    points = tuple(sorted(names, key=lambda name: names[name].number))
+    points = in_forward_order(place.point for place in met if place.point is not None)
     when = "" if signals.steps is None else f" in step {signals.steps[step]}"
     entries = f", {counted(first.nan + first.inf, 'entry', 'entries')}" if point is not None else ""
     data = signals.data

@@ -13,7 +13,7 @@ from ..finding import Finding
 from ..rule import Limits, Rule, Threshold, needs
 from ..signals import Signals
 from ..trend import has_halved, logarithms, slope
-from ..words import also, fold
+from ..words import also, fold, in_forward_order
 
 
 class Change(NamedTuple):
@@ -47,8 +47,7 @@ def _over_depth(name: str, sign: int, signals: Signals, limits: Limits) -> Itera
     factor, layers = 10 ** (sign * worst.worst), worst.line
     each = factor ** (1 / (layers.places - 1))
     does, means, advice = _WORDS[name]
-    names = {p.name: p for change in found for p in change.line.points}
-    ordered = tuple(sorted(names, key=lambda n: names[n].number))
+    ordered = in_forward_order(p for change in found for p in change.line.points)
     others = [n for n in ordered if n not in layers.names]
     with np.errstate(invalid="ignore"):
         steps = signals.span(np.any([sign * c.decades >= np.log10(limit) for c in found], axis=0))

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..._points.point import Point, ScanStep
+from ..._points.point import Point
+from ..depth import runs_backward
 from ..finding import Finding
 from ..rule import Limits, Rule, needs
 from ..signals import Signals
@@ -32,12 +33,9 @@ def _find(signals: Signals, limits: Limits) -> Iterator[Finding]:
 def _is_zero(signals: Signals, point: Point) -> np.ndarray:
     """Tell in which steps a point is zero, or in one layer: (n,). The first step of a scan may begin from zeros."""
     zeros = np.asarray(signals.kept[point.name]["output_zeros"], np.float64) == 1
-    loops = [part for part in point.clock if not isinstance(part, int)]
-    for place, axis in enumerate(point.axes, 1):
+    for place, axis in enumerate(point.axes):
         if axis.kind == "scan" and axis.length > 1:
-            step = loops[place - 1] if place <= len(loops) else None
-            is_reverse = isinstance(step, ScanStep) and step.reverse
-            zeros = np.delete(zeros, -1 if is_reverse else 0, axis=place)
+            zeros = np.delete(zeros, -1 if runs_backward(point, place) else 0, axis=place + 1)
     return np.any(zeros.reshape(signals.length, -1), axis=1)
 
 

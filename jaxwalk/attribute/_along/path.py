@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..._errors import ArgumentError, argument, shown
+from ..._errors import ArgumentError, argument, check_count, shown
 from ..._jax.jaxpr.types import widened
 
 RULES = ("gauss-legendre", "trapezoid", "left", "right", "midpoint")
@@ -24,8 +24,7 @@ class Quadrature(NamedTuple):
 
     @classmethod
     def checked(cls, steps: int, rule: str) -> Quadrature:
-        if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
-            raise ArgumentError(f"`steps` is {shown(steps)}; it must be an integer of at least 1.")
+        check_count("steps", steps)
         if rule not in RULES:
             raise ArgumentError(f"`rule` is {shown(rule)}; it is one of {', '.join(map(repr, RULES))}.")
         if rule == "trapezoid" and steps == 1:
@@ -42,16 +41,19 @@ class Quadrature(NamedTuple):
 
     def mean(self, integrand: Callable[[Any], Any]) -> Any:
         """Return ∫ integrand(α) dα over [0, 1], one node after the other; sums are in float32 at least."""
-        nodes, weights = (jnp.asarray(a, jnp.result_type(float)) for a in (self.nodes, self.weights))
-        shapes = jax.eval_shape(integrand, jax.ShapeDtypeStruct((), nodes.dtype))
+        return weighted_sum(integrand, *(jnp.asarray(a, jnp.result_type(float)) for a in (self.nodes, self.weights)))
 
-        def add(sums: Any, at: Any) -> tuple[Any, None]:
-            alpha, weight = at
-            found = integrand(alpha)
-            return jax.tree.map(lambda s, x: s + weight.astype(s.dtype) * x.astype(s.dtype), sums, found), None
 
-        zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, widened(s.dtype)), shapes)
-        return jax.lax.scan(add, zeros, (nodes, weights))[0]
+def weighted_sum(of: Callable[[Any], Any], places: jax.Array, weights: jax.Array) -> Any:
+    """Return Σ weight·of(place), one after the other, so that memory does not grow with them; in float32 at least."""
+    shapes = jax.eval_shape(lambda places: of(places[0]), places)
+
+    def add(sums: Any, at: Any) -> tuple[Any, None]:
+        place, weight = at
+        return jax.tree.map(lambda s, x: s + weight.astype(s.dtype) * x.astype(s.dtype), sums, of(place)), None
+
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, widened(s.dtype)), shapes)
+    return jax.lax.scan(add, zeros, (places, weights))[0]
 
 
 def baseline_of(baseline: Any, inputs: Any, name: str = "baseline") -> Any:
@@ -71,6 +73,11 @@ def baseline_of(baseline: Any, inputs: Any, name: str = "baseline") -> Any:
             raise ArgumentError(
                 f"`{argument(name)}` has an array of shape {jnp.shape(b)}, and the argument there {jnp.shape(x)};"
                 " give that shape (`jnp.broadcast_to` says so aloud)."
+            )
+        if not jnp.issubdtype(jnp.result_type(x), jnp.inexact) and jnp.issubdtype(jnp.result_type(b), jnp.inexact):
+            raise ArgumentError(
+                f"`{argument(name)}` has an array of {jnp.result_type(b)}, and the argument there one of"
+                f" {jnp.result_type(x)}, to which it would be rounded; give that dtype."
             )
     return jax.tree.map(lambda x, b: jnp.asarray(b, jnp.result_type(x)), inputs, found)
 

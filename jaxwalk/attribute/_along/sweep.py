@@ -10,8 +10,8 @@ import jax.numpy as jnp
 
 from ..._jax.jaxpr.types import widened
 from ..._walk.result import Walk
-from .._attribution import total
-from .._explaining import Explaining, times
+from .._attribution import total_of_all
+from .._explaining import Explaining, derivatives, times
 from .path import Quadrature, baseline_of, between
 
 
@@ -59,7 +59,7 @@ def swept(explaining: Explaining, path: Path, quadrature: Quadrature) -> tuple[d
         scores, inputs = _by_differences(explaining, path, quadrature.nodes)
     else:
         scores, inputs = quadrature.mean(lambda alpha: moving(explaining, path.arguments(alpha), path.direction))
-    return scores, inputs, sum(map(total, jax.tree.leaves(inputs))) - path.change
+    return scores, inputs, total_of_all(inputs) - path.change
 
 
 def _by_differences(explaining: Explaining, path: Path, nodes: Any) -> tuple[dict[str, Any], Any]:
@@ -68,9 +68,8 @@ def _by_differences(explaining: Explaining, path: Path, nodes: Any) -> tuple[dic
     def at(alpha: Any) -> tuple[Any, Any]:
         args = path.arguments(alpha)
         found = explaining.walk(*args)
-        names = list(found.deltas.once())
-        values = {name: found.outputs[name] for name in names}, explaining.inputs(args)
-        return values, ({name: found.deltas[name] for name in names}, found.grads)
+        deltas, grads = derivatives(found)
+        return ({name: found.outputs[name] for name in deltas}, explaining.inputs(args)), (deltas, grads)
 
     def add(carry: Any, alpha: Any) -> tuple[Any, None]:
         sums, values, deltas = carry
