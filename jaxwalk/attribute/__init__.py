@@ -25,16 +25,16 @@ Array([4., 1.], dtype=float32)
 
 from __future__ import annotations
 
+from ._along.conductance import conductance
+from ._along.expected_gradients import expected_gradients
+from ._along.integrated_gradients import integrated_gradients
+from ._along.internal_influence import internal_influence
+from ._along.smooth_grad import smooth_grad
 from ._attribution import Attribution
-from ._conductance import conductance
-from ._expected_gradients import expected_gradients
-from ._grad_cam import grad_cam
-from ._gradient_times_output import gradient_times_output
-from ._integrated_gradients import integrated_gradients
-from ._internal_influence import internal_influence
-from ._patching import patching
-from ._saliency import saliency
-from ._smooth_grad import smooth_grad
+from ._one_walk.grad_cam import grad_cam
+from ._one_walk.gradient_times_output import gradient_times_output
+from ._one_walk.patching import patching
+from ._one_walk.saliency import saliency
 
 __all__ = [
     "Attribution",

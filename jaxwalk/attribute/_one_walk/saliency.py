@@ -8,11 +8,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._callables import transform
-from .._points.name_patterns import At
-from .._source.user_files import Source
-from ._attribution import Attribution
-from ._explaining import Explaining
+from ..._callables import transform
+from ..._points.name_patterns import At
+from ..._source.user_files import Source
+from .._attribution import Attribution
+from .._explaining import Explaining
 
 
 @transform

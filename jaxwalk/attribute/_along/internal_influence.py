@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .._callables import transform
-from .._points.name_patterns import At
-from .._source.user_files import Source
-from ._along.path import Quadrature
-from ._along.sweep import Path
-from ._attribution import Attribution
-from ._conductance import OF_INTEGERS
-from ._explaining import Explaining, derivatives
+from ..._callables import transform
+from ..._points.name_patterns import At
+from ..._source.user_files import Source
+from .._attribution import Attribution
+from .._explaining import Explaining, derivatives
+from .conductance import OF_INTEGERS
+from .path import Quadrature
+from .sweep import Path
 
 
 @transform

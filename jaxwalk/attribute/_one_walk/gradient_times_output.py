@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .._callables import transform
-from .._points.name_patterns import At
-from .._source.user_files import Source
-from ._attribution import Attribution
-from ._explaining import Explaining, times
+from ..._callables import transform
+from ..._points.name_patterns import At
+from ..._source.user_files import Source
+from .._attribution import Attribution
+from .._explaining import Explaining, times
 
 
 @transform

@@ -7,14 +7,14 @@ from typing import Any
 
 import jax
 
-from .._callables import transform
-from .._errors import ArgumentError, shown
-from .._points.name_patterns import At
-from .._source.user_files import Source
-from ._along.path import Quadrature, baseline_of, between
-from ._attribution import Attribution
-from ._conductance import OF_INTEGERS
-from ._explaining import Explaining, derivatives, times
+from ..._callables import transform
+from ..._errors import ArgumentError, shown
+from ..._points.name_patterns import At
+from ..._source.user_files import Source
+from .._along.conductance import OF_INTEGERS
+from .._along.path import Quadrature, baseline_of, between
+from .._attribution import Attribution
+from .._explaining import Explaining, derivatives, times
 
 
 @transform

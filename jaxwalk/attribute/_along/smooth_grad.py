@@ -8,13 +8,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._callables import transform
-from .._errors import ArgumentError, shown
-from .._points.name_patterns import At
-from .._source.user_files import Source
-from ._along.samples import check_key, mean_over_keys
-from ._attribution import Attribution
-from ._explaining import Explaining, derivatives
+from ..._callables import transform
+from ..._errors import ArgumentError, shown
+from ..._points.name_patterns import At
+from ..._source.user_files import Source
+from .._attribution import Attribution
+from .._explaining import Explaining, derivatives
+from .samples import check_key, mean_over_keys
 
 
 @transform

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .._callables import transform
-from .._points.name_patterns import At
-from .._source.user_files import Source
-from ._along.path import Quadrature
-from ._along.sweep import Path, swept
-from ._attribution import Attribution
-from ._explaining import Explaining
+from ..._callables import transform
+from ..._points.name_patterns import At
+from ..._source.user_files import Source
+from .._attribution import Attribution
+from .._explaining import Explaining
+from .path import Quadrature
+from .sweep import Path, swept
 
 OF_INTEGERS = 'name the point that embeds them: `integrated_gradients(fun, "NAME", along="own")`'
 

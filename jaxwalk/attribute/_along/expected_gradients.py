@@ -8,16 +8,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._callables import transform
-from .._errors import ArgumentError, argument, shown
-from .._points.name_patterns import At
-from .._source.user_files import Source
-from ._along.path import between
-from ._along.samples import check_key, mean_over_keys
-from ._along.sweep import moving
-from ._attribution import Attribution, total_of_all
-from ._conductance import OF_INTEGERS
-from ._explaining import Explaining
+from ..._callables import transform
+from ..._errors import ArgumentError, argument, shown
+from ..._points.name_patterns import At
+from ..._source.user_files import Source
+from .._attribution import Attribution, total_of_all
+from .._explaining import Explaining
+from .conductance import OF_INTEGERS
+from .path import between
+from .samples import check_key, mean_over_keys
+from .sweep import moving
 
 
 @transform

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .._callables import transform
-from .._errors import ArgumentError, shown
-from .._points.name_patterns import At
-from .._source.user_files import Source
-from .._walk.intervene import intervene
-from .._walk.walk import walk
-from ._along.path import Quadrature, baseline_of, between
-from ._along.sweep import Path
-from ._attribution import Attribution, total_of_all
-from ._conductance import OF_INTEGERS
-from ._explaining import Explaining, times
+from ..._callables import transform
+from ..._errors import ArgumentError, shown
+from ..._points.name_patterns import At
+from ..._source.user_files import Source
+from ..._walk.intervene import intervene
+from ..._walk.walk import walk
+from .._attribution import Attribution, total_of_all
+from .._explaining import Explaining, times
+from .conductance import OF_INTEGERS
+from .path import Quadrature, baseline_of, between
+from .sweep import Path
 
 OF_INPUTS = "Integrated gradients along the path of the inputs are of these; at points there is `conductance`, or"
 OF_INPUTS += ' `along="own"`.'

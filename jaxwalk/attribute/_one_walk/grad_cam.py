@@ -8,13 +8,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._callables import transform
-from .._errors import ArgumentError, argument, shown
-from .._points.name_patterns import At
-from .._points.point import Point
-from .._source.user_files import Source
-from ._attribution import Attribution
-from ._explaining import Explaining, times
+from ..._callables import transform
+from ..._errors import ArgumentError, argument, shown
+from ..._points.name_patterns import At
+from ..._points.point import Point
+from ..._source.user_files import Source
+from .._attribution import Attribution
+from .._explaining import Explaining, times
 
 
 @transform

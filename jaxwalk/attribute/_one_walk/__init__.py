@@ -1,0 +1,1 @@
+"""Methods of one walk, or two: scores from the values and the δ that it has."""
