@@ -1,0 +1,1 @@
+"""Methods of one walk with another backward rule."""
