@@ -1,1 +1,1 @@
-"""Methods of one walk with another backward rule."""
+"""Methods with a backward rule of their own, where a function is more than linear."""
