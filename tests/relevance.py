@@ -1,4 +1,4 @@
-"""Layer-wise relevance propagation by hand, in NumPy: relevances themselves, from the table of all contributions w·x."""
+"""Layer-wise relevance propagation by hand, in NumPy: relevances, from the table of all contributions w·x."""
 
 import numpy as np
 

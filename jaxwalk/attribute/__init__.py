@@ -9,6 +9,8 @@ itself; all go through `jax.jit`, `jax.vmap` (one attribution for each datum), `
 | `gradient_times_output` | a walk | δ·y | the result, where what follows is linear without a bias |
 | `grad_cam` | a walk | Σ over channels of mean δ · y | |
 | `patching` | two walks, or `steps` | (y of another run − y)·δ | |
+| `lrp` | a walk | relevance y·δ′, by its rules | the result, less what biases have of it |
+| `relevance_patching` | two walks | (y of another run − y)·δ′, by those rules | |
 | `integrated_gradients` | `steps` walks (for each point, along its own path) | (x − x')·mean δ | fun(x) − fun(x') |
 | `conductance` | `steps` walks | ∫ δ·dy | fun(x) − fun(x'), at layers that all goes through |
 | `internal_influence` | `steps` walks | mean δ | |
@@ -31,6 +33,8 @@ from ._along.integrated_gradients import integrated_gradients
 from ._along.internal_influence import internal_influence
 from ._along.smooth_grad import smooth_grad
 from ._attribution import Attribution
+from ._backward.lrp import lrp
+from ._backward.relevance_patching import relevance_patching
 from ._one_walk.grad_cam import grad_cam
 from ._one_walk.gradient_times_output import gradient_times_output
 from ._one_walk.patching import patching
@@ -44,7 +48,9 @@ __all__ = [
     "gradient_times_output",
     "integrated_gradients",
     "internal_influence",
+    "lrp",
     "patching",
+    "relevance_patching",
     "saliency",
     "smooth_grad",
 ]

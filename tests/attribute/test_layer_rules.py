@@ -4,13 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from relevance import correlated, dense, matrix_of
 
 from jaxwalk._jax.jaxpr import jaxprs
 from jaxwalk._rewrite.substitute import with_way_back
 from jaxwalk.attribute._backward import layer_rules as rules
 from jaxwalk.attribute._backward.layer_rules import back_through_layer
-
+from relevance import correlated, dense, matrix_of
 
 
 @pytest.fixture(autouse=True)

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from relevance import STABILISER, correlated, dense, matrix_of
 
 import jaxwalk as jw
 from jaxwalk import attribute
+from relevance import STABILISER, correlated, dense, matrix_of
 
 RANDOM = np.random.default_rng(1)
 ROW = lambda *shape: RANDOM.normal(size=shape)
@@ -19,7 +19,7 @@ def _in_float64():
         yield
 
 
-# A dense net: layers in a tag, in a scope, and in neither -------------------------------------------------------------
+# A dense net: layers at a tag, in a scope, and in neither --------------------------------------------------------
 
 W1, W2, W3 = ROW(5, 7), ROW(7, 6), ROW(6)
 B1, B2 = ROW(7), ROW(6)
@@ -64,7 +64,7 @@ def test_rules_by_point():
     np.testing.assert_allclose(numbered.inputs, net_by_hand(["gamma", "epsilon", "z_plus"])[2], rtol=1e-9)
 
 
-# A convolution, pooled: relevance of a maximum goes to the winner ------------------------------------------------------
+# A convolution, pooled: relevance of a maximum goes to the winner -----------------------------------------------
 
 KERNEL, BIAS, OUT = ROW(3, 3, 2, 4), ROW(4), ROW(2 * 2 * 4)
 IMAGE = ROW(6, 6, 2)
@@ -144,9 +144,7 @@ def block_by_hand():
     delta_mlp = back(delta_end, u * share @ DOWN, DOWN)
     delta_middle = delta_end + back_second(back(delta_mlp * share, u, UP))
     delta_mixed = back(delta_middle, mixed @ WO, WO)
-    weighed = delta_mixed.reshape(3, 2, 2)
-    weighed = weighed * mixed.reshape(3, 2, 2) / (mixed.reshape(3, 2, 2) + STABILISER * np.sign(mixed.reshape(3, 2, 2)))
-    delta_v = np.einsum("hij,ihd->jhd", pattern, weighed).reshape(3, 4)
+    delta_v = np.einsum("hij,ihd->jhd", pattern, delta_mixed.reshape(3, 2, 2)).reshape(3, 4)
     delta_x = delta_middle + back_first(back(delta_v, normed @ WV + BV, WV))
     return {"mlp": delta_mlp * u * share, "middle": delta_middle * middle, "mixed": delta_mixed * mixed}, delta_x
 

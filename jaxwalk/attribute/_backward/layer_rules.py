@@ -1,4 +1,4 @@
-"""Rules of layer-wise relevance propagation for a layer z = Σ w·x + b: how z·δ′ is shared among the contributions w·x."""
+"""Rules of layer-wise relevance propagation for a layer z = Σ w·x + b: how contributions w·x share what z has."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def epsilon_rule(epsilon: float) -> LayerRule:
 
 
 def gamma_rule(gamma: float) -> LayerRule:
-    """Return the γ rule: contributions of the sign of z count 1 + γ times, the bias as they. Where z is 0, 0 goes on."""
+    """Return the γ rule: contributions of the sign of z, and a bias of it, count 1 + γ times. Where z is 0, 0 goes on."""
 
     def shares(parts: Parts, delta: jax.Array) -> Shares:
         result, positive, negative = parts

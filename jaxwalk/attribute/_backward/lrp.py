@@ -10,8 +10,9 @@ from ..._points.name_patterns import At
 from ..._source.user_files import Source
 from .._attribution import Attribution, total_of_all
 from .._explaining import Explaining, times
+from .chosen_layers import rules_by_layer
 from .named_rules import NamedRule, RuleNames
-from .relevance import walk_relevance
+from .relevance import Relevance
 
 
 @transform
@@ -83,7 +84,9 @@ def lrp(
     default, others = names.rule_of("rule", rule), names.rules_of(rules or {})
 
     def explain(*args: Any) -> Attribution:
-        found = walk_relevance(explaining, args, default, others)
+        relevance = Relevance.of(explaining, args)
+        by_layer = rules_by_layer(relevance.function.found, relevance.found, others)
+        found = relevance.walk(lambda layer: by_layer.get(layer.site, default))
         scores = {name: times(delta, found.outputs[name]) for name, delta in found.deltas.items()}
         inputs = None if found.grads is None else times(found.grads, explaining.inputs(args))
         gap = None if inputs is None else total_of_all(inputs) - found.value

@@ -55,5 +55,5 @@ class RuleNames(NamedTuple):
 
 def _check_number(said: str, number: Any, least: float) -> None:
     is_number = isinstance(number, numbers.Real) and not isinstance(number, bool)
-    if not is_number or not least <= number < math.inf:
+    if not is_number or not least <= float(number) < math.inf:
         raise ArgumentError(f"`{said}` is {shown(number)}; its number must be finite, and at least {least}.")

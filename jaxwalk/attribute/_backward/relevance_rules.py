@@ -21,16 +21,15 @@ from ..._rewrite.substitute import Back
 def passed_through(closed: Closed, active: Sequence[bool]) -> Back:
     """Return the way back through a function f of one value, entry by entry: δ′·f(x)/x, so that all relevance passes.
 
-    Where x is 0, or so near to it that the quotient could overflow, it is δ′·f'(x).
+    Where x is 0, or so near to it that the quotient could overflow, it is δ′·f'(x), or 0 if that is not finite.
     """
     place = [*active].index(True)
 
     def back(operands: Sequence[Any], results: Sequence[Any], _: Any, cts: Sequence[Any]) -> list[Any]:
-        x, ct = operands[place], cts[0]
-        is_near = jnp.abs(x) <= np.sqrt(jnp.finfo(x.dtype).tiny)
+        x, found = operands[place], gradients(closed, active, operands, list(map(jnp.ones_like, cts)))
+        is_near, slope = jnp.abs(x) <= np.sqrt(jnp.finfo(x.dtype).tiny), _wide(found[place])
         quotient = _wide(results[0]) / _wide(jnp.where(is_near, 1, x))
-        found = gradients(closed, active, operands, cts)
-        found[place] = jnp.where(is_near, _wide(found[place]), _wide(ct) * quotient)
+        found[place] = _wide(cts[0]) * jnp.where(is_near, jnp.where(jnp.isfinite(slope), slope, 0), quotient)
         return found
 
     return back
@@ -57,24 +56,9 @@ def halved_quotient(closed: Closed, active: Sequence[bool]) -> Back:
     return back
 
 
-def factor_held(closed: Closed, active: Sequence[bool]) -> Back:
-    """Return the way back through value·factor or value / factor, the active operands in this order: to the value."""
-    value = [*active].index(True)
-    return plain(closed, [place == value for place in range(len(active))])
-
-
 def plain(closed: Closed, active: Sequence[bool]) -> Back:
     """Return the way back of the plain derivative, to the active operands."""
-
-    def back(operands: Sequence[Any], results: Sequence[Any], _: Any, cts: Sequence[Any]) -> list[Any]:
-        return gradients(closed, active, operands, cts)
-
-    return back
-
-
-def nothing(closed: Closed, active: Sequence[bool]) -> Back:
-    """Return the way back through what is held: none."""
-    return lambda operands, results, _, cts: [None] * len(operands)
+    return lambda operands, results, _, cts: gradients(closed, active, operands, cts)
 
 
 def gradients(closed: Closed, active: Sequence[bool], operands: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
