@@ -49,7 +49,7 @@ def epsilon_rule(epsilon: float) -> LayerRule:
 
 
 def gamma_rule(gamma: float) -> LayerRule:
-    """Return the γ rule: contributions of the sign of z, and a bias of it, count 1 + γ times. Where z is 0, 0 goes on."""
+    """Return the γ rule: what is of the sign of z, contributions and bias, counts 1 + γ times. Where z is 0, 0 goes."""
 
     def shares(parts: Parts, delta: jax.Array) -> Shares:
         result, positive, negative = parts
