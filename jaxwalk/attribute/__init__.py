@@ -14,6 +14,8 @@ itself; all go through `jax.jit`, `jax.vmap` (one attribution for each datum), `
 | `internal_influence` | `steps` walks | mean δ | |
 | `expected_gradients` | `samples` walks and forward derivatives | δ·dy | fun(x) − mean fun(x') |
 | `smooth_grad` | `samples` walks | mean δ around x | |
+| `deep_lift` | a walk, and a run at the baseline | (y − y')·δ', by differences | fun(x) − fun(x') |
+| `guided_backprop`, `deconvolution` | a walk | δ, nothing negative through relus | |
 
 >>> import jax, jax.numpy as jnp, jaxwalk as jw
 >>> def score(x):
@@ -31,6 +33,9 @@ from ._along.integrated_gradients import integrated_gradients
 from ._along.internal_influence import internal_influence
 from ._along.smooth_grad import smooth_grad
 from ._attribution import Attribution
+from ._backward.deconvolution import deconvolution
+from ._backward.deep_lift import deep_lift
+from ._backward.guided_backprop import guided_backprop
 from ._one_walk.grad_cam import grad_cam
 from ._one_walk.gradient_times_output import gradient_times_output
 from ._one_walk.patching import patching
@@ -39,9 +44,12 @@ from ._one_walk.saliency import saliency
 __all__ = [
     "Attribution",
     "conductance",
+    "deconvolution",
+    "deep_lift",
     "expected_gradients",
     "grad_cam",
     "gradient_times_output",
+    "guided_backprop",
     "integrated_gradients",
     "internal_influence",
     "patching",
