@@ -9,13 +9,15 @@ itself; all go through `jax.jit`, `jax.vmap` (one attribution for each datum), `
 | `gradient_times_output` | a walk | δ·y | the result, where what follows is linear without a bias |
 | `grad_cam` | a walk | Σ over channels of mean δ · y | |
 | `patching` | two walks, or `steps` | (y of another run − y)·δ | |
-| `lrp` | a walk | relevance y·δ′, by its rules | the result, less what biases have of it |
-| `relevance_patching` | two walks | (y of another run − y)·δ′, by those rules | |
 | `integrated_gradients` | `steps` walks (for each point, along its own path) | (x − x')·mean δ | fun(x) − fun(x') |
 | `conductance` | `steps` walks | ∫ δ·dy | fun(x) − fun(x'), at layers that all goes through |
 | `internal_influence` | `steps` walks | mean δ | |
 | `expected_gradients` | `samples` walks and forward derivatives | δ·dy | fun(x) − mean fun(x') |
 | `smooth_grad` | `samples` walks | mean δ around x | |
+| `deep_lift` | a walk, and a run at the baseline | (y − y')·δ', by differences | fun(x) − fun(x') |
+| `guided_backprop`, `deconvolution` | a walk | δ, nothing negative through relus | |
+| `lrp` | a walk | relevance y·δ', by its rules | the result, less what biases have of it |
+| `relevance_patching` | two walks | (y of another run − y)·δ', by those rules | |
 
 >>> import jax, jax.numpy as jnp, jaxwalk as jw
 >>> def score(x):
@@ -33,6 +35,9 @@ from ._along.integrated_gradients import integrated_gradients
 from ._along.internal_influence import internal_influence
 from ._along.smooth_grad import smooth_grad
 from ._attribution import Attribution
+from ._backward.deconvolution import deconvolution
+from ._backward.deep_lift import deep_lift
+from ._backward.guided_backprop import guided_backprop
 from ._backward.lrp import lrp
 from ._backward.relevance_patching import relevance_patching
 from ._one_walk.grad_cam import grad_cam
@@ -43,9 +48,12 @@ from ._one_walk.saliency import saliency
 __all__ = [
     "Attribution",
     "conductance",
+    "deconvolution",
+    "deep_lift",
     "expected_gradients",
     "grad_cam",
     "gradient_times_output",
+    "guided_backprop",
     "integrated_gradients",
     "internal_influence",
     "lrp",

@@ -10,7 +10,7 @@ import jax
 from ..._errors import ArgumentError, argument
 from ..._jax.jaxpr import jaxprs, primitives, types
 from ..._jax.jaxpr.jaxprs import Closed
-from ..._rewrite.substitute import Back, Substitute, with_way_back
+from ..._rewrite.substitute import Back, Substitute
 from ..._walk.result import Walk
 from ..._walk.walk import walk_staged
 from .._explaining import Explaining
@@ -18,7 +18,7 @@ from . import relevance_rules as rules
 from .analysis.place import Place
 from .analysis.places import Analysed, analysed
 from .layer_rules import LayerRule, back_through_layer
-from .run import Traced
+from .run import Traced, replaced_by
 
 _MOVE = ("sort", "top_k", "approx_top_k", "cond")  # what they do is to choose: where values go, or which branch
 _SELECT = ("max", "min", "select_n", "add", "sub", "neg", "convert", "copy", "name")
@@ -67,9 +67,7 @@ class Relevance(NamedTuple):
                 _, factor = (i for i, is_active in enumerate(place.active) if is_active)
                 substitutes.append(_with_held(place, [factor]))
             elif (way_back := self._way_back(place, rule_of)) is not None:
-                through = with_way_back(place.closed, way_back)
-                run = lambda args, payload, through=through: (through(args, payload), None)
-                substitutes.append(Substitute(place.site, place.reads, run))
+                substitutes.append(replaced_by(place, way_back))
         return walk_staged(self.function.staged, self.function.points, None, substitutes=substitutes)
 
     def _way_back(self, place: Place, rule_of: Callable[[Place], LayerRule | None]) -> Back | None:

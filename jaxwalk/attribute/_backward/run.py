@@ -94,6 +94,11 @@ def replaced_by(place: Place, back: Back) -> Substitute:
     return Substitute(place.site, place.reads, lambda values, payload: (through(values, payload), None))
 
 
+def without_rule(place: Place) -> Substitute:
+    """Return what stands in for a linear function with a derivative rule of its own: what is inside."""
+    return Substitute(place.site, place.reads, lambda values, _: (jaxprs.evaluate(place.closed, values), None))
+
+
 def _recording(place: Place) -> Substitute:
     actives = [v for v, is_active in zip(place.reads, place.active, strict=True) if is_active]
     kept = [types.struct(v.aval) for v in actives]
