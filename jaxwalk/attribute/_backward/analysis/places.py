@@ -59,8 +59,8 @@ def analysed(
         through_maxima: whether a `stop_gradient` of a maximum is a place, of kind "stop", and what comes out of it is
             followed; else it is constant as any other.
         held: equations whose results are taken as constants.
-        softmax_alone: whether the place of a softmax is its last equation alone. Then one is found wherever its logits
-            are made, whatever points are inside, and so is any other place.
+        softmax_alone: whether the place of a softmax is its last equation alone, without `axes`. Then one is found
+            wherever its logits are made, also where some are masked, whatever points are inside.
     """
     starts = {} if any(explained) else starts_at(chosen)
     dependence = Dependence(starts, through_maxima, {(site.calls, site.equation) for site in held})
@@ -180,9 +180,10 @@ class _Equations:
         return self._place("product", index, self._regions.of([eqn], both))
 
     def _softmax(self, index: int) -> Place | None:
+        if self._all.softmax_alone:
+            is_softmax = self._all.normalisations.is_softmax(self._frame, self.eqns[index])
+            return self._alone("softmax", index)._replace(name="softmax") if is_softmax else None
         found = self._all.normalisations.softmax(self._frame, self.eqns[index])
-        if found is not None and self._all.softmax_alone:
-            return self._alone("softmax", index)._replace(name="softmax", axes=found.axes)
         if found is None or found.logits.frame is not self._frame or found.logits.shape != _shape(self.eqns[index]):
             return None
         region = self._regions.ending_at(index, [found.logits.v])
