@@ -83,3 +83,15 @@ def test_grad_cam(channel):
     found = attribute.grad_cam(C, "relu1", channel=channel, relu=False)(image)
     np.testing.assert_allclose(found.scores["relu1"], [[0, 4], [28, 32.5]])
     assert found.inputs is None
+
+
+def test_deep_lift():
+    fun = lambda x: 2 * jax.nn.relu(x[0]) + 2 * jax.nn.relu(x[1] - 1.5)
+    found = attribute.deep_lift(fun, by="lines")(at(1, 2))
+    np.testing.assert_array_equal(found.inputs, [2, 1])
+    assert found.gap == 0
+
+
+def test_guided_backprop():
+    found = attribute.guided_backprop(C, "relu1")(jnp.arange(16.0).reshape(4, 4))
+    np.testing.assert_array_equal(found.inputs, [[0, 1, 1, 1], [1, 3, 3, 2], [1, 3, 3, 2], [1, 2, 2, 1]])
