@@ -1,5 +1,7 @@
 """DeepLIFT: it adds up, exactly, for all kinds of functions; and it is what multipliers by hand are."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -60,13 +62,19 @@ def written_out(x):
     return jnp.sum(jnp.where(bent > 0.2, bent, jnp.floor(3 * x)) * ROW) + jnp.sum(jnp.maximum(x, bent) ** 2)
 
 
+@functools.cache
+def lifted(fun, by=None):
+    """DeepLIFT of a function, compiled once: (x, baseline) -> attribution."""
+    return jax.jit(lambda x, base: attribute.deep_lift(fun, by=by, baseline=base)(x))
+
+
 @pytest.mark.parametrize(
     ("fun", "through"),
     [(transformer_block, ("block",)), (network, ("pooled",)), (recurrent, ()), (written_out, ("written_out/return",))],
 )
 def test_it_adds_up(fun, through):
     by = "lines" if fun is written_out else None
-    found = jax.jit(attribute.deep_lift(fun, by=by, baseline=BASE))(X)
+    found = lifted(fun, by)(X, BASE)
     change = fun(X) - fun(BASE)
     np.testing.assert_allclose(np.sum(found.inputs), change, **EXACT)
     assert abs(found.gap) < 1e-12
@@ -103,7 +111,7 @@ def test_two_values_share_as_by_shapley_and_of_maxima_each_winner_has_its_part()
 def test_near_the_baseline_multipliers_are_derivatives():
     """Also where a value does not differ at all: there the derivative is exact."""
     near = X + 1e-6 * BASE
-    found = jax.jit(attribute.deep_lift(transformer_block, baseline=near))(X)
+    found = lifted(transformer_block)(X, near)
     middle = jax.grad(transformer_block)((X + near) / 2)
     np.testing.assert_allclose(found.inputs, middle * (X - near), rtol=1e-5, atol=1e-14)
     fun = lambda x: jnp.sum(jax.nn.softmax(jnp.sin(x - x[::-1] + x[::-1])) * ROW[0] * jnp.max(x))
@@ -120,10 +128,11 @@ def test_softmax_does_not_look_at_what_all_logits_have_more():
 
 
 def test_through_vmap_and_grad():
-    each = jax.vmap(attribute.deep_lift(recurrent, baseline=BASE))(jnp.stack([X, BASE + 0.1]))
-    np.testing.assert_allclose(each.inputs[0], attribute.deep_lift(recurrent, baseline=BASE)(X).inputs, **EXACT)
+    each = jax.jit(jax.vmap(attribute.deep_lift(recurrent, baseline=BASE)))(jnp.stack([X, BASE + 0.1]))
+    np.testing.assert_allclose(each.inputs[0], lifted(recurrent)(X, BASE).inputs, **EXACT)
     np.testing.assert_allclose(each.gap, 0, atol=1e-12)
 
+    @jax.jit
     def squared(scale):
         fun = lambda x: jnp.sum(jax.nn.softmax(jnp.tanh(x)) * ROW[0])
         return jnp.sum(attribute.deep_lift(fun, by="lines", baseline=BASE[0])(scale * X[0]).inputs ** 2)

@@ -133,7 +133,7 @@ def _over(gain: Any, now: Any, before: Any, slope: Any) -> Any:
     """Return gain / (now − before); where that is no more than rounding, the slope."""
     difference = _wide(now) - _wide(before)
     size = jnp.maximum(jnp.abs(_wide(now)), jnp.abs(_wide(before)))
-    is_apart = jnp.abs(difference) > jnp.sqrt(jnp.finfo(jnp.result_type(now)).eps) * size
+    is_apart = jnp.abs(difference) > float(jnp.finfo(jnp.result_type(now)).eps) ** 0.5 * size
     return jnp.where(is_apart, gain / jnp.where(is_apart, difference, 1), slope)
 
 
