@@ -24,7 +24,7 @@ from .._points.point import Point, Points
 from .._points.units import keep_at
 from .._source.captures import CannotTell, Captures
 from .._source.user_files import Source
-from .._walk.loss import loss_only
+from .._walk.checks.loss import loss_only
 from .._walk.walk import walk_staged
 from ..stats import Statistic
 from .arguments import check_takes, statistic_of
