@@ -41,7 +41,9 @@ class ConceptTest:
         columns = ("point", "score", "random score", "p")
         silent = [name for name in self.p if readable and np.isnan(self.p[name]).any()]
         why = "p is NaN where neither kind of score varies, so that a t-test says nothing, or where a number is NaN."
-        return Table(title, columns, rows, columns[1:], [why] * bool(silent), (), ("point",), ("point",), more="`p` has each")
+        return Table(
+            title, columns, rows, columns[1:], [why] * bool(silent), (), ("point",), ("point",), more="`p` has each"
+        )
 
     def _row(self, name: str) -> tuple[str, str, str]:
         both = (np.asarray(each[name], np.float32) for each in (self.scores, self.random_scores))
@@ -81,7 +83,7 @@ def concept_test(
     >>> draw = lambda seed, *shape: jax.random.normal(jax.random.key(seed), shape)
     >>> named = lambda x: jw.Named({"x": x})
     >>> deltas = jax.vmap(jw.walk(score))(draw(0, 40, 5)).deltas
-    >>> found = jw.attribute.concept_test(deltas, named(draw(1, 20, 5) + jnp.eye(5)[0] * 3), named(draw(2, 8, 20, 5)))
+    >>> found = jw.attribute.concept_test(deltas, named(draw(1, 20, 5) + 3 * jnp.eye(5)[0]), named(draw(2, 20, 9, 5)))
     >>> bool(found.p["x"] < 0.05), bool(jnp.mean(found.scores["x"]) > jnp.mean(found.random_scores["x"]))
     (True, True)
     """

@@ -37,7 +37,7 @@ def concept_vector(positive: Any, negative: Any, *, penalty: float = 1.0) -> Any
 
     >>> import jax.numpy as jnp, jaxwalk as jw
     >>> striped, others = jnp.array([[3.0, 1.0], [3.0, -1.0]]), jnp.array([[-1.0, 1.0], [-1.0, -1.0]])
-    >>> jw.attribute.concept_vector(striped, others)
+    >>> jnp.round(jnp.abs(jw.attribute.concept_vector(striped, others)), 4)
     Array([1., 0.], dtype=float32)
     """
     check_penalty(penalty)
