@@ -20,11 +20,6 @@ from .._jax.leaves import is_array, opened_leaves
 from .._jax.tracing import Staged, trace_context
 from .._points.point import Point, Points
 from .._source.captures import CannotTell, Captures
-from .._source.user_files import Source
-from .._walk.checks.loss import loss_only
-from .._walk.walk import walk_staged
-from ..stats import Statistic
-from .arguments import check_takes, statistic_of
 from .arguments import Asked
 from .batches import Batches
 from .placement import Placement
