@@ -17,6 +17,7 @@ from .._jax.jaxpr import jaxprs, kinds, types
 from .._jax.jaxpr.jaxprs import Closed, is_literal
 from .._jax.shards import Loop
 from .._points.point import Point, Site
+from .reads import Read, with_reads, within
 from .rules import Body, Payload, Records, Result, carry_through
 from .spans import Span, Spans
 
@@ -103,9 +104,9 @@ class Plan(NamedTuple):
                 yield from ((loops, plan) for plan in core.plans)
 
 
-def plan(closed: Closed, points: Iterable[Point]) -> Plan:
-    """Plan how to evaluate `closed` so that each of `points` is visited."""
-    return _plan(closed, {point.site: point.name for point in points}, kinds.kinds())
+def plan(closed: Closed, points: Iterable[Point], reads: Sequence[Read] = ()) -> Plan:
+    """Plan how to evaluate `closed` so that each of `points`, and of `reads`, is visited."""
+    return _plan(closed, {point.site: point.name for point in points}, reads, kinds.kinds())
 
 
 def run(plan: Plan, args: Sequence[Any], payload: Payload, visitor: Visitor) -> Result:
@@ -185,9 +186,13 @@ def _read(env: Mapping[Var | Literal, Any], v: Var | Literal) -> Any:
 # Planning -------------------------------------------------------------------------------------------------
 
 
-def _plan(closed: Closed, sites: Mapping[Site, str], kind_of: Callable[[JaxprEqn], str | None]) -> Plan:
+def _plan(
+    closed: Closed, sites: Mapping[Site, str], reads: Sequence[Read], kind_of: Callable[[JaxprEqn], str | None]
+) -> Plan:
+    if reads:
+        closed, sites, reads = with_reads(closed, sites, reads)
     jaxpr = closed.jaxpr
-    inside: dict[int, dict[Site, str]] = {}
+    inside: dict[int, dict[Site, str]] = {read.calls[0][0]: {} for read in reads}
     named: dict[int, Site] = {}
     results: list[Site] = []
     for site, name in sites.items():
@@ -206,7 +211,7 @@ def _plan(closed: Closed, sites: Mapping[Site, str], kind_of: Callable[[JaxprEqn
             cores.append(_Named(eqn, jaxpr, _met(jaxpr, named[span.start], sites)))
         elif span.start in inside:
             plans = [
-                _plan(body, _within(inside[span.start], branch), kind_of)
+                _plan(body, _within(inside[span.start], branch), within(reads, span.start, branch), kind_of)
                 for branch, body in enumerate(jaxprs.jaxprs_of(eqn))
             ]
             cores.append(_Entered(kind_of(eqn) or "", eqn, plans))

@@ -9,6 +9,7 @@ itself; all go through `jax.jit`, `jax.vmap` (one attribution for each datum), `
 | `gradient_times_output` | a walk | δ·y | the result, where what follows is linear without a bias |
 | `grad_cam` | a walk | Σ over channels of mean δ · y | |
 | `patching` | two walks, or `steps` | (y of another run − y)·δ | |
+| `edges` | two walks, or `steps` | (y of another run − y)·δ where one reader reads it | `patching`, over all readers |
 | `integrated_gradients` | `steps` walks (for each point, along its own path) | (x − x')·mean δ | fun(x) − fun(x') |
 | `conductance` | `steps` walks | ∫ δ·dy | fun(x) − fun(x'), at layers that all goes through |
 | `internal_influence` | `steps` walks | mean δ | |
@@ -31,6 +32,8 @@ from ._along.integrated_gradients import integrated_gradients
 from ._along.internal_influence import internal_influence
 from ._along.smooth_grad import smooth_grad
 from ._attribution import Attribution
+from ._edges.edges import edges
+from ._edges.result import Edges
 from ._one_walk.grad_cam import grad_cam
 from ._one_walk.gradient_times_output import gradient_times_output
 from ._one_walk.patching import patching
@@ -38,7 +41,9 @@ from ._one_walk.saliency import saliency
 
 __all__ = [
     "Attribution",
+    "Edges",
     "conductance",
+    "edges",
     "expected_gradients",
     "grad_cam",
     "gradient_times_output",
