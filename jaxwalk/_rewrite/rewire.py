@@ -17,6 +17,7 @@ from .._jax.jaxpr import jaxprs, kinds, types
 from .._jax.jaxpr.jaxprs import Closed, is_literal
 from .._jax.shards import Loop
 from .._points.point import Point, Site
+from .reads import Read, with_reads, within
 from .rules import Body, Payload, Records, Result, carry_through
 from .spans import Span, Spans
 from .substitute import Substitute
@@ -121,6 +122,9 @@ def plan(closed: Closed, points: Iterable[Point], substitutes: Iterable[Substitu
     """Plan how to evaluate `closed` so that each of `points` is visited, and each of `substitutes` stands in."""
     stand_ins = {substitute.site: substitute for substitute in substitutes}
     return _plan(closed, {point.site: point.name for point in points}, stand_ins, kinds.kinds())
+def plan(closed: Closed, points: Iterable[Point], reads: Sequence[Read] = ()) -> Plan:
+    """Plan how to evaluate `closed` so that each of `points`, and of `reads`, is visited."""
+    return _plan(closed, {point.site: point.name for point in points}, reads, kinds.kinds())
 
 
 def run(plan: Plan, args: Sequence[Any], payload: Payload, visitor: Visitor) -> Result:
@@ -214,6 +218,12 @@ def _plan(
     jaxpr = closed.jaxpr
     inside: dict[int, dict[Site, str]] = {site.calls[0][0]: {} for site in stand_ins if site.calls}
     substituted = {site.equation: by for site, by in stand_ins.items() if not site.calls}
+    closed: Closed, sites: Mapping[Site, str], reads: Sequence[Read], kind_of: Callable[[JaxprEqn], str | None]
+) -> Plan:
+    if reads:
+        closed, sites, reads = with_reads(closed, sites, reads)
+    jaxpr = closed.jaxpr
+    inside: dict[int, dict[Site, str]] = {read.calls[0][0]: {} for read in reads}
     named: dict[int, Site] = {}
     results: list[Site] = []
     for site, name in sites.items():
@@ -236,6 +246,7 @@ def _plan(
             within = lambda sites, branch, index=span.start: _within(sites, index, branch)
             plans = [
                 _plan(body, within(inside[span.start], branch), within(stand_ins, branch), kind_of)
+                _plan(body, _within(inside[span.start], branch), within(reads, span.start, branch), kind_of)
                 for branch, body in enumerate(jaxprs.jaxprs_of(eqn))
             ]
             cores.append(_Entered(kind_of(eqn) or "", eqn, plans))

@@ -10,6 +10,7 @@ itself; all go through `jax.jit`, `jax.vmap` (one attribution for each datum), `
 | `grad_cam` | a walk | Σ over channels of mean δ · y | |
 | `concept` | a walk | δ·v, v the direction of a concept | |
 | `patching` | two walks, or `steps` | (y of another run − y)·δ | |
+| `edges` | two walks, or `steps` | (y of another run − y)·δ where one reader reads it | `patching`, over all readers |
 | `integrated_gradients` | `steps` walks (for each point, along its own path) | (x − x')·mean δ | fun(x) − fun(x') |
 | `conductance` | `steps` walks | ∫ δ·dy | fun(x) − fun(x'), at layers that all goes through |
 | `internal_influence` | `steps` walks | mean δ | |
@@ -46,6 +47,8 @@ from ._attribution import Attribution
 from ._one_walk.concept import concept
 from ._one_walk.concept_significance import ConceptTest, concept_test
 from ._one_walk.concept_vector import concept_vector
+from ._edges.edges import edges
+from ._edges.result import Edges
 from ._one_walk.grad_cam import grad_cam
 from ._one_walk.gradient_times_output import gradient_times_output
 from ._one_walk.patching import patching
@@ -71,6 +74,9 @@ __all__ = [
     "concept_vector",
     "conductance",
     "deletion",
+    "Edges",
+    "conductance",
+    "edges",
     "expected_gradients",
     "faithfulness",
     "grad_cam",
