@@ -16,6 +16,10 @@ itself; all go through `jax.jit`, `jax.vmap` (one attribution for each datum), `
 | `internal_influence` | `steps` walks | mean δ | |
 | `expected_gradients` | `samples` walks and forward derivatives | δ·dy | fun(x) − mean fun(x') |
 | `smooth_grad` | `samples` walks | mean δ around x | |
+| `deep_lift` | a walk, and a run at the baseline | (y − y')·δ', by differences | fun(x) − fun(x') |
+| `guided_backprop`, `deconvolution` | a walk | δ, nothing negative through relus | |
+| `lrp` | a walk | relevance y·δ', by its rules | the result, less what biases have of it |
+| `relevance_patching` | two walks | (y of another run − y)·δ', by those rules | |
 
 Whether scores are true is measured against what really happens:
 
@@ -49,6 +53,11 @@ from ._one_walk.concept_significance import ConceptTest, concept_test
 from ._one_walk.concept_vector import concept_vector
 from ._edges.edges import edges
 from ._edges.result import Edges
+from ._backward.deconvolution import deconvolution
+from ._backward.deep_lift import deep_lift
+from ._backward.guided_backprop import guided_backprop
+from ._backward.lrp import lrp
+from ._backward.relevance_patching import relevance_patching
 from ._one_walk.grad_cam import grad_cam
 from ._one_walk.gradient_times_output import gradient_times_output
 from ._one_walk.patching import patching
@@ -77,15 +86,20 @@ __all__ = [
     "Edges",
     "conductance",
     "edges",
+    "deconvolution",
+    "deep_lift",
     "expected_gradients",
     "faithfulness",
     "grad_cam",
     "gradient_times_output",
     "infidelity",
     "insertion",
+    "guided_backprop",
     "integrated_gradients",
     "internal_influence",
+    "lrp",
     "patching",
+    "relevance_patching",
     "saliency",
     "sensitivity",
     "smooth_grad",
