@@ -48,16 +48,16 @@ from ._along.integrated_gradients import integrated_gradients
 from ._along.internal_influence import internal_influence
 from ._along.smooth_grad import smooth_grad
 from ._attribution import Attribution
-from ._one_walk.concept import concept
-from ._one_walk.concept_significance import ConceptTest, concept_test
-from ._one_walk.concept_vector import concept_vector
-from ._edges.edges import edges
-from ._edges.result import Edges
 from ._backward.deconvolution import deconvolution
 from ._backward.deep_lift import deep_lift
 from ._backward.guided_backprop import guided_backprop
 from ._backward.lrp import lrp
 from ._backward.relevance_patching import relevance_patching
+from ._edges.edges import edges
+from ._edges.result import Edges
+from ._one_walk.concept import concept
+from ._one_walk.concept_significance import ConceptTest, concept_test
+from ._one_walk.concept_vector import concept_vector
 from ._one_walk.grad_cam import grad_cam
 from ._one_walk.gradient_times_output import gradient_times_output
 from ._one_walk.patching import patching
@@ -75,6 +75,7 @@ __all__ = [
     "Attribution",
     "ConceptTest",
     "Curve",
+    "Edges",
     "Faithfulness",
     "Measure",
     "completeness",
@@ -82,19 +83,17 @@ __all__ = [
     "concept_test",
     "concept_vector",
     "conductance",
-    "deletion",
-    "Edges",
-    "conductance",
-    "edges",
     "deconvolution",
     "deep_lift",
+    "deletion",
+    "edges",
     "expected_gradients",
     "faithfulness",
     "grad_cam",
     "gradient_times_output",
+    "guided_backprop",
     "infidelity",
     "insertion",
-    "guided_backprop",
     "integrated_gradients",
     "internal_influence",
     "lrp",

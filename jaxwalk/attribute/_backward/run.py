@@ -18,8 +18,8 @@ from ..._points.name_patterns import choose
 from ..._points.point import Points
 from ..._rewrite.rewire import Visitor, plan, run
 from ..._rewrite.substitute import Back, Substitute, with_way_back
-from ..._walk.loss import loss_only
-from ..._walk.memory import warn_if_large
+from ..._walk.checks.loss import loss_only
+from ..._walk.checks.memory import warn_if_large
 from ..._walk.result import Walk
 from ..._walk.taps import visited
 from ..._walk.walk import walk_staged

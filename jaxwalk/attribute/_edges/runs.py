@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 
 from ..._jax.jaxpr.jaxprs import Closed
-from ..._rewrite.rewire import Plan, Visitor, plan, run
+from ..._rewrite.rewire import Plan, Visitor, plan_with_reads, run
 from ..._rewrite.tap import Tap, delta_tap
-from ..._walk.mutable_arrays import differentiating
-from ..._walk.nested_shards import check_nested_shards
+from ..._walk.checks.mutable_arrays import differentiating
+from ..._walk.checks.nested_shards import check_nested_shards
+from ..._walk.checks.way_back import leading_back
 from ..._walk.taps import slots_of, tapping
-from ..._walk.way_back import leading_back
 from .found import Found
 
 
@@ -36,7 +36,9 @@ class Runs(NamedTuple):
     @classmethod
     def of(cls, closed: Closed, found: Found) -> Runs:
         tapped: Sequence[Any] = [*found.points, *found.reads]
-        return cls(closed, plan(closed, found.points, found.reads), {each.name: delta_tap(each) for each in tapped})
+        return cls(
+            closed, plan_with_reads(closed, found.points, found.reads), {each.name: delta_tap(each) for each in tapped}
+        )
 
     def forward(self, args: Sequence[Any]) -> Run:
         """Run it forward alone; there are no δ."""
