@@ -18,14 +18,36 @@ from ..._points.name_patterns import choose
 from ..._points.point import Points
 from ..._rewrite.rewire import Visitor, plan, run
 from ..._rewrite.substitute import Back, Substitute, with_way_back
-from ..._walk.loss import loss_only
-from ..._walk.memory import warn_if_large
+from ..._walk.checks.loss import loss_only
+from ..._walk.checks.memory import warn_if_large
 from ..._walk.result import Walk
 from ..._walk.taps import visited
 from ..._walk.walk import walk_staged
 from .._explaining import Explaining
 from .analysis.place import Place
 from .analysis.places import places
+
+
+class Traced(NamedTuple):
+    """A traced function: all its points, those that are asked for, and of its inputs which are explained.
+
+    Where the explained arguments are of integers, none is: what is explained starts at the points.
+    """
+
+    staged: Staged
+    found: Points
+    points: Points
+    explained: Sequence[bool]
+
+    @classmethod
+    def of(cls, explaining: Explaining, args: Sequence[Any]) -> Traced:
+        is_real, check = explaining.has_real_inputs(args), functools.partial(loss_only, has_aux=False)
+        args = args if is_real else explaining.with_inputs(args, jax.tree.map(jnp.asarray, explaining.inputs(args)))
+        argnums = explaining.argnums if is_real else None
+        staged, found = find(explaining.fun, tuple(args), {}, explaining.by, explaining.source, argnums, check)
+        chosen = choose(found, explaining.at, explaining.by)
+        warn_if_large(chosen.nbytes)
+        return cls(staged, found, chosen, [i in staged.chosen for i in range(len(staged.closed.jaxpr.invars))])
 
 
 class Recorded(NamedTuple):
@@ -45,17 +67,8 @@ class Examined(NamedTuple):
 
     @classmethod
     def of(cls, explaining: Explaining, args: Sequence[Any], through_maxima: bool = False) -> Examined:
-        """Trace a function at its arguments and find its places; `through_maxima` as of `places`.
-
-        Where the explained arguments are of integers, what is explained starts at the points.
-        """
-        is_real, check = explaining.has_real_inputs(args), functools.partial(loss_only, has_aux=False)
-        args = args if is_real else explaining.with_inputs(args, jax.tree.map(jnp.asarray, explaining.inputs(args)))
-        argnums = explaining.argnums if is_real else None
-        staged, found = find(explaining.fun, tuple(args), {}, explaining.by, explaining.source, argnums, check)
-        chosen = choose(found, explaining.at, explaining.by)
-        warn_if_large(chosen.nbytes)
-        explained = [place in staged.chosen for place in range(len(staged.closed.jaxpr.invars))]
+        """Trace a function at its arguments and find its places; `through_maxima` as of `analysed`."""
+        staged, _, chosen, explained = Traced.of(explaining, args)
         return cls(staged, chosen, places(staged.closed, explained, chosen, through_maxima))
 
     def walk(self, substitutes: Iterable[Substitute], payload: Mapping[str, Any] = MappingProxyType({})) -> Walk:

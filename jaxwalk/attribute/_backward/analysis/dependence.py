@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ...._jax.jaxpr import call_parameters, jaxprs, kinds, types
@@ -71,12 +71,15 @@ class Dependence:
 
     Arguments:
         starts: by the calls that lead to a jaxpr, values in it that are explained: (equation, result).
+        held: equations, by the calls that lead there, whose results are constants: they depend on nothing.
         through_maxima: whether a `stop_gradient` of what depends OF_MAXIMA alone is passed.
     """
 
-    def __init__(self, starts: Mapping[Calls, set[tuple[int, int]]], through_maxima: bool):
+    def __init__(
+        self, starts: Mapping[Calls, set[tuple[int, int]]], through_maxima: bool, held: Collection[tuple[Calls, int]]
+    ):
         self.levels: dict[Calls, Level] = {}
-        self._starts, self._through_maxima = starts, through_maxima
+        self._starts, self._through_maxima, self._held = starts, through_maxima, held
         self._is_entrywise = Entrywise()
         self._kind, self._name = self._is_entrywise.kind_of, self._is_entrywise.name_of
 
@@ -87,6 +90,7 @@ class Dependence:
         starts = self._starts.get(calls, ())
         for index, eqn in enumerate(jaxpr.eqns):
             found = self._through(eqn, [look(v) for v in eqn.invars], (calls, index), loops)
+            found = [NOT] * len(found) if (calls, index) in self._held else found
             how.update({v: f for v, f in zip(eqn.outvars, found, strict=True) if f})
             how.update({v: DEPENDS for place, v in enumerate(eqn.outvars) if (index, place) in starts})
         self.levels[calls] = Level(jaxpr, calls, loops, how)

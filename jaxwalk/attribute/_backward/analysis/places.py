@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...._jax import origin
 from ...._jax.affine import Affine
@@ -23,8 +23,34 @@ if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn, Literal, Var
 
 
+class Analysed(NamedTuple):
+    """A traced function, looked at.
+
+    Attributes:
+        places: in forward order.
+        levels: its jaxprs, by the calls that lead to them.
+        is_explained: of each of its results, whether it depends on what is explained.
+    """
+
+    places: list[Place]
+    levels: Mapping[Calls, Level]
+    is_explained: Sequence[bool]
+
+
 def places(closed: Closed, explained: Sequence[bool], chosen: Points, through_maxima: bool = False) -> list[Place]:
-    """Return the places of a traced function, in forward order.
+    """Return the places of a traced function, in forward order; arguments as of `analysed`."""
+    return analysed(closed, explained, chosen, through_maxima).places
+
+
+def analysed(
+    closed: Closed,
+    explained: Sequence[bool],
+    chosen: Points,
+    through_maxima: bool = False,
+    held: Iterable[Site] = (),
+    softmax_alone: bool = False,
+) -> Analysed:
+    """Look at a traced function.
 
     Arguments:
         explained: of each of its inputs, whether it is what is explained. Where none is, as where these are integers,
@@ -32,18 +58,22 @@ def places(closed: Closed, explained: Sequence[bool], chosen: Points, through_ma
         chosen: the points that are asked for. No place that is made of several equations has one inside.
         through_maxima: whether a `stop_gradient` of a maximum is a place, of kind "stop", and what comes out of it is
             followed; else it is constant as any other.
+        held: equations whose results are taken as constants.
+        softmax_alone: whether the place of a softmax is its last equation alone. Then one is found wherever its logits
+            are made, whatever points are inside, and so is any other place.
     """
     starts = {} if any(explained) else starts_at(chosen)
-    dependence = Dependence(starts, through_maxima)
-    dependence.run(closed.jaxpr, [DEPENDS if is_explained else NOT for is_explained in explained])
-    return _Analysis(dependence.levels, Visited(chosen)).within(())
+    dependence = Dependence(starts, through_maxima, {(site.calls, site.equation) for site in held})
+    results = dependence.run(closed.jaxpr, [DEPENDS if is_explained else NOT for is_explained in explained])
+    found = _Analysis(dependence.levels, Visited(Points() if softmax_alone else chosen), softmax_alone).within(())
+    return Analysed(found, dependence.levels, [how != NOT for how in results])
 
 
 class _Analysis:
     """Looks at the equations of every jaxpr, each with its own calls around it."""
 
-    def __init__(self, levels: Mapping[Calls, Level], visited: Visited):
-        self.levels, self.visited = levels, visited
+    def __init__(self, levels: Mapping[Calls, Level], visited: Visited, softmax_alone: bool):
+        self.levels, self.visited, self.softmax_alone = levels, visited, softmax_alone
         self.is_entrywise, self.is_affine = Entrywise(), Affine()
         self.kind_of, self.name_of = self.is_entrywise.kind_of, self.is_entrywise.name_of
         self.inlined = Inlined(levels, self.kind_of, visited)
@@ -151,6 +181,8 @@ class _Equations:
 
     def _softmax(self, index: int) -> Place | None:
         found = self._all.normalisations.softmax(self._frame, self.eqns[index])
+        if found is not None and self._all.softmax_alone:
+            return self._alone("softmax", index)._replace(name="softmax", axes=found.axes)
         if found is None or found.logits.shape != _shape(self.eqns[index]):
             return None
         logits = self._all.inlined.variable(self._frame, found.logits)
