@@ -100,3 +100,15 @@ def test_lrp_of_a_relu_network_without_a_bias_is_gradient_times_input():
     mine, plain = (of(net)(at(1, -2, 3)) for of in (attribute.lrp, attribute.gradient_times_output))
     np.testing.assert_allclose(mine.inputs, plain.inputs, rtol=1e-4)
     np.testing.assert_allclose(mine.scores["relu"], plain.scores["relu"], rtol=1e-4)
+
+
+def test_deep_lift():
+    fun = lambda x: 2 * jax.nn.relu(x[0]) + 2 * jax.nn.relu(x[1] - 1.5)
+    found = attribute.deep_lift(fun, by="lines")(at(1, 2))
+    np.testing.assert_array_equal(found.inputs, [2, 1])
+    assert found.gap == 0
+
+
+def test_guided_backprop():
+    found = attribute.guided_backprop(C, "relu1")(jnp.arange(16.0).reshape(4, 4))
+    np.testing.assert_array_equal(found.inputs, [[0, 1, 1, 1], [1, 3, 3, 2], [1, 3, 3, 2], [1, 2, 2, 1]])

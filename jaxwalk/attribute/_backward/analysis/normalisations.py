@@ -39,8 +39,9 @@ class Normalisations:
         nodes = [self._inlined.node(frame, v) for v in eqn.invars]
         if name == "div" and nodes[0] is not None and nodes[1] is not None:
             found = self._summed(nodes[1])
-            if found is not None and found[0] == nodes[0] and self._named(nodes[0]) == "exp":
-                return Softmax(self._unshifted(self._inlined.operands(nodes[0])[0]), found[1])
+            if found is not None and self._named(nodes[0]) == self._named(found[0]) == "exp":
+                logits, summed = (self._inlined.operands(node)[0] for node in (nodes[0], found[0]))
+                return Softmax(self._unshifted(logits), found[1]) if logits == summed else None
         if name == "exp" and nodes[0] is not None and self._named(nodes[0]) == "sub":
             return self._by_logarithm(nodes[0])
         return None

@@ -53,4 +53,6 @@ class Place(NamedTuple):
     @property
     def said(self) -> str:
         """Return what it is called in a sentence: "`sort` (model.py:12)"."""
-        return f"`{self.name}`" + (f" ({self.where})" if self.where else "")
+        calls = self.name not in ("", str(self.eqn.primitive))
+        steps = "" if calls or len(self.closed.jaxpr.eqns) == 1 else "what ends in "
+        return f"{steps}`{self.name}`" + (f" ({self.where})" if self.where else "")

@@ -184,9 +184,10 @@ class _Equations:
             is_softmax = self._all.normalisations.is_softmax(self._frame, self.eqns[index])
             return self._alone("softmax", index)._replace(name="softmax") if is_softmax else None
         found = self._all.normalisations.softmax(self._frame, self.eqns[index])
-        if found is None or found.logits.frame is not self._frame or found.logits.shape != _shape(self.eqns[index]):
+        if found is None or found.logits.shape != _shape(self.eqns[index]):
             return None
-        region = self._regions.ending_at(index, [found.logits.v])
+        logits = self._all.inlined.variable(self._frame, found.logits)
+        region = None if logits is None else self._regions.ending_at(index, [logits])
         return (
             None if region is None else self._place("softmax", index, region)._replace(name="softmax", axes=found.axes)
         )
@@ -210,6 +211,7 @@ class _Equations:
     def _called(self, index: int, kind: str | None, bodies: Sequence[Closed]) -> list[Place]:
         eqn, calls = self.eqns[index], self.level.calls
         inside = [place for body in range(len(bodies)) for place in self._all.within((*calls, (index, body)))]
+        inside = [place if place.where else place._replace(where=origin.source_of(eqn)) for place in inside]
         reaches = any(map(self.level.active, eqn.outvars))
         if kind == "cond" and reaches and self.level.depends(eqn.invars[0]):
             return [self._alone("other", index), *inside]
