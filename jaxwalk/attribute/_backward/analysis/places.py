@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...._jax import origin
 from ...._jax.affine import Affine
@@ -16,25 +16,11 @@ from .dependence import DEPENDS, NOT, Calls, Dependence, Level, bodies_of, is_ma
 from .inlined import Frame, Inlined
 from .layers import PRODUCTS, is_layer, with_bias
 from .normalisations import Normalisations
-from .place import Place
+from .place import Analysed, Place
 from .regions import Region, Regions, Visited
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn, Literal, Var
-
-
-class Analysed(NamedTuple):
-    """A traced function, looked at.
-
-    Attributes:
-        places: in forward order.
-        levels: its jaxprs, by the calls that lead to them.
-        is_explained: of each of its results, whether it depends on what is explained.
-    """
-
-    places: list[Place]
-    levels: Mapping[Calls, Level]
-    is_explained: Sequence[bool]
 
 
 def places(closed: Closed, explained: Sequence[bool], chosen: Points, through_maxima: bool = False) -> list[Place]:
