@@ -31,6 +31,7 @@ class Faithfulness:
 
     Attributes:
         method: that of the attribution.
+        of: the name of the point whose units they are, or "points".
         scores: of each.
         changes: what happened: fun(args) − fun with it put to its baseline; of `patching` the converse.
         pearson: the linear correlation of the two; NaN where one does not vary, or is not finite.
@@ -40,6 +41,7 @@ class Faithfulness:
     """
 
     method: str
+    of: str
     scores: jax.Array
     changes: jax.Array
     pearson: jax.Array
@@ -50,17 +52,18 @@ class Faithfulness:
     def _table(self) -> Table:
         columns = ("point", "index", "score", "change")
         scores, changes = self.scores, self.changes
-        title = f"faithfulness of {self.method}, " + self._extent()
+        title = f"faithfulness of {self.method} at {self.of}, " + self._extent()
         if not all(map(is_readable, (scores, changes, self.pearson, self.spearman))) or scores.ndim != 1:
             return Table(title, columns, [(name, _shown(index), "", "") for name, index in self.where])
         order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
         rows = [(self.where[i][0], _shown(self.where[i][1]), number(scores[i]), number(changes[i])) for i in order]
-        title += f": Pearson {number(self.pearson, 3)}, Spearman {number(self.spearman, 3)}"
+        notes = self._notes()
+        title += "" if notes else f": Pearson {number(self.pearson, 3)}, Spearman {number(self.spearman, 3)}"
         right, lead, more = ("score", "change"), ("point", "index"), "`where`, `scores` and `changes` have each"
-        return Table(title, columns, rows, right, self._notes(), (), lead, ("point",), more=more)
+        return Table(title, columns, rows, right, notes, (), lead, ("point",), more=more)
 
     def _extent(self) -> str:
-        units = counted(self.among, "value or unit", "values or units")
+        units = counted(self.among, "value" if self.of == "points" else "unit")
         return units if self.among == len(self.where) else f"{len(self.where)} drawn from {units}"
 
     def _notes(self) -> list[str]:
@@ -79,7 +82,7 @@ def _shown(index: tuple[int, ...]) -> str:
 
 
 jax.tree_util.register_dataclass(
-    Faithfulness, ["scores", "changes", "pearson", "spearman"], ["method", "where", "among"]
+    Faithfulness, ["scores", "changes", "pearson", "spearman"], ["method", "of", "where", "among"]
 )
 
 
@@ -161,7 +164,7 @@ def faithfulness(
         compared = [jnp.abs(x) if absolute else x for x in both]
         where = tuple(map(units.where, chosen))
         alike = pearson(*compared), spearman(*compared)
-        return Faithfulness(attribution.method, *both, *alike, where=where, among=units.total)
+        return Faithfulness(attribution.method, at or "points", *both, *alike, where=where, among=units.total)
 
     return explaining.explained(measure)
 
