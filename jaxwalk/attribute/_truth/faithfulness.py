@@ -148,19 +148,19 @@ def faithfulness(
     def measure(*args: Any) -> Faithfulness:
         names = names_at(attribution, at)
         reruns = Reruns.traced(explaining, args, names)
-        value, outputs = reruns.outputs()
         units = Units.of([reruns.points[name] for name in names], at is None, axis)
         scores = jnp.concatenate([_scores(attribution, name, units, whole=at is None) for name in names])
-        start = {name: _start(to, name, outputs[name]) for name in names}
+        like = {p.name: jnp.zeros(p.shape, p.dtype) for p in reruns.points.values()}
+        values = reruns.outputs()[1] if callable(to) else like
+        start = {name: _start(to, name, values[name]) for name in names}
         chosen = units.sample(samples, seed)
 
-        def change(which: jax.Array) -> jax.Array:
-            after = reruns.replacing({name: (units.numbers(name) == which, start[name]) for name in names})
-            return value.astype(jnp.result_type(float)) - after.astype(jnp.result_type(float))
+        def result(which: jax.Array) -> jax.Array:
+            return reruns.replacing({name: (units.numbers(name) == which, start[name]) for name in names})
 
-        sign = sign_of(attribution)
-        changes = sign * in_batches(change, jnp.asarray(chosen, jnp.int32), batch_size)
-        both = scores[chosen], changes
+        # First of all as it is, by the same program: no unit has the number −1.
+        found = in_batches(result, jnp.asarray([-1, *chosen], jnp.int32), batch_size).astype(jnp.result_type(float))
+        both = scores[chosen], sign_of(attribution) * (found[0] - found[1:])
         compared = [jnp.abs(x) if absolute else x for x in both]
         where = tuple(map(units.where, chosen))
         alike = pearson(*compared), spearman(*compared)
