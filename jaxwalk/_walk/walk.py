@@ -24,15 +24,15 @@ from .._rewrite.keep import Noted
 from .._rewrite.rewire import Visitor, plan, run
 from .._rewrite.substitute import Substitute
 from .._source.user_files import Source
-from .cotangent import check_cotangent
-from .loss import loss_only
-from .memory import warn_if_large
-from .mutable_arrays import differentiating
-from .nested_shards import check_nested_shards
+from .checks.cotangent import check_cotangent
+from .checks.loss import loss_only
+from .checks.memory import warn_if_large
+from .checks.mutable_arrays import differentiating
+from .checks.nested_shards import check_nested_shards
+from .checks.way_back import leading_back
 from .nonfinite import nonfinite_inputs
 from .result import Walk
 from .taps import collected, slots_of, tapping, taps_at, visited
-from .way_back import leading_back
 
 
 @deep_calls()

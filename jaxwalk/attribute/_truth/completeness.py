@@ -15,7 +15,7 @@ from ..._jax.tracing import Staged, stage
 from ..._points.flow import Flow
 from ..._points.ordered_mapping import by_point
 from ..._points.point import Point
-from ..._walk.loss import loss_only
+from ..._walk.checks.loss import loss_only
 from .._along.path import baseline_of
 from .._attribution import Attribution, total_of_all
 from .._explaining import Explaining

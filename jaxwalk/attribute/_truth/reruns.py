@@ -15,7 +15,7 @@ from ..._jax.tracing import Staged, stage
 from ..._points.find import find
 from ..._points.point import Points
 from ..._rewrite.rewire import Plan, Visitor, plan, run
-from ..._walk.loss import loss_only
+from ..._walk.checks.loss import loss_only
 from .._explaining import Explaining
 
 AT_ONCE = 16  # runs that are vmapped; these batches go one after the other
