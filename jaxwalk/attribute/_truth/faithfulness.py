@@ -139,10 +139,7 @@ def faithfulness(
     check_attribution(attribution)
     check_count("samples", samples)
     check_count("batch_size", batch_size)
-    if at is not None and not isinstance(at, str):
-        raise ArgumentError(f"`at` is {shown(at)}; it must be the name of one point, or None for all.")
-    if axis is not None and (at is None or not isinstance(axis, int) or isinstance(axis, bool)):
-        raise ArgumentError(f"`axis` is {shown(axis)}; it must be the number of an axis of the point `at`, or None.")
+    _check_place(at, axis)
     explaining = Explaining.checked("faithfulness", fun, at, by, source, ())
 
     def measure(*args: Any) -> Faithfulness:
@@ -167,6 +164,13 @@ def faithfulness(
         return Faithfulness(attribution.method, at or "points", *both, *alike, where=where, among=units.total)
 
     return explaining.explained(measure)
+
+
+def _check_place(at: Any, axis: Any) -> None:
+    if at is not None and not isinstance(at, str):
+        raise ArgumentError(f"`at` is {shown(at)}; it must be the name of one point, or None for all.")
+    if axis is not None and (at is None or not isinstance(axis, int) or isinstance(axis, bool)):
+        raise ArgumentError(f"`axis` is {shown(axis)}; it must be the number of an axis of the point `at`, or None.")
 
 
 def _scores(attribution: Attribution, name: str, units: Units, whole: bool) -> jax.Array:
