@@ -47,7 +47,7 @@ def test_all_points_and_steps_of_loops_one_at_a_time():
     np.testing.assert_allclose(result.pearson, scipy.stats.pearsonr(scores, lost)[0], rtol=1e-9)
     np.testing.assert_allclose(result.spearman, scipy.stats.spearmanr(scores, lost)[0], rtol=1e-9)
     shown = repr(result)
-    assert shown.startswith("faithfulness of gradient_times_output, 5 values or units: Pearson ")
+    assert shown.startswith("faithfulness of gradient_times_output at points, 5 values: Pearson ")
     assert "layer  [2]" in shown
 
 
@@ -79,7 +79,7 @@ def test_patching_is_compared_with_the_values_of_the_other_run():
     h = np.tanh(X @ W)
     chosen = [index[0] for _, index in mean.where]
     np.testing.assert_allclose(mean.changes, ((h.mean() - h) * LAST)[chosen], rtol=1e-9)
-    assert repr(mean).startswith("faithfulness of patching, 4 drawn from 6 values or units")
+    assert repr(mean).startswith("faithfulness of patching at h, 4 drawn from 6 units")
 
 
 def test_a_batch_is_mapped_and_integers_may_go_in():
@@ -90,7 +90,7 @@ def test_a_batch_is_mapped_and_integers_may_go_in():
     result = jax.jit(jax.vmap(lambda a, t: attribute.faithfulness(a, score, at="embed", axis=0)(t)))(found, tokens)
     expected = [[score(t) - without(table[t[1 - i]]) for i in range(2)] for t in tokens]
     np.testing.assert_allclose(result.changes, expected, rtol=1e-9)
-    assert "faithfulness of gradient_times_output, 2 values or units" in repr(result)
+    assert "faithfulness of gradient_times_output at embed, 2 units" in repr(result)
 
 
 def test_without_a_correlation_none_is_made_up():

@@ -31,6 +31,7 @@ class Faithfulness:
 
     Attributes:
         method: that of the attribution.
+        of: the name of the point whose units they are, or "points".
         scores: of each.
         changes: what happened: fun(args) − fun with it put to its baseline; of `patching` the converse.
         pearson: the linear correlation of the two; NaN where one does not vary, or is not finite.
@@ -40,6 +41,7 @@ class Faithfulness:
     """
 
     method: str
+    of: str
     scores: jax.Array
     changes: jax.Array
     pearson: jax.Array
@@ -50,17 +52,18 @@ class Faithfulness:
     def _table(self) -> Table:
         columns = ("point", "index", "score", "change")
         scores, changes = self.scores, self.changes
-        title = f"faithfulness of {self.method}, " + self._extent()
+        title = f"faithfulness of {self.method} at {self.of}, " + self._extent()
         if not all(map(is_readable, (scores, changes, self.pearson, self.spearman))) or scores.ndim != 1:
             return Table(title, columns, [(name, _shown(index), "", "") for name, index in self.where])
         order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
         rows = [(self.where[i][0], _shown(self.where[i][1]), number(scores[i]), number(changes[i])) for i in order]
-        title += f": Pearson {number(self.pearson, 3)}, Spearman {number(self.spearman, 3)}"
+        notes = self._notes()
+        title += "" if notes else f": Pearson {number(self.pearson, 3)}, Spearman {number(self.spearman, 3)}"
         right, lead, more = ("score", "change"), ("point", "index"), "`where`, `scores` and `changes` have each"
-        return Table(title, columns, rows, right, self._notes(), (), lead, ("point",), more=more)
+        return Table(title, columns, rows, right, notes, (), lead, ("point",), more=more)
 
     def _extent(self) -> str:
-        units = counted(self.among, "value or unit", "values or units")
+        units = counted(self.among, "value" if self.of == "points" else "unit")
         return units if self.among == len(self.where) else f"{len(self.where)} drawn from {units}"
 
     def _notes(self) -> list[str]:
@@ -79,7 +82,7 @@ def _shown(index: tuple[int, ...]) -> str:
 
 
 jax.tree_util.register_dataclass(
-    Faithfulness, ["scores", "changes", "pearson", "spearman"], ["method", "where", "among"]
+    Faithfulness, ["scores", "changes", "pearson", "spearman"], ["method", "of", "where", "among"]
 )
 
 
@@ -136,34 +139,38 @@ def faithfulness(
     check_attribution(attribution)
     check_count("samples", samples)
     check_count("batch_size", batch_size)
-    if at is not None and not isinstance(at, str):
-        raise ArgumentError(f"`at` is {shown(at)}; it must be the name of one point, or None for all.")
-    if axis is not None and (at is None or not isinstance(axis, int) or isinstance(axis, bool)):
-        raise ArgumentError(f"`axis` is {shown(axis)}; it must be the number of an axis of the point `at`, or None.")
+    _check_place(at, axis)
     explaining = Explaining.checked("faithfulness", fun, at, by, source, ())
 
     def measure(*args: Any) -> Faithfulness:
         names = names_at(attribution, at)
         reruns = Reruns.traced(explaining, args, names)
-        value, outputs = reruns.outputs()
         units = Units.of([reruns.points[name] for name in names], at is None, axis)
         scores = jnp.concatenate([_scores(attribution, name, units, whole=at is None) for name in names])
-        start = {name: _start(to, name, outputs[name]) for name in names}
+        like = {p.name: jnp.zeros(p.shape, p.dtype) for p in reruns.points.values()}
+        values = reruns.outputs()[1] if callable(to) else like
+        start = {name: _start(to, name, values[name]) for name in names}
         chosen = units.sample(samples, seed)
 
-        def change(which: jax.Array) -> jax.Array:
-            after = reruns.replacing({name: (units.numbers(name) == which, start[name]) for name in names})
-            return value.astype(jnp.result_type(float)) - after.astype(jnp.result_type(float))
+        def result(which: jax.Array) -> jax.Array:
+            return reruns.replacing({name: (units.numbers(name) == which, start[name]) for name in names})
 
-        sign = sign_of(attribution)
-        changes = sign * in_batches(change, jnp.asarray(chosen, jnp.int32), batch_size)
-        both = scores[chosen], changes
+        # First of all as it is, by the same program: no unit has the number −1.
+        found = in_batches(result, jnp.asarray([-1, *chosen], jnp.int32), batch_size).astype(jnp.result_type(float))
+        both = scores[chosen], sign_of(attribution) * (found[0] - found[1:])
         compared = [jnp.abs(x) if absolute else x for x in both]
         where = tuple(map(units.where, chosen))
         alike = pearson(*compared), spearman(*compared)
-        return Faithfulness(attribution.method, *both, *alike, where=where, among=units.total)
+        return Faithfulness(attribution.method, at or "points", *both, *alike, where=where, among=units.total)
 
     return explaining.explained(measure)
+
+
+def _check_place(at: Any, axis: Any) -> None:
+    if at is not None and not isinstance(at, str):
+        raise ArgumentError(f"`at` is {shown(at)}; it must be the name of one point, or None for all.")
+    if axis is not None and (at is None or not isinstance(axis, int) or isinstance(axis, bool)):
+        raise ArgumentError(f"`axis` is {shown(axis)}; it must be the number of an axis of the point `at`, or None.")
 
 
 def _scores(attribution: Attribution, name: str, units: Units, whole: bool) -> jax.Array:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ..._errors import PointError, argument, listed, near
 from ..._jax.tracing import Staged, stage
@@ -77,4 +78,9 @@ def check_result(of: Explaining, args: tuple) -> None:
 
 def in_batches(of: Callable[[Any], Any], rows: Any, batch_size: int) -> Any:
     """Return what a function makes of each row, `batch_size` of them vmapped, and these batches one after the other."""
-    return jax.lax.map(of, rows, batch_size=batch_size)
+    count = len(jax.tree.leaves(rows)[0])
+    size = min(batch_size, count)
+    # The last row fills up the last batch: a batch of another size would be compiled by itself.
+    full = np.minimum(np.arange(-(-count // size) * size), count - 1)
+    found = jax.lax.map(of, jax.tree.map(lambda x: x[full], rows), batch_size=size)
+    return jax.tree.map(lambda x: x[:count], found)
