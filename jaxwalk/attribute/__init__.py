@@ -10,11 +10,16 @@ itself; all go through `jax.jit`, `jax.vmap` (one attribution for each datum), `
 | `grad_cam` | a walk | Σ over channels of mean δ · y | |
 | `concept` | a walk | δ·v, v the direction of a concept | |
 | `patching` | two walks, or `steps` | (y of another run − y)·δ | |
+| `edges` | two walks, or `steps` | (y of another run − y)·δ where one reader reads it | `patching`, over all readers |
 | `integrated_gradients` | `steps` walks (for each point, along its own path) | (x − x')·mean δ | fun(x) − fun(x') |
 | `conductance` | `steps` walks | ∫ δ·dy | fun(x) − fun(x'), at layers that all goes through |
 | `internal_influence` | `steps` walks | mean δ | |
 | `expected_gradients` | `samples` walks and forward derivatives | δ·dy | fun(x) − mean fun(x') |
 | `smooth_grad` | `samples` walks | mean δ around x | |
+| `deep_lift` | a walk, and a run at the baseline | (y − y')·δ', by differences | fun(x) − fun(x') |
+| `guided_backprop`, `deconvolution` | a walk | δ, nothing negative through relus | |
+| `lrp` | a walk | relevance y·δ', by its rules | the result, less what biases have of it |
+| `relevance_patching` | two walks | (y of another run − y)·δ', by those rules | |
 
 Whether scores are true is measured against what really happens:
 
@@ -43,6 +48,13 @@ from ._along.integrated_gradients import integrated_gradients
 from ._along.internal_influence import internal_influence
 from ._along.smooth_grad import smooth_grad
 from ._attribution import Attribution
+from ._backward.deconvolution import deconvolution
+from ._backward.deep_lift import deep_lift
+from ._backward.guided_backprop import guided_backprop
+from ._backward.lrp import lrp
+from ._backward.relevance_patching import relevance_patching
+from ._edges.edges import edges
+from ._edges.result import Edges
 from ._one_walk.concept import concept
 from ._one_walk.concept_significance import ConceptTest, concept_test
 from ._one_walk.concept_vector import concept_vector
@@ -63,6 +75,7 @@ __all__ = [
     "Attribution",
     "ConceptTest",
     "Curve",
+    "Edges",
     "Faithfulness",
     "Measure",
     "completeness",
@@ -70,16 +83,22 @@ __all__ = [
     "concept_test",
     "concept_vector",
     "conductance",
+    "deconvolution",
+    "deep_lift",
     "deletion",
+    "edges",
     "expected_gradients",
     "faithfulness",
     "grad_cam",
     "gradient_times_output",
+    "guided_backprop",
     "infidelity",
     "insertion",
     "integrated_gradients",
     "internal_influence",
+    "lrp",
     "patching",
+    "relevance_patching",
     "saliency",
     "sensitivity",
     "smooth_grad",

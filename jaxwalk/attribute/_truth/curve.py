@@ -15,11 +15,10 @@ from ..._jax.jaxpr.types import widened
 from ..._jax.leaves import flatten
 from ..._show.fit import tabular
 from ..._show.table import Table, is_readable, number
-from ..._walk.intervene import intervene
 from .._along.path import baseline_of
 from .._attribution import Attribution
 from .._explaining import Explaining
-from .reruns import check_result, in_batches
+from .reruns import Reruns, check_result, in_batches
 from .scores import check_attribution, names_at, scores_at, scores_of_inputs, sign_of
 
 
@@ -89,8 +88,7 @@ class Ordering(NamedTuple):
 
         def result(count: jax.Array) -> jax.Array:
             gone = [rank < count if kind == "deletion" else rank >= count for rank in ranks]
-            each = zip(gone, entries.start, entries.values, strict=True)
-            return entries.rerun([jnp.where(jnp.broadcast_to(g, jnp.shape(x)), b, x) for g, b, x in each])
+            return entries.rerun(gone)
 
         found = in_batches(result, jnp.asarray(counts), self.batch_size)
         found = jnp.where(is_ordered, found.astype(widened(found.dtype)), jnp.nan)
@@ -100,10 +98,9 @@ class Ordering(NamedTuple):
 
 
 class _Entries(NamedTuple):
-    """Arrays whose entries are put to `start`, their scores, and what runs the function with others."""
+    """The scores of entries that go together, an array for each array of them, of as many axes; and what runs the
+    function with the entries put to the baseline for which masks of these shapes say so."""
 
-    values: Sequence[jax.Array]
-    start: Sequence[jax.Array]
     scores: Sequence[jax.Array]
     rerun: Callable[[Sequence[jax.Array]], jax.Array]
 
@@ -114,23 +111,26 @@ def _of_inputs(of: Ordering, args: tuple) -> _Entries:
     scores = scores_of_inputs(of.attribution, [jnp.shape(x) for x in values])
     scores = [_together(s, _axis("an argument", jnp.shape(x), 0, of.channel)) for s, x in zip(scores, values)]
     start = jax.tree.leaves(baseline_of(of.baseline, explaining.inputs(args)))
-    rerun = lambda new: explaining.fun(*explaining.with_inputs(args, tree.unflatten(new)))
-    return _Entries(values, start, scores, rerun)
+
+    def rerun(gone: Sequence[jax.Array]) -> jax.Array:
+        left = [jnp.where(g, b, x) for g, b, x in zip(gone, start, values, strict=True)]
+        return explaining.fun(*explaining.with_inputs(args, tree.unflatten(left)))
+
+    return _Entries(scores, rerun)
 
 
 def _of_point(of: Ordering, args: tuple) -> _Entries:
     explaining = of.explaining
     (name,) = names_at(of.attribution, explaining.at)
-    value, point = explaining.outputs(*args)[name], of.attribution.points[name]
-    axis = _axis(f"`{name}`", value.shape, len(point.axes), of.channel)
+    reruns = Reruns.traced(explaining, args, [name])
+    value = reruns.outputs()[1][name]
+    start = baseline_of(of.baseline, value)
+    axis = _axis(f"`{name}`", value.shape, len(reruns.points[name].axes), of.channel)
     without = value.shape if axis is None else (*value.shape[:axis], *value.shape[axis + 1 :])
     scores = scores_at(of.attribution, name, value.shape, without)
     if axis is not None and scores.shape == without:  # those of `grad_cam`
         scores = jnp.expand_dims(scores, axis)
-    scores = _together(scores, axis)
-    options = {"by": explaining.by, "source": explaining.source}
-    rerun = lambda new: intervene(explaining.fun, {name: new[0]}, **options)(*args)
-    return _Entries([value], [baseline_of(of.baseline, value)], [scores], rerun)
+    return _Entries([_together(scores, axis)], lambda gone: reruns.replacing({name: (gone[0], start)}))
 
 
 def _axis(of: str, shape: tuple[int, ...], lead: int, channel: int | None) -> int | None:

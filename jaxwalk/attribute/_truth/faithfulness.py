@@ -152,7 +152,7 @@ def faithfulness(
         chosen = units.sample(samples, seed)
 
         def change(which: jax.Array) -> jax.Array:
-            after = reruns.with_values({name: (units.numbers(name) == which, start[name]) for name in names})
+            after = reruns.replacing({name: (units.numbers(name) == which, start[name]) for name in names})
             return value.astype(jnp.result_type(float)) - after.astype(jnp.result_type(float))
 
         sign = sign_of(attribution)

@@ -42,7 +42,8 @@ def infidelity(
     batch_size: int = AT_ONCE,
 ) -> Callable[..., Measure]:
     """Measure the infidelity of scores Φ (Yeh et al., arXiv 1901.09392, definition 2.1): the mean, over random moves I,
-    of (Σ I·Φ − (fun(x) − fun(x − I)))², of the inputs, and at each point, whose value is moved as by `jw.intervene`.
+    of (Σ I·Φ − (fun(x) − fun(x − I)))², of the inputs, and at each point, whose value is moved as by
+    `jw.intervene(fun, {name: lambda v: v - I})`; in a loop all steps move.
 
     Φ is by unit of a move. A method whose scores are of a whole way, from zero or from a baseline, has it divided by
     that way: I·Φ is then the share of the way that an entry moves, times its score; an entry without any way stays.
@@ -116,7 +117,8 @@ class _Trial(NamedTuple):
     def inputs(self, args: tuple) -> tuple[jax.Array, jax.Array, jax.Array]:
         explaining = self.explaining
         values, tree = flatten(explaining.inputs(args))
-        start = jax.tree.leaves(baseline_of(self.baseline, explaining.inputs(args)))
+        baseline = None if self.kind == "value" else self.baseline
+        start = jax.tree.leaves(baseline_of(baseline, explaining.inputs(args)))
         scores = scores_of_inputs(self.attribution, [jnp.shape(x) for x in values])
         ways = [x - b for x, b in zip(values, start, strict=True)]
         value = explaining.fun(*args)
@@ -143,13 +145,10 @@ class _Trial(NamedTuple):
             here = [jnp.asarray(which == i) for i in range(len(names))]
             keys = jax.random.split(key, len(names))
             moves = [self._move(k, outputs[name], ways[name]) for k, name in zip(keys, names, strict=True)]
-            edits = {
-                name: (jnp.broadcast_to(at, move.shape), outputs[name] - move)
-                for name, at, move in zip(names, here, moves, strict=True)
-            }
+            taken = [jnp.where(at, move, jnp.zeros_like(move)) for at, move in zip(here, moves, strict=True)]
             said = jnp.stack([self._said(scores[n], m, ways[n]) for n, m in zip(names, moves, strict=True)])[which]
             is_any = jnp.stack([jnp.any(m != 0) for m in moves])[which]
-            return said, _lost(value, reruns.with_values(edits)), is_any
+            return said, _lost(value, reruns.moving(dict(zip(names, taken, strict=True)))), is_any
 
         keys = jax.random.split(self.key, len(names) * self.samples)
         rows = jnp.repeat(jnp.arange(len(names)), self.samples), keys

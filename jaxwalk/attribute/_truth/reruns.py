@@ -52,8 +52,8 @@ class Reruns(NamedTuple):
         (value,), found = run(self.planned, self.staged.args, {}, there)
         return value, found
 
-    def with_values(self, edits: Mapping[str, tuple[Any, Any]]) -> jax.Array:
-        """Return the result with values at points replaced where a mask says so, as by `jw.intervene`.
+    def replacing(self, edits: Mapping[str, tuple[Any, Any]]) -> jax.Array:
+        """Return the result with values replaced where a mask says so; what comes after them is computed anew.
 
         Arguments:
             edits: of every point, (mask, new value), each with the axes of the point; those of the mask after those of
@@ -61,8 +61,13 @@ class Reruns(NamedTuple):
         """
         return run(self.planned, self.staged.args, dict(edits), _REPLACING)[0][0]
 
+    def moving(self, moves: Mapping[str, Any]) -> jax.Array:
+        """Return the result with these, one for every point, taken from the values as they are met."""
+        return run(self.planned, self.staged.args, dict(moves), _MOVING)[0][0]
+
 
 _REPLACING = Visitor(lambda name, value, edit: (jnp.where(edit[0], edit[1], value), None), recorded=None)
+_MOVING = Visitor(lambda name, value, move: (value - move, None), recorded=None)
 
 
 def check_result(of: Explaining, args: tuple) -> None:
