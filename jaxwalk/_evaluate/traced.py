@@ -12,7 +12,7 @@ from .._points.find import find
 from .._points.name_patterns import choose
 from .._points.point import Points
 from .._points.units import Keep, keep_at
-from .._walk.loss import loss_only
+from .._walk.checks.loss import loss_only
 from .arguments import Asked, check_takes
 from .batches import Batches
 from .method import check_attribution, explained
