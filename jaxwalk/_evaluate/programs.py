@@ -23,7 +23,8 @@ from .._source.captures import CannotTell, Captures
 from .arguments import Asked
 from .batches import Batches
 from .placement import Placement
-from .step.step import CompiledStep, Task, step_of
+from .step.step import CompiledStep, step_of
+from .step.task import Task
 from .traced import traced
 
 COUNTED = 2**31 - 1  # entries, at most, that are counted on the device

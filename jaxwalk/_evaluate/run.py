@@ -22,7 +22,8 @@ from .result.evaluation import Evaluation
 from .run_identity import identity
 from .step.device_totals import Totals
 from .step.host_totals import columns, evaluation_of, finish, from_arrays, merge_totals, to_arrays
-from .step.step import CompiledStep, Task
+from .step.step import CompiledStep
+from .step.task import Task
 from .store.store import Store
 from .store.writer import PartWriter
 

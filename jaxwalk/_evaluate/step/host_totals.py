@@ -21,7 +21,8 @@ from ..result.ranking import Rows, TopK, is_bad, merge_top_k, most_to_blame
 from .alike import Form
 from .attributed import GAP
 from .device_totals import GroupState, Totals
-from .step import CompiledStep, Task
+from .step import CompiledStep
+from .task import Task
 
 
 def finish(group: GroupState, step: CompiledStep, top: int, before: int) -> tuple[Totals, Rows]:

@@ -8,7 +8,8 @@ from jax import lax
 import jaxwalk as jw
 from dataset import assert_same, batches, evaluate
 from jaxwalk._evaluate.placement import Placement
-from jaxwalk._evaluate.step.step import Task, step_of
+from jaxwalk._evaluate.step.step import step_of
+from jaxwalk._evaluate.step.task import Task
 from jaxwalk._points.find import find
 from jaxwalk.stats._batched import of_batch
 
