@@ -17,6 +17,7 @@ from .._jax.jaxpr import jaxprs, kinds, types
 from .._jax.jaxpr.jaxprs import Closed, is_literal
 from .._jax.shards import Loop
 from .._points.point import Point, Site
+from .reads import Read, with_reads, within
 from .rules import Body, Payload, Records, Result, carry_through
 from .spans import Span, Spans
 from .substitute import Substitute
@@ -120,7 +121,16 @@ class Plan(NamedTuple):
 def plan(closed: Closed, points: Iterable[Point], substitutes: Iterable[Substitute] = ()) -> Plan:
     """Plan how to evaluate `closed` so that each of `points` is visited, and each of `substitutes` stands in."""
     stand_ins = {substitute.site: substitute for substitute in substitutes}
-    return _plan(closed, {point.site: point.name for point in points}, stand_ins, kinds.kinds())
+    return _plan(closed, _names(points), stand_ins, (), kinds.kinds())
+
+
+def plan_with_reads(closed: Closed, points: Iterable[Point], reads: Sequence[Read]) -> Plan:
+    """Plan how to evaluate `closed` so that each of `points`, and of `reads`, is visited."""
+    return _plan(closed, _names(points), {}, reads, kinds.kinds())
+
+
+def _names(points: Iterable[Point]) -> dict[Site, str]:
+    return {point.site: point.name for point in points}
 
 
 def run(plan: Plan, args: Sequence[Any], payload: Payload, visitor: Visitor) -> Result:
@@ -209,10 +219,13 @@ def _plan(
     closed: Closed,
     sites: Mapping[Site, str],
     stand_ins: Mapping[Site, Substitute],
+    reads: Sequence[Read],
     kind_of: Callable[[JaxprEqn], str | None],
 ) -> Plan:
+    if reads:
+        closed, sites, reads = with_reads(closed, sites, reads)
     jaxpr = closed.jaxpr
-    inside: dict[int, dict[Site, str]] = {site.calls[0][0]: {} for site in stand_ins if site.calls}
+    inside: dict[int, dict[Site, str]] = {s.calls[0][0]: {} for s in (*stand_ins, *reads) if s.calls}
     substituted = {site.equation: by for site, by in stand_ins.items() if not site.calls}
     named: dict[int, Site] = {}
     results: list[Site] = []
@@ -233,12 +246,11 @@ def _plan(
         elif span.start in substituted:
             cores.append(_Substituted(eqn, substituted[span.start]))
         elif span.start in inside:
-            within = lambda sites, branch, index=span.start: _within(sites, index, branch)
-            plans = [
-                _plan(body, within(inside[span.start], branch), within(stand_ins, branch), kind_of)
-                for branch, body in enumerate(jaxprs.jaxprs_of(eqn))
-            ]
-            cores.append(_Entered(kind_of(eqn) or "", eqn, plans))
+            here = [(body, (span.start, branch)) for branch, body in enumerate(jaxprs.jaxprs_of(eqn))]
+            cores.append(_Entered(kind_of(eqn) or "", eqn, [
+                _plan(body, _within(inside[span.start], call), _within(stand_ins, call), within(reads, call), kind_of)
+                for body, call in here
+            ]))  # fmt: skip
         else:
             cores.append(_stretch(jaxpr, span, spans))
     if jaxprs.is_staging():
@@ -246,10 +258,9 @@ def _plan(
     return Plan(closed, [_step(jaxpr, *both, spans, sites) for both in zip(cores, divided, strict=True)])
 
 
-def _within(sites: Mapping[Site, _What], equation: int, branch: int) -> dict[Site, _What]:
+def _within(sites: Mapping[Site, _What], call: tuple[int, int]) -> dict[Site, _What]:
     """Return those of `sites` that are in one jaxpr of an equation, as they are seen from there."""
-    here = (equation, branch)
-    return {s._replace(calls=s.calls[1:]): what for s, what in sites.items() if s.calls[:1] == (here,)}
+    return {s._replace(calls=s.calls[1:]): what for s, what in sites.items() if s.calls[:1] == (call,)}
 
 
 def _step(jaxpr: Jaxpr, core: _Core, span: Span, spans: Spans, sites: Mapping[Site, str]) -> _Step:
