@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from .._errors import ArgumentError
 from .ordered_mapping import Named
@@ -66,7 +67,7 @@ class Columns(Named):
                 " `out_axes` of `jax.vmap` 0, and shapes as they are."
             )
         index = (..., place, *[slice(None)] * rank)
-        if not isinstance(array, jax.Array) or isinstance(array, jax.core.Tracer):
+        if not isinstance(array, jax.Array) or isinstance(array, Tracer):
             return array[index]
         if (number, key) not in self._seen:  # taken apart on the host, where no index is a program of its own
             self._seen[number, key] = np.asarray(array)

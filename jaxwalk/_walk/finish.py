@@ -11,7 +11,6 @@ import jax.numpy as jnp
 from .._points.columns import Columns, Group
 from .._points.ordered_mapping import Named
 from .._points.point import Points
-from .._points.units import Keep
 from ..stats import Statistic
 
 
@@ -20,10 +19,12 @@ def is_finished_together(keep: Any) -> bool:
     return isinstance(keep, Statistic) and keep.by_entry
 
 
-def states_of(keep: Keep | Mapping[str, Keep], points: Points) -> dict[str, Statistic]:
-    """Return by point the statistic that is taken there."""
-    return {name: keep[name] if isinstance(keep, Mapping) else keep for name, point in points.items()
-            if point.has_delta and (not isinstance(keep, Mapping) or name in keep)}  # fmt: skip
+def statistics_at(keep: Any, points: Points) -> dict[str, Statistic]:
+    """Return by point the statistic that is taken there: of one for all, or of one by point."""
+    felt = [name for name, point in points.items() if point.has_delta]
+    if not isinstance(keep, Mapping):
+        return {name: keep for name in felt}  # noqa: C420 - keeps its type
+    return {name: keep[name] for name in felt if name in keep}
 
 
 def finished(states: Named, statistics: Mapping[str, Statistic], points: Points) -> Columns:

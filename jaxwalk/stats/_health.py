@@ -239,8 +239,9 @@ def _in_vector(name: str, side: str, of: Callable, functions: Sequence[Callable]
     beside = lambda state: {key: state[key] for key in _BEYOND if key in state}
     state_of = lambda state: opened(state["vector"]) | beside(state)
     vector_of = lambda state: {"vector": closed(state)} | beside(state)
-    looks = [functools.partial(look, about_mean=side == "output") for look in (first_look, second_look)]
-    look = quick_or(lambda x: closed(of(x)), *looks)
+    about_mean = side == "output"
+    first = functools.partial(first_look, about_mean=about_mean)
+    look = quick_or(lambda x: closed(of(x)), first, functools.partial(second_look, about_mean=about_mean))
 
     def of_side(output: Any, delta: Any) -> Sums:
         x = jnp.asarray(output if side == "output" else delta)

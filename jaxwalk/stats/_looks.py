@@ -121,7 +121,7 @@ def _count(ones: jax.Array, entries: int) -> jax.Array:
 
 def _joined(found: Mapping[str, Any], x: jax.Array) -> jax.Array:
     """Return the vector of some fields of one array; the others are zeros."""
-    known = dict.fromkeys(FIELDS, 0.0) | {"data": -1.0} | found
+    known: dict[str, Any] = {**dict.fromkeys(FIELDS, 0.0), "data": -1.0, **found}
     low, high = [known[field] for field in FIELDS], [0.0 for _ in _COUNTS]
     if x.size > 1 << _BITS:
         for i, field in enumerate(_COUNTS[:-1]):
