@@ -200,7 +200,7 @@ def _body(plan: Plan, visitor: Visitor) -> Body:
 def _types(plan: Plan, recorded: Callable[[str, jax.ShapeDtypeStruct], Any]) -> dict[str, tuple[Any, Any]]:
     """Return by name the types of the values at all points in a plan, and of what is recorded of them."""
     found = {met.point: (met.value, recorded(met.point, met.value)) for met in plan.met()}
-    found |= {by.name: (by.recorded, by.recorded) for by in plan.substitutes()}
+    found |= {by.name: (by.varying, by.recorded) for by in plan.substitutes()}
     for loops, inner in plan.entered():
         for name, (value, record) in _types(inner, recorded).items():
             outside = functools.partial(shards.around, value=value, loops=loops)

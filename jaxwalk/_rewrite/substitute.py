@@ -24,13 +24,21 @@ class Substitute(NamedTuple):
         reads: its operands, which may be others than those of the equation: what an activation that is written out in
             many equations, of which this is the last, starts from.
         run: (values of these, payload) -> (the results of the equation, what is recorded).
-        recorded: shapes and dtypes of what is recorded, a pytree; None if nothing is.
+        recorded: shapes and dtypes of what is recorded, a pytree; None if nothing is. Inside a `shard_map` all of it
+            varies over the same axes.
+        given: shapes and dtypes of the payload, likewise.
     """
 
     site: Site
     reads: Sequence[Var | Literal]
     run: Callable[[Sequence[Any], Any], tuple[Sequence[Any], Any]]
     recorded: Any = None
+    given: Any = None
+
+    @property
+    def varying(self) -> Any:
+        """Return the shape and dtype of one of what is recorded or given, which tells how each of these varies."""
+        return next(iter(jax.tree.leaves((self.recorded, self.given))), None)
 
     @property
     def name(self) -> str:
@@ -54,7 +62,8 @@ def with_way_back(closed: Closed, back: Back) -> Callable[[Sequence[Any], Any], 
         return jaxprs.evaluate(closed, operands)
 
     def forward(operands: Sequence[Any], payload: Any) -> tuple[list[Any], Any]:
-        results = through(operands, payload)
+        # This does not call `through`, by whose rule a second derivative would then go.
+        results = jaxprs.evaluate(closed, operands)
         return results, (operands, results, payload)
 
     def backward(saved: Any, cotangents: Sequence[Any]) -> tuple[Any, None]:

@@ -58,7 +58,7 @@ def test_dense_net(rule):
 
 
 def test_rules_by_point():
-    found = attribute.lrp(net, rules={"*": "gamma", "second": ("alpha_beta", 2.0)})(X)
+    found = attribute.lrp(net, "second", rules={"*": "gamma", "second": ("alpha_beta", 2.0)})(X)
     np.testing.assert_allclose(found.inputs, net_by_hand(["gamma", "alpha_beta", "epsilon"])[2], rtol=1e-9)
     numbered = attribute.lrp(net, rule="z_plus", rules={"first": ("gamma", 0.25), "second": "epsilon"})(X)
     np.testing.assert_allclose(numbered.inputs, net_by_hand(["gamma", "epsilon", "z_plus"])[2], rtol=1e-9)
@@ -199,3 +199,124 @@ def test_without_a_bias_all_adds_up_in_a_scan_and_a_branch(rule):
     if rule == "epsilon":
         both = jax.vmap(of)(jnp.stack([-2 * TOKENS, TOKENS]))
         np.testing.assert_allclose(both.inputs[1], found.inputs, rtol=1e-9, atol=1e-12)
+
+
+# What is chosen, held, and refused -----------------------------------------------------------------------------------
+
+MASK = np.tri(3, dtype=bool)
+MIX, SHOWN, MOVE = ROW(4, 4), ROW(4), ROW(3, 4)
+
+
+def masked(logits):
+    exponentials = jnp.exp(logits - logits.max(-1, keepdims=True)) * np.tri(3)
+    return exponentials / jnp.sum(exponentials, -1, keepdims=True)
+
+
+def in_steps(logits):
+    exponentials = jw.tag(jnp.exp(logits), "exponentials")
+    return exponentials * (1 / jw.tag(jnp.sum(exponentials, -1, keepdims=True), "sums"))
+
+
+PATTERNS = {
+    "jax": jax.nn.softmax,
+    "other axis": lambda logits: jax.nn.softmax(logits.T, axis=0).T,
+    "where": lambda logits: jax.nn.softmax(logits, where=MASK),
+    "infinite": lambda logits: jax.nn.softmax(jnp.where(MASK, logits, -jnp.inf)),
+    "fewer bits": lambda logits: jax.nn.softmax(logits.astype(jnp.float32)).astype(logits.dtype),
+    "by logarithm": lambda logits: jnp.exp(jax.nn.log_softmax(logits)),
+    "masked": masked,
+    "in steps": in_steps,
+}
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_attention_patterns_are_held_however_they_are_written(name):
+    pattern = PATTERNS[name]
+    mixed = lambda x, p: jnp.sum(p @ jw.tag(x @ MIX, "values") @ SHOWN)
+    fun = lambda x: mixed(x, pattern((x @ MIX) @ x.T))
+    found = jax.jit(attribute.lrp(fun, epsilon=0.0))(TOKENS)
+    by_hand = jax.grad(mixed)(TOKENS, pattern((TOKENS @ MIX) @ TOKENS.T))
+    np.testing.assert_allclose(found.inputs, TOKENS * by_hand, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(found.gap, 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("by", ["scopes", "lines"])
+def test_patterns_choose_layers_by_what_points_are_made_of_and_by_scope(by):
+    def deep(x, ws):
+        with jax.named_scope("layers"):
+            step = lambda x, w: (jnp.maximum(x @ w, 0), None)
+            x, _ = jax.lax.scan(step, x, ws)
+        with jax.named_scope("head"):
+            hidden = x @ MIX
+            hidden = jax.jit(jax.nn.relu)(hidden).reshape(2, 2)
+            pooled = hidden.max(0)
+        return jnp.sum(pooled)
+
+    fun = lambda x: deep(x, np.stack([MIX, -MIX]))
+    patterns = {"scopes": ("layers", "head"), "lines": ("deep/x,_", "**/pooled")}
+    every = jax.jit(attribute.lrp(fun, by=by, rule="z_plus"))(SHOWN)
+    some = attribute.lrp(fun, by=by, rules={patterns[by][0]: "z_plus", patterns[by][1]: ("alpha_beta", 1)})
+    np.testing.assert_allclose(some(SHOWN).inputs, every.inputs, rtol=1e-12)
+
+
+def test_tokens_have_relevance_at_their_embedding():
+    table = ROW(5, 4)
+    score = lambda tokens: scanned(jw.tag(jnp.asarray(table)[tokens], "embed"))
+    found = attribute.lrp(score, "embed", epsilon=0.0)(jnp.array([1, 2, 0]))
+    assert found.inputs is None
+    assert found.gap is None
+    np.testing.assert_allclose(found.totals["embed"], found.value, rtol=1e-10)
+
+
+def test_where_a_function_is_at_zero():
+    fun = lambda x: jnp.sum(jw.tag(jnp.tanh(x), "tanh")) + jnp.sum(jnp.sqrt(jnp.abs(x))) + jnp.sum(jnp.cos(x))
+    x = np.array([0.0, 1e-200, 0.5])
+    found = attribute.lrp(fun)(x)
+    np.testing.assert_allclose(found.inputs, [0, 0, np.tanh(0.5) + np.sqrt(0.5) + np.cos(0.5)], atol=1e-12)
+
+
+def test_it_can_be_differentiated_backward():
+    fun = lambda x: jnp.sum(jw.tag(jax.nn.silu(jax.nn.softmax(x @ x.T) @ x @ MIX), "mixed") @ SHOWN)
+    total = jax.jit(lambda x: jnp.sum(attribute.lrp(fun, rule="gamma")(x).inputs ** 2))
+    move = 1e-6 * MOVE
+    slope = (total(TOKENS + move) - total(TOKENS - move)) / 2e-6
+    np.testing.assert_allclose(np.sum(jax.jit(jax.grad(total))(TOKENS) * MOVE), slope, rtol=1e-6)
+
+
+tagged = lambda x: jw.tag(x @ MIX, "mix")
+
+
+@pytest.mark.parametrize(
+    ("fun", "options", "said"),
+    [
+        (net, {"rule": "lrp"}, '`rule` is \'lrp\'; it is "epsilon", "gamma", "z_plus" or "alpha_beta", or a pair'),
+        (net, {"rule": ("gamma", -1)}, "The number of `rule` is -1; it must be a finite number of at least 0."),
+        (net, {"alpha": 0.5}, "`alpha` is 0.5; it must be a finite number of at least 1."),
+        (net, {"epsilon": True}, "`epsilon` is True; it must be a finite number of at least 0."),
+        (net, {"rules": ["first"]}, "`rules` is ['first']; it is a mapping from point names to rules."),
+        (net, {"rules": {"first": ("z_plus", 1)}}, "`rules['first']` is ('z_plus', 1); it is"),
+        (net, {"rules": {"fist": "gamma"}}, "`rules` has 'fist', which fits no point. Near it: `first`."),
+        (
+            lambda x: jw.tag(jnp.sum(tagged(x) + x), "sum"),
+            {"rules": {"sum": "gamma"}},
+            "`rules` has 'sum', which fits `sum`, the result of no layer and not a scope of one; those of layers are:",
+        ),
+        (lambda x: jax.nn.softmax(tagged(x))[0], {}, "`lrp` holds softmax, and the result of `fun` depends on what is"),
+        (lambda x: jnp.prod(tagged(x)), {}, "`lrp` has no rule for `reduce_prod` (test_lrp.py:"),
+        (lambda x: jnp.sum(jnp.abs(tagged(x)) ** x), {}, "`lrp` has no rule for `pow` (test_lrp.py:"),
+        (
+            lambda x: jax.lax.while_loop(lambda c: c[0] < 9, lambda c: c + 1, tagged(x))[0],
+            {},
+            "has no rule for `while` (test_lrp.py:",
+        ),
+        (
+            lambda x: jnp.sum(jnp.real(tagged(x).astype(complex) @ (1j * MIX))),
+            {"rule": "gamma"},
+            'has "gamma" for the layer `dot_general` (test_lrp.py:',
+        ),
+    ],
+)
+def test_refused(fun, options, said):
+    with pytest.raises(jw.JaxwalkError) as caught:
+        attribute.lrp(fun, **options)(X if fun is net else SHOWN)
+    assert said in str(caught.value)

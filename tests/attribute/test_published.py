@@ -83,3 +83,32 @@ def test_grad_cam(channel):
     found = attribute.grad_cam(C, "relu1", channel=channel, relu=False)(image)
     np.testing.assert_allclose(found.scores["relu1"], [[0, 4], [28, 32.5]])
     assert found.inputs is None
+
+
+S = lambda x: jw.tag(jax.nn.relu(x @ jnp.full((3, 3), 2.0)), "relu") @ jnp.full(3, 3.0)
+T = lambda x: jw.tag(jnp.tanh(x @ jnp.full((3, 3), 0.1)), "tanh") @ jnp.full(3, 0.1)
+
+
+def test_lrp():
+    np.testing.assert_allclose(attribute.lrp(S)(at(1, 2, 3)).inputs, [18, 36, 54], rtol=1e-5)
+    np.testing.assert_allclose(attribute.lrp(T)(at(1, 2, 3)).inputs, [0.0269, 0.0537, 0.0806], atol=1e-4)
+
+
+def test_lrp_of_a_relu_network_without_a_bias_is_gradient_times_input():
+    first, second = (jax.random.normal(jax.random.key(k), (3, 3)) for k in (0, 1))
+    net = lambda x: jw.tag(jax.nn.relu(jax.nn.relu(x @ first) @ second), "relu") @ jnp.array([1.0, -2.0, 3.0])
+    mine, plain = (of(net)(at(1, -2, 3)) for of in (attribute.lrp, attribute.gradient_times_output))
+    np.testing.assert_allclose(mine.inputs, plain.inputs, rtol=1e-4)
+    np.testing.assert_allclose(mine.scores["relu"], plain.scores["relu"], rtol=1e-4)
+
+
+def test_deep_lift():
+    fun = lambda x: 2 * jax.nn.relu(x[0]) + 2 * jax.nn.relu(x[1] - 1.5)
+    found = attribute.deep_lift(fun, by="lines")(at(1, 2))
+    np.testing.assert_array_equal(found.inputs, [2, 1])
+    assert found.gap == 0
+
+
+def test_guided_backprop():
+    found = attribute.guided_backprop(C, "relu1")(jnp.arange(16.0).reshape(4, 4))
+    np.testing.assert_array_equal(found.inputs, [[0, 1, 1, 1], [1, 3, 3, 2], [1, 3, 3, 2], [1, 2, 2, 1]])

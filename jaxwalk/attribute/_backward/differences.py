@@ -33,7 +33,7 @@ def by_turns(place: Place, operands: Sequence[Any], others: Sequence[Any], cotan
         )
         slope = sum(weight * game.slope(turned, player) for turned, weight in game.turns(player))
         multiplier = _over(gain, operands[player], other, slope)
-        found[player] = _summed_to(cotangent * multiplier, jnp.shape(other))
+        found[player] = _summed_to(_wide(cotangent) * multiplier, jnp.shape(other))
     return found
 
 
@@ -84,7 +84,7 @@ def by_softmax(place: Place, operands: Sequence[Any], others: Sequence[Any], cot
     With L = Δy/Δz, y at the baseline to y, of exp: ΣL·Δz = ΣΔy = 0, so that Δ log Σ exp(x) = ΣL·Δx / ΣL, and
     Δy = L·(Δx − ΣL·Δx / ΣL). What is added to all logits alike has no part in it.
     """
-    (at,), (other,), axes = active_places(place), others, place.axes
+    (at,), (other,), axes, cotangent = active_places(place), others, place.axes, _wide(cotangent)
     now, before = (jax.nn.log_softmax(_wide(x), axes) for x in (operands[at], other))
     between = _over(jnp.exp(now) - jnp.exp(before), now, before, jnp.exp(_half_way(now, before)))
     shared = jnp.sum(cotangent * between, axes, keepdims=True) / jnp.sum(between, axes, keepdims=True)
@@ -104,8 +104,9 @@ def by_winners(place: Place, operands: Sequence[Any], others: Sequence[Any], cot
     (to_now,), (to_before,) = back_now(cotangent * (passed - y_before)), back_before(cotangent * (y - passed))
     even = (_wide(back_now(cotangent)[0]) + _wide(back_before(cotangent)[0])) / 2
     difference = _wide(x) - _wide(other)
-    moved = (_wide(to_now) + _wide(to_before)) / jnp.where(difference == 0, 1, difference)
-    return _at([at], [jnp.where(difference == 0, even, moved)], len(operands))
+    has_moved = jnp.abs(difference) > 0  # it has not from -inf to -inf, which differ by nan
+    moved = (_wide(to_now) + _wide(to_before)) / jnp.where(has_moved, difference, 1)
+    return _at([at], [jnp.where(has_moved, moved, even)], len(operands))
 
 
 def active_places(place: Place) -> list[int]:
@@ -132,7 +133,7 @@ def _over(gain: Any, now: Any, before: Any, slope: Any) -> Any:
     """Return gain / (now − before); where that is no more than rounding, the slope."""
     difference = _wide(now) - _wide(before)
     size = jnp.maximum(jnp.abs(_wide(now)), jnp.abs(_wide(before)))
-    is_apart = jnp.abs(difference) > jnp.sqrt(jnp.finfo(jnp.result_type(now)).eps) * size
+    is_apart = jnp.abs(difference) > float(jnp.finfo(jnp.result_type(now)).eps) ** 0.5 * size
     return jnp.where(is_apart, gain / jnp.where(is_apart, difference, 1), slope)
 
 

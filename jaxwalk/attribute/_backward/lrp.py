@@ -47,11 +47,14 @@ def lrp(
 
     Elsewhere: through a **function** of one value, entry by entry (relu, gelu, silu, x², written in whatever way), all
     relevance passes, by δ′·f(x)/x (where x is 0, δ′·f'(x)). Of a **product** or quotient of two values each has half.
-    **Softmax** and what a **normalisation** divides by are held, taken as constants (Ali et al., arXiv 2202.07304). A
-    **maximum** gives all to the winner. What is linear has its plain gradient: sums share as they are summed.
+    **Softmax** and what a **normalisation** divides by are held, taken as constants (Ali et al., arXiv 2202.07304), so
+    that what a pattern weighs has all of a product with it. What is chosen has all: by a **maximum**, a sort, a
+    `where`, a `cond`. What is linear has its plain gradient: sums share as they are summed.
 
     All adds up to the result, but for what constants have of it: the biases' shares of z, what is added else (as by a
-    norm's shift), what comes of held values alone, and ε·sign z. `gap` is Σ inputs − fun(x).
+    norm's shift), what comes of held values alone or out of a `stop_gradient` (as the maximum by which `logsumexp`
+    shifts), and ε·sign z. `gap` is Σ inputs − fun(x). Of arguments of integers, such as tokens, relevance goes back to
+    the points.
 
     Arguments:
         fun: a function whose result, a real scalar, is explained: the score of a class, before any softmax.
@@ -69,7 +72,8 @@ def lrp(
     Raises:
         PointError: (when called) as of `jw.walk`; a pattern of `rules` fits no point, or chooses no layer.
         ArgumentError: a rule is none of these, or its number does not fit; (when called) an equation has no rule, such
-            as a sort or a `while_loop` of values that depend on the inputs: it says which, and where.
+            as a `pow` or a `while_loop` of values that depend on the inputs: it says which, and where; a layer is of
+            complex numbers, and its rule asks for their sign; the result comes out of softmaxes alone.
 
     >>> import jax, jax.numpy as jnp, jaxwalk as jw
     >>> def score(x):

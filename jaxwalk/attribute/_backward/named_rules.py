@@ -31,7 +31,7 @@ class RuleNames(NamedTuple):
     def checked(cls, **given: Any) -> RuleNames:
         least = {called: smallest for called, smallest, _ in _TAKES.values()}
         for called, number in given.items():
-            _check_number(called, number, least[called])
+            _check_number(f"`{called}`", number, least[called])
         return cls(given)
 
     def rule_of(self, said: str, rule: Any) -> LayerRule:
@@ -43,7 +43,7 @@ class RuleNames(NamedTuple):
             raise ArgumentError(f"`{said}` is {shown(rule)}; it is {_CHOICES}.")
         called, least, make = _TAKES[name]
         for given in number:
-            _check_number(said, given, least)
+            _check_number(f"The number of `{said}`", given, least)
         return make(*map(float, number or [self.numbers[called]]))
 
     def rules_of(self, rules: Any) -> dict[str, LayerRule]:
@@ -56,4 +56,4 @@ class RuleNames(NamedTuple):
 def _check_number(said: str, number: Any, least: float) -> None:
     is_number = isinstance(number, numbers.Real) and not isinstance(number, bool)
     if not is_number or not least <= float(number) < math.inf:
-        raise ArgumentError(f"`{said}` is {shown(number)}; its number must be finite, and at least {least}.")
+        raise ArgumentError(f"{said} is {shown(number)}; it must be a finite number of at least {least}.")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from ..._errors import ArgumentError, argument
 from ..._jax.jaxpr import jaxprs, primitives, types
@@ -15,12 +16,12 @@ from ..._walk.result import Walk
 from ..._walk.walk import walk_staged
 from .._explaining import Explaining
 from . import relevance_rules as rules
-from .analysis.place import Place
-from .analysis.places import Analysed, analysed
+from .analysis.place import Analysed, Place
+from .analysis.places import analysed
 from .layer_rules import LayerRule, back_through_layer
 from .run import Traced, replaced_by
 
-_MOVE = ("sort", "top_k", "approx_top_k", "cond")  # what they do is to choose: where values go, or which branch
+_CHOOSE = ("sort", "top_k", "approx_top_k", "select_n", "cond")  # where values go, which of them, which branch
 _SELECT = ("max", "min", "select_n", "add", "sub", "neg", "convert", "copy", "name")
 
 
@@ -76,6 +77,8 @@ class Relevance(NamedTuple):
             case "layer":
                 is_mixing = any(id(eqn) in self.mixing for eqn in place.closed.jaxpr.eqns)
                 rule = None if is_mixing else rule_of(place)
+                if rule is not None and rule.by_sign:
+                    self._check_real(place, rule)
                 return None if rule is None else back_through_layer(place.closed, place.active, rule)
             case "function":
                 return rules.passed_through(place.closed, place.active)
@@ -89,7 +92,7 @@ class Relevance(NamedTuple):
                 return None
             case "binary" if _selects(place.closed):
                 return None
-            case "other" if place.name in _MOVE:
+            case "other" if place.name in _CHOOSE:
                 return None
         raise ArgumentError(
             f"`{self.method}` has no rule for {place.said}, which reads values that depend on what is explained; put"
@@ -97,15 +100,33 @@ class Relevance(NamedTuple):
             " `jw.attribute.integrated_gradients`."
         )
 
+    def _check_real(self, place: Place, rule: LayerRule) -> None:
+        dtypes = [types.type_of(v).dtype for v in place.closed.jaxpr.invars]
+        if any(jnp.issubdtype(dtype, jnp.complexfloating) for dtype in dtypes):
+            raise ArgumentError(
+                f'`{self.method}` has "{rule.name}" for the layer {place.said}, which is of complex numbers: their'
+                ' contributions have no sign; take "epsilon" there.'
+            )
+
 
 def _with_held(place: Place, places: Collection[int]) -> Substitute:
     """Return what stands in for a place, with the operands at `places` held: nothing goes back to them."""
 
     def run(args: Sequence[Any], payload: Any) -> tuple[list[Any], None]:
-        given = [jax.lax.stop_gradient(value) if i in places else value for i, value in enumerate(args)]
+        given = [_hold(value) if i in places else value for i, value in enumerate(args)]
         return jaxprs.evaluate(place.closed, given), None
 
     return Substitute(place.site, place.reads, run)
+
+
+@jax.custom_jvp
+def _hold(value: Any) -> Any:
+    """Return a value, past which no derivative goes. A derivative of that sees the value move, as it would not what
+    comes out of `stop_gradient`."""
+    return value
+
+
+_hold.defjvp(lambda primals, tangents: (primals[0], jnp.zeros_like(tangents[0])))
 
 
 def _selects(closed: Closed) -> bool:

@@ -89,9 +89,13 @@ class Examined(NamedTuple):
 
 
 def replaced_by(place: Place, back: Back) -> Substitute:
-    """Return what stands in for a place: it computes the same, and `back` says what goes back to what it reads."""
+    """Return what stands in for a place: it computes the same, and `back` says what goes back to what it reads.
+
+    Its payload, if there is one, is what `Examined.record` has of it.
+    """
     through = with_way_back(place.closed, back)
-    return Substitute(place.site, place.reads, lambda values, payload: (through(values, payload), None))
+    standing_in = lambda values, payload: (through(values, payload), None)
+    return Substitute(place.site, place.reads, standing_in, given=_recorded_types(place))
 
 
 def without_rule(place: Place) -> Substitute:
@@ -100,11 +104,12 @@ def without_rule(place: Place) -> Substitute:
 
 
 def _recording(place: Place) -> Substitute:
-    actives = [v for v, is_active in zip(place.reads, place.active, strict=True) if is_active]
-    kept = [types.struct(v.aval) for v in actives]
-
     def record(values: Sequence[Any], _: Any) -> tuple[Sequence[Any], Any]:
         reads = [value for value, is_active in zip(values, place.active, strict=True) if is_active]
         return jaxprs.evaluate(place.closed, values), reads
 
-    return Substitute(place.site, place.reads, record, kept)
+    return Substitute(place.site, place.reads, record, _recorded_types(place))
+
+
+def _recorded_types(place: Place) -> list[jax.ShapeDtypeStruct]:
+    return [types.struct(v.aval) for v, is_active in zip(place.reads, place.active, strict=True) if is_active]

@@ -66,6 +66,11 @@ class Inlined:
                 return Node(frame, v)
         return None
 
+    def variable(self, frame: Frame, node: Node) -> Var | None:
+        """Return the last variable of a jaxpr that stands for a value, maybe one that was made in a call."""
+        variables = [*frame.level.jaxpr.invars, *frame.makers]
+        return next((v for v in reversed(variables) if frame.level.depends(v) and self.node(frame, v) == node), None)
+
     def made(self, node: Node) -> JaxprEqn | None:
         """Return the equation that makes a value; None if it comes in."""
         index = node.frame.makers.get(node.v)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -38,11 +39,46 @@ class Normalisations:
         nodes = [self._inlined.node(frame, v) for v in eqn.invars]
         if name == "div" and nodes[0] is not None and nodes[1] is not None:
             found = self._summed(nodes[1])
-            if found is not None and found[0] == nodes[0] and self._named(nodes[0]) == "exp":
-                return Softmax(self._unshifted(self._inlined.operands(nodes[0])[0]), found[1])
+            if found is not None and self._named(nodes[0]) == self._named(found[0]) == "exp":
+                logits, summed = (self._inlined.operands(node)[0] for node in (nodes[0], found[0]))
+                return Softmax(self._unshifted(logits), found[1]) if logits == summed else None
         if name == "exp" and nodes[0] is not None and self._named(nodes[0]) == "sub":
             return self._by_logarithm(nodes[0])
         return None
+
+    def is_softmax(self, frame: Frame, eqn: JaxprEqn) -> bool:
+        """Tell whether an equation gives a softmax, or e / Σe of exponentials of which some are left out, or scaled."""
+        if self.softmax(frame, eqn) is not None:
+            return True
+        first, second = ([*map(functools.partial(self._inlined.node, frame), eqn.invars)] + [None] * 2)[:2]
+        if first is None or second is None or self._name(eqn) not in ("div", "mul"):
+            return False
+        if self._name(eqn) == "div":
+            return self._is_share(first, second)
+        inverses = [self._inverse_of(node) for node in (first, second)]
+        both = zip(inverses, (second, first), strict=True)
+        return any(inverse is not None and self._is_share(other, inverse) for inverse, other in both)
+
+    def _is_share(self, part: Node, whole: Node) -> bool:
+        """Tell whether one value is exponentials, the other their sum, each with some masked."""
+        found, part = self._summed(whole), self._unmasked(part)
+        return found is not None and self._named(part) == "exp" and self._unmasked(found[0]) == part
+
+    def _inverse_of(self, node: Node) -> Node | None:
+        """Return s of a value that is 1/s, or another constant divided by it; None of others."""
+        node = self._stripped(node)
+        if self._named(node) != "div" or (eqn := self._inlined.made(node)) is None:
+            return None
+        above, below = (self._inlined.node(node.frame, v) for v in eqn.invars)
+        return below if above is None or not above.depends else None
+
+    def _unmasked(self, node: Node) -> Node:
+        """Return what a value is before some of it is left out, or it is scaled by constants."""
+        while self._named(node) in (*_LAYOUT, "convert", "copy", "select_n", "mul"):
+            if len(operands := self._inlined.operands(node)) != 1:
+                break
+            node = operands[0]
+        return node
 
     def _by_logarithm(self, node: Node) -> Softmax | None:
         """Return the softmax whose logarithm a difference is: z − log Σ exp(z), or x − (log Σ exp(x − m) + m)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ...._jax import origin
 from ...._jax.affine import Affine
@@ -16,25 +16,11 @@ from .dependence import DEPENDS, NOT, Calls, Dependence, Level, bodies_of, is_ma
 from .inlined import Frame, Inlined
 from .layers import PRODUCTS, is_layer, with_bias
 from .normalisations import Normalisations
-from .place import Place
+from .place import Analysed, Place
 from .regions import Region, Regions, Visited
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn, Literal, Var
-
-
-class Analysed(NamedTuple):
-    """A traced function, looked at.
-
-    Attributes:
-        places: in forward order.
-        levels: its jaxprs, by the calls that lead to them.
-        is_explained: of each of its results, whether it depends on what is explained.
-    """
-
-    places: list[Place]
-    levels: Mapping[Calls, Level]
-    is_explained: Sequence[bool]
 
 
 def places(closed: Closed, explained: Sequence[bool], chosen: Points, through_maxima: bool = False) -> list[Place]:
@@ -59,8 +45,8 @@ def analysed(
         through_maxima: whether a `stop_gradient` of a maximum is a place, of kind "stop", and what comes out of it is
             followed; else it is constant as any other.
         held: equations whose results are taken as constants.
-        softmax_alone: whether the place of a softmax is its last equation alone. Then one is found wherever its logits
-            are made, whatever points are inside, and so is any other place.
+        softmax_alone: whether the place of a softmax is its last equation alone, without `axes`. Then one is found
+            wherever its logits are made, also where some are masked, whatever points are inside.
     """
     starts = {} if any(explained) else starts_at(chosen)
     dependence = Dependence(starts, through_maxima, {(site.calls, site.equation) for site in held})
@@ -180,12 +166,14 @@ class _Equations:
         return self._place("product", index, self._regions.of([eqn], both))
 
     def _softmax(self, index: int) -> Place | None:
+        if self._all.softmax_alone:
+            is_softmax = self._all.normalisations.is_softmax(self._frame, self.eqns[index])
+            return self._alone("softmax", index)._replace(name="softmax") if is_softmax else None
         found = self._all.normalisations.softmax(self._frame, self.eqns[index])
-        if found is not None and self._all.softmax_alone:
-            return self._alone("softmax", index)._replace(name="softmax", axes=found.axes)
-        if found is None or found.logits.frame is not self._frame or found.logits.shape != _shape(self.eqns[index]):
+        if found is None or found.logits.shape != _shape(self.eqns[index]):
             return None
-        region = self._regions.ending_at(index, [found.logits.v])
+        logits = self._all.inlined.variable(self._frame, found.logits)
+        region = None if logits is None else self._regions.ending_at(index, [logits])
         return (
             None if region is None else self._place("softmax", index, region)._replace(name="softmax", axes=found.axes)
         )
@@ -209,6 +197,7 @@ class _Equations:
     def _called(self, index: int, kind: str | None, bodies: Sequence[Closed]) -> list[Place]:
         eqn, calls = self.eqns[index], self.level.calls
         inside = [place for body in range(len(bodies)) for place in self._all.within((*calls, (index, body)))]
+        inside = [place if place.where else place._replace(where=origin.source_of(eqn)) for place in inside]
         reaches = any(map(self.level.active, eqn.outvars))
         if kind == "cond" and reaches and self.level.depends(eqn.invars[0]):
             return [self._alone("other", index), *inside]

@@ -45,6 +45,8 @@ def _of_number(closed: Closed, args: Sequence[Any]) -> list[Any]:
 def _through(eqn: JaxprEqn, values: Sequence[Any]) -> list[Any]:
     if kinds.kinds()(eqn) in CALLS:
         return _of_number(jaxprs.jaxprs_of(eqn)[0], values)
-    if kinds.kinds()(eqn) == "name" or primitives.names()(eqn) in _LAYOUT:
+    name = primitives.names()(eqn)
+    is_constant_laid_out = name in _LAYOUT or (name is None and len(values) == 1)  # or varies over a mesh
+    if kinds.kinds()(eqn) == "name" or is_constant_laid_out:
         return [values[0]]
     return jaxprs.apply(eqn, values)

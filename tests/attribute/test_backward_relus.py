@@ -1,0 +1,86 @@
+"""Guided backpropagation and deconvolution, against relus with such a rule by hand, and what they refuse."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+import jaxwalk as jw
+from jaxwalk import attribute
+
+pytestmark = pytest.mark.usefixtures("float64")
+
+RANDOM = np.random.default_rng(1)
+W1, W2, W3 = (RANDOM.normal(size=(5, 5)) for _ in range(3))
+X = RANDOM.normal(size=5)
+RULES = {
+    "guided_backprop": lambda y, delta: np.where(y > 0, np.maximum(delta, 0), 0),
+    "deconvolution": lambda y, delta: np.maximum(delta, 0),
+}
+
+
+@pytest.mark.parametrize("method", RULES)
+@pytest.mark.parametrize(
+    "relu", [jax.nn.relu, lambda x: jnp.maximum(x, 0), lambda x: jnp.where(x > 0, x, 0), jax.jit(jax.nn.relu)]
+)
+def test_by_hand(method, relu):
+    fun = lambda x: jnp.sum(jw.tag(relu(jw.tag(relu(x @ W1) @ W2, "h2")), "y2") @ W3)
+    rule, y1 = RULES[method], np.maximum(X @ W1, 0)
+    y2 = np.maximum(y1 @ W2, 0)
+    to_y2 = W3.sum(1)
+    to_h2 = rule(y2, to_y2)
+    found = getattr(attribute, method)(fun)(X)
+    np.testing.assert_allclose(found.scores["y2"], to_y2)
+    np.testing.assert_allclose(found.scores["h2"], to_h2)
+    np.testing.assert_allclose(found.inputs, W1 @ rule(y1, W2 @ to_h2))
+    np.testing.assert_allclose(found.value, fun(X))
+
+
+def test_in_scans_and_checkpoints_and_through_transformations():
+    def fun(x, relu=jax.nn.relu):
+        step = jax.checkpoint(lambda c, w: (jw.tag(relu(c @ w), "h"), jnp.max(c)))
+        carry, largest = lax.scan(step, x, jnp.stack([W1, W2, W3]))
+        return jnp.sum(carry * W1[0]) + jnp.sum(largest)
+
+    guided = jax.custom_vjp(jax.nn.relu)
+    guided.defvjp(lambda x: (jax.nn.relu(x), x), lambda x, ct: (jnp.where(x > 0, jnp.maximum(ct, 0), 0),))
+    by_hand = jax.grad(lambda x: fun(x, guided))
+    method = jax.jit(attribute.guided_backprop(fun))
+    np.testing.assert_allclose(method(X).inputs, by_hand(X), rtol=1e-12)
+    assert method(X).scores["h"].shape == (3, 5)
+    batch = jnp.stack([X, -X])
+    np.testing.assert_allclose(jax.vmap(method)(batch).inputs[1], by_hand(-X), rtol=1e-12)
+    jax.grad(lambda x: jnp.sum(method(x).inputs))(X)  # it goes through
+
+
+def test_other_functions_are_left_as_they_are_where_that_is_asked_for():
+    fun = lambda x: jnp.sum(jnp.tanh(jax.nn.relu(x @ W1)) * W2[0])
+    found = attribute.guided_backprop(fun, by="lines", others="plain")(X)
+    h = X @ W1
+    delta = W2[0] / np.cosh(np.maximum(h, 0)) ** 2
+    np.testing.assert_allclose(found.inputs, W1 @ RULES["guided_backprop"](h, delta))
+
+
+@pytest.mark.parametrize("method", RULES)
+@pytest.mark.parametrize(
+    ("fun", "options", "said"),
+    [
+        (
+            lambda x: jnp.sum(jnp.tanh(x)),
+            {},
+            "and `fun` has none that what is explained reaches (but `tanh` (test_",
+        ),
+        (lambda x: jnp.sum(2 * x), {}, "has none that what is explained reaches; use `saliency` or `deep_lift`."),
+        (
+            lambda x: jnp.sum(jnp.exp(jnp.tanh(jax.nn.relu(x)))),
+            {},
+            'too; to leave these their derivative, give `others="plain"`, or use `deep_lift`.',
+        ),
+        (lambda x: jnp.sum(2 * x), {"others": "captum"}, '`others` is \'captum\'; it is "refuse" or "plain".'),
+    ],
+)
+def test_refused(method, fun, options, said):
+    with pytest.raises(jw.ArgumentError) as caught:
+        getattr(attribute, method)(fun, by="lines", **options)(X)
+    assert said in str(caught.value)
