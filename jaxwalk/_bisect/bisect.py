@@ -14,7 +14,7 @@ from jax.core import Tracer
 
 from .._callables import called_with
 from .._depth import deep_calls
-from .._errors import ArgumentError, counted
+from .._errors import ArgumentError, counted, shown
 from .._jax.jaxpr import jaxprs
 from .._jax.jaxpr.types import is_float
 from .._jax.leaves import replaced
@@ -55,8 +55,8 @@ def bisect_nonfinite(fun: Callable, *args: Any, **kwargs: Any) -> NonfiniteEquat
         compiled by `jax.jit`, compiled as one.
 
     Raises:
-        ArgumentError: `fun` cannot be called with these arguments, or they are being traced (under `jit`); `fun` has a
-            mutable array.
+        ArgumentError: `fun` cannot be called with these arguments, one is a text, or they are being traced (under
+            `jit`); `fun` has a mutable array.
 
     Warns:
         UserWarning: nothing is found, but the way back was not taken, or JAX refuses to differentiate a part of it.
@@ -70,6 +70,12 @@ def bisect_nonfinite(fun: Callable, *args: Any, **kwargs: Any) -> NonfiniteEquat
     >>> jw.bisect_nonfinite(loss, jnp.array([1.0, 2.0])) is None
     True
     """
+    for leaf in jax.tree.leaves((args, kwargs)):
+        if isinstance(leaf, str):
+            raise ArgumentError(
+                f"`bisect_nonfinite` was given {shown(leaf)}, which is no array; give `fun` arrays alone, and let it"
+                " close over the rest."
+            )
     staged, points, args = _traced(fun, args, kwargs)
     if any(isinstance(value, (Tracer, jax.ShapeDtypeStruct)) for value in staged.args):
         raise ArgumentError(

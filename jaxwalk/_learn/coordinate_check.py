@@ -148,6 +148,8 @@ def _widths(widths: Any) -> tuple[int, ...]:
 def _batches(batches: Any, count: int) -> list[tuple]:
     if not isinstance(batches, Iterable) or hasattr(batches, "shape"):
         raise ArgumentError(f"`batches` is {shown(batches)}; give an iterable of batches, such as [(x, y)].")
+    if isinstance(batches, tuple) and len(batches) > 1 and all(hasattr(part, "shape") for part in batches):
+        raise ArgumentError("`batches` is a tuple of arrays, which is one batch; give a list of batches, as [(x, y)].")
     found = [*itertools.islice(batches, count)]
     if not found:
         raise ArgumentError("`batches` has no batch; give at least one, such as [(x, y)].")

@@ -17,6 +17,7 @@ from .._callables import called_with, check_keep, transform
 from .._errors import check_count
 from .._jax.leaves import renamed_after
 from .._jax.tracing import stage
+from .._points.columns import Columns, Group
 from .._points.find import check_by
 from .._points.name_patterns import At, check_at
 from .._points.ordered_mapping import Named
@@ -154,6 +155,8 @@ def _sizes(now: Any, before: Any, after: Any, slopes: list[jax.Array]) -> Named:
     """
     old, new = jax.tree.leaves(before), jax.tree.leaves(after)
     size, move = gate(lambda x, _: norm(x), now), gate(lambda new, old: distance((new, old)), now)
-    found = zip([size(x, x) for x in old], slopes, map(move, new, old), strict=True)
-    names = names_of(before)
-    return Named({name: dict(zip(SIZES, sizes, strict=True)) for name, sizes in zip(names, found, strict=True)})
+    found = [size(x, x) for x in old], slopes, list(map(move, new, old))
+    names = tuple(names_of(before))
+    group = Group(names, tuple((key, 0) for key in SIZES))
+    arrays = dict(zip(SIZES, map(jnp.stack, found), strict=True))
+    return Columns(Named(dict.fromkeys(names)), [group], [arrays])

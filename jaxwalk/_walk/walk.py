@@ -30,6 +30,7 @@ from .checks.memory import warn_if_large
 from .checks.mutable_arrays import differentiating
 from .checks.nested_shards import check_nested_shards
 from .checks.way_back import leading_back
+from .finish import finished, is_finished_together, statistics_at
 from .nonfinite import nonfinite_inputs
 from .result import Walk
 from .taps import collected, slots_of, tapping, taps_at, visited
@@ -133,8 +134,14 @@ def walk(
         chosen, kept_at = keep_at(staged.closed, choose(points, at, by), keep)
         if keep is None:
             warn_if_large(chosen.nbytes)
-        found = walk_staged(staged, chosen, kept_at, has_aux)
-        return found if keep is not None else dataclasses.replace(found, inputs=nonfinite_inputs(args, kwargs))
+        if keep is None:
+            found = walk_staged(staged, chosen, None, has_aux)
+            return dataclasses.replace(found, inputs=nonfinite_inputs(args, kwargs))
+        if not is_finished_together(keep):
+            return walk_staged(staged, chosen, kept_at, has_aux)
+        statistics = statistics_at(kept_at, chosen)
+        found = walk_staged(staged, chosen, {name: one.of for name, one in statistics.items()}, has_aux)
+        return dataclasses.replace(found, kept=finished(found.kept, statistics, chosen))
 
     return walked
 

@@ -234,8 +234,9 @@ health = dataclasses.replace(
     `output_zeros`: the share of entries that are zero. `output_nan`, `output_inf`: how many are not finite.
     `delta_l2`: as of `norms`. `delta_rms`, `delta_max`, `delta_zeros`, `delta_nan`, `delta_inf`: the same of δ.
 
-    What is counted is exact, and so are the largest and the sizes, to rounding; the mean and the std lose three digits
-    where the mean is thirty times the std. A subnormal number may count as a zero.
+    What is counted is exact, and so are the largest and the sizes, to rounding, and the mean and the std; where
+    something is not finite, these lose three digits where the mean is thirty times the std. A subnormal number may
+    count as a zero.
 
     Of a δ in float16 or bfloat16: `delta_underflow`, the share of entries below the smallest normal number that are not
     zero, so that digits are lost; `delta_overflow`, that of at least half of the largest finite number, ±Inf included.

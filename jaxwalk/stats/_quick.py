@@ -17,9 +17,10 @@ from .._jax.jaxpr import types
 
 Way = Callable[[Any], Any]
 Quick = Callable[[Any], tuple[Any, jax.Array]]
+Again = Callable[[Any, Any], Any]
 
 
-def quick_or(careful: Way, quick: Quick) -> Way:
+def quick_or(careful: Way, quick: Quick, again: Again | None = None) -> Way:
     """Return `careful`, done the quick way if that is right; under `jax.vmap`, if it is right for every row.
 
     `lax.cond` alone would do both under `jax.vmap`, and choose. Only on CPUs: there every pass over an array is paid
@@ -28,32 +29,47 @@ def quick_or(careful: Way, quick: Quick) -> Way:
     Arguments:
         careful: of an array, or of several of one sharding in a pytree.
         quick: array -> (the same result, whether it is right). It may be wrong only where it says so.
+        again: (array, the quick result) -> the same, to compile less than `careful`.
     """
-
-    def alike(found: Any, x: Any) -> Any:  # inside `shard_map` both ways vary over the same axes of the mesh
-        first, *_ = jax.tree.leaves(x)
-        return jax.tree.map(lambda leaf: types.as_varying(leaf, types.varying(jax.typeof(first))), found)
+    second = again or (lambda x, _: careful(x))
 
     def either(x: Any) -> Any:
         found, is_right = quick(x)
-        return lax.cond(is_right, lambda x, found: found, lambda x, _: carefully(x), x, alike(found, x))
+        otherwise = lambda x, found: _alike(second(x, found), x)
+        return lax.cond(is_right, lambda x, found: found, otherwise, x, _alike(found, x))
 
-    def carefully(x: Any) -> Any:
-        return alike(careful(x), x)
+    rows = lambda: quick_or(jax.vmap(careful), _of_all(quick), again and jax.vmap(again))
+    return on_cpus(either, careful, rows)
 
-    way = custom_vmap(lambda x: lax.platform_dependent(x, cpu=either, default=carefully))
 
-    @way.def_vmap
+def on_cpus(way: Way, other: Way, of_rows: Callable[[], Way]) -> Way:
+    """Return `way` on a CPU, and elsewhere the other, which gives the same, and whose derivatives both have.
+
+    `of_rows` makes what is done under `jax.vmap`: rows -> the same of each.
+    """
+
+    def otherwise(x: Any) -> Any:
+        return _alike(other(x), x)
+
+    both = custom_vmap(lambda x: lax.platform_dependent(x, cpu=way, default=otherwise))
+
+    @both.def_vmap
     def over_rows(size: int, batched: Any, rows: Any):
         repeated = lambda leaf, is_batched: leaf if is_batched else jnp.broadcast_to(leaf, (size, *leaf.shape))
         rows = jax.tree.map(repeated, rows, *batched)
-        found = _on_each_device(quick_or(jax.vmap(careful), _of_all(quick)), size)(rows)
+        found = _on_each_device(of_rows(), size)(rows)
         return found, jax.tree.map(lambda _: True, found)
 
-    # A function with a batching rule of its own has no transpose, so derivatives are those of the careful way.
-    derived = jax.custom_jvp(way)
-    derived.defjvp(lambda primals, tangents: jax.jvp(carefully, primals, tangents))
+    # A function with a batching rule of its own has no transpose, so derivatives are those of the other way.
+    derived = jax.custom_jvp(both)
+    derived.defjvp(lambda primals, tangents: jax.jvp(otherwise, primals, tangents))
     return derived
+
+
+def _alike(found: Any, x: Any) -> Any:
+    """Return what was found of `x`; inside `shard_map` both ways vary over the same axes of the mesh."""
+    first, *_ = jax.tree.leaves(x)
+    return jax.tree.map(lambda leaf: types.as_varying(leaf, types.varying(jax.typeof(first))), found)
 
 
 def _of_all(quick: Quick) -> Quick:

@@ -615,3 +615,12 @@ def test_a_step_of_a_scan_that_makes_none_when_it_is_compiled_alone():
         assert (found.equation, found.is_backward) == ("sqrt", True)
         assert "jnp.sqrt(jnp.sum" in found.text
         assert found.steps
+
+
+def test_a_text_is_refused():
+    with pytest.raises(jw.ArgumentError) as error:
+        jw.bisect_nonfinite(lambda x, mode: jnp.sum(x), jnp.ones(2), "train")
+    assert str(error.value) == (
+        "`bisect_nonfinite` was given 'train', which is no array; give `fun` arrays alone, and let it close over the"
+        " rest."
+    )

@@ -284,6 +284,7 @@ REFUSED = {
     },
     "`batches` has no batch; give at least one, such as [(x, y)].": {"batches": ()},
     "`batches` is an array of shape (16, 8); give an iterable of batches, such as [(x, y)].": {"batches": X},
+    "`batches` is a tuple of arrays, which is one batch; give a list of batches, as [(x, y)].": {"batches": (X, X)},
     "`fun` takes (params, x), and was given 3 arguments; give it what it takes.": {"batches": [(X, X)]},
     "`optimizer` is 3; give an optax transformation, as `optax.adam(1e-3)`, or a function of the width that returns"
     " one.": {"optimizer": 3},
