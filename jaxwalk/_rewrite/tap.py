@@ -11,6 +11,7 @@ from jax.custom_derivatives import SymbolicZero
 from .._jax.jaxpr import jaxprs, types
 from .._jax.shards import around
 from .._points.point import Point
+from .reads import Read
 
 
 @jax.custom_jvp
@@ -46,7 +47,7 @@ class Tap(NamedTuple):
     collect: Callable[[Any, Any], Any]  # (cotangents of the slots, what was noted) -> what they stand for
 
 
-def delta_tap(point: Point) -> Tap:
+def delta_tap(point: Point | Read) -> Tap:
     """Return a tap whose slot's cotangent is δ.
 
     The slot is made inside the traced function, as zeros: as an argument it would cost memory.

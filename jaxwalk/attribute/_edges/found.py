@@ -1,0 +1,161 @@
+"""Which edges a function has: its writers, its readers, and by which sums a reader reads a writer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ..._errors import ArgumentError, PointError, argument, listed, with_options
+from ..._jax.jaxpr.jaxprs import Closed
+from ..._jax.shards import Shards
+from ..._points.name_patterns import At, choose
+from ..._points.point import Point, Points, Site
+from ..._rewrite.reads import Read
+from .readers import Scopes
+from .stream import STEPS, Met, Place, Stream
+from .sums import NOTHING, Move, Sum, bend
+
+
+class Way(NamedTuple):
+    """A writer as one reader reads it at one place.
+
+    Attributes:
+        writer: the point that writes, with the moves of its value up to there.
+        reader: the point that says who reads.
+        read: the name under which δ is there: of a `Read`, or of a point.
+        factor: of each step of the writer in each step of the reader.
+    """
+
+    writer: Point
+    moves: tuple[Move, ...]
+    reader: Point
+    read: str
+    factor: np.ndarray
+
+
+class Found(NamedTuple):
+    """The edges of a function.
+
+    Attributes:
+        ways: all of them.
+        reads: where scopes read.
+        points: those whose δ, or output, is needed.
+        left_out: by (writer, reader) what is on a way between them that is no sum.
+    """
+
+    ways: list[Way]
+    reads: list[Read]
+    points: list[Point]
+    left_out: dict[tuple[str, str], str]
+
+
+def edges_of(closed: Closed, points: Points, at: At, writers: At, readers: At, by: str | None) -> Found:
+    """Return the edges between the points that `writers` and `readers` name, or `at` for both.
+
+    Raises:
+        PointError: there are none.
+        ArgumentError: a point is in a place where edges cannot be told apart, or values are in a mutable array.
+    """
+    if points and points.flow is None:
+        raise ArgumentError(
+            "`fun` has a mutable array (`jax.new_ref`), through which nobody is seen to read what is written; carry"
+            " its value, or return it, instead."
+        )
+    write, read = _chosen(points, at, writers, "writers", by), _chosen(points, at, readers, "readers", by)
+    scopes = Scopes(closed)
+    reading = scopes.reading(read)
+    by_value = {point.site: point for point in read if point.kind != "scope"}
+    every = {point.site: point for point in [*write, *by_value.values()]}
+    stream = Stream(closed, scopes, reading, every.values(), by_value.keys())
+    found = _Edges({point.site: point for point in write}, every)
+    for place, met in stream.reads.items():
+        found.read_by_scope(points[reading[place.scope]], place, met)
+    for site, reader in by_value.items():
+        found.read_by_value(reader, stream.values.get(site, NOTHING))
+    found.check(read, readers)
+    return Found(found.ways, found.reads, sorted(every.values(), key=lambda point: point.number), found.left_out)
+
+
+def _chosen(points: Points, at: At, given: At, name: str, by: str | None) -> list[Point]:
+    """Return the points that an argument names, in forward order, those that have a δ."""
+    try:
+        chosen = choose(points, at if given is None else given, by)
+    except PointError as error:
+        raise PointError(with_options(error, {"at": "at" if given is None else name})) from None
+    felt = [point for point in chosen.values() if point.has_delta]
+    if not felt:
+        first = next(iter(chosen.values()))
+        raise PointError(f"None of {listed(chosen)} has a δ; choose others by `{name}`. {first.why_no_delta()}")
+    fix = f"choose others by `{argument('at')}`, `writers` and `readers`"
+    for point in felt:
+        if any(isinstance(loop, Shards) for loop in point.loops):
+            raise ArgumentError(f"`{point.name}` is in a `jax.shard_map`, where edges are not told apart; {fix}.")
+        if math.prod(_lengths(point)) > STEPS:
+            raise ArgumentError(
+                f"`{point.name}` has {math.prod(_lengths(point))} steps, each a writer and a reader of its own, and"
+                f" {STEPS} is the most; {fix}."
+            )
+    return felt
+
+
+def _lengths(point: Point) -> tuple[int, ...]:
+    return tuple(axis.length for axis in point.axes)
+
+
+class _Edges:
+    """Puts edges together.
+
+    Arguments:
+        writers: by site.
+        named: by site, the point by which the value there is visited.
+    """
+
+    def __init__(self, writers: Mapping[Site, Point], named: Mapping[Site, Point]):
+        self._writers, self._named = writers, named
+        self.ways: list[Way] = []
+        self.reads: list[Read] = []
+        self.left_out: dict[tuple[str, str], str] = {}
+
+    def read_by_scope(self, reader: Point, place: Place, met: Met) -> None:
+        if met.loops != _lengths(reader):
+            why = "it is read once, for all steps of a scan"
+            self._leave_out(reader, bend([met.value._replace(read=frozenset())], frozenset(), why))
+            return
+        name = f"\0{len(self.reads)}"  # the name of no point
+        self.reads.append(Read(name, place.calls, met.equations, place.variable, met.loops))
+        self._add(reader, name, met.value)
+
+    def read_by_value(self, reader: Point, value: Sum) -> None:
+        self._add(reader, self._named[reader.site].name, value)
+
+    def _add(self, reader: Point, read: str, value: Sum) -> None:
+        for term, factor in value.terms.items():
+            if term.source in self._writers and np.any(factor):
+                self.ways.append(Way(self._writers[term.source], term.moves, reader, read, factor))
+        self._leave_out(reader, value)
+
+    def _leave_out(self, reader: Point, value: Sum) -> None:
+        for (source, _), why in value.bent.items():
+            if source in self._writers:
+                self.left_out.setdefault((self._writers[source].name, reader.name), why)
+
+    def check(self, read: Sequence[Point], readers: At) -> None:
+        """Refuse a function without edges, and a reader that is named in full and reads nothing of any writer."""
+        met = {way.reader.name for way in self.ways} | {reader for _, reader in self.left_out}
+        exact = [readers] if isinstance(readers, str) else readers if isinstance(readers, (list, tuple)) else []
+        for point in read:
+            if point.name in exact and point.name not in met:
+                raise PointError(
+                    f"`readers` names `{point.name}`, which reads nothing of any of the writers; name a scope that"
+                    " reads the stream after one of them, or a tag of what is read."
+                )
+        if not self.ways:
+            (writer, reader), why = next(iter(self.left_out.items()), (("", ""), ""))
+            said = f"; between `{writer}` and `{reader}` is {why}" if why else ""
+            raise PointError(
+                f"There is no edge: no reader reads the value of a writer, or a sum with it{said}. Name what reads the"
+                " stream itself by `readers`, and what is added to it by `writers`."
+            )
