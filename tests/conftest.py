@@ -23,8 +23,8 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 if "XLA_FLAGS" not in os.environ:
     HURRIED = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-    # The emitters of fusions set up a compiler of their own, also for the smallest of programs. An unknown flag ends the
-    # process, and 0.12 does not know this one.
+    # The emitters of fusions set up a compiler of their own, also for the smallest of programs. 0.12 does not know the
+    # flag, and an unknown one ends the process.
     OLDER = tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) < (0, 11)
     os.environ["XLA_FLAGS"] = f"{HURRIED} --xla_cpu_use_fusion_emitters=false" if OLDER else HURRIED
 
