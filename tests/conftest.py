@@ -2,11 +2,15 @@
 
 What one test has compiled, no other compiles again, nor do the processes that tests start: a run has one cache.
 
+What is compiled here runs once, on a few numbers, and compiling took most of the time; so XLA does it in a hurry,
+unless `XLA_FLAGS` is set, also to nothing: .ci/run has some of the tests compiled as a user's program is.
+
 `JAXWALK_SHARE=2/3` runs of every test with several cases the second third of them, and of every other test all of it:
 on a further version of JAX, what a test is about is looked at, though not with every case.
 """
 
 import collections
+import importlib.metadata
 import os
 import signal
 import tempfile
@@ -17,6 +21,12 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+if "XLA_FLAGS" not in os.environ:
+    HURRIED = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    # The emitters of fusions set up a compiler of their own, also for the smallest of programs. 0.12 does not know the
+    # flag, and an unknown one ends the process.
+    OLDER = tuple(map(int, importlib.metadata.version("jaxlib").split(".")[:2])) < (0, 11)
+    os.environ["XLA_FLAGS"] = f"{HURRIED} --xla_cpu_use_fusion_emitters=false" if OLDER else HURRIED
 
 import jax
 import pytest

@@ -12,6 +12,8 @@ import pytest
 
 import jaxwalk as jw
 
+pytestmark = pytest.mark.once
+
 WIDTHS, STEPS, FEATURES, CLASSES = [32, 64, 128], 2, 8, 4
 X = jax.random.normal(jax.random.key(1), (16, FEATURES))
 Y = jax.nn.one_hot(jax.random.randint(jax.random.key(2), (16,), 0, CLASSES), CLASSES)

@@ -10,6 +10,8 @@ from trainings import Training
 import jaxwalk as jw
 from jaxwalk._learn.to_signals import signals_of
 
+pytestmark = pytest.mark.once
+
 
 def loss(weights, x):
     def layer(x, w):

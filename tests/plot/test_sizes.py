@@ -8,6 +8,8 @@ import pytest
 import jaxwalk as jw
 from jaxwalk.plot._sizes import sizes_of
 
+pytestmark = pytest.mark.once
+
 
 def loss(weights, x):
     def layer(x, w):

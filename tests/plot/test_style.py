@@ -6,6 +6,8 @@ import pytest
 import jaxwalk as jw
 from jaxwalk.plot import _style
 
+pytestmark = pytest.mark.once
+
 
 def test_the_users_settings_are_as_before():
     before = dict(plt.rcParams)

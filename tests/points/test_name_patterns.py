@@ -4,6 +4,8 @@ import pytest
 
 import jaxwalk as jw
 
+pytestmark = pytest.mark.once
+
 X = np.ones(3, np.float32)
 
 

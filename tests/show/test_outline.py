@@ -1,4 +1,8 @@
+import pytest
+
 from jaxwalk._show.outline import tree
+
+pytestmark = pytest.mark.once
 
 
 def shown(names, **options):

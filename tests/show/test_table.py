@@ -4,6 +4,8 @@ import pytest
 from jaxwalk._show.fit import fitted
 from jaxwalk._show.table import Table, brief, html, labelled, number, numbers, text
 
+pytestmark = pytest.mark.once
+
 TABLE = Table("Title", ("name", "size", "empty"), [("a", "1", ""), ("long name", "10", "")], right=("size",))
 
 

@@ -96,7 +96,8 @@ def assert_same_text(now, before, where):
 
 
 def words(text):
-    return re.sub(r"[\s|:-]+", " ", NUMBER.sub("#", text)).strip()
+    """NumPy pads what it prints to the longest of its numbers, also before a bracket."""
+    return re.sub(r"(?<=\[) | (?=\])", "", re.sub(r"[\s|:-]+", " ", NUMBER.sub("#", text))).strip()
 
 
 def numbers(text):

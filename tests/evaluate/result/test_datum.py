@@ -2,10 +2,13 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import jaxwalk as jw
 from dataset import X, evaluate
 from jaxwalk._evaluate.result.datum import Datum, largest_norms
+
+pytestmark = pytest.mark.once
 
 
 def test_equal_norms_are_told_once():

@@ -76,6 +76,7 @@ def test_what_is_finished_is_read_and_may_go_on_for_more_epochs(whole, tmp_path)
         learn(tmp_path, epochs=1, evaluate=BATCHES[:1])
 
 
+@pytest.mark.once
 def test_killed_runs(tmp_path):
     expected = killed_learning.finished(tmp_path / "whole")
     killed_learning.killed(tmp_path / "killed", 0.2)

@@ -9,6 +9,8 @@ import pytest
 import jaxwalk as jw
 from jaxwalk._learn.loop.scalars import scalars
 
+pytestmark = pytest.mark.once
+
 X = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [2.0, 1.0]], np.float32)
 
 
