@@ -215,9 +215,11 @@ MOVED = {
     "as it is": lambda x: x,
     "doubled by adding": lambda x: x + x,
     "scaled, less": lambda x: 1.0 - x * 3.0 / 2.0,
+    "scaled by a root": lambda x: jax.jit(lambda x, s: x * s)(x * jnp.sqrt(16.0).astype(x.dtype), jnp.sqrt(2.0)),
     "reshaped, transposed": lambda x: x.reshape(3, 2).T[:, ::-1][None],
     "a part": lambda x: x[:, 1:] - x[:, :2],
     "a name": lambda x: jax.jit(lambda x: jw.tag(x, "name"))(x),
+    "a sum, to each entry": lambda x: x + x.sum(),
     "summed": lambda x: x.sum(0),
     "carried, half at each step": lambda x: jax.lax.scan(lambda c, _: (c / 2 + 1, None), x, None, length=3)[0],
     "handed on late": lambda x: jax.lax.scan(lambda c, _: ((c[1], c[0]), None), (x, 3 * x), None, length=3)[0][0],
@@ -335,6 +337,10 @@ def with_a_reference(x):
         (
             lambda: attribute.edges(unrolled, other=OTHER, readers=["embed", "head"])(TOKENS),
             "`readers` names `embed`, which reads nothing of any of the writers; name a scope that reads",
+        ),
+        (
+            lambda: attribute.edges(unrolled, other=OTHER, writers=["head", "embed"])(TOKENS),
+            "`writers` names `head`, of which no reader reads the value, or a sum with it; name what is added",
         ),
         (lambda: attribute.edges(attn, other=X[0])(X[0]), "`fun` takes (w, x), and was given 1 argument"),
         (lambda: attribute.edges(jnp.sin, other=X)(X), "The loss must be a real scalar, but it has shape (2, 3)"),
