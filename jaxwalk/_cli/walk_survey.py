@@ -18,7 +18,7 @@ from .._points.find import find
 from .._points.name_patterns import choose
 from .._points.point import Point, Points
 from .._source.user_files import Source
-from .._walk.result import Nonfinite
+from .._walk.nonfinite import Nonfinite
 from .._walk.walk import loss_only, walk
 from ..stats import Statistic, of_output
 from .data.dataset import DataBatches, Dataset

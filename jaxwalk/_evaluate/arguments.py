@@ -4,18 +4,57 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from jax.core import Tracer
 
-from .._errors import ArgumentError, counted, shown
+from .._errors import ArgumentError, check_count, counted, shown
 from .._jax.jaxpr.jaxprs import is_staging
 from .._jax.leaves import flatten
-from ..stats import averaged
+from .._points.find import check_by
+from .._points.name_patterns import At
+from .._source.user_files import Source
+from ..stats import averaged, summary
 from ..stats._statistic import Statistic
 from .batches import Batches
+from .method import SCORES, check_method
 
 BY_NUMBER = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+class Asked(NamedTuple):
+    """What is asked of an evaluation: the arguments of `evaluate` but for params and data.
+
+    Attributes:
+        statistic: what to keep: of outputs and δ, or with a method, of scores.
+        method: of attribution, or None.
+    """
+
+    fun: Callable
+    at: At
+    by: str | None
+    source: Source
+    statistic: Statistic | None
+    top: int
+    mesh: Any
+    method: Callable | None = None
+
+    @classmethod
+    def checked(
+        cls, fun: Callable, at: At, by: str | None, source: Source, keep: Any, top: int, mesh: Any, method: Any = None
+    ) -> Asked:
+        check_by(by, source)
+        statistic = statistic_of(keep)
+        if method is not None:
+            if keep is not summary:
+                raise ArgumentError(
+                    "`keep` is of outputs and δ, and a `method` gives scores, of which totals and sizes are kept; give"
+                    " one of the two."
+                )
+            check_method(method, at=at, by=by, source=source)
+            statistic = SCORES
+        check_count("top", top)
+        return cls(fun, at, by, source, statistic, top, mesh, method)
 
 
 def statistic_of(keep: Any) -> Statistic | None:

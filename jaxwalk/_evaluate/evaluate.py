@@ -11,7 +11,8 @@ import jax
 from .._points.name_patterns import At
 from .._source.user_files import Source
 from ..stats import Statistic, summary
-from .programs import Asked, Programs, kept_for
+from .arguments import Asked
+from .programs import Programs, kept_for
 from .result.evaluation import Evaluation
 from .run import Output, run
 
@@ -25,6 +26,7 @@ def evaluate(
     by: str | None = None,
     source: Source = None,
     keep: Statistic | Callable[[Any, Any], Any] | None = summary,
+    method: Callable[..., Any] | None = None,
     top: int = 20,
     mesh: jax.sharding.Mesh | None = None,
     out: str | os.PathLike[str] | None = None,
@@ -49,6 +51,13 @@ def evaluate(
         keep: what to keep of them: a statistic of `jw.stats`; a function (output, δ) -> pytree of arrays, whose
             results are averaged over the data; None for nothing but norms and losses. At a point in a branch of a
             `cond` or `switch`, statistics are of the data that took it; `Evaluation.seen` says how many they are.
+        method: in the place of `keep`, one of `jw.attribute`, or a partial of one with its options, as
+            `functools.partial(jw.attribute.conductance, steps=16)`; or a function (fun, at, *, by, source, argnums)
+            that returns one of (params, *datum), which may have more parts than `fun` takes. `fun` is then what is
+            explained, a score or a loss, and x, the argument after params, what it is attributed to, unless the
+            partial names other `argnums`. `Evaluation.kept` has by point the mean of the totals, and the mean and the
+            largest |score|; `gap`, if the method promises a sum, how far it is from that. A key is the same for all
+            data, and so are baselines and others that are no functions of x.
         top: how many data of largest loss to keep in `Evaluation.culprits`, or all if there are fewer. Those with a NaN
             or Inf count as largest.
         mesh: devices among which each batch is divided, along the first axis of the mesh. Params that are divided among
@@ -61,16 +70,16 @@ def evaluate(
             XLA ends them with SIGABRT; and at the end of a program JAX waits for the one that is gone, which
             `heartbeat_timeout_seconds` and `shutdown_timeout_seconds` of `jax.distributed.initialize` bound, and then
             ends it with SIGABRT. What is in `out` is whole, and is gone on with.
-        out: a directory to write to: a row per datum (index, loss, the ℓ2 norm of δ at each point) in Parquet files, a
-            part after every 8192 data or so, each there whole or not at all. Needs pyarrow, the extra `store`. Of
-            several processes, the first writes, and all name a directory.
+        out: a directory to write to: a row per datum (index, loss, the ℓ2 norm of δ at each point; with a method, the
+            total there, and the gap) in Parquet files, a part after every 8192 data or so, each there whole or not at
+            all. Needs pyarrow, the extra `store`. Of several processes, the first writes, and all name a directory.
         resume: go on with what is in `out`, after its last whole part, with the same function, params, points,
-            statistics, `top`, batches and version of jax; the devices may be others. Batches that are done are gone
-            through, compared, and passed over; so they are where all is done. They are compared by a checksum, which
-            takes a processor about 1 ms for 3 MB while they are walked. Each part keeps `top` culprits, so that another
-            `top` is refused; more of them are in the rows. What a callback does on the host is not compared, nor, after
-            the first batch, the numbers in JAX's arrays that lie on an accelerator. Where nothing is there, begin. What
-            is finished is read, and nothing is written.
+            statistics (or method and its options), `top`, batches and version of jax; the devices may be others.
+            Batches that are done are gone through, compared, and passed over; so they are where all is done. They are
+            compared by a checksum, which takes a processor about 1 ms for 3 MB while they are walked. Each part keeps
+            `top` culprits, so that another `top` is refused; more of them are in the rows. What a callback does on the
+            host is not compared, nor, after the first batch, the numbers in JAX's arrays that lie on an accelerator.
+            Where nothing is there, begin. What is finished is read, and nothing is written.
         progress: show a bar on standard error, if that is a terminal or a notebook and rich is installed.
 
     Returns:
@@ -79,7 +88,7 @@ def evaluate(
     Raises:
         ArgumentError: an argument does not fit; a batch is not like the first, or has more rows; the mesh does not
             divide a batch; with no mesh, arrays lie on different devices.
-        PointError: as of `walk`.
+        PointError: as of `walk`; a method has no scores at points.
         DataError: there is no batch, or no row in the first; with `resume`, batches that are done have changed, are
             fewer, or, where all is done, are more.
         StoreError: `out` is something else, holds another evaluation or one that is not to be resumed, or cannot be
@@ -100,8 +109,11 @@ def evaluate(
     The datum of largest loss
       datum  loss  ‖δ‖ unit
           2   121        22
+    >>> found = jw.evaluate(fun, jnp.ones(2), batches, method=jw.attribute.gradient_times_output)
+    >>> round(found.kept["unit"]["total_mean"].item(), 2), found.culprits[0].totals["unit"]
+    (119.33, 242.0)
     """
-    programs = kept_for(Asked.checked(fun, at, by, source, keep, top, mesh))
+    programs = kept_for(Asked.checked(fun, at, by, source, keep, top, mesh, method))
     return Evaluator(programs)(params, batches, out=out, resume=resume, progress=progress)
 
 
@@ -130,6 +142,7 @@ def evaluator(
     by: str | None = None,
     source: Source = None,
     keep: Statistic | Callable[[Any, Any], Any] | None = summary,
+    method: Callable[..., Any] | None = None,
     top: int = 20,
     mesh: jax.sharding.Mesh | None = None,
 ) -> Evaluator:
@@ -137,11 +150,11 @@ def evaluator(
 
     For a training loop, where a function is evaluated once an epoch. `evaluate` itself reuses what it has compiled, as
     long as it can see that nothing has changed that the function reads; an evaluator takes that for granted, as
-    `jax.jit` does: what `fun` and `keep` close over is read once for each form of the arguments. Programs are kept for
-    each form of `params` and batches, and are gone with the evaluator.
+    `jax.jit` does: what `fun`, `keep` and `method` close over is read once for each form of the arguments. Programs are
+    kept for each form of `params` and batches, and are gone with the evaluator.
 
     Arguments:
-        fun, at, by, source, keep, top, mesh: as of `evaluate`.
+        fun, at, by, source, keep, method, top, mesh: as of `evaluate`.
 
     Returns:
         A function (params, batches, *, out=None, resume=False, progress=True), all as of `evaluate`.
@@ -160,4 +173,4 @@ def evaluator(
     16.0
     36.0
     """
-    return Evaluator(Programs(Asked.checked(fun, at, by, source, keep, top, mesh), is_pure=True))
+    return Evaluator(Programs(Asked.checked(fun, at, by, source, keep, top, mesh, method), is_pure=True))

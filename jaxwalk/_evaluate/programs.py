@@ -13,49 +13,24 @@ import jax
 import numpy as np
 
 from .._depth import deep_calls
-from .._errors import ArgumentError, PointError, check_count
+from .._errors import ArgumentError
 from .._jax.jaxpr.jaxprs import Closed, trace
 from .._jax.jaxpr.value_sizes import bytes_of_values
 from .._jax.leaves import is_array, opened_leaves
 from .._jax.tracing import Staged, trace_context
-from .._points.find import check_by, find
-from .._points.name_patterns import At, choose
 from .._points.point import Point, Points
-from .._points.units import keep_at
 from .._source.captures import CannotTell, Captures
-from .._source.user_files import Source
-from .._walk.loss import loss_only
-from .._walk.walk import walk_staged
-from ..stats import Statistic
-from .arguments import check_takes, statistic_of
+from .arguments import Asked
 from .batches import Batches
 from .placement import Placement
 from .step.step import CompiledStep, Task, step_of
+from .traced import traced
 
 COUNTED = 2**31 - 1  # entries, at most, that are counted on the device
 GROUP = 8192  # data, about, whose statistics are merged on the device before they go to the host and on disk
 JOINED = 64  # rows, at most, up to which small batches are joined: a step costs as much as many of a small function
 JOINED_BYTES = 2**26  # of all values of that many rows, about: a batch may be small because its data are large
 KEPT = 8  # programs of one function: those used last
-
-
-class Asked(NamedTuple):
-    """What is asked of an evaluation: the arguments of `evaluate` but for params and data."""
-
-    fun: Callable
-    at: At
-    by: str | None
-    source: Source
-    statistic: Statistic | None
-    top: int
-    mesh: Any
-
-    @classmethod
-    def checked(cls, fun: Callable, at: At, by: str | None, source: Source, keep: Any, top: int, mesh: Any) -> Asked:
-        check_by(by, source)
-        statistic = statistic_of(keep)
-        check_count("top", top)
-        return cls(fun, at, by, source, statistic, top, mesh)
 
 
 class Program(NamedTuple):
@@ -77,16 +52,9 @@ class Program(NamedTuple):
         return max(1, min(GROUP // self.task.rows, COUNTED // (self.task.rows * entries)))
 
     def walk_of_a_batch(self, size: int) -> Closed:
-        """Return the program of the loss and of δ at the points, of `size` data at once."""
-        task = self.task
-
-        def walk(params: list[Any], leaves: list[Any]) -> tuple[Any, list[Any]]:
-            staged = task.staged._replace(args=[*params, *leaves])
-            walked = walk_staged(staged, Points(task.with_delta), lambda output, delta: delta)
-            return walked.value, list(walked.kept.values())
-
-        rows = [jax.ShapeDtypeStruct((size, *row.shape), row.dtype) for row in task.datum]
-        return trace(jax.vmap(walk, in_axes=(None, 0)), task.params, rows)[0]
+        """Return the program of the loss and of δ, or scores, at the points, of `size` data at once."""
+        rows = [jax.ShapeDtypeStruct((size, *row.shape), row.dtype) for row in self.task.datum]
+        return trace(jax.vmap(self.task.walk, in_axes=(None, 0)), self.task.params, rows)[0]
 
 
 class Programs:
@@ -124,7 +92,7 @@ class Programs:
         rows = [(row.shape, row.dtype) for row in data.form.rows]
         form = data.form.tree, rows, data.size, data.is_on_host, jax.process_count()
         try:
-            what = () if self._is_pure else (asked.fun, asked.at, asked.source, asked.statistic)
+            what = () if self._is_pure else (asked.fun, asked.at, asked.source, asked.statistic, asked.method)
             leaves = {id(leaf) for leaf in jax.tree.leaves(params) if is_array(leaf)}
             of_params = Captures(params, by_type=leaves)
             return _Key(Captures(*what), of_params, (asked.by, asked.top, asked.mesh, form), trace_context())
@@ -135,13 +103,7 @@ class Programs:
         self, closed: Callable, params: list[jax.ShapeDtypeStruct], data: Batches, placed: Placement, arrays: set[int]
     ) -> tuple[Program, list[Any]]:
         asked, rows = self.asked, data.form.rows
-        check_takes(asked.fun, data)
-        staged, points = find(
-            asked.fun, (closed(params), *data.datum), {}, asked.by, asked.source, None, _loss_of_datum
-        )
-        are_params = [i < len(params) for i in range(len(staged.args))]
-        chosen = _with_delta(choose(points, asked.at, asked.by))
-        chosen, kept_at = keep_at(staged.closed, chosen, asked.statistic, are_params)
+        staged, chosen, kept_at, attributed = traced(asked, closed(params), len(params), data)
         are_arrays = all(isinstance(const, (jax.Array, np.ndarray, np.generic)) for const in staged.closed.consts)
         constants = list(staged.closed.consts) if are_arrays else []  # a mutable array stays where it is
         staged = staged.with_constants_as_inputs() if are_arrays else staged
@@ -156,6 +118,7 @@ class Programs:
             _rows_of_a_step(staged, chosen, data, placed),
             placed._replace(home=None),
             kept_at,
+            attributed,
         )
         _check_countable(task)
         return Program(task, step_of(task), [_kept_weakly(c, arrays) for c in constants]), constants
@@ -228,26 +191,9 @@ def _entries(point: Point) -> int:
     return max(1, math.prod(point.shape[len(point.axes) :]))
 
 
-def _with_delta(points: Points) -> Points:
-    """Return the same, if any of them has a δ."""
-    if not any(point.has_delta for point in points.values()):
-        name, point = next(iter(points.items()))
-        raise PointError(f"No point has a δ to evaluate, as `{name}`: {point.why_no_delta()} Choose others by `at`.")
-    return points
-
-
-def _loss_of_datum(staged: Staged) -> list[bool]:
-    try:
-        return loss_only(staged, has_aux=False)
-    except ArgumentError as error:
-        said = str(error).partition(";")[0].replace("The loss", "The loss of one datum", 1)
-        fix = "`evaluate` gives `fun` one datum at a time, without the axis of the batch: return one float for it"
-        raise ArgumentError(f"{said}; {fix}.") from None
-
-
 def _check_countable(task: Task) -> None:
     entries = max(map(_entries, task.with_delta))
-    if task.statistic is not None and task.rows * entries > COUNTED:
+    if task.statistic is not None and task.attributed is None and task.rows * entries > COUNTED:
         raise ArgumentError(
             f"`batches` have {task.rows} rows, and a point has {entries} entries for each, which is more together than"
             f" the {COUNTED} that can be counted; give smaller batches, or `keep=None`."

@@ -120,10 +120,10 @@ class _Run(NamedTuple):
         others = {"batch_size": data.size, "top": task.top, "processes": self.placed.processes}
         function, walk = task.staged.closed, self.program.walk_of_a_batch(data.size)
         kept = task.statistic, task.kept_at
-        return identity(function, walk, self.given, task.points, *kept, data.first, **others)
+        return identity(function, walk, self.given, task.points, *kept, data.first, task.method, **others)
 
     def evaluation(self, totals: Totals) -> Evaluation:
-        return evaluation_of(totals, self.task.statistic, self.task.points, self.step)
+        return evaluation_of(totals, self.task, self.step)
 
 
 # What is on disk -----------------------------------------------------------------------------------------
@@ -217,7 +217,9 @@ class _Added:
         part, rows = finish(group.state, step, task.top, self.data)
         self.totals = self._one.added(self.totals, part)
         if self._writer.is_open:
-            self._writer.write(columns(rows, step.names, self.data), {"fed": fingerprints}, to_arrays(part))
+            self._writer.write(
+                columns(rows, step.names, self.data, task.method), {"fed": fingerprints}, to_arrays(part)
+            )
         self.data = int(self.totals.data)
         self._is_whole = True
 

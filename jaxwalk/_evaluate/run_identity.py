@@ -35,6 +35,7 @@ def identity(
     statistic: Statistic | None,
     kept_at: Statistic | Mapping[str, Statistic] | None,
     first: Any,
+    method: str | None = None,
     **others: object,
 ) -> dict[str, str]:
     """Return texts, by what each is about, that differ between evaluations that are not the same.
@@ -45,7 +46,7 @@ def identity(
     callback on the host, the code behind `jax.ffi`, the device and its libraries.
 
     Arguments:
-        function: of one datum.
+        function: of one datum; of a method, the attribution of it, and with it the method and its options.
         walk: of a batch, as it runs: the loss and δ at the points, under `jax.vmap`. Rules of its own that a function
             has for its derivative, or for a batch, are in here alone.
         params: the arrays.
@@ -53,18 +54,23 @@ def identity(
         statistic: what is kept, or None.
         kept_at: the same, or by point what it is there.
         first: the first batch.
+        method: the name of the method of attribution, or None.
         others: more that must be the same.
     """
     texts = {
-        "function": program(function),
+        **_function(program(function), method),
         "walk of a batch": program(walk),
         "params": digest(contents(params)),
         "points": ", ".join(points),
-        "statistics": "none" if statistic is None else _statistic_text(statistic, points, kept_at),
+        "statistics": _statistic_text(statistic, points, kept_at) if statistic and method is None else "none",
         "first batch": digest(contents(jax.tree.leaves(first))),
         "jaxwalk": __version__,
     }
     return texts | settings() | {name.replace("_", " "): str(value) for name, value in others.items()}
+
+
+def _function(digest: str, method: str | None) -> dict[str, str]:
+    return {"function": digest} if method is None else {"function and method": f"{method} ({digest[:12]})"}
 
 
 def _statistic_text(statistic: Statistic, points: Points, kept_at: Any = None) -> str:

@@ -22,7 +22,7 @@ from .._points.name_patterns import At, check_at
 from .._points.ordered_mapping import Named
 from .._points.point import Points
 from .._source.user_files import Source
-from .._walk.loss import loss_only
+from .._walk.checks.loss import loss_only
 from .._walk.result import Walk
 from .._walk.walk import walk
 from ..stats import health

@@ -9,19 +9,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._jax import origin
-from .._jax.jaxpr import jaxprs, kinds, primitives, types
+from .._jax.jaxpr import jaxprs, primitives, types
 from .._jax.jaxpr.jaxprs import Closed, is_literal
+from .entrywise import CALLS, Entrywise, constants_of
 from .paths.exits import readers_of
 from .point import Point, Site
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
 
-_CALLS = ("jit", "checkpoint", "custom_jvp", "custom_vjp")
-_OF_ENTRIES = frozenset(
-    (*primitives.UNARY, *primitives.BINARY, *primitives.LOGICAL)
-    + ("integer_pow", "round", "clamp", "select_n", "convert", "reduce_precision", "copy")
-)
 _BENDS = frozenset(
     (*primitives.COMPARISONS, "sign", "floor", "ceil", "max", "min", "clamp", "select_n", "tanh", "logistic")
     + ("erf", "erfc", "exp", "exp2", "expm1", "log1p", "sin", "cos", "atan", "asinh")
@@ -54,9 +50,10 @@ class Activations:
 
     def __init__(self, closed: Closed):
         self._closed = closed
-        self._kind_of, self._name_of = kinds.kinds(), primitives.names()
+        self._is_of_entries = Entrywise()
+        self._kind_of, self._name_of = self._is_of_entries.kind_of, self._is_of_entries.name_of
         self._readers = functools.cache(readers_of)
-        self._constants = functools.cache(_constants)
+        self._constants = functools.cache(constants_of)
 
     def reading(self, point: Point) -> Activation | None:
         """Return the activation that reads the value at a point, where it is or where a call returns it to."""
@@ -71,7 +68,7 @@ class Activations:
             if depth == 0 or not places:
                 return None
             index = point.site.calls[depth - 1][0]
-            if self._kind_of(chain[depth - 1].eqns[index]) not in _CALLS:
+            if self._kind_of(chain[depth - 1].eqns[index]) not in CALLS:
                 return None
             result = places[0]
         return None
@@ -128,26 +125,8 @@ class Activations:
         alike = all(types.is_array_type(v.aval) and types.type_of(v).shape == shape for v in eqn.outvars)
         return alike and all(v in bent for v in others) and self._is_of_entries(eqn)
 
-    def _is_of_entries(self, eqn: JaxprEqn) -> bool:
-        """Tell whether each entry of the results is a function of the entries at its own place."""
-        if eqn.effects:
-            return False
-        if self._kind_of(eqn) in _CALLS:
-            return all(self._is_of_entries_within(closed.jaxpr, eqn) for closed in jaxprs.jaxprs_of(eqn)[:1])
-        return self._name_of(eqn) in _OF_ENTRIES or self._kind_of(eqn) == "name"
-
-    def _is_of_entries_within(self, jaxpr: Jaxpr, call: JaxprEqn) -> bool:
-        shapes = {types.type_of(v).shape for v in call.outvars}
-        constants = {v for v in jaxpr.invars if types.type_of(v).shape == ()}
-        for eqn in jaxpr.eqns:
-            if eqn.invars and all(is_literal(v) or v in constants for v in eqn.invars):
-                constants.update(eqn.outvars)  # of scalars alone, as what `jnp.where` fills in
-            elif not (self._is_of_entries(eqn) and {types.type_of(v).shape for v in eqn.outvars} <= shapes):
-                return False
-        return True
-
     def _bends(self, eqn: JaxprEqn) -> bool:
-        if self._kind_of(eqn) in _CALLS:
+        if self._kind_of(eqn) in CALLS:
             return any(self._bends(inner) for closed in jaxprs.jaxprs_of(eqn)[:1] for inner in closed.jaxpr.eqns)
         return self._name_of(eqn) in _BENDS
 
@@ -167,15 +146,6 @@ class Activations:
 
     def _name_in_full(self, eqn: JaxprEqn) -> str:
         return self._called(eqn) if self._bends(eqn) else origin.source_of(eqn) or self._called(eqn)
-
-
-def _constants(jaxpr: Jaxpr) -> dict[Var, int]:
-    """Return the results that are made of nothing but numbers written into a jaxpr, and by which equation."""
-    found: dict[Var, int] = {}
-    for index, eqn in enumerate(jaxpr.eqns):
-        if eqn.invars and not eqn.effects and all(is_literal(v) or v in found for v in eqn.invars):
-            found.update(dict.fromkeys(eqn.outvars, index))
-    return found
 
 
 def _needed(jaxpr: Jaxpr, mine: Sequence[int], left: Sequence[Var], constants: dict[Var, int]) -> list[int]:

@@ -48,9 +48,9 @@ def with_reads(
     return closed._replace(jaxpr=jaxpr), {_renumbered(s, numbers): name for s, name in sites.items()} | here, moved
 
 
-def within(reads: Sequence[Read], equation: int, branch: int) -> list[Read]:
+def within(reads: Sequence[Read], call: tuple[int, int]) -> list[Read]:
     """Return those of `reads` that are in one jaxpr of an equation, as they are seen from there."""
-    return [read._replace(calls=read.calls[1:]) for read in reads if read.calls[0] == (equation, branch)]
+    return [read._replace(calls=read.calls[1:]) for read in reads if read.calls[0] == call]
 
 
 def _inserted(jaxpr: Jaxpr, reads: Sequence[Read]) -> tuple[Jaxpr, dict[Site, str], list[int]]:

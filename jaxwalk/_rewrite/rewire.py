@@ -8,7 +8,7 @@ from __future__ import annotations
 import collections
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import jax
 
@@ -20,9 +20,12 @@ from .._points.point import Point, Site
 from .reads import Read, with_reads, within
 from .rules import Body, Payload, Records, Result, carry_through
 from .spans import Span, Spans
+from .substitute import Substitute
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
+
+_What = TypeVar("_What")
 
 
 class Visitor(NamedTuple):
@@ -71,7 +74,14 @@ class _Entered(NamedTuple):
     plans: Sequence[Plan]
 
 
-_Core: TypeAlias = _Stretch | _Named | _Entered
+class _Substituted(NamedTuple):
+    """An equation in whose place something else is run."""
+
+    eqn: JaxprEqn
+    by: Substitute
+
+
+_Core: TypeAlias = _Stretch | _Named | _Entered | _Substituted
 
 
 class _Step(NamedTuple):
@@ -96,6 +106,10 @@ class Plan(NamedTuple):
             yield from [step.core.met] if isinstance(step.core, _Named) else []
             yield from (met for met, _ in step.visits)
 
+    def substitutes(self) -> Iterator[Substitute]:
+        """Yield what stands in for its equations, but for those inside of an equation."""
+        yield from (step.core.by for step in self.steps if isinstance(step.core, _Substituted))
+
     def entered(self) -> Iterator[tuple[Sequence[Loop], Plan]]:
         """Yield what is inside of its equations, with what gives it leading axes: a scan, or a shard_map."""
         for core in (step.core for step in self.steps):
@@ -104,9 +118,19 @@ class Plan(NamedTuple):
                 yield from ((loops, plan) for plan in core.plans)
 
 
-def plan(closed: Closed, points: Iterable[Point], reads: Sequence[Read] = ()) -> Plan:
+def plan(closed: Closed, points: Iterable[Point], substitutes: Iterable[Substitute] = ()) -> Plan:
+    """Plan how to evaluate `closed` so that each of `points` is visited, and each of `substitutes` stands in."""
+    stand_ins = {substitute.site: substitute for substitute in substitutes}
+    return _plan(closed, _names(points), stand_ins, (), kinds.kinds())
+
+
+def plan_with_reads(closed: Closed, points: Iterable[Point], reads: Sequence[Read]) -> Plan:
     """Plan how to evaluate `closed` so that each of `points`, and of `reads`, is visited."""
-    return _plan(closed, {point.site: point.name for point in points}, reads, kinds.kinds())
+    return _plan(closed, _names(points), {}, reads, kinds.kinds())
+
+
+def _names(points: Iterable[Point]) -> dict[Site, str]:
+    return {point.site: point.name for point in points}
 
 
 def run(plan: Plan, args: Sequence[Any], payload: Payload, visitor: Visitor) -> Result:
@@ -131,6 +155,10 @@ def _do(core: _Core, args: list[Any], payload: Payload, visitor: Visitor, record
         case _Named(eqn, jaxpr, met):
             # It is visited before it is named: what goes on is again a point of this name, and can be walked again.
             return [_visited(met, args[0], payload, visitor, records, functools.partial(kinds.name_again, jaxpr, eqn))]
+        case _Substituted(_, by):
+            outs, record = by.run(args, payload.get(by.name))
+            records.update({} if by.recorded is None else {by.name: record})
+            return list(outs)
         case _Entered(kind, eqn, plans):
             # The records of all its branches come out: zeros for those not taken.
             carry = functools.partial(carry_through, kind, eqn, [_body(p, visitor) for p in plans])
@@ -165,17 +193,18 @@ def _body(plan: Plan, visitor: Visitor) -> Body:
         return run(plan, args, payload, visitor)
 
     types_of = _types(plan, visitor.recorded or (lambda name, value: None))
-    records = {name: record for name, (_, record) in types_of.items()} if visitor.recorded else {}
+    records = {name: record for name, (_, record) in types_of.items() if record is not None}
     return Body(run_body, {name: value for name, (value, _) in types_of.items()}, records)
 
 
 def _types(plan: Plan, recorded: Callable[[str, jax.ShapeDtypeStruct], Any]) -> dict[str, tuple[Any, Any]]:
     """Return by name the types of the values at all points in a plan, and of what is recorded of them."""
     found = {met.point: (met.value, recorded(met.point, met.value)) for met in plan.met()}
+    found |= {by.name: (by.recorded, by.recorded) for by in plan.substitutes()}
     for loops, inner in plan.entered():
         for name, (value, record) in _types(inner, recorded).items():
             outside = functools.partial(shards.around, value=value, loops=loops)
-            found[name] = outside(value), jax.tree.map(outside, record)
+            found[name] = jax.tree.map(outside, (value, record))
     return found
 
 
@@ -187,12 +216,17 @@ def _read(env: Mapping[Var | Literal, Any], v: Var | Literal) -> Any:
 
 
 def _plan(
-    closed: Closed, sites: Mapping[Site, str], reads: Sequence[Read], kind_of: Callable[[JaxprEqn], str | None]
+    closed: Closed,
+    sites: Mapping[Site, str],
+    stand_ins: Mapping[Site, Substitute],
+    reads: Sequence[Read],
+    kind_of: Callable[[JaxprEqn], str | None],
 ) -> Plan:
     if reads:
         closed, sites, reads = with_reads(closed, sites, reads)
     jaxpr = closed.jaxpr
-    inside: dict[int, dict[Site, str]] = {read.calls[0][0]: {} for read in reads}
+    inside: dict[int, dict[Site, str]] = {s.calls[0][0]: {} for s in (*stand_ins, *reads) if s.calls}
+    substituted = {site.equation: by for site, by in stand_ins.items() if not site.calls}
     named: dict[int, Site] = {}
     results: list[Site] = []
     for site, name in sites.items():
@@ -202,19 +236,21 @@ def _plan(
             named[site.equation] = site
         else:
             results.append(site)
-    spans = Spans(jaxpr, results)
-    divided = list(spans.divide({*inside, *named}))
+    spans = Spans(jaxpr, results, {index: by.reads for index, by in substituted.items()})
+    divided = list(spans.divide({*inside, *named, *substituted}))
     cores: list[_Core] = []
     for span in divided:
         eqn = jaxpr.eqns[span.start]
         if span.start in named:
             cores.append(_Named(eqn, jaxpr, _met(jaxpr, named[span.start], sites)))
+        elif span.start in substituted:
+            cores.append(_Substituted(eqn, substituted[span.start]))
         elif span.start in inside:
-            plans = [
-                _plan(body, _within(inside[span.start], branch), within(reads, span.start, branch), kind_of)
-                for branch, body in enumerate(jaxprs.jaxprs_of(eqn))
-            ]
-            cores.append(_Entered(kind_of(eqn) or "", eqn, plans))
+            here = [(body, (span.start, branch)) for branch, body in enumerate(jaxprs.jaxprs_of(eqn))]
+            cores.append(_Entered(kind_of(eqn) or "", eqn, [
+                _plan(body, _within(inside[span.start], call), _within(stand_ins, call), within(reads, call), kind_of)
+                for body, call in here
+            ]))  # fmt: skip
         else:
             cores.append(_stretch(jaxpr, span, spans))
     if jaxprs.is_staging():
@@ -222,15 +258,16 @@ def _plan(
     return Plan(closed, [_step(jaxpr, *both, spans, sites) for both in zip(cores, divided, strict=True)])
 
 
-def _within(sites: Mapping[Site, str], branch: int) -> dict[Site, str]:
-    """Return those of `sites` that are in one jaxpr of the equation they are all in, as they are seen from there."""
-    return {s._replace(calls=s.calls[1:]): name for s, name in sites.items() if s.calls[0][1] == branch}
+def _within(sites: Mapping[Site, _What], call: tuple[int, int]) -> dict[Site, _What]:
+    """Return those of `sites` that are in one jaxpr of an equation, as they are seen from there."""
+    return {s._replace(calls=s.calls[1:]): what for s, what in sites.items() if s.calls[:1] == (call,)}
 
 
 def _step(jaxpr: Jaxpr, core: _Core, span: Span, spans: Spans, sites: Mapping[Site, str]) -> _Step:
     source = core.closed.jaxpr if isinstance(core, _Stretch) else core.eqn
+    reads = core.by.reads if isinstance(core, _Substituted) else source.invars
     visits = [(_met(jaxpr, site, sites), v) for site, v in spans.visits(span)]
-    return _Step(core, source.invars, source.outvars, visits, spans.dead(span))
+    return _Step(core, reads, source.outvars, visits, spans.dead(span))
 
 
 def _met(jaxpr: Jaxpr, site: Site, sites: Mapping[Site, str]) -> _Met:

@@ -42,6 +42,8 @@ def carry_through(kind: str, eqn: JaxprEqn, bodies: Sequence[Body], args: Sequen
         return _cond(bodies, args, payload)
     if kind == "while":
         return around_passes(eqn, bodies, args, payload)
+    if kind in ("custom_jvp", "custom_vjp"):
+        return bodies[0].run(bodies[0].own(payload), args)  # what is inside has another derivative than its own
     (body,) = bodies
     if kind == "scan":
         return _scan(eqn, body, args, payload)

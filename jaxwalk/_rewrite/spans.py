@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from .._jax.jaxpr.jaxprs import is_literal
@@ -27,16 +27,18 @@ class Spans:
     Arguments:
         jaxpr: the jaxpr.
         sites: those at which results of its equations are visited.
+        reads: by equation the operands of what stands in for it.
     """
 
-    def __init__(self, jaxpr: Jaxpr, sites: Sequence[Site]):
+    def __init__(self, jaxpr: Jaxpr, sites: Sequence[Site], reads: Mapping[int, Sequence[Var | Literal]]):
         self._jaxpr = jaxpr
         self._visits: dict[int, list[tuple[Site, Var]]] = {}
         for site in sites:
             v = jaxpr.eqns[site.equation].outvars[site.result or 0]
             self._visits.setdefault(site.equation, []).append((site, v))
         self._visited = {v for many in self._visits.values() for _, v in many}
-        last = {v: index for index, eqn in enumerate(jaxpr.eqns) for v in _variables(eqn.invars)}
+        read_by = [reads.get(index, eqn.invars) for index, eqn in enumerate(jaxpr.eqns)]
+        last = {v: index for index, operands in enumerate(read_by) for v in _variables(operands)}
         self._last = last | dict.fromkeys(_variables(jaxpr.outvars), len(jaxpr.eqns))
         self._ending: dict[int, list[Var]] = {}
         for v, index in self._last.items():

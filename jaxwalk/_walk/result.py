@@ -11,25 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from .._errors import ArgumentError, PointError, check_count, counted, listed, shown
+from .._errors import ArgumentError, PointError, check_count, listed, shown
 from .._health.finding import Health
-from .._health.places import check_health, names_at, notes_of
+from .._health.places import check_health
 from .._jax.jaxpr.types import widened
 from .._jax.leaves import is_value
 from .._kinks.kink import Kinks
 from .._points.ordered_mapping import Named
-from .._points.point import Point, Points
+from .._points.point import Points
 from .._show.fit import tabular
 from .._show.in_treescope import Item, rendering
-from .._show.table import Table, is_readable, labelled, number
-from ..stats import Units
-from ..stats._unit_axes import not_taken
-from .culprits import Culprits, mean_of, most_of, sizes_of
+from .._show.table import Table
+from .culprits import Culprits, most_of
 from .nonfinite import Nonfinite, first_nonfinite
-
-SIZES = ("|output| mean", "|output| max", "|δ| mean", "|δ| max")
-COLUMNS = ("point", "shape", "dtype", *SIZES, "health", "kept", "kinks", "note")
-
+from .result_table import table_of
 
 _NAMES = {"loss": "value", "output": "outputs[name]", "delta": "deltas[name]", "grad": "grads", "gradients": "grads"}
 """What others might call what is here."""
@@ -213,15 +208,7 @@ class Walk:
         return dataclasses.replace(self, health=health)
 
     def _table(self) -> Table:
-        columns = ("X", *COLUMNS)
-        rows = [(str(point.number), *row_of(self, point)) for point in self.points.values()]
-        notes, words = [*not_taken(_units(self)), *health_notes(self), *kink_notes(self)], ("kept", "note")
-        right, lead, more = ("X", *SIZES), ("X", "point"), f"{listed(self._holding())} of the walk by name have each"
-        return Table(self._title(), columns, rows, right, notes, (), lead, ("point",), words, more, True)
-
-    def _holding(self) -> list[str]:
-        """Return which of its mappings hold something."""
-        return [name for name in ("points", "outputs", "deltas", "kept") if getattr(self, name)]
+        return table_of(self)
 
     def __treescope_repr__(self, path: str | None, subtree_renderer: Callable[..., Any]) -> Any:
         whole = [Item(f"{name}=", getattr(self, name), f".{name}") for name in ("value", "aux", "grads")]
@@ -236,56 +223,6 @@ class Walk:
                 yield Item(f"{label}=", found[name], f".{attribute}[{name!r}]")
         if note := self.points[name].note(getattr(self.value, "ndim", 0)):
             yield Item("note: ", note)
-
-    def _title(self) -> str:
-        through = f"through {counted(len(self.points), 'point')}"
-        if not is_readable(self.value):
-            return f"Walk {through}"
-        if jnp.ndim(self.value) == 0:
-            return f"Walk {through}, loss {number(self.value)}"
-        mean = number(mean_of(np.asarray(self.value).astype(widened(self.value.dtype))))
-        return f"{counted(self.value.size, 'walk')} {through}, mean loss {mean}"
-
-
-def row_of(walk: Walk, point: Point) -> tuple[str, ...]:
-    """Return what a walk says of a point, a cell for each of COLUMNS."""
-    output, delta, kept = (m.get(point.name) for m in (walk.outputs, walk.deltas, walk.kept))
-    shape = getattr(output, "shape", point.shape)
-    return (
-        point.name, str(shape), str(point.dtype), *_sizes(output), *_sizes(delta),
-        "" if walk.health is None else ", ".join(names_at(walk.health, point.name)),
-        "" if kept is None else labelled(kept), "" if walk.kinks is None else walk.kinks.at(point.name).summary(),
-        "; ".join(filter(None, [point.note(getattr(walk.value, "ndim", 0)), walk.points.also(point.name)])),
-    )  # fmt: skip
-
-
-def _units(walk: Walk) -> dict[str, tuple[Units, ...]]:
-    return {name: point.units for name, point in walk.points.items()}
-
-
-def health_notes(walk: Walk) -> Iterator[str]:
-    """Yield what the column `health` does not say: nothing if no health was given."""
-    if walk.health is not None:
-        yield from notes_of(walk.health, walk.points, "Walk.health")
-
-
-def kink_notes(walk: Walk) -> Iterator[str]:
-    """Yield what the column `kinks` does not say: nothing if they were not asked for."""
-    if walk.kinks is not None:
-        more = f": {walk.kinks.consequence()}; see `Walk.kinks`." if walk.kinks else ""
-        yield f"{walk.kinks.title()}{more}"
-        if elsewhere := walk.kinks.beyond(walk.points).summary():
-            yield f"At no point of this walk: {elsewhere}."
-        yield from walk.kinks.notes
-
-
-def _sizes(values: Any) -> tuple[str, str]:
-    """Return mean and maximum of |values|, if they are numbers that can be read now."""
-    if not is_readable(values) or values.size == 0 or values.dtype == jnp.bool_:
-        return "", ""
-    size = sizes_of(np.asarray(values))
-    digits = min(4, jnp.finfo(values.dtype).precision) if jnp.issubdtype(values.dtype, jnp.inexact) else 4
-    return number(mean_of(size), digits), number(size.max(), digits)
 
 
 _LEAVES = ("value", "aux", "grads", "outputs", "deltas", "kept", "inputs")

@@ -14,7 +14,8 @@ from .._show.alike import ranged
 from .._show.fit import as_html, as_lines, as_text
 from .._show.table import Table
 from .._source.statements import Function, function_at, has_source, lines_of, text_of
-from .result import COLUMNS, SIZES, Walk, health_notes, kink_notes, row_of
+from .result import Walk
+from .result_table import COLUMNS, SIZES, health_notes, kink_notes, row_of
 
 LIMIT = 5  # rows for one line, beyond which those in the middle are folded
 

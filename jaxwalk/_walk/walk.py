@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -21,16 +22,17 @@ from .._points.point import Points
 from .._points.units import Keep, keep_at
 from .._rewrite.keep import Noted
 from .._rewrite.rewire import Visitor, plan, run
+from .._rewrite.substitute import Substitute
 from .._source.user_files import Source
-from .cotangent import check_cotangent
-from .loss import loss_only
-from .memory import warn_if_large
-from .mutable_arrays import differentiating
-from .nested_shards import check_nested_shards
+from .checks.cotangent import check_cotangent
+from .checks.loss import loss_only
+from .checks.memory import warn_if_large
+from .checks.mutable_arrays import differentiating
+from .checks.nested_shards import check_nested_shards
+from .checks.way_back import leading_back
 from .nonfinite import nonfinite_inputs
 from .result import Walk
 from .taps import collected, slots_of, tapping, taps_at, visited
-from .way_back import leading_back
 
 
 @deep_calls()
@@ -138,19 +140,24 @@ def walk(
 
 
 def walk_staged(
-    staged: Staged, chosen: Points, keep: Keep | Mapping[str, Keep | None] | None, has_aux: bool = False
+    staged: Staged,
+    chosen: Points,
+    keep: Keep | Mapping[str, Keep | None] | None,
+    has_aux: bool = False,
+    substitutes: Sequence[Substitute] = (),
+    payload: Mapping[str, Any] = MappingProxyType({}),
 ) -> Walk:
     """Walk a function that is traced already, at the values in `staged.args`; arguments else as of `walk`.
 
     `keep` may be one by point: then nothing is kept of the others, and where it is None, `output` and `delta` as they
-    are.
+    are. `substitutes` stand in for equations, each with what `payload` has by its name.
     """
     taps = taps_at(chosen, keep)
     met = [p for p in visited(chosen) if p.name in taps or keep is None]
-    planned, visitor = plan(staged.closed, met), tapping(taps)
+    planned, visitor = plan(staged.closed, met, substitutes), tapping(taps)
 
     def forward(slots, values):
-        outs, records = run(planned, staged.with_chosen(values), slots, visitor)
+        outs, records = run(planned, staged.with_chosen(values), slots | payload, visitor)
         loss, aux = staged.results(outs) if has_aux else (*outs, None)
         witnesses = {name: noted.witness for name, noted in records.items() if isinstance(noted, Noted)}
         return (loss, witnesses), (aux, records)

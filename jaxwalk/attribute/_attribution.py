@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -12,10 +14,11 @@ import numpy as np
 from .._errors import PointError, check_count, counted
 from .._jax.jaxpr.types import widened
 from .._points.ordered_mapping import Named
-from .._points.point import Points
+from .._points.point import Point, Points
 from .._show.fit import tabular
+from .._show.in_treescope import Item, rendering
 from .._show.table import Table, is_readable, number
-from .._walk.culprits import Culprits, most_of
+from .._walk.culprits import Culprits, mean_of, most_of
 
 
 @tabular
@@ -63,29 +66,76 @@ class Attribution:
         return Culprits([dataclasses.replace(c, delta=None) for c in most_of(self.scores, self.scores, int(k))])
 
     def _table(self) -> Table:
-        rows = [(str(p.number), p.name, *self._row(p.name), p.note()) for p in self.points.values()]
+        lead = np.ndim(self.value)
+        inputs = [("", "inputs", *_cells(jax.tree.leaves(self.inputs), lead), "")] * (self.inputs is not None)
+        shown = self.points.values() if self.scores else ()
+        rows = [(str(p.number), p.name, *self._row(p.name, lead), self._note(p, lead)) for p in shown]
         columns = ("X", "point", "shape", "total", "|score| mean", "|score| max", "note")
-        right, lead = ("X", "total", "|score| mean", "|score| max"), ("X", "point")
+        right, names = ("X", "total", "|score| mean", "|score| max"), ("X", "point")
         more = "`scores` and `totals` by name have each"
-        return Table(self._title(), columns, rows, right, (), (), lead, ("point",), ("note",), more, True)
+        return Table(
+            self._title(), columns, [*inputs, *rows], right, self._notes(), (), names, ("point",), ("note",), more, True
+        )
 
-    def _row(self, name: str) -> tuple[str, ...]:
-        if name not in self.scores:
-            return "", "", "", ""
-        scores = self.scores[name]
-        if not is_readable(scores) or scores.size == 0:
-            return str(scores.shape), "", "", ""
-        sizes, totals = np.abs(np.asarray(scores)), np.asarray(self.totals[name])
-        total = number(totals.mean()) if totals.ndim else number(totals)
-        return str(scores.shape), total, number(sizes.mean()), number(sizes.max())
+    def __treescope_repr__(self, path: str | None, subtree_renderer: Callable[..., Any]) -> Any:
+        whole = [Item(f"{name}=", getattr(self, name), f".{name}") for name in ("value", "gap", "inputs")]
+        items = [Item("method: ", self.method), *(item for item in whole if item.value is not None)]
+        at_points = [Item(f"{self.points[name].number} {name}: ", tuple(self._items(name))) for name in self.scores]
+        return rendering(Attribution, [*items, *at_points], path, subtree_renderer)
+
+    def _items(self, name: str) -> Iterator[Item]:
+        """Yield what there is at a point."""
+        yield Item("total=", self.totals[name], f".totals[{name!r}]")
+        yield Item("scores=", self.scores[name], f".scores[{name!r}]")
+        if note := self._note(self.points[name], np.ndim(self.value)):
+            yield Item("note: ", note)
+
+    def _row(self, name: str, lead: int) -> tuple[str, ...]:
+        return _cells([self.scores[name]], lead) if name in self.scores else ("", "", "", "")
+
+    def _note(self, point: Point, lead: int) -> str:
+        return "; ".join(filter(None, [point.note(lead), self.points.also(point.name)]))
 
     def _title(self) -> str:
-        said = f"{self.method} at {counted(len(self.scores), 'point')}"
-        if is_readable(self.value) and jnp.ndim(self.value) == 0:
-            said += f" of the result {number(self.value)}"
-        if self.gap is not None and is_readable(self.gap) and jnp.ndim(self.gap) == 0:
-            said += f"; the inputs' scores miss what they should add up to by {number(self.gap)}"
-        return said
+        at = f"at {counted(len(self.scores), 'point')}" if self.scores or self.inputs is None else "of the inputs"
+        if not is_readable(self.value):
+            return f"{self.method} {at}"
+        if jnp.ndim(self.value) == 0:
+            return f"{self.method} {at}{' of the' if self.scores else ','} result {number(self.value)}"
+        mean = number(mean_of(np.asarray(self.value).astype(widened(self.value.dtype))))
+        return f"{self.method} {at} of {counted(self.value.size, 'result')}, mean {mean}; totals are means"
+
+    def _notes(self) -> list[str]:
+        """Return what the table does not say: the gap, and why there are no scores at points."""
+        notes = [] if self.scores or not (why := self.scores.why_empty()) else [why]
+        if self.gap is None or self.inputs is None or not is_readable(self.gap):
+            return notes
+        gap = np.asarray(self.gap).astype(widened(self.gap.dtype))
+        if gap.ndim:
+            largest = number(np.max(np.abs(gap), initial=0))
+            return [*notes, f"The inputs' scores miss what they should add up to: their largest gap is {largest}."]
+        total = number(np.asarray(total_of_all(self.inputs)) - gap)
+        return [*notes, f"The inputs' scores should add up to {total}; their gap is {number(gap)}."]
+
+
+def _cells(arrays: Sequence[Any], lead: int) -> tuple[str, ...]:
+    """Return the shape of an array, or how many there are, the total of their scores, and |score| mean and max.
+
+    Arguments:
+        lead: how many axes of data they have in front, over which the mean of the totals is taken.
+    """
+    shape = str(arrays[0].shape) if len(arrays) == 1 else counted(len(arrays), "array")
+    if not arrays or not all(map(is_readable, arrays)) or not sum(array.size for array in arrays):
+        return shape, "", "", ""
+    values = [np.asarray(array).astype(widened(array.dtype)) for array in arrays]
+    data = max(math.prod(values[0].shape[:lead]), 1)
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = sum(float(np.real(each).sum(dtype=np.float64)) for each in values) / data
+        sizes = [np.abs(each) for each in values]
+        mean = sum(each.sum(dtype=np.float64) for each in sizes) / sum(each.size for each in sizes)
+        largest = np.max([each.max(initial=0) for each in sizes])
+    digits = min(4, *(jnp.finfo(array.dtype).precision for array in arrays))
+    return shape, number(total), number(mean, digits), number(largest, digits)
 
 
 _LEAVES = ("value", "scores", "inputs", "totals", "gap")

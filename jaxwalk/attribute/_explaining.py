@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,8 @@ from .._source.user_files import Source
 from .._walk.result import Walk
 from .._walk.walk import outputs, walk
 from ._attribution import Attribution, total
+
+T = TypeVar("T")
 
 
 class Explaining(NamedTuple):
@@ -47,11 +49,11 @@ class Explaining(NamedTuple):
     def outputs(self, *args: Any) -> Named:
         return outputs(self.fun, self.at, by=self.by, source=self.source)(*args)[1]
 
-    def explained(self, of: Callable[..., Attribution]) -> Callable[..., Attribution]:
+    def explained(self, of: Callable[..., T]) -> Callable[..., T]:
         """Return a function of the arguments, named after the one that is explained."""
 
         @renamed_after(self.fun, self.method)
-        def explain(*args: Any) -> Attribution:
+        def explain(*args: Any) -> T:
             with called_with(self.fun, args, {}):
                 return of(*args)
 

@@ -7,7 +7,7 @@ import pytest
 
 from jaxwalk._jax.jaxpr import jaxprs
 from jaxwalk._rewrite.reads import Read
-from jaxwalk._rewrite.rewire import Visitor, plan, run
+from jaxwalk._rewrite.rewire import Visitor, plan_with_reads, run
 
 X = np.array([1.0, 2.0], np.float32)
 
@@ -24,7 +24,7 @@ def fun(x):
 def with_visits(reads, visit):
     """Return what `fun` gives where what is read goes through `visit`."""
     closed, _ = jaxprs.trace(fun, X)
-    planned = plan(closed, [], reads(closed.jaxpr))
+    planned = plan_with_reads(closed, [], reads(closed.jaxpr))
     return run(planned, [jnp.asarray(X)], {}, Visitor(lambda name, x, _: (visit(name, x), None), recorded=None))[0][0]
 
 

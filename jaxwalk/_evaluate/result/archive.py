@@ -17,12 +17,13 @@ from ..._walk.nonfinite import KINDS
 from ...stats import Units
 from ..store import npz
 from ..store.one_file import path_of, replace
-from .datum import Data, Datum
+from .datum import Data, datum_of
 
-FORMAT = 1
-"""The version of the header; it grows with every change that an older jaxwalk would misread."""
+FORMAT = 2
+"""The version of the header; it grows with every change that an older jaxwalk would misread. 2: of a method."""
 
 WHOLE = ("count", "loss", "nonfinite")
+OF_METHOD = ("method", "gap")
 PLAIN = ("name", "number", "kind", "conditional", "unused", "stuck", "opaque", "file", "line", "alike")
 NEWER = ("behind", "stopped", "read_in", "path", "in_while")  # which older files do not have
 """Fields of a point that JSON holds as they are."""
@@ -37,15 +38,17 @@ def save(fields: dict[str, Any], path: str | os.PathLike[str]) -> None:
     """
     file = path_of(path)
     kept, culprits, points = fields["kept"], fields["culprits"], fields["points"]
-    names, normed = list(kept.once()), list(culprits[0].norms.once()) if culprits else []
+    names, normed = list(kept.once()), list(culprits[0].numbers.once()) if culprits else []
     arrays = {f"kept {i}/{key}": value for i, name in enumerate(names) for key, value in kept[name].items()}
     arrays |= {f"seen {i}": fields["seen"][name] for i, name in enumerate(names)}
     arrays["index"] = np.array([d.index for d in culprits], np.int64)
     arrays["loss"] = np.array([d.loss for d in culprits])
     arrays["inputs"] = np.array([KINDS.index(d.inputs) for d in culprits], np.int8)
-    arrays["norms"] = np.array([[d.norms[name] for name in normed] for d in culprits])
-    header = {"jaxwalk evaluation": FORMAT, "points": _described(points), "kept": names, "norms": normed}
+    arrays["norms"] = np.array([[d.numbers[name] for name in normed] for d in culprits])
+    version = 1 if fields["method"] is None else FORMAT
+    header = {"jaxwalk evaluation": version, "points": _described(points), "kept": names, "norms": normed}
     header |= {name: fields[name] for name in WHOLE} | {"why": None if names else kept.why_empty()}
+    header |= {name: fields[name] for name in OF_METHOD} if version == FORMAT else {}
     replace(file, npz.pack(header, arrays))
 
 
@@ -82,10 +85,12 @@ def _restored(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str
     inputs = arrays.get("inputs", np.zeros(len(arrays["index"]), np.int8))
     rows = zip(*(a.tolist() for a in (arrays["index"], arrays["loss"], arrays["norms"], inputs)), strict=True)
     by_name = lambda norms: by_point(dict(zip(header["norms"], norms, strict=True)), points)
-    data = [Datum(i, loss, by_name(norms), KINDS[kind]) for i, loss, norms, kind in rows]
+    method, gap = (header.get(name) for name in OF_METHOD)
+    datum = datum_of(method)
+    data = [datum(i, loss, by_name(norms), KINDS[kind]) for i, loss, norms, kind in rows]
     whole = {name: header[name] for name in WHOLE}
     named = {key: by_point(values, points, header["why"]) for key, values in (("kept", kept), ("seen", seen))}
-    return whole | named | {"points": points, "culprits": Data(data)}
+    return whole | named | {"points": points, "culprits": Data(data), "method": method, "gap": gap}
 
 
 def _described(points: Points) -> list[dict[str, Any]]:

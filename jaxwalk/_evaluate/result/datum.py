@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -24,21 +24,37 @@ class Datum:
     Attributes:
         index: which datum, in the order in which they came, from 0.
         loss: of it.
-        norms: the ℓ2 norm of its δ, by point, in forward order.
+        norms: the ℓ2 norm of its δ, by point, in forward order; of a method of attribution none.
         inputs: "NaN" or "Inf" if there is one among its own numbers, before anything is computed of them; else "".
+        totals: with a method of attribution, the sum of its scores by point, in forward order; else None.
     """
 
     index: int
     loss: float
     norms: Named
     inputs: str = ""
+    totals: Named | None = None
+
+    @property
+    def numbers(self) -> Named:
+        """What there is by point: the norms, or the totals."""
+        return self.norms if self.totals is None else self.totals
 
     def __repr__(self) -> str:
-        shown = [f"{name!r}: {number(norm)}" for name, norm in itertools.islice(self.norms.items(), NORMS)]
-        more = [f"… {len(self.norms) - NORMS} more"] * (len(self.norms) > NORMS)
+        numbers, what = self.numbers, "norms" if self.totals is None else "totals"
+        shown = [f"{name!r}: {number(value)}" for name, value in itertools.islice(numbers.items(), NORMS)]
+        more = [f"… {len(numbers) - NORMS} more"] * (len(numbers) > NORMS)
         came = f", inputs={self.inputs!r}" if self.inputs else ""
-        norms = ", ".join(shown + more)
-        return as_lines(f"Datum(index={self.index}, loss={number(self.loss)}, norms={{{norms}}}{came})")
+        by_name = ", ".join(shown + more)
+        return as_lines(f"Datum(index={self.index}, loss={number(self.loss)}, {what}={{{by_name}}}{came})")
+
+
+def datum_of(method: str | None) -> Callable[[int, float, Named, str], Datum]:
+    """Return (index, loss, numbers by point, inputs) -> Datum: these are norms, or totals of a method."""
+    if method is None:
+        return Datum
+    none = Named({}, {"*": f"Of `{method}` there are `totals`, of scores."})
+    return lambda index, loss, totals, inputs: Datum(index, loss, none, inputs, totals)
 
 
 @tabular
@@ -46,27 +62,28 @@ class Data(tuple[Datum, ...]):
     """Data of largest loss, largest first, those with a NaN or Inf before all; shows itself as a table."""
 
     def to_pandas(self) -> Any:
-        """Return a `pandas.DataFrame`: index, loss, and a column of norms for each point.
+        """Return a `pandas.DataFrame`: index, loss, and a column of norms, or totals, for each point.
 
         Raises:
             ImportError: pandas is not installed; it comes with the extra `store`.
         """
         columns: dict[str, list[Any]] = {"index": [d.index for d in self], "loss": [d.loss for d in self]}
-        names = list(self[0].norms) if self else []
-        norms = {f"delta_l2/{name}": [float(d.norms[name]) for d in self] for name in names}
-        return pandas().DataFrame(columns | norms)
+        names, prefix = (list(self[0].numbers), "delta_l2" if self[0].totals is None else "total") if self else ([], "")
+        numbers = {f"{prefix}/{name}": [float(d.numbers[name]) for d in self] for name in names}
+        return pandas().DataFrame(columns | numbers)
 
     def _table(self) -> Table:
-        names = list(self[0].norms.once()) if self else []
+        names = list(self[0].numbers.once()) if self else []
+        what = "‖δ‖" if not self or self[0].totals is None else "total"
         if len(names) <= NORMS:
-            columns = [f"‖δ‖ {name}" for name in names]
-            rows = [(*_first(d), *(number(d.norms[name]) for name in names), _came(d)) for d in self]
+            columns = [f"{what} {name}" for name in names]
+            rows = [(*_first(d), *(number(d.numbers[name]) for name in names), _came(d)) for d in self]
         else:
-            columns = ["largest ‖δ‖"]
+            columns = [f"largest {what}"]
             rows = [(*_first(d), largest_norms(d), _came(d)) for d in self]
         right = ("datum", "loss", *(columns if len(names) <= NORMS else ()))
-        columns, words, more = ("datum", "loss", *columns, "note"), ("largest ‖δ‖", "note"), "`to_pandas()` has all"
-        notes = same_norms(row[2] for row in rows)
+        columns, words, more = ("datum", "loss", *columns, "note"), (f"largest {what}", "note"), "`to_pandas()` has all"
+        notes = same_norms((row[2] for row in rows), "norms of δ" if what == "‖δ‖" else "totals")
         return Table(_culprits(len(self)), columns, rows, right, notes, lead=("datum", "loss"), words=words, more=more)
 
 
@@ -79,19 +96,22 @@ def _came(datum: Datum) -> str:
 
 
 def largest_norms(datum: Datum) -> str:
-    """Return the three largest norms, each after the names of its points: a value may have been tagged twice."""
+    """Return the three largest norms, or totals, each after the names of its points: a value may have been tagged
+    twice."""
     names: dict[float, list[str]] = {}
-    for name in datum.norms.once():
-        norm = float(datum.norms[name])
-        names.setdefault(np.inf if np.isnan(norm) else norm, []).append(name)
+    numbers = datum.numbers
+    for name in numbers.once():
+        value = float(numbers[name])
+        names.setdefault(np.inf if np.isnan(value) else value, []).append(name)
     several = lambda same: " = ".join(same[:2]) + " = …" * (len(same) > 2)
-    largest = sorted((item for item in names.items() if item[0] or len(names) == 1), reverse=True)[:3]
-    return ", ".join(f"{several(same)} {number(datum.norms[same[0]])}" for _, same in largest)
+    found = (item for item in names.items() if item[0] or len(names) == 1)
+    largest = sorted(found, key=lambda item: (abs(item[0]), item[1]), reverse=True)[:3]
+    return ", ".join(f"{several(same)} {number(numbers[same[0]])}" for _, same in largest)
 
 
-def same_norms(cells: Iterable[str]) -> list[str]:
+def same_norms(cells: Iterable[str], what: str = "norms of δ") -> list[str]:
     """Return a note on what `largest_norms` joins by " = ", if it does."""
-    return ["“a = b”: the norms of δ at `a` and at `b` are equal."] * any(" = " in cell for cell in cells)
+    return [f"“a = b”: the {what} at `a` and at `b` are equal."] * any(" = " in cell for cell in cells)
 
 
 def _culprits(count: int) -> str:

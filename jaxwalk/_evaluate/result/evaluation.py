@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,13 @@ IF_NONZERO = ("output_nan", "output_inf", "delta_nan", "delta_inf", "dead_count"
 STEPS = 6  # first and last steps of a loop that have rows of their own in the table of points
 
 
+class Gap(NamedTuple):
+    """How far scores are from adding up to what their method promises: the mean over data, and the largest |gap|."""
+
+    mean: float
+    largest: float
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Evaluation:
     """What `evaluate` found.
@@ -36,13 +43,17 @@ class Evaluation:
     Attributes:
         count: how many data were walked.
         loss: the mean loss of those whose loss is finite; NaN if there is none.
-        nonfinite: how many data have a loss or a δ that is NaN or Inf; they lead `culprits`.
+        nonfinite: how many data have a loss or a δ, or a total, that is NaN or Inf; they lead `culprits`.
         points: the points walked.
         kept: by point, in forward order, what the statistics say: a dict of NumPy arrays in float64, complex128, int64
-            or bool. At a point in a loop, each has a leading axis for the steps.
+            or bool. At a point in a loop, each has a leading axis for the steps. With a method of attribution that is
+            `total_mean`, the mean of the totals; `score_abs_mean`, that of |score| over all entries and data; and
+            `score_abs_max`, the largest |score|.
         seen: by point, of how many data that is, an array of the shape of the loops around it: in a branch of a `cond`
-            or `switch`, of those that took it; elsewhere of all.
+            or `switch`, of those that took it (with a method, of all: in others scores are 0); elsewhere of all.
         culprits: the data of largest loss, as `Data`.
+        method: the name of the method of attribution, or None.
+        gap: where that promises a sum, a pair `mean`, `largest`: the mean gap, and the largest |gap|; else None.
         health: the `Health` given to `with_health`; else None. It is not saved: `jw.health` finds it again.
     """
 
@@ -54,6 +65,8 @@ class Evaluation:
     seen: Named
     culprits: Data
     health: Health | None = None
+    method: str | None = None
+    gap: Gap | None = None
 
     def with_health(self, health: Health) -> Evaluation:
         """Return the same, whose table of points has a column `health`: what `jw.health` found at each.
@@ -105,7 +118,9 @@ class Evaluation:
             ArgumentError: `path` is none of a file.
             DataError: the file is not there, or is no saved evaluation.
         """
-        return cls(**archive.load(path))
+        found = archive.load(path)
+        gap = found.pop("gap")
+        return cls(**found, gap=None if gap is None else Gap(*gap))
 
     def _shown(self) -> list[Point]:
         """Return the points at which something was kept; all, if nothing was kept anywhere."""
@@ -174,7 +189,9 @@ class Evaluation:
     def _title(self) -> str:
         through = f"{counted(self.count, 'datum', 'data')} through {counted(len(self.points), 'point')}"
         bad = f"; {self.nonfinite} with a NaN or Inf, left out of it" if self.nonfinite else ""
-        return f"{through}, mean loss {number(self.loss)}{bad}"
+        by = f"{self.method} of " if self.method else ""
+        gap = f"; gap {number(self.gap.mean)} in the mean, at most {number(self.gap.largest)}" if self.gap else ""
+        return f"{by}{through}, mean loss {number(self.loss)}{bad}{gap}"
 
     def __repr__(self) -> str:
         return "\n".join(map(as_text, self.tables()))

@@ -12,8 +12,9 @@ COUNT = jnp.int32  # of the data of one group: totals go to the host after each 
 
 
 class Rows(NamedTuple):
-    """What is found of each datum of a batch, as JAX's arrays or as NumPy's: loss, (data,); ℓ2 norms of δ, (data,
-    points); `Batch.counts`, (data,); whether its own numbers are finite, as `kind_of` says it, (data,)."""
+    """What is found of each datum of a batch, as JAX's arrays or as NumPy's: loss, (data,); ℓ2 norms of δ, or with a
+    method of attribution totals, and last its gap, (data, points); `Batch.counts`, (data,); whether its own numbers are
+    finite, as `kind_of` says it, (data,)."""
 
     loss: jax.Array
     norms: jax.Array
@@ -36,7 +37,7 @@ class TopK(NamedTuple):
 
 
 def is_bad(rows: Rows) -> np.ndarray:
-    """Tell, per datum, whether its loss or a norm of its δ is NaN or Inf."""
+    """Tell, per datum, whether its loss, or a norm of its δ or a total, is NaN or Inf."""
     return ~(np.isfinite(rows.loss) & np.isfinite(rows.norms).all(1))
 
 

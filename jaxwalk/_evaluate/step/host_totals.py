@@ -15,12 +15,13 @@ from ...stats import Statistic
 from ...stats._fold import Partial, either_on_host, finished, on_host
 from ...stats._sums import merge_means
 from ..batches import COUNTS
-from ..result.datum import Data, Datum
-from ..result.evaluation import Evaluation
+from ..result.datum import Data, Datum, datum_of
+from ..result.evaluation import Evaluation, Gap
 from ..result.ranking import Rows, TopK, is_bad, merge_top_k, most_to_blame
 from .alike import Form
+from .attributed import GAP
 from .device_totals import GroupState, Totals
-from .step import CompiledStep
+from .step import CompiledStep, Task
 
 
 def finish(group: GroupState, step: CompiledStep, top: int, before: int) -> tuple[Totals, Rows]:
@@ -59,16 +60,20 @@ def merge_totals(statistic: Statistic | None, a: Totals | None, b: Totals, top: 
     return Totals(a.data + b.data, a.nonfinite + b.nonfinite, loss, states, merge_top_k(a.largest, b.largest, top))
 
 
-def evaluation_of(totals: Totals, statistic: Statistic | None, points: Points, step: CompiledStep) -> Evaluation:
+def evaluation_of(totals: Totals, task: Task, step: CompiledStep) -> Evaluation:
     """Return what the totals come to, under all the names of each point."""
+    statistic, points, method = task.statistic, task.points, task.method
     loss = float(totals.loss.state["mean"]) if totals.loss.seen else float("nan")
     states = dict(_by_name(totals.states, step.forms))
     kept = {} if statistic is None else _finished(statistic, totals.states, step.forms)
     seen = {name: np.asarray(partial.seen) for name, partial in states.items()}
     nothing = "Nothing was kept: `evaluate` was called with `keep=None`." if statistic is None else None
+    of_gap = kept.get(GAP)
+    gap = None if of_gap is None else Gap(*(float(of_gap[key]) for key in ("total_mean", "score_abs_max")))
     kept, seen = (by_point(values, points, nothing) for values in (kept, seen))
-    culprits = Data(_data(totals.largest, points, step.names))
-    return Evaluation(int(totals.data), loss, int(totals.nonfinite), points, kept, seen, culprits)
+    culprits = Data(_data(totals.largest, points, step.names, method))
+    whole = int(totals.data), loss, int(totals.nonfinite)
+    return Evaluation(*whole, points, kept, seen, culprits, method=method, gap=gap)
 
 
 def _finished(statistic: Statistic, states: Sequence[Partial], forms: Sequence[Form]) -> dict[str, Any]:
@@ -85,12 +90,13 @@ def _by_name(states: Sequence[Partial], forms: Sequence[Form]) -> Iterator[tuple
             yield name, jax.tree.map(lambda leaf, i=i: leaf[i], partial)
 
 
-def _data(largest: TopK, points: Points, names: Sequence[str]) -> list[Datum]:
+def _data(largest: TopK, points: Points, names: Sequence[str], method: str | None) -> list[Datum]:
     there = np.flatnonzero(largest.key > -np.inf)
-    norms = [by_point(dict(zip(names, map(float, largest.rows.norms[i]), strict=True)), points) for i in there]
+    numbers = [by_point(dict(zip(names, map(float, largest.rows.norms[i]), strict=True)), points) for i in there]
     rows = largest.rows
-    each = zip(there, norms, strict=True)
-    return [Datum(int(largest.index[i]), float(rows.loss[i]), n, KINDS[int(rows.inputs[i])]) for i, n in each]
+    each = zip(there, numbers, strict=True)
+    datum = datum_of(method)
+    return [datum(int(largest.index[i]), float(rows.loss[i]), n, KINDS[int(rows.inputs[i])]) for i, n in each]
 
 
 # On disk -------------------------------------------------------------------------------------------------
@@ -110,7 +116,9 @@ def from_arrays(arrays: Mapping[str, np.ndarray], like: Callable[[], Totals]) ->
     return jax.tree.unflatten(structure, leaves)
 
 
-def columns(rows: Any, names: Sequence[str], before: int) -> dict[str, np.ndarray]:
-    """Return the rows of a group as columns: index, loss, and the norms by point."""
+def columns(rows: Any, names: Sequence[str], before: int, method: str | None = None) -> dict[str, np.ndarray]:
+    """Return the rows of a group as columns: index, loss, and by point the norms; of a method the totals, and its
+    gap."""
     index = np.arange(before, before + len(rows.loss), dtype=np.int64)
-    return {"index": index, "loss": rows.loss} | {f"delta_l2/{name}": rows.norms[:, i] for i, name in enumerate(names)}
+    named = lambda name: f"delta_l2/{name}" if method is None else f"total/{name}" if name != GAP else "gap"
+    return {"index": index, "loss": rows.loss} | {named(name): rows.norms[:, i] for i, name in enumerate(names)}

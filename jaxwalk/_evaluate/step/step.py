@@ -26,6 +26,7 @@ from ..placement import Placement
 from ..result.ranking import Rows
 from . import device_totals
 from .alike import Form, Kept, alone, divide, forms_of, in_a_loop
+from .attributed import attribution, columns_of, each_attributed
 from .device_totals import GroupState, Totals
 
 KeepOfDatum: TypeAlias = Callable[[Any, Any, Any], Kept]  # (whether a datum counts, output, δ) -> what is kept
@@ -45,6 +46,7 @@ class Task(NamedTuple):
         rows: how many rows a step takes, of all processes together.
         placed: where arrays are.
         kept_at: by point, what the statistic is there, if it differs among them.
+        attributed: what a method of attribution finds of one datum, as shapes: `staged` is that, and not the loss.
     """
 
     staged: Staged
@@ -56,12 +58,33 @@ class Task(NamedTuple):
     rows: int
     placed: Placement
     kept_at: Any = None
+    attributed: Any = None
 
     @property
     def with_delta(self) -> list[Point]:
-        """The points that have a δ, of several names of one value one."""
+        """The points that have a δ, of several names of one value one; of a method, those that have scores."""
+        if self.attributed is not None:
+            return [self.points[name] for name in self.attributed.totals.once()]
         same = self.points.same()
         return [p for p in self.points.values() if p.has_delta and p.name not in same]
+
+    @property
+    def method(self) -> str | None:
+        """The name of the method of attribution, if there is one."""
+        return None if self.attributed is None else self.attributed.method
+
+    @property
+    def columns(self) -> list[str]:
+        """What the numbers of a datum beside its loss are of: points, by name, and `GAP`."""
+        return [p.name for p in self.with_delta] if self.attributed is None else columns_of(self.attributed)
+
+    def walk(self, params: list[Any], leaves: list[Any]) -> Any:
+        """Return the loss of a datum and δ at the points; or the attribution."""
+        if self.attributed is not None:
+            return attribution(self.staged, params, leaves)
+        staged = self.staged._replace(args=[*params, *leaves])
+        walked = walk_staged(staged, Points(self.with_delta), lambda output, delta: delta)
+        return walked.value, list(walked.kept.values())
 
 
 class CompiledStep(NamedTuple):
@@ -71,8 +94,8 @@ class CompiledStep(NamedTuple):
         init: the number of batches in a group -> a group without data.
         update: (params, group, leaves, counts) -> (group, rows). It is compiled; the group is donated.
         no_totals: () -> the totals of no data, or shapes of them.
-        names: of the points that norms are of.
-        places: where the norms of each are in `Rows.norms`.
+        names: as `Task.columns`.
+        places: where the numbers of each are in `Rows.norms`.
         forms: of `Totals.states`, each.
     """
 
@@ -89,7 +112,7 @@ def step_of(task: Task) -> CompiledStep:
     statistic, (of_group, of_rows) = task.statistic, _shardings(task.placed)
     leaves = [jax.ShapeDtypeStruct((task.rows, *row.shape), row.dtype) for row in task.datum]
     example = task.params, leaves, jax.ShapeDtypeStruct((task.rows,), jnp.int8)
-    names, (each, pieces) = [p.name for p in task.with_delta], _each_datum(task)
+    names, (each, pieces) = task.columns, _each_datum(task)
     forms = forms_of(pieces, jax.eval_shape(each, *example)[1])
 
     def batch(params: list[Any], leaves: Sequence[Any], counts: jax.Array) -> tuple[Rows, list[Partial]]:
@@ -147,6 +170,8 @@ def _each_datum(task: Task) -> tuple[Callable[..., tuple[Rows, list[Kept]]], lis
 
     First those that are looked at in a loop, then the others, one by one.
     """
+    if task.attributed is not None and task.statistic is not None:
+        return each_attributed(task.staged, task.attributed, task.statistic)
     points, keep = task.with_delta, _keep_of(task)
     loops = divide(task.staged.closed, points, keep, task.rows // task.placed.groups)
     together = {p.name for many in loops for p in many}

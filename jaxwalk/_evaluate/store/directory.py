@@ -25,8 +25,10 @@ CHECKSUM = "checksum"
 PLACES = ("rows", "state")
 
 BECAUSE = {
-    "walk of a batch": ("function", "points", "batch size"),
-    "statistics": ("function", "points"),
+    "walk of a batch": ("function", "function and method", "points", "batch size"),
+    "statistics": ("function", "function and method", "points"),
+    "function": ("function and method",),
+    "params": ("function and method",),  # what a method closes over is among them
     "first batch": ("batch size",),
 }
 """What an error does not name as changed where one of these others has changed too."""

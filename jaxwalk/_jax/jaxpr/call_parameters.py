@@ -94,6 +94,11 @@ def scatter_again(eqn: JaxprEqn, scatter: Callable, operand: jax.Array, indices:
     return scatter(operand, indices, updates, params["dimension_numbers"], **options)
 
 
+def reduced_axes(eqn: JaxprEqn) -> tuple[int, ...]:
+    """Return the axes over which an equation reduces its operand."""
+    return tuple(map(int, eqn.params["axes"]))
+
+
 # Devices ------------------------------------------------------------------------------------------------
 
 

@@ -184,14 +184,14 @@ def calls_a_jaxpr(eqn: JaxprEqn) -> bool:
 def apply(eqn: JaxprEqn, values: Sequence[Any]) -> list[Any]:
     """Compute the results of an equation at other operands; a primitive without a jaxpr inside takes any dtype."""
     if jaxprs_of(eqn) or "_prim" in eqn.params:
-        eqn = _with_operands_apart(eqn)
+        eqn = with_operands_apart(eqn)
         operands = {v: value for v, value in zip(eqn.invars, values, strict=True) if not is_literal(v)}
         return evaluate(stretch(_empty(), [eqn], list(operands), eqn.outvars), list(operands.values()))
     results = eqn.primitive.bind(*values, **eqn.params)
     return list(results) if eqn.primitive.multiple_results else [results]
 
 
-def _with_operands_apart(eqn: JaxprEqn) -> JaxprEqn:
+def with_operands_apart(eqn: JaxprEqn) -> JaxprEqn:
     """Return an equation that has each operand as a variable of its own, where it has one twice: f(x, x)."""
     variables = [v for v in eqn.invars if not is_literal(v)]
     if len(set(variables)) == len(variables):

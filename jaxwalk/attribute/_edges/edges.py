@@ -16,7 +16,7 @@ from ..._jax.leaves import opened_leaves, renamed_after
 from ..._points.find import find
 from ..._points.name_patterns import At, check_at
 from ..._source.user_files import Source
-from ..._walk.loss import loss_only
+from ..._walk.checks.loss import loss_only
 from .._along.conductance import OF_INTEGERS
 from .._along.path import Quadrature, baseline_of, between
 from .._explaining import Explaining

@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 
 from ..._jax.jaxpr.jaxprs import Closed
-from ..._rewrite.rewire import Plan, Visitor, plan, run
+from ..._rewrite.rewire import Plan, Visitor, plan_with_reads, run
 from ..._rewrite.tap import Tap, delta_tap
-from ..._walk.mutable_arrays import differentiating
-from ..._walk.nested_shards import check_nested_shards
+from ..._walk.checks.mutable_arrays import differentiating
+from ..._walk.checks.nested_shards import check_nested_shards
+from ..._walk.checks.way_back import leading_back
 from ..._walk.taps import slots_of
-from ..._walk.way_back import leading_back
 from .found import Found
 
 
@@ -42,7 +42,8 @@ class Runs(NamedTuple):
     @classmethod
     def of(cls, closed: Closed, found: Found) -> Runs:
         tapped: Sequence[Any] = [*found.points, *found.reads]
-        planned, taps = plan(closed, found.points, found.reads), {each.name: delta_tap(each) for each in tapped}
+        planned = plan_with_reads(closed, found.points, found.reads)
+        taps = {each.name: delta_tap(each) for each in tapped}
         return cls(closed, planned, taps, frozenset(way.writer.name for way in found.ways))
 
     def forward(self, args: Sequence[Any]) -> Run:

@@ -36,11 +36,11 @@ def chosen(walk: Any, name: str, datum: Any, step: Any) -> Chosen:
     output, point = walk.outputs[name], walk.points[name]
     _check_output(walk, point, output)
     which, of_datum = _datum(walk, datum)
-    steps, of_step = _step(point, step)
+    steps, of_step = step_of(point, step)
     index = which + steps
-    sides = {"output": _numbers(output)[index]}
+    sides = {"output": numbers(output)[index]}
     if name in walk.deltas:
-        sides["δ"] = _numbers(walk.deltas[name])[index]
+        sides["δ"] = numbers(walk.deltas[name])[index]
     without = [] if "δ" in sides else [point.why_no_delta().rstrip(".")]
     return Chosen(sides, _axes(point, len(steps)), [*of_datum, *of_step, *without])
 
@@ -57,7 +57,8 @@ def _check_output(walk: Walk, point: Point, output: Any) -> None:
         )
 
 
-def _numbers(values: Any) -> np.ndarray:
+def numbers(values: Any) -> np.ndarray:
+    """Return an array in float64 or complex128."""
     values = np.asarray(values)
     return values.astype(np.complex128 if np.iscomplexobj(values) else np.float64)
 
@@ -74,30 +75,31 @@ def _datum(walk: Walk, datum: Any) -> tuple[tuple[int, ...], list[str]]:
     if datum is None and not lengths:
         return (), []
     if datum is not None:
-        index = _index("datum", datum, lengths, "the walk is of one datum", "the walks by `jax.vmap`")
+        index = index_of("datum", datum, lengths, "the walk is of one datum", "the walks by `jax.vmap`")
         if len(index) < len(lengths):
             raise ArgumentError(
                 f"`datum` is {shown(datum)}, and `jax.vmap` gave the walks {len(lengths)} axes; give an index for each."
             )
-        return index, [f"datum {_written(index)} of {_written(lengths)} (loss {in_words(walk.value[index])})"]
+        return index, [f"datum {written(index)} of {written(lengths)} (loss {in_words(walk.value[index])})"]
     if not walk.value.size:
         raise ArgumentError("There is no datum to draw: an axis that `jax.vmap` gave the walks has a length of 0.")
     losses = np.asarray(walk.value).astype(np.float64)
     worst = np.unravel_index(int(np.argmax(losses)), lengths)  # a NaN is the largest to NumPy
     index = tuple(map(int, worst))
     loss = in_words(walk.value[index])
-    return index, [f"datum {_written(index)} of {_written(lengths)}, which has the largest loss, {loss}"]
+    return index, [f"datum {written(index)} of {written(lengths)}, which has the largest loss, {loss}"]
 
 
-def _step(point: Point, step: Any) -> tuple[tuple[int, ...], list[str]]:
+def step_of(point: Point, step: Any) -> tuple[tuple[int, ...], list[str]]:
+    """Return the index of a step of a point in a loop, and words that say which it is; nothing for None."""
     if step is None:
         return (), []
     lengths = tuple(axis.length for axis in point.axes)
-    index = _index("step", step, lengths, f"`{point.name}` is in no loop", f"`{point.name}`")
-    return index, [f"step {_written(index)} of {_written(lengths[: len(index)])}"]
+    index = index_of("step", step, lengths, f"`{point.name}` is in no loop", f"`{point.name}`")
+    return index, [f"step {written(index)} of {written(lengths[: len(index)])}"]
 
 
-def _index(argument: str, given: Any, lengths: tuple[int, ...], none: str, whose: str) -> tuple[int, ...]:
+def index_of(argument: str, given: Any, lengths: tuple[int, ...], none: str, whose: str) -> tuple[int, ...]:
     """Return an index, or one for each of the first axes, counted from 0."""
     try:
         index = tuple(operator.index(i) for i in (given if isinstance(given, tuple) else (given,)))
@@ -111,10 +113,11 @@ def _index(argument: str, given: Any, lengths: tuple[int, ...], none: str, whose
     for i, length in zip(index, lengths, strict=False):
         if not -length <= i < length:
             raise ArgumentError(
-                f"`{argument}` is {shown(given)}, but of {whose} there are {_written(lengths)}, counted from 0."
+                f"`{argument}` is {shown(given)}, but of {whose} there are {written(lengths)}, counted from 0."
             )
     return tuple(i % length for i, length in zip(index, lengths, strict=False))
 
 
-def _written(numbers: tuple[int, ...]) -> str:
+def written(numbers: tuple[int, ...]) -> str:
+    """Return an index, or lengths, as it is written: one number alone."""
     return str(numbers[0]) if len(numbers) == 1 else str(numbers)

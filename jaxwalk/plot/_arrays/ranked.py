@@ -37,12 +37,12 @@ def draw_ranked(ax: Axes, bars: Sequence[Bar], counts: str, palette: Palette) ->
     words = [folded(bar.words, SHARE * width, SIZE) for bar in bars]
     labels = [folded(bar.label, SHARE * width, SIZE) for bar in bars]
     beside = width - _points(labels) * has_layout(ax)  # which takes the room for the names from the axes
-    ax.set_xlim(*_limits(lengths, _points(words) / max(beside, 0.3 * width)))
+    ax.set_xlim(*limits(lengths, _points(words) / max(beside, 0.3 * width)))
     ax.xaxis.set_major_locator(matplotlib("ticker").MaxNLocator(5))
     for place, bar, text in zip(places, bars, words, strict=True):
         if not np.isfinite(bar.length):
             ax.axhspan(place - 0.35, place + 0.35, color=NONFINITE)
-        _write(ax, float(place), bar.length, text, palette)
+        write(ax, float(place), bar.length, text, palette)
     ax.set_yticks(places, labels)
     ax.set(ylim=(len(bars) - 0.4, -0.6), xlabel=counts)
     ax.tick_params(axis="y", length=0)
@@ -54,7 +54,7 @@ def _points(texts: Sequence[str]) -> float:
     return max(map(len, texts), default=0) * LETTER * SIZE
 
 
-def _limits(lengths: np.ndarray, share: float) -> tuple[float, float]:
+def limits(lengths: np.ndarray, share: float) -> tuple[float, float]:
     """Return limits within which words that take this share of the width have room at either end of a bar."""
     known = lengths[np.isfinite(lengths)]
     low, high = float(np.min(known, initial=0)), float(np.max(known, initial=0))
@@ -63,7 +63,8 @@ def _limits(lengths: np.ndarray, share: float) -> tuple[float, float]:
     return low - more * (low < 0), high + more * (high > 0 or low == 0)
 
 
-def _write(ax: Axes, place: float, length: float, text: str, palette: Palette) -> None:
+def write(ax: Axes, place: float, length: float, text: str, palette: Palette) -> None:
+    """Write a text at the end of a bar; of one that is a NaN or an Inf, at 0."""
     is_back = np.isfinite(length) and length < 0
     behind = np.isfinite(length)
     ax.annotate(

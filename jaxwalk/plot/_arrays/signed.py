@@ -19,15 +19,15 @@ NONFINITE = "#f0e442"  # of the same palette as the rest; the colour of alarm is
 STRETCH = 4  # how much longer than wide pixels may lie before they are stretched to fill the panel
 
 
-def draw_pixels(ax: Axes, picture: Picture, palette: Palette) -> None:
+def draw_pixels(ax: Axes, picture: Picture, palette: Palette, cmap: Any = SIGNED) -> None:
     """Draw a picture with what its rows and columns count, and with the scale of its colours beside it."""
-    image, top = show_signed(ax, picture)
+    image, top = show_signed(ax, picture, cmap)
     ax.set_facecolor((*matplotlib("colors").to_rgb(palette.faint), 0.5))  # between tiles
     _label(ax, picture)
     _scale(ax, image, top)
 
 
-def show_signed(ax: Axes, picture: Picture) -> tuple[AxesImage, float]:
+def show_signed(ax: Axes, picture: Picture, cmap: Any = SIGNED) -> tuple[AxesImage, float]:
     """Draw pixels red above zero and blue below it, symmetric around zero; return also the largest magnitude.
 
     What is a NaN or an Inf has a colour that is neither.
@@ -40,7 +40,7 @@ def show_signed(ax: Axes, picture: Picture) -> tuple[AxesImage, float]:
     height, width = picture.covers or pixels.shape
     shape: Any = {"extent": (-0.5, width - 0.5, height - 0.5, -0.5), "aspect": _aspect(height, width)}
     ends = (top or 1) / unit
-    image = ax.imshow(shown / unit, cmap=SIGNED, vmin=-ends, vmax=ends, **shape)
+    image = ax.imshow(shown / unit, cmap=cmap, vmin=-ends, vmax=ends, **shape)
     if bad.any():
         alarm = matplotlib("colors").ListedColormap([NONFINITE])
         ax.imshow(np.ma.array(bad, mask=~bad), cmap=alarm, vmin=0, vmax=1, **shape)

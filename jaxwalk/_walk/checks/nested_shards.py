@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
-from .._errors import ArgumentError, JaxwalkError, first_line
-from .._jax.jaxpr import jaxprs, kinds, types
-from .._jax.shards import shards_of
+from ..._errors import ArgumentError, JaxwalkError, first_line
+from ..._jax.jaxpr import jaxprs, kinds, types
+from ..._jax.shards import shards_of
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr

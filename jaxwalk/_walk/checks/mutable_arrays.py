@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from .._errors import ArgumentError, JaxwalkError, first_line
-from .._jax.jaxpr import jaxprs, kinds
-from .._jax.jaxpr.jaxprs import Closed
+from ..._errors import ArgumentError, JaxwalkError, first_line
+from ..._jax.jaxpr import jaxprs, kinds
+from ..._jax.jaxpr.jaxprs import Closed
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr

@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._errors import ArgumentError, shown
-from .._jax.leaves import is_value
+from ..._errors import ArgumentError, shown
+from ..._jax.leaves import is_value
 
 
 def check_cotangent(ct: Any, value: Any) -> None:

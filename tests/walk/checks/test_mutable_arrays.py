@@ -9,7 +9,7 @@ from jax import lax
 import jaxwalk as jw
 from helpers import DOUBLINGS, finite_differences
 from jaxwalk._jax.jaxpr import jaxprs
-from jaxwalk._walk import mutable_arrays
+from jaxwalk._walk.checks import mutable_arrays
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from .._errors import ArgumentError, JaxwalkError
-from .._jax.jaxpr import jaxprs, kinds
-from .._jax.jaxpr.jaxprs import Closed
+from ..._errors import ArgumentError, JaxwalkError
+from ..._jax.jaxpr import jaxprs, kinds
+from ..._jax.jaxpr.jaxprs import Closed
 
 
 @contextlib.contextmanager

@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from .._errors import ArgumentError
-from .._jax.tracing import Staged
+from ..._errors import ArgumentError
+from ..._jax.tracing import Staged
 
 
 def loss_only(staged: Staged, has_aux: bool) -> list[bool]:

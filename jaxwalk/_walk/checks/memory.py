@@ -7,8 +7,8 @@ import warnings
 
 import jax
 
-from .._errors import MemoryWarning
-from .._show.table import size
+from ..._errors import MemoryWarning
+from ..._show.table import size
 
 
 def warn_if_large(nbytes: int) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import jaxwalk as jw
-from jaxwalk._walk import memory
+from jaxwalk._walk.checks import memory
 
 X = np.ones(100, np.float32)
 fun = lambda x: jnp.sum(jw.tag(jw.tag(x * 2, "a") * 3, "b"))  # 1600 bytes of outputs and deltas

@@ -1,0 +1,88 @@
+"""A method of attribution: what `evaluate` calls it with, what it must return, and what is kept of its scores."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .._errors import ArgumentError, PointError, listed, shown
+from ..stats import averaged, combine, largest
+
+X = 1  # the argument after `params`: what is attributed to, where a method is not told another
+PARTS = ("method", "value", "scores", "totals", "gap", "points")
+FIX = (
+    "give one of `jw.attribute` that is not called yet, as `jw.attribute.conductance`, or with options"
+    " `functools.partial(jw.attribute.conductance, steps=16)`"
+)
+
+SCORES = combine(
+    averaged(lambda sizes, _: sizes["total_mean"], "total_mean"),
+    averaged(lambda sizes, _: sizes["score_abs_mean"], "score_abs_mean"),
+    largest(lambda sizes, _: sizes["score_abs_max"], "score_abs_max"),
+    name="scores",
+)
+"""What is kept of a datum's scores at a point, of their sizes: called with these in the place of an output."""
+
+
+def check_method(method: Any, **asked: Any) -> None:
+    """Raise an ArgumentError where `method` is none: (fun, at, by=, source=) -> (params, *datum) -> attribution.
+
+    Arguments:
+        method: what is given.
+        asked: `at`, `by` and `source` of `evaluate`, which a partial may have already.
+    """
+    if not callable(method):
+        raise ArgumentError(f"`method` is {shown(method)}; {FIX}.")
+    if twice := [name for name, value in asked.items() if value is not None and name in _held(method)]:
+        raise ArgumentError(f"`method` has {listed(twice)} already, and `evaluate` is given it too; leave one out.")
+    if (takes := _signature(method)) is None:
+        return
+    args, named = _arguments(method, None, asked)
+    try:
+        takes.bind(*args, **named)
+    except TypeError:
+        names = ", ".join(parameter.name for parameter in takes.parameters.values())
+        raise ArgumentError(f"`method` is called with (fun, at, by=, source=), and takes ({names}); {FIX}.") from None
+
+
+def explained(method: Callable, fun: Callable, **asked: Any) -> Callable:
+    """Return what gives the attribution of one datum: (params, *datum) -> attribution."""
+    args, named = _arguments(method, fun, asked)
+    explain = method(*args, **named)
+    if not callable(explain):
+        raise ArgumentError(f"`method` returned {shown(explain)}, which cannot be called with a datum; {FIX}.")
+    return explain
+
+
+def check_attribution(found: Any) -> None:
+    """Raise an error where what a method found, as shapes, is no attribution, or has no scores at points."""
+    if not all(hasattr(found, part) for part in PARTS):
+        raise ArgumentError(f"`method` returned {shown(found)}, which is no attribution at points; {FIX}.")
+    if not found.totals:
+        raise PointError(f"`{found.method}` has no scores at points, which are summed here. {found.totals.why_empty()}")
+
+
+def _arguments(method: Any, fun: Any, asked: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Return what a method is called with: what a partial has already is not given again."""
+    named = {name: value for name, value in asked.items() if name not in _held(method)}
+    if "argnums" not in _held(method) and _takes_argnums(method):
+        named["argnums"] = X
+    return [fun, *([named.pop("at")] if "at" in named else [])], named
+
+
+def _held(method: Any) -> Mapping[str, Any]:
+    return method.keywords if isinstance(method, functools.partial) else {}
+
+
+def _takes_argnums(method: Any) -> bool:
+    takes = _signature(method)
+    return takes is not None and any(p.name == "argnums" or p.kind is p.VAR_KEYWORD for p in takes.parameters.values())
+
+
+def _signature(method: Any) -> inspect.Signature | None:
+    try:
+        return inspect.signature(method)
+    except (TypeError, ValueError):  # it has none that Python knows
+        return None

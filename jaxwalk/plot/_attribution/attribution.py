@@ -1,0 +1,92 @@
+"""`attribution`: how much each point has to do with a result, as bars; or each entry of one point, as a map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..._points.name_patterns import At, choose
+from ...attribute import Attribution
+from .._rows.rows import figure_height
+from .._style import drawing
+from .bars import draw_totals
+from .given import check_none, data_of, is_one
+from .score_map import draw_map
+from .scores import scores_at
+from .totals import totals_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def attribution(
+    attribution: Attribution,
+    at: At = None,
+    *,
+    datum: int | tuple[int, ...] | None = None,
+    step: int | tuple[int, ...] | None = None,
+    channels: int | None = None,
+    channel: int | None = None,
+    over: Any = None,
+    labels: Sequence[str] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw how much each point has to do with a result: the totals of all as bars; or of one, its scores as a map.
+
+    Of several points: a row for each, in forward order from above, with the total of its scores as a bar, red above
+    zero and blue below it, and beside it the mean of |score|, on a logarithmic scale. A point in a loop has a bar for
+    each step, in the order of the scan's inputs. Above them stand the inputs, all their arrays together. Where the
+    method promises what the scores of the inputs add up to, a dashed line is there.
+
+    Of one point, which `at` names: up to 64 scores in a row are bars; more are a strip. A matrix is drawn as it lies.
+    Of three axes or more the scores are summed over the channels, and what is left beside two axes is tiled. The
+    scale is symmetric around zero. What is larger than there is room for is reduced, block by block, to the score of
+    largest magnitude. What was summed, chosen, tiled or reduced is written below; so is how many are a NaN or an Inf,
+    which have a colour of their own.
+
+    Arguments:
+        attribution: what a method of `jw.attribute` returned. Of many, by `jax.vmap`, means over the data are drawn.
+        at: the name of one point, for its scores; or "inputs" for those of the inputs (unless a point has that name),
+            of several arrays "inputs/0" or "inputs/w", as they lie in the arguments. Else which points have rows, as
+            of `jw.walk`: None for all, or if there are scores of the inputs alone, for these.
+        datum: of many attributions, by `jax.vmap`, which; unless told, the mean over all is drawn. A tuple where
+            several `jax.vmap` are nested.
+
+    These are of the scores of one point:
+        step: of a point in a scan, which; unless told, all, tiled or as rows. A tuple in a scan in a scan.
+        channels: which axis of the value the scores are summed over, and is gone; unless told it is guessed, of three
+            axes or more, as `jw.plot.heat` does. Of a value of tokens × features, -1 leaves a bar for each token.
+        channel: which entry of that axis is drawn alone, in place of the sum.
+        over: an image that the scores are drawn over, as that of the inputs: an array, as high and as wide as the
+            scores, or larger in proportion, with 1, 3 or 4 channels or none.
+        labels: of the entries of an axis, as tokens; each axis of so many entries has them.
+        ax: the axes to draw in; a new figure's unless told.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ArgumentError: an argument does not fit, or the attribution is being traced.
+        PointError: `at` chooses no point, or one without scores.
+        JaxwalkError: matplotlib is not installed.
+
+    >>> import jax.numpy as jnp, jaxwalk as jw
+    >>> fun = lambda x: jnp.sum(jw.tag(x * x, "square"))
+    >>> found = jw.attribute.conductance(fun)(jnp.array([1.0, -3.0]))
+    >>> jw.plot.attribution(found).get_title(loc="left")
+    'conductance at 1 point, result 10'
+    >>> jw.plot.attribution(found, "inputs", labels=["first", "second"]).get_title(loc="left")
+    'inputs: conductance'
+    """
+    data = data_of(attribution, datum)
+    if is_one(attribution, at):
+        scores = scores_at(attribution, at, data, step, channels, channel)  # type: ignore[arg-type]
+        with drawing(ax, 4.6, 3.9 if scores.values.ndim > 1 else 2.8) as (axes, palette):
+            draw_map(axes, scores, f"{scores.name}: {attribution.method}", over, labels, palette)
+        return axes
+    check_none({"step": step, "channels": channels, "channel": channel, "over": over, "labels": labels})
+    chosen = choose(attribution.points, at)
+    totals = totals_of(attribution, chosen, data, with_inputs=at is None)
+    with drawing(ax, 7.5, figure_height(totals.rows)) as (axes, palette):
+        draw_totals(axes, totals, palette)
+    return axes
