@@ -60,10 +60,11 @@ def _inserted(jaxpr: Jaxpr, reads: Sequence[Read]) -> tuple[Jaxpr, dict[Site, st
     """
     before: dict[int, list[tuple[str, JaxprEqn]]] = {}
     eqns = list(jaxpr.eqns)
-    for read in sorted(reads, key=lambda read: -len(read.equations)):
+    ordered = sorted(reads, key=lambda read: -len(read.equations))
+    for read, identity in zip(ordered, _identities(ordered), strict=True):
         first = read.equations[0]
         place = next(i for i, v in enumerate(jaxpr.eqns[first].invars) if v is read.variable)
-        identity = _identity(eqns[first].invars[place])
+        identity = identity.replace(invars=[eqns[first].invars[place]])
         before.setdefault(first, []).append((read.name, identity))
         for index in read.equations:
             eqns[index] = _reading(eqns[index], jaxpr.eqns[index], read.variable, identity.outvars[0])
@@ -79,10 +80,12 @@ def _inserted(jaxpr: Jaxpr, reads: Sequence[Read]) -> tuple[Jaxpr, dict[Site, st
     return jaxpr.replace(eqns=found), sites, numbers
 
 
-def _identity(v: Any) -> JaxprEqn:
-    """Return an equation from a variable to a new one of its type."""
-    (eqn,) = jaxprs.trace(edited, types.struct(v.aval))[0].jaxpr.eqns
-    return eqn.replace(invars=[v])
+def _identities(reads: Sequence[Read]) -> list[JaxprEqn]:
+    """Return for each read an equation from a variable of its type to another, no two of them the same."""
+    # One trace of a new function: of one that JAX has traced before, it gives the same variables again.
+    return jaxprs.trace(lambda *values: [edited(value) for value in values], *(read.type for read in reads))[
+        0
+    ].jaxpr.eqns
 
 
 def _reading(eqn: JaxprEqn, original: JaxprEqn, old: Var, new: Any) -> JaxprEqn:

@@ -61,14 +61,13 @@ EPS = np.zeros((2 * LAYERS + 1, LENGTH, WIDTH))
 
 
 @functools.cache
-def expected(delta_of="this"):
+def expected():
     """Return the scores by hand, 7 writers × 7 readers; those of readers before a writer are nonsense."""
 
     @jax.jit
     def by_tokens(this, other):
         moves = by_hand(other, EPS)[1] - by_hand(this, EPS)[1]
-        at = this if delta_of == "this" else other
-        return jnp.einsum("wtd,rtd->wr", moves, jax.grad(lambda eps: by_hand(at, eps)[0])(EPS))
+        return jnp.einsum("wtd,rtd->wr", moves, jax.grad(lambda eps: by_hand(this, eps)[0])(EPS))
 
     return np.asarray(by_tokens(TOKENS, OTHER))
 
@@ -138,10 +137,7 @@ def test_each_edge_is_that_of_an_epsilon_at_the_reader(fun, who):
     np.testing.assert_array_equal(np.isfinite(matrix), UPSTREAM)
     np.testing.assert_allclose(matrix[UPSTREAM], expected()[UPSTREAM], **CLOSE)
     assert not found.left_out
-    patched = jax.jit(attribute.patching(fun, who["writers"], other=OTHER))(TOKENS)
-    np.testing.assert_allclose(found.totals["embed"], patched.totals["embed"], **CLOSE)
     np.testing.assert_allclose(np.nansum(matrix, 1), list(found.totals.values()), **CLOSE)
-    np.testing.assert_allclose(found.value, unrolled(TOKENS), **CLOSE)
 
 
 def test_steps_of_a_scan_are_writers_and_readers_of_their_own():
@@ -150,14 +146,16 @@ def test_steps_of_a_scan_are_writers_and_readers_of_their_own():
     assert found.writers == ("embed", *steps)
     assert found.readers == (*steps, "head")
     np.testing.assert_allclose(found.scores["attn[0]", "mlp[2]"], expected()[1, 5], **CLOSE)
+    patched = jax.jit(attribute.patching(scanned, ["embed", "mlp"], other=OTHER))(TOKENS)
+    np.testing.assert_allclose(found.totals["embed"], patched.totals["embed"], **CLOSE)
+    np.testing.assert_allclose(found.totals["mlp[1]"], patched.scores["mlp"][1].sum(), **CLOSE)
+    np.testing.assert_allclose(found.value, patched.value, **CLOSE)
     assert len(found.scores) == 28 == len(list(found.scores))
     reverse = jax.eval_shape(attribute.edges(in_reverse, **WHO, other=OTHER), TOKENS)
     assert reverse.writers[:4] == ("embed", "attn[2]", "mlp[2]", "attn[1]")
 
 
 def test_which_run_has_the_delta_and_the_path_between_them():
-    found = jax.jit(attribute.edges(scanned, **WHO, other=OTHER, delta_of="other"))(TOKENS)
-    np.testing.assert_allclose(found.matrix()[UPSTREAM], expected("other")[UPSTREAM], **CLOSE)
     with pytest.raises(jw.ArgumentError, match="holds integers, and a path between them has no values"):
         attribute.edges(scanned, **WHO, other=OTHER, steps=3)(TOKENS)
 
@@ -166,10 +164,15 @@ def test_which_run_has_the_delta_and_the_path_between_them():
         return jnp.sum(scoped("second", jnp.exp, x + wrote))
 
     x, other = jnp.array([0.1, 0.4]), jnp.array([0.9, -0.3])
+    move = jnp.tanh(other) - jnp.tanh(x)
+    for delta_of, at in (("this", x), ("other", other)):
+        found = attribute.edges(fun, writers="first", readers="second", other=other, delta_of=delta_of)(x)
+        by_hand = move @ jnp.exp(at + jnp.tanh(at))
+        np.testing.assert_allclose(found.scores["first", "second"], by_hand, **CLOSE)
     found = attribute.edges(fun, writers="first", readers="second", other=other, steps=4)(x)
     nodes = [x + (k + 0.5) / 4 * (other - x) for k in range(4)]
     mean = sum(jnp.exp(x + jnp.tanh(x)) for x in nodes) / 4
-    np.testing.assert_allclose(found.scores["first", "second"], (jnp.tanh(other) - jnp.tanh(x)) @ mean, **CLOSE)
+    np.testing.assert_allclose(found.scores["first", "second"], move @ mean, **CLOSE)
 
 
 def test_in_a_linear_model_an_edge_is_the_patch_of_its_path():
@@ -188,16 +191,30 @@ def test_in_a_linear_model_an_edge_is_the_patch_of_its_path():
     np.testing.assert_allclose(found.scores["a", "c"], (move @ c).sum(), **CLOSE)
 
 
+def stream(x):
+    wrote = scoped("write", jnp.tanh, x)
+    read = scoped("read", jnp.sin, x + wrote)
+    return jnp.sum(scoped("last", jnp.cos, x + wrote + read))
+
+
+def first_edge(x):
+    """Return the score of the edge from "write" to "read" by hand."""
+    value = x + jnp.tanh(x)
+    last = lambda read: jnp.sum(jnp.cos(value + jnp.sin(read)))
+    return jax.jvp(last, (value,), (jnp.tanh(O) - jnp.tanh(x),))[1]
+
+
 def test_through_transforms():
-    of = attribute.edges(scanned, **WHO, other=OTHER)
-    both = jax.jit(jax.vmap(of))(jnp.stack([TOKENS, OTHER]))
-    assert both.matrix().shape == (2, 7, 7)
-    np.testing.assert_allclose(both.scores["embed", "head"], [expected()[0, 6], 0], **CLOSE)
-    assert "Scores of shape (2, 7, 7)" in repr(both)
+    of = attribute.edges(stream, writers="write", readers=["read", "last"], other=O)
+    both = jax.jit(jax.vmap(of))(np.stack([X, O]))
+    one = of(X)
+    np.testing.assert_allclose(both.matrix(), [one.matrix(), 0 * one.matrix()], **CLOSE)
+    assert "Scores of shape (2, 1, 2)" in repr(both)
     with pytest.raises(jw.ArgumentError, match="The edges are of a batch of shape"):
         both.ranked()
-    one = jax.tree.map(lambda a: a[0], both)
-    assert one.ranked(1)[0][:2] == of_scanned().ranked(1)[0][:2]
+    assert jax.tree.map(lambda a: a[0], both).ranked(1)[0][:2] == one.ranked(1)[0][:2]
+    slope = jax.grad(lambda x: of(x).scores["write", "read"])(X)
+    np.testing.assert_allclose(slope, jax.grad(first_edge)(X), **CLOSE)
 
 
 def small(middle, dtype=jnp.float64):
@@ -215,9 +232,11 @@ MOVED = {
     "as it is": lambda x: x,
     "doubled by adding": lambda x: x + x,
     "scaled, less": lambda x: 1.0 - x * 3.0 / 2.0,
+    "scaled by a root": lambda x: jax.jit(lambda x, s: x * s)(x * jnp.sqrt(16.0).astype(x.dtype), jnp.sqrt(2.0)),
     "reshaped, transposed": lambda x: x.reshape(3, 2).T[:, ::-1][None],
     "a part": lambda x: x[:, 1:] - x[:, :2],
     "a name": lambda x: jax.jit(lambda x: jw.tag(x, "name"))(x),
+    "a sum, to each entry": lambda x: x + x.sum(),
     "summed": lambda x: x.sum(0),
     "carried, half at each step": lambda x: jax.lax.scan(lambda c, _: (c / 2 + 1, None), x, None, length=3)[0],
     "handed on late": lambda x: jax.lax.scan(lambda c, _: ((c[1], c[0]), None), (x, 3 * x), None, length=3)[0][0],
@@ -260,13 +279,21 @@ def test_what_is_no_sum_is_left_out_and_said(middle, why):
 
 
 def test_what_goes_by_way_of_another_reader_is_its_edge_alone():
-    """No word of the embedding that reaches the head through a block: that is the edge of the block."""
-    found = jax.jit(attribute.edges(unrolled, other=OTHER))(TOKENS)  # blocks too, which are around their parts
+    """No word of what reaches the end through the parts of a block: that is the edge of the part."""
+
+    def fun(x):
+        for i in range(2):
+            with jax.named_scope(f"block{i}"):
+                x = x + scoped("one", jnp.tanh, x)
+                x = x + scoped("two", jnp.sin, x)
+        return jnp.sum(scoped("last", jnp.cos, x))
+
+    found = attribute.edges(fun, other=O)(X)  # blocks too, which are around their parts
     assert not found.left_out
-    np.testing.assert_allclose(found.scores["block0/attn", "block2/mlp"], expected()[1, 5], **CLOSE)
-    inner = sum(found.scores["embed", f"block0/{part}"] for part in ("attn", "mlp"))
-    assert abs(found.scores["embed", "block0"] - inner) > 1e-3  # the block reads for its skip too
-    np.testing.assert_allclose(found.scores["embed", "block0"], found.totals["embed"], **CLOSE)
+    inner = sum(found.scores["block0", f"block1/{part}"] for part in ("one", "two"))
+    whole = attribute.patching(fun, other=O)(X).totals["block0"]
+    np.testing.assert_allclose(found.scores["block0", "block1"], whole, **CLOSE)  # it reads for its skip too
+    np.testing.assert_allclose(inner + found.scores["block0", "last"], whole, **CLOSE)
 
 
 def test_a_stream_in_bfloat16_is_summed_in_float32():
@@ -335,6 +362,10 @@ def with_a_reference(x):
         (
             lambda: attribute.edges(unrolled, other=OTHER, readers=["embed", "head"])(TOKENS),
             "`readers` names `embed`, which reads nothing of any of the writers; name a scope that reads",
+        ),
+        (
+            lambda: attribute.edges(unrolled, other=OTHER, writers=["head", "embed"])(TOKENS),
+            "`writers` names `head`, of which no reader reads the value, or a sum with it; name what is added",
         ),
         (lambda: attribute.edges(attn, other=X[0])(X[0]), "`fun` takes (w, x), and was given 1 argument"),
         (lambda: attribute.edges(jnp.sin, other=X)(X), "The loss must be a real scalar, but it has shape (2, 3)"),

@@ -23,7 +23,7 @@ from .._explaining import Explaining
 from .found import Found, edges_of
 from .result import Edges
 from .runs import Run, Runs
-from .scores import Ends, pairs, scores, totals
+from .scores import Ends, Scoring, pairs
 
 
 @transform
@@ -119,14 +119,6 @@ def _scored(found: Found, this: Run, that: Run, deltas: Mapping[str, Any]) -> Ed
     """Return the edges, scored by what writers write more in that run than in this one."""
     write, read = Ends.of(way.writer for way in found.ways), Ends.of(way.reader for way in found.ways)
     moves = {name: that.outputs[name] - this.outputs[name] for name in write.places}
-    its = {name: deltas[name] for name in write.places}
-    left_out = dict(sorted(found.left_out.items()))
-    return Edges(
-        this.value,
-        write.names,
-        read.names,
-        left_out,
-        pairs(found, write, read),
-        scores(found, write, read, moves, deltas),
-        totals(write, moves, its),
-    )
+    scoring = Scoring(write, read, moves, deltas)
+    there, left_out = pairs(found, write, read), dict(sorted(found.left_out.items()))
+    return Edges(this.value, write.names, read.names, left_out, there, scoring.scores(found.ways), scoring.totals())

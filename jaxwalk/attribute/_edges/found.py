@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..._points.point import Point, Points, Site
 from ..._rewrite.reads import Read
 from .readers import Scopes
 from .stream import STEPS, Met, Place, Stream
-from .sums import NOTHING, Move, Sum, bend
+from .sums import NOTHING, Move, Sum, Why, bend
 
 
 class Way(NamedTuple):
@@ -68,15 +68,23 @@ def edges_of(closed: Closed, points: Points, at: At, writers: At, readers: At, b
     scopes = Scopes(closed)
     reading = scopes.reading(read)
     by_value = {point.site: point for point in read if point.kind != "scope"}
-    every = {point.site: point for point in [*write, *by_value.values()]}
+    every = {point.site: point for point in [*by_value.values(), *write]}
     stream = Stream(closed, scopes, reading, every.values(), by_value.keys())
     found = _Edges({point.site: point for point in write}, every)
     for place, met in stream.reads.items():
-        found.read_by_scope(points[reading[place.scope]], place, met)
+        reader = points[reading[place.scope]]
+        if met.loops == _lengths(reader):
+            found.read_by_scope(reader, place, met)
+        else:
+            eqn = scopes.level(place.calls).jaxpr.eqns[met.equations[0]]
+            found.leave_out(reader, bend([met.value], frozenset(), Why("what is read once, for all steps,", eqn)))
     for site, reader in by_value.items():
         found.read_by_value(reader, stream.values.get(site, NOTHING))
-    found.check(read, readers)
-    return Found(found.ways, found.reads, sorted(every.values(), key=lambda point: point.number), found.left_out)
+    found.check("writers", writers, {p.name: found.written(p) for p in write})
+    found.check("readers", readers, {p.name: reading[e] if (e := scopes.left_by(p)) else p.name for p in read})
+    found.check_any()
+    left_out = {pair: str(why) for pair, why in found.left_out.items()}
+    return Found(found.ways, found.reads, sorted(every.values(), key=lambda point: point.number), left_out)
 
 
 def _chosen(points: Points, at: At, given: At, name: str, by: str | None) -> list[Point]:
@@ -110,48 +118,58 @@ class _Edges:
 
     Arguments:
         writers: by site.
-        named: by site, the point by which the value there is visited.
+        visited: by site, the point under whose name the value there is visited.
     """
 
-    def __init__(self, writers: Mapping[Site, Point], named: Mapping[Site, Point]):
-        self._writers, self._named = writers, named
+    def __init__(self, writers: Mapping[Site, Point], visited: Mapping[Site, Point]):
+        self._writers, self._visited = writers, visited
         self.ways: list[Way] = []
         self.reads: list[Read] = []
-        self.left_out: dict[tuple[str, str], str] = {}
+        self.left_out: dict[tuple[str, str], Why] = {}
 
     def read_by_scope(self, reader: Point, place: Place, met: Met) -> None:
-        if met.loops != _lengths(reader):
-            why = "it is read once, for all steps of a scan"
-            self._leave_out(reader, bend([met.value._replace(read=frozenset())], frozenset(), why))
-            return
         name = f"\0{len(self.reads)}"  # the name of no point
         self.reads.append(Read(name, place.calls, met.equations, place.variable, met.loops))
         self._add(reader, name, met.value)
 
     def read_by_value(self, reader: Point, value: Sum) -> None:
-        self._add(reader, self._named[reader.site].name, value)
+        self._add(reader, self._visited[reader.site].name, value)
 
     def _add(self, reader: Point, read: str, value: Sum) -> None:
         for term, factor in value.terms.items():
             if term.source in self._writers and np.any(factor):
                 self.ways.append(Way(self._writers[term.source], term.moves, reader, read, factor))
-        self._leave_out(reader, value)
+        self.leave_out(reader, value)
 
-    def _leave_out(self, reader: Point, value: Sum) -> None:
+    def leave_out(self, reader: Point, value: Sum) -> None:
+        """Note what reaches a reader by more than a sum."""
         for (source, _), why in value.bent.items():
             if source in self._writers:
                 self.left_out.setdefault((self._writers[source].name, reader.name), why)
 
-    def check(self, read: Sequence[Point], readers: At) -> None:
-        """Refuse a function without edges, and a reader that is named in full and reads nothing of any writer."""
-        met = {way.reader.name for way in self.ways} | {reader for _, reader in self.left_out}
-        exact = [readers] if isinstance(readers, str) else readers if isinstance(readers, (list, tuple)) else []
-        for point in read:
-            if point.name in exact and point.name not in met:
+    def written(self, writer: Point) -> str:
+        """Return under which of its names the value at a point is written."""
+        return self._writers[writer.site].name
+
+    def check(self, argument: str, given: At, names: Mapping[str, str]) -> None:
+        """Refuse points that are named in full and have no edge; `names`: which name an end of an edge has for each."""
+        ends = [{way.writer.name for way in self.ways}, {way.reader.name for way in self.ways}]
+        ends = [names | {pair[i] for pair in self.left_out} for i, names in enumerate(ends)]
+        exact = [given] if isinstance(given, str) else given if isinstance(given, (list, tuple)) else []
+        for name, end in names.items():
+            if name in exact and argument == "writers" and end not in ends[0]:
                 raise PointError(
-                    f"`readers` names `{point.name}`, which reads nothing of any of the writers; name a scope that"
-                    " reads the stream after one of them, or a tag of what is read."
+                    f"`writers` names `{name}`, of which no reader reads the value, or a sum with it; name what is"
+                    " added to a stream that a reader reads after it."
                 )
+            if name in exact and argument == "readers" and end not in ends[1]:
+                raise PointError(
+                    f"`readers` names `{name}`, which reads nothing of any of the writers; name a scope that reads the"
+                    " stream after one of them, or a tag of what is read."
+                )
+
+    def check_any(self) -> None:
+        """Refuse a function without edges."""
         if not self.ways:
             (writer, reader), why = next(iter(self.left_out.items()), (("", ""), ""))
             said = f"; between `{writer}` and `{reader}` is {why}" if why else ""

@@ -156,6 +156,11 @@ class EdgeScores(Mapping[tuple[str, str], Any]):
         return repr(self._edges)
 
 
+def _unflatten(static: Any, leaves: Any) -> Edges:
+    (writers, readers, left_out, pairs), (value, scores, totals) = static, leaves
+    return Edges(value, writers, readers, dict(left_out), pairs, scores, totals)
+
+
 _LEAVES = ("value", "_scores", "_totals")
 jax.tree_util.register_pytree_with_keys(
     Edges,
@@ -163,7 +168,7 @@ jax.tree_util.register_pytree_with_keys(
         [(jax.tree_util.GetAttrKey(name), getattr(e, name)) for name in _LEAVES],
         (e.writers, e.readers, tuple(e.left_out.items()), e._pairs),
     ),
-    lambda aux, leaves: Edges(leaves[0], aux[0], aux[1], dict(aux[2]), aux[3], *leaves[1:]),
+    _unflatten,
 )
 
 __test__ = {"Edges": Edges}

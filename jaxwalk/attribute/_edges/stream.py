@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..._jax import origin
 from ..._jax.jaxpr import call_parameters, jaxprs, kinds, types
 from ..._jax.jaxpr.jaxprs import Closed, is_literal
 from ..._points.paths.paths import Entry, Path
 from ..._points.point import Point, Site
-from .equations import summing
+from .equations import constant, constants, summing
 from .loops import Loop, unrolled
 from .readers import Calls, Level, Scopes
-from .sums import NOTHING, Sum, Term, added, agreed, bend
+from .sums import NOTHING, Sum, Term, Why, added, agreed, bend
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn, Literal, Var
@@ -87,7 +86,7 @@ class Stream:
         """Return what the results of a jaxpr are sums of."""
         level = self._scopes.level(calls)
         env: dict[Var, Sum] = dict(zip(level.jaxpr.invars, operands, strict=True))
-        look = lambda v: NOTHING if is_literal(v) else env.get(v, NOTHING)
+        look = lambda v: constant(v) if is_literal(v) else env.get(v, NOTHING)
         for index, eqn in enumerate(level.jaxpr.eqns):
             at = _At(calls, loops, level.paths[index], self._readers.intersection(level.paths[index]))
             read = [look(v).within(at.scopes) for v in eqn.invars]
@@ -124,28 +123,30 @@ class Stream:
     def _through(self, eqn: JaxprEqn, index: int, at: _At, read: Sequence[Sum]) -> list[Sum]:
         kind = self._kind(eqn)
         calls = lambda branch: (*at.calls, (index, branch))
+        if (numbers := constants(eqn, read)) is not None:
+            return numbers
         if all(value.is_nothing for value in read) and (at.calls, index) not in self._around:
             return [NOTHING] * len(eqn.outvars)
         if kind in ("jit", "checkpoint"):
             return self.run(calls(0), read, at.loops)
         if kind == "cond":
             branches = [self.run(calls(i), read[1:], at.loops) for i in range(len(jaxprs.jaxprs_of(eqn)))]
-            why = f"a `cond` in which branches differ{_place(eqn)}"
+            why = Why("a `cond` in which branches differ", eqn)
             return [agreed(list(each), at.scopes, why) for each in zip(*branches, strict=True)]
         if kind == "scan":
             return self._scan(eqn, calls(0), at, read)
         found = self._summed(eqn, read)
         if found is None or len(found) != len(eqn.outvars):
-            found = [bend(read, at.scopes, f"`{eqn.primitive}`{_place(eqn)}")] * len(eqn.outvars)
+            found = [bend(read, at.scopes, Why(f"`{eqn.primitive}`", eqn))] * len(eqn.outvars)
         return found
 
     def _scan(self, eqn: JaxprEqn, calls: Calls, at: _At, read: Sequence[Sum]) -> list[Sum]:
         parts = call_parameters.scan_parts(eqn)
         if math.prod(at.loops) * parts.length > STEPS:
-            why = f"a scan of {parts.length} steps{_place(eqn)}, too many to be told apart"
+            why = Why(f"a scan of {parts.length} steps, too many to be told apart,", eqn)
             return [bend(read, at.scopes, why)] * len(eqn.outvars)
         loop = Loop.of(read, parts)
-        slices = [bend([s], at.scopes, f"what a scan takes step by step{_place(eqn)}") for s in loop.stacked]
+        slices = [bend([s], at.scopes, Why("what a scan takes step by step", eqn)) for s in loop.stacked]
         body = lambda carry: self.run(calls, [*loop.consts, *carry, *slices], (*at.loops, parts.length))
         self._is_trial, before = True, self._is_trial
         symbols = [object() if types.is_float(v.aval) else None for v in eqn.outvars[: parts.carry]]
@@ -160,16 +161,11 @@ class Stream:
             if list(map(len, grown)) == list(map(len, bent)):
                 break
             bent = grown
-        stacked = [bend([s], at.scopes, f"what a scan stacks{_place(eqn)}") for s in results[parts.carry :]]
+        stacked = [bend([s], at.scopes, Why("what a scan stacks", eqn)) for s in results[parts.carry :]]
         return [*(Sum(terms, b) for terms, b in zip(leaving, bent, strict=True)), *stacked]
 
 
 def _made(value: Sum, v: Var | Literal, path: Path) -> Sum:
-    if value.is_nothing or not types.is_float(v.aval):
+    if not types.is_float(v.aval):
         return NOTHING
-    return value._replace(made=path)
-
-
-def _place(eqn: JaxprEqn) -> str:
-    place = origin.source_of(eqn)
-    return f" at {place}" if place else ""
+    return value if value.is_nothing else value._replace(made=path)

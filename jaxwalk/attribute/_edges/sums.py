@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+import jax
 import numpy as np
 
+from ..._jax import origin
 from ..._points.paths.paths import Entry, Path
 
 if TYPE_CHECKING:
@@ -20,14 +22,21 @@ Scopes: TypeAlias = frozenset[Entry]
 
 @dataclasses.dataclass(frozen=True)
 class Move:
-    """An equation that moves the entries of its one operand: a reshape, a transposition, a slice."""
+    """What moves the entries of a value, and is linear: a reshape, a transposition, a slice."""
 
     text: str  # equal for equal ones
-    eqn: JaxprEqn = dataclasses.field(compare=False)
+    apply: Callable[[jax.Array], jax.Array] = dataclasses.field(compare=False)
 
-    @classmethod
-    def of(cls, eqn: JaxprEqn) -> Move:
-        return cls(f"{eqn.primitive} {[v.aval for v in eqn.invars]} {sorted(eqn.params.items(), key=str)}", eqn)
+
+class Why(NamedTuple):
+    """What bends a value: something, and the equation that does it."""
+
+    what: str
+    eqn: JaxprEqn
+
+    def __str__(self) -> str:
+        place = origin.source_of(self.eqn)
+        return f"{self.what} at {place}" if place else self.what
 
 
 class Term(NamedTuple):
@@ -47,15 +56,17 @@ class Sum(NamedTuple):
         terms: the factor of each. Its axes: the loops that the point is in, then those that the value is in; so it says
             in which steps of the one which steps of the other are.
         bent: which points reach it by more than a sum, through equations in which of the scopes that read (all are
-            around all who read the value as long as this is kept); and what did that, in words.
+            around all who read the value as long as this is kept); and what did that.
         read: those of the terms that are there by way of a point that reads: what bends them is behind it.
         made: the scopes of the equation that made it.
+        number: which each of its entries is, if it is of none of these, but a number that the program says.
     """
 
     terms: Terms
-    bent: Mapping[tuple[Source, Scopes], str] = MappingProxyType({})
+    bent: Mapping[tuple[Source, Scopes], Why] = MappingProxyType({})
     read: frozenset[Source] = frozenset()
     made: Path = ()
+    number: float | None = None
 
     @property
     def is_nothing(self) -> bool:
@@ -76,7 +87,7 @@ def added(*sums: Sum) -> Sum:
     if len(found) < 2:
         return found[0] if found else NOTHING
     terms: dict[Term, np.ndarray] = {}
-    bent: dict[tuple[Source, Scopes], str] = {}
+    bent: dict[tuple[Source, Scopes], Why] = {}
     for each in found:
         add(terms, each.terms)
         bent = {**each.bent, **bent}
@@ -97,9 +108,9 @@ def moved(of: Sum, move: Move) -> Sum:
     return of._replace(terms={Term(source, (*moves, move)): f for (source, moves), f in of.terms.items()})
 
 
-def bend(sums: Iterable[Sum], scopes: Scopes, why: str) -> Sum:
+def bend(sums: Iterable[Sum], scopes: Scopes, why: Why) -> Sum:
     """Return what is made of these by more than a sum, in these scopes."""
-    bent: dict[tuple[Source, Scopes], str] = {}
+    bent: dict[tuple[Source, Scopes], Why] = {}
     for each in sums:
         bent |= {(source, scopes): reason for (source, _), reason in each.bent.items()}
         sources = {term.source for term in each.terms} - each.read
@@ -113,7 +124,7 @@ def in_each_step(of: Sum, steps: int) -> Sum:
     return of._replace(terms=terms)
 
 
-def agreed(sums: list[Sum], scopes: Scopes, why: str) -> Sum:
+def agreed(sums: list[Sum], scopes: Scopes, why: Why) -> Sum:
     """Return what comes out of one of several branches: terms that it has in all of them, all else bent."""
     first, *others = sums
     same = {
