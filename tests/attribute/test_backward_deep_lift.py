@@ -127,6 +127,18 @@ def test_softmax_does_not_look_at_what_all_logits_have_more():
     np.testing.assert_allclose(moved.inputs.sum(), 0, atol=1e-9)
 
 
+def test_softmax_of_masked_logits_in_few_bits():
+    """One probability is 1 but for rounding, and the others are masked by the least number there is."""
+    masked = np.tril(np.ones((T, T), bool))
+    fun = lambda x: jnp.sum(
+        jax.nn.softmax(jnp.where(masked, x, 0.7 * float(jnp.finfo(jnp.float32).min))) * np.float32(V[:T, :T])
+    )
+    x, base = (jnp.asarray(v[:, :T], jnp.float32) for v in (X, BASE))
+    found = jax.jit(attribute.deep_lift(fun, by="lines", baseline=base))(x)
+    assert abs(found.gap) < 1e-6
+    np.testing.assert_array_equal(found.inputs[0], 0)
+
+
 def test_through_vmap_and_grad():
     each = jax.jit(jax.vmap(attribute.deep_lift(recurrent, baseline=BASE)))(jnp.stack([X, BASE + 0.1]))
     np.testing.assert_allclose(each.inputs[0], lifted(recurrent)(X, BASE).inputs, **EXACT)

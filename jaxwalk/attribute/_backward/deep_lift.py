@@ -59,6 +59,9 @@ def deep_lift(
     L·(δ' − ΣL·δ'/ΣL), with L = Δy/Δz. Of normalisations, products and their parts have the rules of these. Custom
     derivative rules have no say. By lines, a line that is asked for within an activation divides it.
 
+    At zeros a normalisation divides by its ε alone, so that behind many of them multipliers grow beyond all numbers: of
+    a transformer take another baseline than zeros, such as a mean of data.
+
     What is constant by `stop_gradient` gets nothing, though it may differ; nor does what an index or a boolean that is
     computed from many values decides: `gap` has it.
 

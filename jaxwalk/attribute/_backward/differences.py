@@ -86,7 +86,10 @@ def by_softmax(place: Place, operands: Sequence[Any], others: Sequence[Any], cot
     """
     (at,), (other,), axes, cotangent = active_places(place), others, place.axes, _wide(cotangent)
     now, before = (jax.nn.log_softmax(_wide(x), axes) for x in (operands[at], other))
-    between = _over(jnp.exp(now) - jnp.exp(before), now, before, jnp.exp(_half_way(now, before)))
+    apart = jnp.abs(now - before)
+    has_moved = apart > 0  # it has not from -inf to -inf, which differ by nan
+    share = jnp.where(has_moved, -jnp.expm1(-apart) / jnp.where(has_moved, apart, 1), 1)
+    between = jnp.exp(jnp.maximum(now, before)) * share  # Δy/Δz without the rounding of Δy
     shared = jnp.sum(cotangent * between, axes, keepdims=True) / jnp.sum(between, axes, keepdims=True)
     return _at([at], [between * (cotangent - shared)], len(operands))
 
@@ -138,7 +141,7 @@ def _over(gain: Any, now: Any, before: Any, slope: Any) -> Any:
 
 
 def _half_way(a: Any, b: Any) -> Any:
-    return (a + b) / 2
+    return a / 2 + b / 2  # their sum may be too large: logits are masked by the least number there is
 
 
 def _wide(x: Any) -> Any:

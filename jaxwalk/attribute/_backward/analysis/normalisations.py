@@ -47,7 +47,7 @@ class Normalisations:
         return None
 
     def is_softmax(self, frame: Frame, eqn: JaxprEqn) -> bool:
-        """Tell whether an equation gives a softmax, or e / Σe of exponentials of which some are left out, or scaled."""
+        """Tell whether an equation gives a softmax, or e / Σ e of exponentials, some left out, or scaled."""
         if self.softmax(frame, eqn) is not None:
             return True
         first, second = ([*map(functools.partial(self._inlined.node, frame), eqn.invars)] + [None] * 2)[:2]
