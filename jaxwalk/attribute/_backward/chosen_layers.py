@@ -12,7 +12,8 @@ from ..._jax.jaxpr.jaxprs import is_literal
 from ..._points.name_patterns import fitting
 from ..._points.point import Point, Points, Site
 from .analysis.dependence import Calls, Level, bodies_of
-from .analysis.place import Analysed, Place
+from .analysis.place import Place
+from .analysis.places import Analysed
 from .analysis.regions import makers_of
 from .layer_rules import LayerRule
 

@@ -16,8 +16,8 @@ from ..._walk.result import Walk
 from ..._walk.walk import walk_staged
 from .._explaining import Explaining
 from . import relevance_rules as rules
-from .analysis.place import Analysed, Place
-from .analysis.places import analysed
+from .analysis.place import Place
+from .analysis.places import Analysed, analysed
 from .layer_rules import LayerRule, back_through_layer
 from .run import Traced, replaced_by
 

@@ -1,13 +1,12 @@
-"""`Place`: a part of a traced function that is more than linear in what is explained, or a layer; and all of them."""
+"""`Place`: a part of a traced function that is more than linear in what is explained, or a layer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...._jax.jaxpr.jaxprs import Closed
 from ...._points.point import Site
-from .dependence import Calls, Level
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn, Literal, Var
@@ -57,17 +56,3 @@ class Place(NamedTuple):
         calls = self.name not in ("", str(self.eqn.primitive))
         steps = "" if calls or len(self.closed.jaxpr.eqns) == 1 else "what ends in "
         return f"{steps}`{self.name}`" + (f" ({self.where})" if self.where else "")
-
-
-class Analysed(NamedTuple):
-    """A traced function, looked at.
-
-    Attributes:
-        places: in forward order.
-        levels: its jaxprs, by the calls that lead to them.
-        is_explained: of each of its results, whether it depends on what is explained.
-    """
-
-    places: list[Place]
-    levels: Mapping[Calls, Level]
-    is_explained: Sequence[bool]

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from ...._jax.jaxpr.jaxprs import Closed
 from ...._points.point import Points, Site
-from .dependence import DEPENDS, NOT, Dependence, starts_at
+from .dependence import DEPENDS, NOT, Calls, Dependence, Level, starts_at
 from .equations import Analysis
-from .place import Analysed, Place
+from .place import Place
 from .regions import Visited
+
+
+class Analysed(NamedTuple):
+    """A traced function, looked at.
+
+    Attributes:
+        places: in forward order.
+        levels: its jaxprs, by the calls that lead to them.
+        is_explained: of each of its results, whether it depends on what is explained.
+    """
+
+    places: list[Place]
+    levels: Mapping[Calls, Level]
+    is_explained: Sequence[bool]
 
 
 def places(closed: Closed, explained: Sequence[bool], chosen: Points, through_maxima: bool = False) -> list[Place]:
