@@ -25,7 +25,7 @@ from .._points.point import Points
 from .._source.user_files import Source
 from .._walk.checks.loss import loss_only
 from .._walk.result import Walk
-from .._walk.walk import walk
+from .._walk.walk import walk_together
 from ..stats import health
 from ..stats._norm import distance, norm
 from ..stats._sums import plain_squares, real
@@ -95,7 +95,7 @@ def watch(
         check_keep(keep)
     check_count("every", every, (int, np.integer))
     transformation = check_optimizer(optimizer)
-    walking = functools.partial(walk, at=at, by=by, source=source, argnums=0, has_aux=has_aux)
+    walking = functools.partial(walk_together, at=at, by=by, source=source, argnums=0, has_aux=has_aux)
 
     @renamed_after(fun, "watch")
     def step(params: Any, opt_state: Any, *batch: Any) -> tuple[Any, Any, Seen]:
@@ -158,5 +158,5 @@ def _sizes(now: Any, before: Any, after: Any, slopes: list[jax.Array]) -> Named:
     found = [size(x, x) for x in old], slopes, list(map(move, new, old))
     names = tuple(names_of(before))
     group = Group(names, tuple((key, 0) for key in SIZES))
-    arrays = dict(zip(SIZES, map(jnp.stack, found), strict=True))
+    arrays: dict[str, Any] = dict(zip(SIZES, map(jnp.stack, found), strict=True))
     return Columns(Named(dict.fromkeys(names)), [group], [arrays])

@@ -43,6 +43,10 @@ class Columns(Named):
         super().__init__(dict.fromkeys(named), named._absent, named._same, named._aliases)
         self._groups, self._arrays, self._seen = tuple(groups), [dict(one) for one in arrays], dict[Any, Any]()
 
+    def apart(self) -> Named:
+        """Return the same with an array for each result of each point, whose axes are then free to be moved."""
+        return Named({name: self[name] for name in self}, self._absent, self._same, self._aliases)
+
     def __getitem__(self, name: str) -> Any:
         super().__getitem__(name)
         name = name if name in self._values else self._aliases.get(name, name)

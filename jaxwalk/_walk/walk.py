@@ -15,6 +15,7 @@ from .._callables import called_with, check_keep, transform
 from .._depth import deep_calls
 from .._jax.leaves import as_arrays, renamed_after
 from .._jax.tracing import Staged
+from .._points.columns import Columns
 from .._points.find import check_by, find
 from .._points.name_patterns import At, check_at, choose
 from .._points.ordered_mapping import Named, by_point
@@ -120,12 +121,33 @@ def walk(
     >>> jw.walk(loss)(jnp.array([1.0, 3.0])).deltas["hidden"]
     Array([ 4., 12.], dtype=float32)
     """
+    walking = walk_together(fun, at, by=by, source=source, argnums=argnums, has_aux=has_aux, keep=keep)
+
+    @renamed_after(fun, "walk")
+    def walked(*args: Any, **kwargs: Any) -> Walk:
+        found = walking(*args, **kwargs)
+        return dataclasses.replace(found, kept=found.kept.apart()) if isinstance(found.kept, Columns) else found
+
+    return walked
+
+
+def walk_together(
+    fun: Callable,
+    at: At = None,
+    *,
+    by: str | None = None,
+    source: Source = None,
+    argnums: int | Sequence[int] | None = None,
+    has_aux: bool = False,
+    keep: Keep | None = None,
+) -> Callable[..., Walk]:
+    """Return what `walk` does, but what is kept of many points may be one array, in `Columns`: so that a program which
+    returns it has few results."""
     check_by(by, source)
     check_at(at)
     if keep is not None:
         check_keep(keep)
 
-    @renamed_after(fun, "walk")
     @deep_calls()
     def walked(*args: Any, **kwargs: Any) -> Walk:
         check = functools.partial(loss_only, has_aux=has_aux)
@@ -134,7 +156,6 @@ def walk(
         chosen, kept_at = keep_at(staged.closed, choose(points, at, by), keep)
         if keep is None:
             warn_if_large(chosen.nbytes)
-        if keep is None:
             found = walk_staged(staged, chosen, None, has_aux)
             return dataclasses.replace(found, inputs=nonfinite_inputs(args, kwargs))
         if not is_finished_together(keep):
