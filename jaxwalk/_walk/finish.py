@@ -15,8 +15,24 @@ from ..stats import Statistic
 
 
 def is_finished_together(keep: Any) -> bool:
-    """Tell whether a `keep` has a state, of which those of many points can be finished as one array."""
-    return isinstance(keep, Statistic) and keep.by_entry
+    """Tell whether a `keep` has states of which those of many points can be finished as one array.
+
+    Those of all steps of a loop are held until then: not if one has more numbers for each unit than its results have.
+    """
+    return isinstance(keep, Statistic) and keep.by_entry and _holds_little(keep)
+
+
+def _holds_little(statistic: Statistic) -> bool:
+    (state, results), (grown_state, grown_results) = _sizes(statistic, 5), _sizes(statistic, 6)
+    return grown_state - state <= grown_results - results
+
+
+def _sizes(statistic: Statistic, units: int) -> tuple[int, int]:
+    """Return how many numbers a state, and its results, have of a value of so many units."""
+    value = jax.ShapeDtypeStruct((3, units), jnp.float32)
+    state = jax.eval_shape(statistic.of, value, value)
+    count = lambda tree: sum(leaf.size for leaf in jax.tree.leaves(tree))
+    return count(state), count(jax.eval_shape(statistic.finish, state))
 
 
 def statistics_at(keep: Any, points: Points) -> dict[str, Statistic]:
