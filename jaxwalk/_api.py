@@ -32,8 +32,8 @@ from ._health.finding import Health as Health
 from ._kinks.kink import Kink as Kink
 from ._kinks.kink import Kinks as Kinks
 from ._kinks.kinks import kinks as kinks
-from ._learn.coordinate_check import coordinate_check as coordinate_check
-from ._learn.coordinate_result import CoordinateCheck as CoordinateCheck
+from ._learn.coordinate.check import coordinate_check as coordinate_check
+from ._learn.coordinate.result import CoordinateCheck as CoordinateCheck
 from ._learn.health import health as health
 from ._learn.history import History as History
 from ._learn.learn import Learned as Learned

@@ -13,7 +13,8 @@ from .._errors import ArgumentError, argument, shown
 from .._jax.jaxpr.kinds import refuses_forward_mode
 from .._jax.leaves import renamed_after
 from .._points.find import check_by, find
-from .._rewrite.rewire import Visitor, plan, run
+from .._rewrite.plan import plan
+from .._rewrite.rewire import Visitor, run
 from .._source.user_files import Source
 from .edits import Edit, edits_by_point
 

@@ -22,7 +22,8 @@ from .._points.ordered_mapping import Named, by_point
 from .._points.point import Points
 from .._points.units import Keep, keep_at
 from .._rewrite.keep import Noted
-from .._rewrite.rewire import Visitor, plan, run
+from .._rewrite.plan import plan
+from .._rewrite.rewire import Visitor, run
 from .._rewrite.substitute import Substitute
 from .._source.user_files import Source
 from .checks.cotangent import check_cotangent

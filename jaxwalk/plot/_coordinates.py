@@ -9,7 +9,7 @@ import numpy as np
 
 from .._errors import ArgumentError, PointError, argument, counted, listed, shown
 from .._health.finding import Finding
-from .._learn.coordinate_result import CoordinateCheck, furthest, written
+from .._learn.coordinate.result import CoordinateCheck, furthest, written
 from .._points.name_patterns import At, choose
 from .._points.point import Points
 from ._rows.captions import fit, head, note

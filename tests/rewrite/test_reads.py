@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from jaxwalk._jax.jaxpr import jaxprs
+from jaxwalk._rewrite.plan import plan_with_reads
 from jaxwalk._rewrite.reads import Read
-from jaxwalk._rewrite.rewire import Visitor, plan_with_reads, run
+from jaxwalk._rewrite.rewire import Visitor, run
 
 X = np.array([1.0, 2.0], np.float32)
 

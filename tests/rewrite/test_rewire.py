@@ -11,7 +11,7 @@ from helpers import examples
 from jaxwalk._jax.jaxpr import jaxprs
 from jaxwalk._points.walkable_values import read
 from jaxwalk._rewrite import rewire
-from jaxwalk._rewrite.rewire import plan
+from jaxwalk._rewrite.plan import plan
 from programs import programs, run, scoped, slots, tagged, with_epsilons
 
 pytestmark = pytest.mark.usefixtures("float64")

@@ -7,7 +7,8 @@ import pytest
 
 from jaxwalk._jax.jaxpr import jaxprs, primitives
 from jaxwalk._points.point import Site
-from jaxwalk._rewrite.rewire import Visitor, plan, run
+from jaxwalk._rewrite.plan import plan
+from jaxwalk._rewrite.rewire import Visitor, run
 from jaxwalk._rewrite.substitute import Substitute, with_way_back
 
 pytestmark = pytest.mark.usefixtures("float64")

@@ -16,7 +16,8 @@ from ..._jax.tracing import Staged
 from ..._points.find import find
 from ..._points.name_patterns import choose
 from ..._points.point import Points
-from ..._rewrite.rewire import Visitor, plan, run
+from ..._rewrite.plan import plan
+from ..._rewrite.rewire import Visitor, run
 from ..._rewrite.substitute import Back, Substitute, with_way_back
 from ..._walk.checks.loss import loss_only
 from ..._walk.checks.memory import warn_if_large

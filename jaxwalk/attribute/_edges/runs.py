@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from ..._jax.jaxpr.jaxprs import Closed
-from ..._rewrite.rewire import Plan, Visitor, plan_with_reads, run
+from ..._rewrite.plan import Plan, plan_with_reads
+from ..._rewrite.rewire import Visitor, run
 from ..._rewrite.tap import Tap, delta_tap
 from ..._walk.checks.mutable_arrays import differentiating
 from ..._walk.checks.nested_shards import check_nested_shards

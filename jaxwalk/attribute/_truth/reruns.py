@@ -14,7 +14,8 @@ from ..._errors import PointError, argument, listed, near
 from ..._jax.tracing import Staged, stage
 from ..._points.find import find
 from ..._points.point import Points
-from ..._rewrite.rewire import Plan, Visitor, plan, run
+from ..._rewrite.plan import Plan, plan
+from ..._rewrite.rewire import Visitor, run
 from ..._walk.checks.loss import loss_only
 from .._explaining import Explaining
 

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import optax
 
-from .._callables import check_takes
-from .._depth import deep_calls
-from .._errors import ArgumentError, listed, shown
-from .._jax.jaxpr.jaxprs import is_staging
-from .._points.find import check_by
-from .._points.name_patterns import At, check_at
-from .._source.user_files import Source
-from .coordinate_result import CoordinateCheck, checked
-from .coordinate_sizes import Look, Step, Trained, step_of, trained
-from .trained import check_optimizer, is_transformation, trained_part
+from ..._callables import check_takes
+from ..._depth import deep_calls
+from ..._errors import ArgumentError, listed, shown
+from ..._jax.jaxpr.jaxprs import is_staging
+from ..._points.find import check_by
+from ..._points.name_patterns import At, check_at
+from ..._source.user_files import Source
+from ..trained import check_optimizer, is_transformation, trained_part
+from .result import CoordinateCheck, checked
+from .sizes import Look, Step, Trained, step_of, trained
 
 Optimizer = optax.GradientTransformation | Callable[[int], optax.GradientTransformation]
 

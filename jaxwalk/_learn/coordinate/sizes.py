@@ -12,14 +12,14 @@ import numpy as np
 import optax
 from jax import lax
 
-from .._callables import called_with
-from .._jax.jaxpr.types import widened
-from .._points.name_patterns import At
-from .._points.point import Points
-from .._rewrite.tap import loops
-from .._source.user_files import Source
-from .._walk.walk import outputs, walk
-from .trained import names_of, with_trained
+from ..._callables import called_with
+from ..._jax.jaxpr.types import widened
+from ..._points.name_patterns import At
+from ..._points.point import Points
+from ..._rewrite.tap import loops
+from ..._source.user_files import Source
+from ..._walk.walk import outputs, walk
+from ..trained import names_of, with_trained
 
 KINDS = ("output", "change", "delta", "update")
 Step = Callable[..., tuple[Any, Any, Any, Mapping[str, Any]]]

@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from .._errors import counted
-from .._health.finding import Health
-from .._points.ordered_mapping import Named
-from .._points.point import Points
-from .._show.fit import as_html, as_text
-from .._show.table import Table, number
-from .coordinate_sizes import KINDS, Trained
-from .coordinate_slopes import Slope, slope_of
-from .coordinate_verdicts import grouped, judged, said, unsure, verdicts
+from ..._errors import counted
+from ..._health.finding import Health
+from ..._points.ordered_mapping import Named
+from ..._points.point import Points
+from ..._show.fit import as_html, as_text
+from ..._show.table import Table, number
+from .sizes import KINDS, Trained
+from .slopes import Slope, slope_of
+from .verdicts import grouped, judged, said, unsure, verdicts
 
 
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from .._errors import counted
-from .._health.finding import Finding
-from .._points.point import Point, Points
-from .coordinate_slopes import Slope
+from ..._errors import counted
+from ..._health.finding import Finding
+from ..._points.point import Point, Points
+from .slopes import Slope
 
 THRESHOLD = 0.25
 """Half way from 0 to 1/2: the exponents of the standard, the NTK and the maximal update parametrization are multiples

@@ -1,0 +1,1 @@
+"""The width check of muP: how large outputs, δ and updates are, against width."""
