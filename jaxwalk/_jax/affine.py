@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from .jaxpr import jaxprs, structure, types
+from .jaxpr import jaxprs, primitives, structure, types
 from .jaxpr.jaxprs import is_literal
 from .reach import Reach
 from .shards import Loop, trace_inside
@@ -37,7 +37,13 @@ class Affine:
         return self._found[key]
 
 
+_IN_PARTS = ("rem", "nextafter")
+"""What jumps between parts in each of which it is affine, so that its derivative does not tell."""
+
+
 def _is_affine(eqn: JaxprEqn, active: Sequence[bool], loops: Sequence[Loop]) -> bool:
+    if primitives.names()(eqn) in _IN_PARTS:
+        return False
     places = [place for place, is_active in enumerate(active) if is_active]
     literals = [jaxprs.literal_array(v) if is_literal(v) else None for v in eqn.invars]
     variables = [place for place, number in enumerate(literals) if number is None]

@@ -27,7 +27,7 @@ from .._walk.checks.loss import loss_only
 from .._walk.result import Walk
 from .._walk.walk import walk_together
 from ..stats import health
-from ..stats._norm import distance, norm
+from ..stats._norm import brief_norm, distance
 from ..stats._sums import plain_squares, real
 from .gate import gate, gated, or_zeros
 from .seen import Seen
@@ -154,7 +154,7 @@ def _sizes(now: Any, before: Any, after: Any, slopes: list[jax.Array]) -> Named:
     The updates themselves would have to be kept for that, where XLA adds them to the params as it computes them.
     """
     old, new = jax.tree.leaves(before), jax.tree.leaves(after)
-    size, move = gate(lambda x, _: norm(x), now), gate(lambda new, old: distance((new, old)), now)
+    size, move = gate(lambda x, _: brief_norm(x), now), gate(lambda new, old: distance((new, old)), now)
     found = [size(x, x) for x in old], slopes, list(map(move, new, old))
     names = tuple(names_of(before))
     group = Group(names, tuple((key, 0) for key in SIZES))

@@ -51,7 +51,8 @@ class Columns(Named):
         super().__getitem__(name)
         name = name if name in self._values else self._aliases.get(name, name)
         name = self._same.get(name, name)
-        return {key: value for number in range(len(self._groups)) for key, value in self._of(number, name)}
+        each = (pair for number in range(len(self._groups)) for pair in self._of(number, name))
+        return dict(sorted(each, key=lambda pair: pair[0]))  # as JAX has the keys of a dict
 
     def _of(self, number: int, name: str) -> Iterator[tuple[str, Any]]:
         group = self._groups[number]

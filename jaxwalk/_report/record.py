@@ -19,6 +19,7 @@ from .._points.point import Points
 from .._show.table import Table, number
 from .._walk.culprits import Culprits
 from .._walk.result import Walk
+from .._walk.result_table import title_of
 from ..plot._sizes import Size, kept_at, sizes_of
 
 CULPRITS = 20  # entries of a walk that are listed as most to blame
@@ -103,7 +104,7 @@ def _of_walk(walk: Walk) -> Record:
     bad_loss = None if np.all(np.isfinite(np.asarray(walk.value))) else "The loss is a NaN or an Inf."
     culprits = Culprits(c for c in walk.culprits(CULPRITS) if c.delta != 0) if walk.deltas else ()
     return Record(
-        "", walk._title(), walk, {},
+        "", title_of(walk), walk, {},
         first=bad_loss if found is None else f"The first number that is not finite: {found!r}.",
         culprits=[culprits._table()] if culprits else [],
         kinks=_kinks(walk),

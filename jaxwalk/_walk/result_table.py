@@ -30,7 +30,7 @@ def table_of(walk: Walk) -> Table:
     rows = [(str(point.number), *row_of(walk, point)) for point in walk.points.values()]
     notes, words = [*not_taken(_units(walk)), *health_notes(walk), *kink_notes(walk)], ("kept", "note")
     right, lead, more = ("X", *SIZES), ("X", "point"), f"{listed(_holding(walk))} of the walk by name have each"
-    return Table(_title(walk), columns, rows, right, notes, (), lead, ("point",), words, more, True)
+    return Table(title_of(walk), columns, rows, right, notes, (), lead, ("point",), words, more, True)
 
 
 def row_of(walk: Walk, point: Point) -> tuple[str, ...]:
@@ -74,7 +74,8 @@ def _sizes(values: Any) -> tuple[str, str]:
     return number(mean_of(size), digits), number(size.max(), digits)
 
 
-def _title(walk: Walk) -> str:
+def title_of(walk: Walk) -> str:
+    """Return what stands above the table of a walk."""
     through = f"through {counted(len(walk.points), 'point')}"
     if not is_readable(walk.value):
         return f"Walk {through}"

@@ -18,7 +18,7 @@ import numpy as np
 from jax import lax
 
 from ._statistic import numpy_of
-from ._subnormal import scale_of
+from ._subnormal import scale_of, square_of_part
 
 FIELDS = ("square", "max", "nonzero", "scale", "mean", "nan", "inf", "size", "data", "l2")
 """Of x/scale, where x is finite, the mean and the sum of squares about it; of x the largest size, and how many are not
@@ -74,7 +74,8 @@ def first_look(x: jax.Array, about_mean: bool) -> tuple[jax.Array, jax.Array]:
     if about_mean:
         found["mean"] = jnp.sum(part * (1 / x.size))
         part = part - found["mean"]
-    vector = _joined(found | {"square": jnp.sum(part * part)}, x)
+    squares = part * part if about_mean else square_of_part(part)
+    vector = _joined(found | {"square": jnp.sum(squares)}, x)
     return vector, jnp.isfinite(_of(vector, "square"))
 
 
@@ -106,7 +107,7 @@ def _finite_sums(x: jax.Array) -> tuple[dict[str, Any], jax.Array, jax.Array]:
     counts["scale"] = scale_of(counts["max"])
     part = jnp.where(finite, x * (1 / counts["scale"]), zero)
     add = lambda a, b: (a[0] + b[0], a[1] + b[1])
-    total, square = map(jnp.sum, lax.reduce((part, part * part), (zero, zero), add, axis))
+    total, square = map(jnp.sum, lax.reduce((part, square_of_part(part)), (zero, zero), add, axis))
     return counts, total, square
 
 

@@ -1,4 +1,4 @@
-"""ℓ2 of an array, or of the difference of two, of numbers whose squares are no float32 too."""
+"""The ℓ2 norm of all entries of an array, and of the difference of two."""
 
 from __future__ import annotations
 
@@ -7,27 +7,42 @@ import jax.numpy as jnp
 from jax import lax
 
 from .._jax.jaxpr.types import widened
-from ._subnormal import scale_of
-from ._sums import real
+from ._quick import quick_or
+from ._subnormal import largest, rescaled, scale_of, scaled, square_of_part
+from ._sums import is_safe, plain_squares, real
 
 
-def norm(x: jax.Array) -> jax.Array:
-    """Return the ℓ2 norm of all entries; NaN or Inf where one is. Numbers below the smallest normal one may count as 0.
+def _scaled_norm(x: jax.Array) -> jax.Array:
+    size = jnp.abs(real(x))
+    scale = scale_of(largest(size))
+    return rescaled(jnp.sqrt(jnp.sum(scaled(size, scale) ** 2)), scale)
 
-    Always in two passes, by the largest: whoever would look twice only where it is needed has both ways to compile.
+
+def _plain_norm(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    squares = plain_squares(real(x))
+    return jnp.sqrt(squares), is_safe(squares)
+
+
+norm = quick_or(_scaled_norm, _plain_norm)
+"""The ℓ2 norm of all entries; NaN or Inf where one is."""
+
+
+def brief_norm(x: jax.Array) -> jax.Array:
+    """Return the ℓ2 norm, as `norm`, with less to compile. Numbers below the smallest normal one may count as 0.
+
+    Always in two passes, by the largest: whoever looks twice only where it is needed has both ways to compile.
     """
     x = real(x)
     if not x.size:
         return jnp.zeros((), x.dtype)
     scale = scale_of(jnp.max(jnp.abs(x)))
-    part = x * (1 / scale)
-    return jnp.sqrt(jnp.sum(part * part)) * scale
+    return jnp.sqrt(jnp.sum(square_of_part(x * (1 / scale)))) * scale
 
 
 def distance(pair: tuple[jax.Array, jax.Array]) -> jax.Array:
-    """Return the ℓ2 norm of the difference of a pair of arrays, which is not kept in between."""
+    """Return the ℓ2 norm of the difference of a pair of arrays, which is not kept in between; as of `brief_norm`."""
     after, before = map(_rounded, pair)
-    return norm(after - before)
+    return brief_norm(after - before)
 
 
 def _rounded(x: jax.Array) -> jax.Array:

@@ -47,6 +47,14 @@ def scale_of(size: jax.Array) -> jax.Array:
     return jnp.clip(lax.bitcast_convert_type(exponent, size.dtype), tiny, 1 / tiny)
 
 
+def square_of_part(part: jax.Array) -> jax.Array:
+    """Return part², where part is x / scale, so no less than −2.
+
+    Of a constant x, XLA would else make (x · x) / (scale · scale) of it, in which both may overflow.
+    """
+    return lax.max(part, jnp.full_like(part, -2)) * part
+
+
 def exponent_of(scale: jax.Array) -> jax.Array:
     """Return the exponent of a power of two that is a normal number."""
     info = jnp.finfo(scale.dtype)

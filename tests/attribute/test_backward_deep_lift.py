@@ -222,3 +222,22 @@ def test_refused(fun, said):
 def test_a_baseline_that_does_not_fit_is_refused():
     with pytest.raises(jw.ArgumentError, match="`baseline` has an array of shape"):
         attribute.deep_lift(recurrent, baseline=BASE[0])(X)
+
+
+@pytest.mark.parametrize(
+    "fun",
+    [
+        lambda z: jnp.sum(W3 * (z - z.mean()) / jnp.sqrt(z.var() + 1e-6)),
+        lambda z: jnp.sum(W3 * jnp.maximum(z, z.mean())),
+        lambda z: jnp.sum(W3 * (z + 3) ** z.mean()),
+        lambda z: jnp.sum(W3 * jnp.mod(z, 3.0)),
+        lambda z: jnp.sum(W3 * jax.lax.rem(z, jnp.full(3, 3.0))),
+    ],
+)
+def test_a_number_meets_an_array_and_what_jumps_adds_up(fun):
+    found = jw.attribute.deep_lift(fun, baseline=jnp.array([0.5, -1.0, 0.0]))(jnp.array([1.0, 2.0, 4.0]))
+    change = fun(jnp.array([1.0, 2.0, 4.0])) - fun(jnp.array([0.5, -1.0, 0.0]))
+    np.testing.assert_allclose(jnp.sum(found.inputs), change, rtol=1e-9)
+
+
+W3 = np.array([1.0, -2.0, 3.0])

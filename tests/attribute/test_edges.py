@@ -384,3 +384,14 @@ def test_refused(of, said):
     with pytest.raises(jw.JaxwalkError) as caught:
         of()
     assert said in str(caught.value)
+
+
+def test_a_writer_that_is_read_elsewhere_too_says_so():
+    def fun(x):
+        stream = x + jw.tag(jnp.sin(x), "sine")
+        return jnp.sum(jnp.tanh(jw.tag(stream, "read"))) + jnp.sum(stream**2)
+
+    found = jw.attribute.edges(fun, other=jnp.ones(4))(jnp.arange(4.0))
+    said = " ".join(repr(found).split())
+    assert "The edges of `sine` add up to" in said
+    assert "it is read elsewhere too" in said

@@ -95,3 +95,20 @@ def test_refused(of, said):
     with pytest.raises(jw.JaxwalkError) as caught:
         of()
     assert said in str(caught.value)
+
+
+def test_an_attribution_of_something_else_is_refused():
+    fun = lambda x: jnp.sum(jw.tag(jnp.tanh(x), "tanh") ** 2)
+    x, other = jnp.array([1.0, 2.0, -1.0]), jnp.array([-0.2, 0.1, 3.0])
+    found = jw.attribute.conductance(fun)(x)
+    measures = (
+        jw.attribute.completeness(found, fun),
+        jw.attribute.infidelity(found, fun, key=jax.random.key(0), samples=1),
+        jw.attribute.faithfulness(found, fun, at="tanh"),
+        jw.attribute.deletion(found, fun),
+    )
+    for measure in measures:
+        with pytest.raises(jw.ArgumentError, match=r"explains a result of 2\.089, and here it is 1\.039; give the fun"):
+            measure(other)
+    with pytest.raises(jw.ArgumentError, match=r"is of a change of the result by 1\.05, .*; give the `baseline`"):
+        jw.attribute.completeness(jw.attribute.conductance(fun, baseline=other)(x), fun)(x)

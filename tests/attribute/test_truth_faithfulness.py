@@ -1,5 +1,7 @@
 """Faithfulness against interventions by hand, correlations as of SciPy, samples, loops, and what is refused."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -99,7 +101,7 @@ def test_without_a_correlation_none_is_made_up():
     result = attribute.faithfulness(found, flat, at="x")(X)
     assert np.isnan([result.pearson, result.spearman]).all()
     assert "There is no correlation: the scores are all the same." in repr(result)
-    broken = jax.tree.map(lambda a: a * np.nan, found)
+    broken = dataclasses.replace(found, scores=jax.tree.map(lambda a: a * np.nan, found.scores))
     assert "There is no correlation: of the scores 4 are NaN or Inf." in repr(
         attribute.faithfulness(broken, flat, at="x")(X)
     )

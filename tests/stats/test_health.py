@@ -88,3 +88,12 @@ def test_over_data():
     delta = jax.vmap(jax.grad(lambda e, x: jnp.sum(jnp.maximum(x @ W, 0) * jax.nn.gelu(jnp.tanh(x @ W + e)))))
     each = np.linalg.norm(np.float64(delta(np.zeros_like(linear, np.float32), X)), axis=1)
     np.testing.assert_allclose(kept["delta_l2"], each.mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-28, 1.0, 1e28])
+def test_of_a_constant_which_xla_simplifies(value):
+    constant = lambda: jw.stats.health(*[jnp.full((3, 4), value, jnp.float32)] * 2)
+    found = jax.jit(constant)()
+    for name in ("delta_l2", "delta_rms", "output_rms"):
+        size = np.float64(np.float32(value)) * (np.sqrt(12) if name == "delta_l2" else 1)
+        np.testing.assert_allclose(found[name], size, rtol=1e-6)

@@ -150,5 +150,7 @@ def _wide(x: Any) -> Any:
 
 def _summed_to(value: Any, shape: tuple[int, ...]) -> Any:
     """Return a value summed over the axes along which one of a shape was repeated to make it."""
+    if not shape:
+        return jnp.sum(value)  # a number, which needs no axes to meet an array
     repeated = tuple(i for i, (many, one) in enumerate(zip(value.shape, shape, strict=True)) if many != one)
     return jnp.sum(value, repeated, keepdims=True)

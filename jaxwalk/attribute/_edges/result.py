@@ -104,7 +104,7 @@ class Edges:
         title = f"{title} {counted(len(self.readers), 'reader')}"
         if is_readable(self.value) and jnp.ndim(self.value) == 0:
             title += f", of the result {number(self.value)}"
-        notes = [*self._note_of_left_out()]
+        notes = [*self._note_of_left_out(), *self._note_of_others()]
         if not is_readable(self._scores) or jnp.ndim(self._scores) > 2:
             notes.insert(0, f"Scores of shape {jnp.shape(self._scores)}: `matrix()` gives them.")
             return Table(title, (), (), notes=notes)
@@ -120,6 +120,21 @@ class Edges:
                 f"Ways that are no sum are left out, between {ways} of points: from `{writer}` to `{reader}`, {why};"
                 " `left_out` has each."
             )
+
+    def _note_of_others(self) -> Iterator[str]:
+        """Say where the edges of a writer do not add up to what `patching` says of it, though none was left out."""
+        if not is_readable(self._scores) or jnp.ndim(self._scores) > 2:
+            return
+        sums, totals = np.nansum(np.asarray(self.matrix()), 1), np.asarray(self._totals)
+        rounding = float(jnp.finfo(self._totals.dtype).eps) ** 0.5 * max(np.abs(totals).max(initial=0), 1e-30)
+        partly = {writer.rpartition("[")[0] or writer for writer, _ in self.left_out}
+        for name, of_edges, total in zip(self.writers, sums, totals, strict=True):
+            if abs(of_edges - total) > rounding and not partly & {name, name.rpartition("[")[0]}:
+                yield (
+                    f"The edges of `{name}` add up to {number(of_edges)}, and `patching` says {number(total)}: it is"
+                    " read elsewhere too, or one reader is in another; `totals` has that of each writer."
+                )
+                return
 
 
 class EdgeScores(Mapping[tuple[str, str], Any]):

@@ -83,7 +83,8 @@ def concept_test(
     >>> draw = lambda seed, *shape: jax.random.normal(jax.random.key(seed), shape)
     >>> named = lambda x: jw.Named({"x": x})
     >>> deltas = jax.vmap(jw.walk(score))(draw(0, 40, 5)).deltas
-    >>> found = jw.attribute.concept_test(deltas, named(draw(1, 20, 5) + 3 * jnp.eye(5)[0]), named(draw(2, 20, 9, 5)))
+    >>> positive = draw(1, 20, 5) + 3 * jnp.eye(5)[:1]
+    >>> found = jw.attribute.concept_test(deltas, named(positive), named(draw(2, 20, 9, 5)))
     >>> bool(found.p["x"] < 0.05), bool(jnp.mean(found.scores["x"]) > jnp.mean(found.random_scores["x"]))
     (True, True)
     """

@@ -20,7 +20,7 @@ from .._along.path import baseline_of
 from .._attribution import Attribution, total_of_all
 from .._explaining import Explaining
 from .measure import Measure
-from .scores import by_step, check_attribution
+from .scores import by_step, check_attribution, check_change, check_value
 
 
 @transform
@@ -49,8 +49,8 @@ def completeness(
         if no other way is seen; and where the function has all its arguments as `*args`, or writes to an array.
 
     Raises:
-        ArgumentError: `attribution` is none; (when called) it is of other arguments, or the baseline has another
-            structure or shape.
+        ArgumentError: `attribution` is none; (when called) it is of other arguments or of another baseline; or the
+            baseline has another structure or shape.
 
     >>> import jax.numpy as jnp, jaxwalk as jw
     >>> fun = lambda x: jnp.sum(jw.tag(jw.tag(x**2, "square") * 3, "thrice")) + jnp.sum(x)
@@ -68,7 +68,10 @@ def completeness(
         start = baseline_of(baseline, inputs)
         staged = stage(fun, args, {})
         loss_only(staged, False)
-        change = fun(*args) - fun(*explaining.with_inputs(args, start))
+        value = fun(*args)
+        check_value(attribution, value)
+        change = value - fun(*explaining.with_inputs(args, start))
+        check_change(attribution, change)
         of_inputs = None if attribution.inputs is None else total_of_all(attribution.inputs) - change
         names = list(attribution.scores.once())
         missed = {name: jnp.sum(jnp.real(by_step(attribution, name)), -1) - change for name in names}

@@ -18,7 +18,7 @@ from ..._show.table import Table, is_readable, number
 from .._along.path import baseline_of
 from .._attribution import Attribution
 from .._explaining import Explaining
-from .reruns import Reruns, check_result, in_batches
+from .reruns import Reruns, check_result, check_same_result, in_batches
 from .scores import check_attribution, names_at, scores_at, scores_of_inputs, sign_of
 
 
@@ -84,6 +84,7 @@ class Ordering(NamedTuple):
         kind = self.explaining.method
         check_result(self.explaining, args)
         entries = (_of_inputs if self.explaining.at is None else _of_point)(self, args)
+        check_same_result(self.attribution, self.explaining, args)
         ranks, counts, is_ordered = _ranked([sign_of(self.attribution) * s for s in entries.scores], self.steps)
 
         def result(count: jax.Array) -> jax.Array:

@@ -20,7 +20,7 @@ from .._attribution import Attribution
 from .._explaining import Explaining
 from .correlation import pearson, spearman
 from .reruns import AT_ONCE, Reruns, in_batches
-from .scores import by_step, check_attribution, names_at, scores_at, sign_of
+from .scores import by_step, check_attribution, check_value, names_at, scores_at, sign_of
 from .units import Units
 
 
@@ -148,7 +148,9 @@ def faithfulness(
         units = Units.of([reruns.points[name] for name in names], at is None, axis)
         scores = jnp.concatenate([_scores(attribution, name, units, whole=at is None) for name in names])
         like = {p.name: jnp.zeros(p.shape, p.dtype) for p in reruns.points.values()}
-        values = reruns.outputs()[1] if callable(to) else like
+        value, outputs = reruns.outputs()
+        check_value(attribution, value)
+        values = outputs if callable(to) else like
         start = {name: _start(to, name, values[name]) for name in names}
         chosen = units.sample(samples, seed)
 

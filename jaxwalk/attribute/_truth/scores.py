@@ -7,11 +7,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ..._errors import ArgumentError, PointError, argument, listed, shown
 from ..._jax.leaves import flatten
 from ..._points.name_patterns import At, choose
-from .._attribution import Attribution
+from ..._show.table import is_readable, number
+from .._attribution import Attribution, total_of_all
 
 # What a score is of. By this, what is lost where an entry moves can be compared with it.
 KINDS = {
@@ -41,6 +43,37 @@ def check_attribution(attribution: Any) -> None:
     if not isinstance(attribution, Attribution):
         raise ArgumentError(
             f"`attribution` is {shown(attribution)}; give the `Attribution` that a method of `jw.attribute` returned."
+        )
+
+
+def check_value(attribution: Attribution, value: Any) -> None:
+    """Refuse an attribution of another result than what the function has. Of what is traced nothing is known.
+
+    Raises:
+        ArgumentError: it is of other arguments, or of another function.
+    """
+    _check_alike(attribution.value, value, attribution, "explains a result of", "the function and the arguments")
+
+
+def check_change(attribution: Attribution, change: Any) -> None:
+    """Refuse an attribution whose scores promise another change of the result than that from this baseline.
+
+    Raises:
+        ArgumentError: it is of another baseline.
+    """
+    if attribution.gap is not None and _KIND_OF.get(attribution.method) == "baseline":
+        promised = total_of_all(attribution.inputs) - attribution.gap
+        _check_alike(promised, change, attribution, "is of a change of the result by", "the `baseline`")
+
+
+def _check_alike(mine: Any, its: Any, attribution: Attribution, what: str, fix: str) -> None:
+    if not (is_readable(mine) and is_readable(its)) or jnp.shape(mine) or jnp.shape(its):
+        return
+    rounding = float(jnp.finfo(jnp.result_type(attribution.value)).eps) ** 0.5
+    if not np.isclose(float(mine), float(its), rtol=rounding, atol=rounding, equal_nan=True):
+        raise ArgumentError(
+            f"`{argument('attribution')}` {what} {number(mine)}, and here it is {number(its)}; give {fix} that it is"
+            " of."
         )
 
 

@@ -138,10 +138,6 @@ class _Equations:
             is_softmax = self._all.normalisations.is_softmax(self._frame, self.eqns[index])
             return self._alone("softmax", index)._replace(name="softmax") if is_softmax else None
         found = self._all.normalisations.softmax(self._frame, self.eqns[index])
-        if self._all.softmax_alone:
-            is_softmax = self._all.normalisations.is_softmax(self._frame, self.eqns[index])
-            return self._alone("softmax", index)._replace(name="softmax") if is_softmax else None
-        found = self._all.normalisations.softmax(self._frame, self.eqns[index])
         if found is None or found.logits.shape != _shape(self.eqns[index]):
             return None
         logits = self._all.inlined.variable(self._frame, found.logits)
