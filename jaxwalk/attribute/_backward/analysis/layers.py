@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ...._jax.jaxpr import types
 from ...._jax.jaxpr.jaxprs import is_literal
 from .dependence import Level
 
@@ -34,10 +35,16 @@ def with_bias(
         eqn, reader = eqns[by[0]], by[0]
         if names[reader] == "add" and _other_is_inactive(eqn, v, level):
             return [*found, reader]
-        if names[reader] not in _ON_THE_WAY:
+        if names[reader] not in _ON_THE_WAY and not _is_whole_slice(eqn, names[reader]):
             break
         found.append(reader)
     return [index]
+
+
+def _is_whole_slice(eqn: JaxprEqn, name: str | None) -> bool:
+    """Tell whether a slice leaves nothing out, as some versions of JAX make one of `x[0]` where there is but one."""
+    sizes = [types.type_of(v).size for v in (eqn.invars[0], eqn.outvars[0])]
+    return name == "slice" and sizes[0] == sizes[1]
 
 
 def _other_is_inactive(eqn: JaxprEqn, v: Var, level: Level) -> bool:
