@@ -18,8 +18,8 @@ from ..._show.table import Table, is_readable, number
 from .._along.path import baseline_of
 from .._attribution import Attribution
 from .._explaining import Explaining
-from .reruns import Reruns, check_result, check_same_result, in_batches
-from .scores import check_attribution, names_at, scores_at, scores_of_inputs, sign_of
+from .reruns import Reruns, check_result, in_batches
+from .scores import check_attribution, check_same_result, names_at, scores_at, scores_of_inputs, sign_of
 
 
 @tabular

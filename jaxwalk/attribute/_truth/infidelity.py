@@ -17,8 +17,8 @@ from .._along.samples import check_key
 from .._attribution import Attribution
 from .._explaining import Explaining
 from .measure import Measure
-from .reruns import AT_ONCE, check_result, check_same_result
-from .scores import check_attribution, kind_of, names_at
+from .reruns import AT_ONCE, check_result
+from .scores import check_attribution, check_same_result, kind_of, names_at
 from .trials import Outcomes, Trial
 
 

@@ -16,11 +16,8 @@ from ..._points.find import find
 from ..._points.point import Points
 from ..._rewrite.plan import Plan, plan
 from ..._rewrite.rewire import Visitor, run
-from ..._show.table import is_readable
 from ..._walk.checks.loss import loss_only
-from .._attribution import Attribution
 from .._explaining import Explaining
-from .scores import check_value
 
 AT_ONCE = 16  # runs that are vmapped; these batches go one after the other
 
@@ -78,12 +75,6 @@ _MOVING = Visitor(lambda name, value, move: (value - move, None), recorded=None)
 def check_result(of: Explaining, args: tuple) -> None:
     """Refuse a function whose result is no real scalar."""
     loss_only(stage(of.fun, args, {}), False)
-
-
-def check_same_result(attribution: Attribution, of: Explaining, args: tuple) -> None:
-    """Refuse an attribution of another result than the function has at these arguments."""
-    if is_readable(attribution.value):
-        check_value(attribution, of.fun(*args))
 
 
 def in_batches(of: Callable[[Any], Any], rows: Any, batch_size: int) -> Any:
