@@ -36,6 +36,10 @@ class Visitor(NamedTuple):
     as_there: bool = False
 
 
+RECORDING = Visitor(lambda name, value, _: (value, None), lambda name, value: value)
+"""Nothing is done at a point; the value there is brought out."""
+
+
 def run(plan: Plan, args: Sequence[Any], payload: Payload, visitor: Visitor) -> Result:
     """Return the results of the planned jaxpr, and by name the values met at its points."""
     jaxpr, consts = plan.closed

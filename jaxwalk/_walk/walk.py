@@ -23,7 +23,7 @@ from .._points.point import Points
 from .._points.units import Keep, keep_at
 from .._rewrite.keep import Noted
 from .._rewrite.plan import plan
-from .._rewrite.rewire import Visitor, run
+from .._rewrite.rewire import RECORDING, run
 from .._rewrite.substitute import Substitute
 from .._source.user_files import Source
 from .checks.cotangent import check_cotangent
@@ -236,7 +236,7 @@ def outputs(
             staged, points = find(fun, args, kwargs, by, source)
         chosen = choose(points, at, by)
         planned = plan(staged.closed, visited(chosen))
-        outs, records = run(planned, staged.args, {}, Visitor(lambda name, x, _: (x, None), lambda name, value: value))
+        outs, records = run(planned, staged.args, {}, RECORDING)
         return staged.results(outs), by_point(records, chosen)
 
     return with_outputs

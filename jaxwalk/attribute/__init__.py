@@ -9,8 +9,8 @@ itself; all go through `jax.jit`, `jax.vmap` (one attribution for each datum), `
 | `gradient_times_output` | a walk | δ·y | the result, where what follows is linear without a bias |
 | `grad_cam` | a walk | Σ over channels of mean δ · y | |
 | `concept` | a walk | δ·v, v the direction of a concept | |
-| `patching` | two walks, or `steps` | (y of another run − y)·δ | |
-| `edges` | two walks, or `steps` | (y of another run − y)·δ where one reader reads it | `patching`, over all readers |
+| `patching` | a run and a walk, or `steps` | (y of another run − y)·δ | |
+| `edges` | a run and a walk, or `steps` | (y of another run − y)·δ of one reader | `patching`, over all readers |
 | `integrated_gradients` | `steps` walks (for each point, along its own path) | (x − x')·mean δ | fun(x) − fun(x') |
 | `conductance` | `steps` walks | ∫ δ·dy | fun(x) − fun(x'), at layers that all goes through |
 | `internal_influence` | `steps` walks | mean δ | |
@@ -19,7 +19,7 @@ itself; all go through `jax.jit`, `jax.vmap` (one attribution for each datum), `
 | `deep_lift` | a walk, and a run at the baseline | (y − y')·δ', by differences | fun(x) − fun(x') |
 | `guided_backprop`, `deconvolution` | a walk | δ, nothing negative through relus | |
 | `lrp` | a walk | relevance y·δ', by its rules | the result, less what biases have of it |
-| `relevance_patching` | two walks | (y of another run − y)·δ', by those rules | |
+| `relevance_patching` | a run and a walk | (y of another run − y)·δ', by those rules | |
 
 Whether scores are true is measured against what really happens:
 

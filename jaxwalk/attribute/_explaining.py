@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 
 from .._callables import called_with
-from .._errors import ArgumentError, argument
+from .._errors import ArgumentError, argument, shown
 from .._jax.leaves import renamed_after
 from .._points.find import check_by
 from .._points.name_patterns import At, check_at
 from .._points.ordered_mapping import Named, by_point
-from .._points.point import Points
+from .._points.point import Point, Points
 from .._source.user_files import Source
 from .._walk.result import Walk
 from .._walk.walk import outputs, walk
@@ -46,8 +46,9 @@ class Explaining(NamedTuple):
         argnums = self.argnums if self.has_real_inputs(args) else None
         return walk(self.fun, self.at, by=self.by, source=self.source, argnums=argnums)(*args)
 
-    def outputs(self, *args: Any) -> Named:
-        return outputs(self.fun, self.at, by=self.by, source=self.source)(*args)[1]
+    def forward(self, *args: Any) -> tuple[Any, Named]:
+        """Return the result, and the values at the points."""
+        return outputs(self.fun, self.at, by=self.by, source=self.source)(*args)
 
     def explained(self, of: Callable[..., T]) -> Callable[..., T]:
         """Return a function of the arguments, named after the one that is explained."""
@@ -96,6 +97,53 @@ class Explaining(NamedTuple):
     ) -> Attribution:
         named = by_point(scores, points, why or None)
         return Attribution(self.method, value, named, inputs, jax.tree.map(total, named), gap, points)
+
+    def patched(
+        self,
+        args: Sequence[Any],
+        others: Any,
+        delta_of: str,
+        walk: Callable[..., Walk],
+        derivatives_of: Callable[[Walk], tuple[dict[str, Any], Any]],
+    ) -> Attribution:
+        """Return (o_other − o_this)·δ, the values of this run and of one at other inputs.
+
+        Arguments:
+            others: the other inputs.
+            delta_of: which run is walked, "this" or "other"; the other one goes forward alone.
+            walk: what walks it.
+            derivatives_of: δ, and the gradients, from that walk.
+        """
+        given = {"this": args, "other": self.with_inputs(args, others)}
+        found = walk(*given[delta_of])
+        (rest,) = given.keys() - {delta_of}
+        runs = {delta_of: (found.value, found.outputs), rest: self.forward(*given[rest])}
+        (value, this), (_, other) = runs["this"], runs["other"]
+        deltas, grads = derivatives_of(found)
+        scores = {name: times(delta, other[name] - this[name]) for name, delta in deltas.items()}
+        ways = jax.tree.map(lambda a, b: a - b, others, self.inputs(args))
+        return self.attribution(value, scores, None if grads is None else times(grads, ways), found.points)
+
+
+def check_delta_of(delta_of: Any) -> None:
+    """Raise an ArgumentError if it is no name of a run of two."""
+    if delta_of not in ("this", "other"):
+        raise ArgumentError(f'`delta_of` is {shown(delta_of)}; it is "this" or "other".')
+
+
+def axis_of(point: Point, axis: int) -> int:
+    """Return an axis of a value without those of loops as one of the value with them.
+
+    Raises:
+        ArgumentError: there is no such axis.
+    """
+    lead, rank = len(point.axes), len(point.shape) - len(point.axes)
+    if not -rank <= axis < rank:
+        raise ArgumentError(
+            f"`{argument('axis')}` is {axis}, and `{point.name}` has the shape {point.shape[lead:]}; give one of its"
+            " axes."
+        )
+    return lead + axis % rank
 
 
 def derivatives(found: Walk) -> tuple[dict[str, Any], Any]:

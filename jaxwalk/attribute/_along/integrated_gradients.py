@@ -76,7 +76,8 @@ def integrated_gradients(
 
     def of_points(*args: Any) -> Attribution:
         found = explaining.walk(*args)
-        start = explaining.outputs(*explaining.with_inputs(args, baseline_of(baseline, explaining.inputs(args))))
+        others = baseline_of(baseline, explaining.inputs(args))
+        _, start = explaining.forward(*explaining.with_inputs(args, others))
         own = lambda name: _own(explaining, quadrature, args, name, start[name], found.outputs[name])
         each = {name: own(name) for name in found.deltas.once()}
         return explaining.attribution(found.value, each, None, found.points)

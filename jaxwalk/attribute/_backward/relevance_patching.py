@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
-
 from ..._callables import transform
-from ..._errors import ArgumentError, shown
 from ..._points.name_patterns import At
 from ..._source.user_files import Source
 from .._along.path import baseline_of
 from .._attribution import Attribution
-from .._explaining import Explaining, derivatives, times
+from .._explaining import Explaining, check_delta_of, derivatives
 from .relevance import Relevance
 
 
@@ -29,7 +26,8 @@ def relevance_patching(
     delta_of: str = "this",
 ) -> Callable[..., Attribution]:
     """Attribute by relevance patching (RelP, Jafari et al., arXiv 2508.21258): as `patching`, (o_other − o_this)·δ′,
-    with δ′ that goes back by the rules of relevance where δ would saturate, or be swamped by noise. Two walks.
+    with δ′ that goes back by the rules of relevance where δ would saturate, or be swamped by noise. A
+    walk, and a run of the other forward.
 
     Layers have their plain gradient. Softmax, as in attention patterns, and what a normalisation divides by are held,
     taken as constants; each factor of a product has half; an activation f gives back δ′·f(x)/x; a maximum all to the
@@ -57,18 +55,11 @@ def relevance_patching(
     (Array([0.     , 3.523188], dtype=float32), Array(3.523188, dtype=float32, weak_type=True))
     """
     explaining = Explaining.checked("relevance_patching", fun, at, by, source, argnums)
-    if delta_of not in ("this", "other"):
-        raise ArgumentError(f'`delta_of` is {shown(delta_of)}; it is "this" or "other".')
+    check_delta_of(delta_of)
 
     def explain(*args: Any) -> Attribution:
-        inputs = explaining.inputs(args)
-        others = baseline_of(other, inputs, "other")
-        runs = {"this": args, "other": explaining.with_inputs(args, others)}
-        found = {of: Relevance.of(explaining, given).walk(lambda layer: None) for of, given in runs.items()}
-        this, that = found["this"], found["other"]
-        deltas, grads = derivatives(found[delta_of])
-        scores = {name: times(delta, that.outputs[name] - this.outputs[name]) for name, delta in deltas.items()}
-        moves = None if grads is None else times(grads, jax.tree.map(lambda a, b: a - b, others, inputs))
-        return explaining.attribution(this.value, scores, moves, this.points)
+        others = baseline_of(other, explaining.inputs(args), "other")
+        walk = lambda *args: Relevance.of(explaining, args).walk(lambda layer: None)
+        return explaining.patched(args, others, delta_of, walk, derivatives)
 
     return explaining.explained(explain)

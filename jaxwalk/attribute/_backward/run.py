@@ -17,7 +17,7 @@ from ..._points.find import find
 from ..._points.name_patterns import choose
 from ..._points.point import Points
 from ..._rewrite.plan import plan
-from ..._rewrite.rewire import Visitor, run
+from ..._rewrite.rewire import RECORDING, run
 from ..._rewrite.substitute import Back, Substitute, with_way_back
 from ..._walk.checks.loss import loss_only
 from ..._walk.checks.memory import warn_if_large
@@ -83,7 +83,7 @@ class Examined(NamedTuple):
         else:
             values, _ = opened_leaves(tuple(args))
         planned = plan(self.staged.closed, visited(self.points), map(_recording, which))
-        outs, found = run(planned, values, {}, Visitor(lambda name, x, _: (x, None), lambda name, value: value))
+        outs, found = run(planned, values, {}, RECORDING)
         names = {_recording(place).name for place in which}
         reads = {name: found.pop(name) for name in names}
         return Recorded(self.staged.results(outs), found, reads)

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 
 from ..._callables import called_with, transform
 from ..._depth import deep_calls
-from ..._errors import ArgumentError, shown
 from ..._jax.leaves import opened_leaves, renamed_after
 from ..._points.find import find
 from ..._points.name_patterns import At, check_at
@@ -19,7 +18,7 @@ from ..._source.user_files import Source
 from ..._walk.checks.loss import loss_only
 from .._along.conductance import OF_INTEGERS
 from .._along.path import Quadrature, baseline_of, between
-from .._explaining import Explaining
+from .._explaining import Explaining, check_delta_of
 from .found import Found, edges_of
 from .result import Edges
 from .runs import Run, Runs
@@ -89,8 +88,7 @@ def edges(
     quadrature = Quadrature.checked(steps, "midpoint")
     for given in (writers, readers):
         check_at(given)
-    if delta_of not in ("this", "other"):
-        raise ArgumentError(f'`delta_of` is {shown(delta_of)}; it is "this" or "other".')
+    check_delta_of(delta_of)
 
     @renamed_after(fun, "edges")
     @deep_calls()

@@ -14,7 +14,7 @@ from ..._points.name_patterns import At
 from ..._points.point import Point
 from ..._source.user_files import Source
 from .._attribution import Attribution
-from .._explaining import Explaining, times
+from .._explaining import Explaining, axis_of, times
 
 
 @transform
@@ -89,9 +89,7 @@ def _of_point(vectors: Mapping[str, Any], point: Point, also: str) -> Any:
 def _along(vector: Any, point: Point, axis: int | None) -> jax.Array:
     """Return the vector in the dtype of a point, with axes by which it fits the value there."""
     lead, shape = point.shape[: len(point.axes)], point.shape[len(point.axes) :]
-    if axis is not None and not -len(shape) <= axis < len(shape):
-        raise ArgumentError(f"`axis` is {axis}, and `{point.name}` has the shape {shape}; give one of its axes.")
-    units = shape if axis is None else (shape[axis],)
+    units = shape if axis is None else (point.shape[axis_of(point, axis)],)
     vector = jnp.asarray(vector)
     if vector.shape not in (units, (*lead, *units)):
         both = f"{units}" + (f", or with the steps of its loops {(*lead, *units)}" if lead else "")
@@ -103,7 +101,7 @@ def _along(vector: Any, point: Point, axis: int | None) -> jax.Array:
         raise ArgumentError(f"`{argument('vectors')}` is complex for `{point.name}`, which is real; give real numbers.")
     if axis is not None:
         others = tuple(i for i in range(-len(shape), 0) if i != axis and i + len(shape) != axis)
-        vector = jnp.expand_dims(vector, tuple(i for i in others))
+        vector = jnp.expand_dims(vector, others)
     if vector.ndim < len(point.shape):
         vector = jnp.expand_dims(vector, tuple(range(len(lead))))
     return vector.astype(point.dtype)

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
-
 from ..._callables import transform
-from ..._errors import ArgumentError, shown
 from ..._points.name_patterns import At
 from ..._source.user_files import Source
 from .._along.conductance import OF_INTEGERS
 from .._along.path import Quadrature, baseline_of, between
 from .._attribution import Attribution
-from .._explaining import Explaining, derivatives, times
+from .._explaining import Explaining, check_delta_of, derivatives
 
 
 @transform
@@ -34,7 +31,8 @@ def patching(
 
     With the sign of that change: `jw.intervene(fun, {name: o_other})(*args) − fun(*args)`, which it equals where what
     follows is linear. To patch the clean values into the corrupted run, call it with the corrupted arguments, and give
-    the clean ones as `other`; for the converse, the other way round. Two walks.
+    the clean ones as `other`; for the converse, the other way round.
+    A walk, and a run of the other forward.
 
     Arguments:
         fun, at, by, source: as of `conductance`.
@@ -61,22 +59,17 @@ def patching(
     """
     explaining = Explaining.checked("patching", fun, at, by, source, argnums)
     quadrature = Quadrature.checked(steps, "midpoint")
-    if delta_of not in ("this", "other"):
-        raise ArgumentError(f'`delta_of` is {shown(delta_of)}; it is "this" or "other".')
+    check_delta_of(delta_of)
 
     def explain(*args: Any) -> Attribution:
         inputs = explaining.inputs(args)
         others = baseline_of(other, inputs, "other")
-        this, that = explaining.walk(*args), explaining.walk(*explaining.with_inputs(args, others))
         if steps == 1:
-            deltas, grads = derivatives(this if delta_of == "this" else that)
-        else:
-            explaining.check_real_inputs(args, OF_INTEGERS)
-            place, _ = between(others, inputs)
-            there = lambda alpha: explaining.walk(*explaining.with_inputs(args, place(alpha)))
-            deltas, grads = quadrature.mean(lambda alpha: derivatives(there(alpha)))
-        scores = {name: times(delta, that.outputs[name] - this.outputs[name]) for name, delta in deltas.items()}
-        moves = None if grads is None else times(grads, jax.tree.map(lambda a, b: a - b, others, inputs))
-        return explaining.attribution(this.value, scores, moves, this.points)
+            return explaining.patched(args, others, delta_of, explaining.walk, derivatives)
+        explaining.check_real_inputs(args, OF_INTEGERS)
+        place, _ = between(others, inputs)
+        there = lambda alpha: explaining.walk(*explaining.with_inputs(args, place(alpha)))
+        means = lambda _: quadrature.mean(lambda alpha: derivatives(there(alpha)))
+        return explaining.patched(args, others, "this", explaining.walk, means)
 
     return explaining.explained(explain)

@@ -19,7 +19,7 @@ from .._along.path import baseline_of
 from .._attribution import Attribution
 from .._explaining import Explaining
 from .reruns import Reruns, check_result, in_batches
-from .scores import check_attribution, check_same_result, names_at, scores_at, scores_of_inputs, sign_of
+from .scores import check_attribution, check_value, names_at, scores_at, scores_of_inputs, sign_of
 
 
 @tabular
@@ -84,7 +84,6 @@ class Ordering(NamedTuple):
         kind = self.explaining.method
         check_result(self.explaining, args)
         entries = (_of_inputs if self.explaining.at is None else _of_point)(self, args)
-        check_same_result(self.attribution, self.explaining, args)
         ranks, counts, is_ordered = _ranked([sign_of(self.attribution) * s for s in entries.scores], self.steps)
 
         def result(count: jax.Array) -> jax.Array:
@@ -92,6 +91,7 @@ class Ordering(NamedTuple):
             return entries.rerun(gone)
 
         found = in_batches(result, jnp.asarray(counts), self.batch_size)
+        check_value(self.attribution, found[0 if kind == "deletion" else -1])  # where nothing is gone
         found = jnp.where(is_ordered, found.astype(widened(found.dtype)), jnp.nan)
         fractions = jnp.asarray(counts / counts[-1], found.dtype)
         of = self.explaining.at or "inputs"

@@ -148,9 +148,7 @@ def faithfulness(
         units = Units.of([reruns.points[name] for name in names], at is None, axis)
         scores = jnp.concatenate([_scores(attribution, name, units, whole=at is None) for name in names])
         like = {p.name: jnp.zeros(p.shape, p.dtype) for p in reruns.points.values()}
-        value, outputs = reruns.outputs()
-        check_value(attribution, value)
-        values = outputs if callable(to) else like
+        values = reruns.outputs()[1] if callable(to) else like
         start = {name: _start(to, name, values[name]) for name in names}
         chosen = units.sample(samples, seed)
 
@@ -159,6 +157,7 @@ def faithfulness(
 
         # First of all as it is, by the same program: no unit has the number −1.
         found = in_batches(result, jnp.asarray([-1, *chosen], jnp.int32), batch_size).astype(jnp.result_type(float))
+        check_value(attribution, found[0])
         both = scores[chosen], sign_of(attribution) * (found[0] - found[1:])
         compared = [jnp.abs(x) if absolute else x for x in both]
         where = tuple(map(units.where, chosen))

@@ -18,7 +18,7 @@ from .._attribution import Attribution
 from .._explaining import Explaining
 from .measure import Measure
 from .reruns import AT_ONCE, check_result
-from .scores import check_attribution, check_same_result, kind_of, names_at
+from .scores import check_attribution, kind_of, names_at
 from .trials import Outcomes, Trial
 
 
@@ -87,7 +87,6 @@ def infidelity(
 
     def measure(*args: Any) -> Measure:
         check_result(explaining, args)
-        check_same_result(attribution, explaining, args)
         inputs = None if attribution.inputs is None else _mean_square(trial.of_inputs(args), scaled)[0]
         each = Named({}, {"*": attribution.scores.why_empty()})
         if attribution.scores or at is not None or inputs is None:

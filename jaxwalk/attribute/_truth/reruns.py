@@ -15,7 +15,7 @@ from ..._jax.tracing import Staged, stage
 from ..._points.find import find
 from ..._points.point import Points
 from ..._rewrite.plan import Plan, plan
-from ..._rewrite.rewire import Visitor, run
+from ..._rewrite.rewire import RECORDING, Visitor, run
 from ..._walk.checks.loss import loss_only
 from .._explaining import Explaining
 
@@ -50,8 +50,7 @@ class Reruns(NamedTuple):
 
     def outputs(self) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Return the result, and the values at the points."""
-        there = Visitor(lambda name, value, _: (value, None), lambda name, value: value)
-        (value,), found = run(self.planned, self.staged.args, {}, there)
+        (value,), found = run(self.planned, self.staged.args, {}, RECORDING)
         return value, found
 
     def replacing(self, edits: Mapping[str, tuple[Any, Any]]) -> jax.Array:

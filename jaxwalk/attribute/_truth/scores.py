@@ -14,7 +14,6 @@ from ..._jax.leaves import flatten
 from ..._points.name_patterns import At, choose
 from ..._show.table import is_readable, number
 from .._attribution import Attribution, total_of_all
-from .._explaining import Explaining
 
 # What a score is of. By this, what is lost where an entry moves can be compared with it.
 KINDS = {
@@ -54,12 +53,6 @@ def check_value(attribution: Attribution, value: Any) -> None:
         ArgumentError: it is of other arguments, or of another function.
     """
     _check_alike(attribution.value, value, attribution, "explains a result of", "the function and the arguments")
-
-
-def check_same_result(attribution: Attribution, of: Explaining, args: tuple) -> None:
-    """Refuse an attribution of another result than the function has at these arguments."""
-    if is_readable(attribution.value):
-        check_value(attribution, of.fun(*args))
 
 
 def check_change(attribution: Attribution, change: Any) -> None:

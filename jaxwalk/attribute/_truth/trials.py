@@ -16,7 +16,7 @@ from .._along.path import baseline_of
 from .._attribution import Attribution
 from .._explaining import Explaining
 from .reruns import Reruns, in_batches
-from .scores import scores_at, scores_of_inputs
+from .scores import check_value, scores_at, scores_of_inputs
 
 
 class Outcomes(NamedTuple):
@@ -75,13 +75,14 @@ class Trial(NamedTuple):
         if self.kind in ("slope", "value"):
             return {name: jnp.zeros_like(value) for name, value in outputs.items()}
         start = baseline_of(self.baseline, self.explaining.inputs(args))
-        found = self.explaining.outputs(*self.explaining.with_inputs(args, start))
+        _, found = self.explaining.forward(*self.explaining.with_inputs(args, start))
         return {name: found[name] for name in outputs}
 
     def _outcomes(
         self, moved: _Moved, which: Sequence[int], value: jax.Array, result: Callable[[Sequence[jax.Array]], jax.Array]
     ) -> Outcomes:
         """Return what comes of moves; `which`: of which arrays by themselves, or `_ALL`."""
+        check_value(self.attribution, value)
         ways, scores = moved.flat(moved.ways), moved.flat(moved.scores)
         dtype = widened(value.dtype)
 

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..._errors import ArgumentError, argument
 from ..._points.point import Point
+from .._explaining import axis_of
 
 
 class Units(NamedTuple):
@@ -61,12 +61,6 @@ class Units(NamedTuple):
 
 
 def _unit_axes(point: Point, axis: int | None) -> tuple[int, ...]:
-    lead, rank = len(point.axes), len(point.shape)
     if axis is None:
-        return tuple(range(rank))
-    if not lead - rank <= axis < rank - lead:
-        raise ArgumentError(
-            f"`{argument('axis')}` is {axis}, and `{point.name}` has the shape {point.shape[lead:]}; give one of its"
-            " axes."
-        )
-    return (*range(lead), lead + axis % (rank - lead))
+        return tuple(range(len(point.shape)))
+    return (*range(len(point.axes)), axis_of(point, axis))
