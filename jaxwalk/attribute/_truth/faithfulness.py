@@ -15,11 +15,12 @@ from ..._errors import ArgumentError, argument, check_count, counted, near, show
 from ..._show.fit import tabular
 from ..._show.table import Table, is_readable, number
 from ..._source.user_files import Source
+from .._along.batches import each
 from .._along.path import baseline_of
 from .._attribution import Attribution
 from .._explaining import Explaining
 from .correlation import pearson, spearman
-from .reruns import AT_ONCE, Reruns, in_batches
+from .reruns import AT_ONCE, Reruns
 from .scores import by_step, check_attribution, check_value, names_at, scores_at, sign_of
 from .units import Units
 
@@ -156,7 +157,7 @@ def faithfulness(
             return reruns.replacing({name: (units.numbers(name) == which, start[name]) for name in names})
 
         # First of all as it is, by the same program: no unit has the number −1.
-        found = in_batches(result, jnp.asarray([-1, *chosen], jnp.int32), batch_size).astype(jnp.result_type(float))
+        found = each(result, jnp.asarray([-1, *chosen], jnp.int32), batch_size).astype(jnp.result_type(float))
         check_value(attribution, found[0])
         both = scores[chosen], sign_of(attribution) * (found[0] - found[1:])
         compared = [jnp.abs(x) if absolute else x for x in both]

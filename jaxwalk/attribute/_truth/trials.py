@@ -12,10 +12,11 @@ import numpy as np
 from ..._errors import ArgumentError, argument
 from ..._jax.jaxpr.types import widened
 from ..._jax.leaves import flatten
+from .._along.batches import each
 from .._along.path import baseline_of
 from .._attribution import Attribution
 from .._explaining import Explaining
-from .reruns import Reruns, in_batches
+from .reruns import Reruns
 from .scores import check_value, scores_at, scores_of_inputs
 
 
@@ -98,7 +99,7 @@ class Trial(NamedTuple):
 
         shape = len(which), self.samples
         rows = jnp.repeat(jnp.asarray(which), self.samples), jax.random.split(self.key, len(which) * self.samples)
-        return jax.tree.map(lambda x: x.reshape(shape), in_batches(outcome, rows, self.batch_size))
+        return jax.tree.map(lambda x: x.reshape(shape), each(outcome, rows, self.batch_size))
 
     def _moves(self, moved: _Moved, ways: jax.Array, key: Any) -> jax.Array:
         if self.perturb is None:
