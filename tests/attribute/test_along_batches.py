@@ -52,7 +52,7 @@ def close(found, expected):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_three_of_seven_at_a_time_are_what_one_is(method):
-    """Seven in batches of three: of sizes 3, 3 and 3, of which two rows only fill up. Random ones have the same keys."""
+    """Seven in batches of three: three of 3, of which two rows only fill up. Random ones have the same keys."""
     one, three = (jax.jit(METHODS[method](n))({"x": X}) for n in (1, 3))
     close(three, one)
 
