@@ -153,11 +153,12 @@ def faithfulness(
         start = {name: _start(to, name, values[name]) for name in names}
         chosen = units.sample(samples, seed)
 
-        def result(which: jax.Array) -> jax.Array:
-            return reruns.replacing({name: (units.numbers(name) == which, start[name]) for name in names})
+        def result(places: dict[str, jax.Array]) -> jax.Array:
+            return reruns.replacing({name: (units.numbers(name) == places[name], start[name]) for name in names})
 
         # First of all as it is, by the same program: no unit has the number −1.
-        found = each(result, jnp.asarray([-1, *chosen], jnp.int32), batch_size).astype(jnp.result_type(float))
+        places = units.places(np.asarray([-1, *chosen]))
+        found = each(result, places, batch_size).astype(jnp.result_type(float))
         check_value(attribution, found[0])
         both = scores[chosen], sign_of(attribution) * (found[0] - found[1:])
         compared = [jnp.abs(x) if absolute else x for x in both]
