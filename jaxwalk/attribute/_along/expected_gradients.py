@@ -12,7 +12,7 @@ from ..._callables import transform
 from ..._errors import ArgumentError, argument, shown
 from ..._points.name_patterns import At
 from ..._source.user_files import Source
-from .._attribution import Attribution, total_of_all
+from .._attribution import Attribution, change, total_of_all
 from .._explaining import Explaining
 from .batches import each
 from .conductance import OF_INTEGERS
@@ -81,8 +81,8 @@ def expected_gradients(
 
         scores, of_inputs = mean_over_keys(drawn, key, samples, batch_size)
         value = lambda start: explaining.fun(*explaining.with_inputs(args, start))
-        change = whole.value - jnp.mean(each(value, jax.tree.map(jnp.asarray, baselines), batch_size))
-        gap = total_of_all(of_inputs) - change
+        others = each(value, jax.tree.map(jnp.asarray, baselines), batch_size)
+        gap = total_of_all(of_inputs) - jnp.mean(change(others, whole.value))
         return explaining.attribution(whole.value, scores, of_inputs, whole.points, gap)
 
     return explaining.explained(explain)

@@ -77,5 +77,9 @@ def baseline_of(baseline: Any, inputs: Any, name: str = "baseline") -> Any:
 def between(start: Any, end: Any) -> tuple[Callable[[Any], Any], Any]:
     """Return the straight path, α -> start + α·(end − start), and its direction."""
     direction = jax.tree.map(lambda a, b: b - a, start, end)
-    on_way = lambda alpha, a, d: (a + alpha.astype(widened(jnp.real(a).dtype)) * d).astype(a.dtype)
+
+    def on_way(alpha: Any, a: Any, d: Any) -> Any:
+        wide = widened(a.dtype)
+        return (a.astype(wide) + alpha.astype(wide) * d.astype(wide)).astype(a.dtype)
+
     return lambda alpha: jax.tree.map(lambda a, d: on_way(alpha, a, d), start, direction), direction

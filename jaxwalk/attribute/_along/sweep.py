@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from ..._jax.jaxpr.types import widened
 from ..._walk.result import Walk
-from .._attribution import total_of_all
+from .._attribution import change, total_of_all
 from .._explaining import Explaining, derivatives, times
 from .batches import Batches, summed
 from .path import Quadrature, baseline_of, between
@@ -38,8 +38,8 @@ class Path(NamedTuple):
         start = baseline_of(baseline, inputs)
         place, direction = between(start, inputs)
         whole = explaining.walk(*args)
-        change = whole.value - explaining.fun(*explaining.with_inputs(args, start))
-        return cls(lambda alpha: explaining.with_inputs(args, place(alpha)), direction, change, whole)
+        apart = change(explaining.fun(*explaining.with_inputs(args, start)), whole.value)
+        return cls(lambda alpha: explaining.with_inputs(args, place(alpha)), direction, apart, whole)
 
 
 def moving(explaining: Explaining, args: Sequence[Any], direction: Any) -> tuple[dict[str, Any], Any]:

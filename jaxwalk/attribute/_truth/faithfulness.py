@@ -147,6 +147,8 @@ def faithfulness(
         names = names_at(attribution, at)
         reruns = Reruns.traced(explaining, args, names)
         units = Units.of([reruns.points[name] for name in names], at is None, axis)
+        if not units.total:
+            raise ArgumentError(f"`{argument('attribution')}` has no entry there; a correlation is of at least 2.")
         scores = jnp.concatenate([_scores(attribution, name, units, whole=at is None) for name in names])
         like = {p.name: jnp.zeros(p.shape, p.dtype) for p in reruns.points.values()}
         values = reruns.outputs()[1] if callable(to) else like

@@ -118,7 +118,7 @@ class Trial(NamedTuple):
         """Return by how much the result falls with a move, as the scores say."""
         wide = widened(np.result_type(*(x.dtype for x in moved)))
         move, way, scores = (x.astype(wide) for x in (move, moved.way, moved.scores))
-        said = jnp.real(scores * move if self.kind == "slope" else scores * jnp.real(move / way))
+        said = jnp.real(scores * (move if self.kind == "slope" else jnp.real(move / way).astype(wide)))
         said = jnp.sum(jnp.where((move != 0) | jnp.isnan(scores), said, jnp.zeros_like(said)))
         return -said if self.kind == "other" else said
 
