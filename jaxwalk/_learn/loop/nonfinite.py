@@ -14,7 +14,8 @@ from ..._points.point import Points
 from ..._walk.nonfinite import first_nonfinite
 from ..._walk.walk import walk
 from ...stats import nonfinite
-from .step import Asked, mean_loss
+from ..step.asked import Asked
+from ..step.mean_loss import mean_loss
 
 SHOWN = 5  # data that are named
 
