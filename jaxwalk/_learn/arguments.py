@@ -64,10 +64,10 @@ def _named(leaf: Any) -> str:
 
 def _check_optimizer(optimizer: Any) -> None:
     if not is_transformation(optimizer):
-        name = getattr(optimizer, "__name__", None)
-        what = f"the function `{name}`" if callable(optimizer) and name else shown(optimizer)
-        call = ", what it returns" if callable(optimizer) else ""
-        raise ArgumentError(f"`optimizer` is {what}; give one of optax{call}, such as `optax.adam(1e-3)`.")
+        fix = "give one of optax, such as `optax.adam(1e-3)`"
+        if name := callable(optimizer) and getattr(optimizer, "__name__", None):
+            raise ArgumentError(f"`optimizer` is the function `{name}`; {fix}, which is what such a function returns.")
+        raise ArgumentError(f"`optimizer` is {shown(optimizer)}; {fix}.")
 
 
 def _check_log(log: Any) -> None:

@@ -54,7 +54,7 @@ def _saying_what_was_given(params: Any, datum: tuple) -> Iterator[None]:
             error.add_note(f"{given}.")
             raise
         raise ArgumentError(
-            f"`fun` fails on what it is given: {first_line(error)}; {given}; give it what fits."
+            f"`fun` fails on what it is given: {first_line(error).rstrip(':')}; {given}; give it what fits."
         ) from error
 
 
