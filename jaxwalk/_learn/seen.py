@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -109,6 +109,23 @@ class Seen:
                 yield f"{passed} looked at (`every`): what is kept, and the sizes of weights, are zeros."
         if self.weights:
             yield f"`seen.weights` has the sizes of {counted(len(self.weights), 'array')} of the params."
+
+
+def stacked(seen: Seen | Sequence[Seen]) -> Seen:
+    """Return what several steps have seen as one, with an axis of steps in front, as `lax.scan` would stack it.
+
+    Raises:
+        ArgumentError: they are of different points, or keep other arrays.
+    """
+    if isinstance(seen, Seen):
+        return seen
+    try:
+        return jax.tree.map(lambda *steps: np.stack([np.asarray(step) for step in steps]), *seen)
+    except ValueError:
+        fix = "give those of one `jw.watch`, on batches of one length"
+        raise ArgumentError(
+            f"What these {len(seen)} steps have seen is not alike, so that it makes no history; {fix}."
+        ) from None
 
 
 _LEAVES = ("loss", "aux", "kept", "weights", "is_seen")

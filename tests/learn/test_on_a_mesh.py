@@ -92,5 +92,5 @@ def test_a_mesh_that_does_not_divide():
         learn(batches=BATCHES[2:], mesh=mesh_of())
     with pytest.raises(jw.ArgumentError, match=f"{said}those of `evaluate` have 2 rows, which 4 does not divide"):
         learn(evaluate=BATCHES[2:], mesh=mesh_of())
-    with pytest.raises(jw.ArgumentError, match="`mesh` is 4; give a `jax.sharding.Mesh`"):
+    with pytest.raises(jw.ArgumentError, match=r"`mesh` is 4; give a `jax\.sharding\.Mesh`"):
         learn(mesh=4)
