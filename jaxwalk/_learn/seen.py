@@ -33,7 +33,8 @@ class Seen:
     """What a watched training step has seen. A pytree: it goes through `jit`, `scan` and `vmap`.
 
     Of many steps, as `lax.scan` stacks them, the arrays have an axis of steps in front: `seen[-1]` is the last step,
-    `seen[::100]` each hundredth.
+    `seen[::100]` each hundredth. Under `jax.vmap` leave `out_axes` 0: another is refused where a shape tells of it, and
+    not where there are as many members as points in a group of them, which then change places.
 
     Attributes:
         loss: of the batch, before the update.
