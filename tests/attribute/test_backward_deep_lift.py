@@ -208,7 +208,10 @@ def test_over_shards():
         (lambda x: lax.cond(x[0] > 0, jnp.sum, jnp.max, x), "has no rule for `cond` (test_backward_deep_lift.py:"),
         (lambda x: lax.fori_loop(0, jnp.int32(x[0]), lambda _, c: jnp.sin(c), x[1]), "has no rule for `while`"),
         (lambda x: jnp.abs(jnp.fft.fft(x))[1], "cannot divide differences of complex numbers, as `abs` (test_"),
-        (lambda x: x, "The loss must be a real scalar, but it has shape (4,)"),
+        (
+            lambda x: x,
+            "For `deep_lift`, `fun` must return a real scalar, and it returns an array of shape (4,); give one entry",
+        ),
     ],
 )
 def test_refused(fun, said):

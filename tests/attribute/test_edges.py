@@ -368,7 +368,10 @@ def with_a_reference(x):
             "`writers` names `head`, of which no reader reads the value, or a sum with it; name what is added",
         ),
         (lambda: attribute.edges(attn, other=X[0])(X[0]), "`fun` takes (w, x), and was given 1 argument"),
-        (lambda: attribute.edges(jnp.sin, other=X)(X), "The loss must be a real scalar, but it has shape (2, 3)"),
+        (
+            lambda: attribute.edges(jnp.sin, other=X)(X),
+            "For `edges`, `fun` must return a real scalar, and it returns an array of shape (2, 3); give one entry",
+        ),
         (
             lambda: attribute.edges(in_a_shard, other=X)(X),
             "`inside` is in a `jax.shard_map`, where edges are not told apart; choose others by `at`,",

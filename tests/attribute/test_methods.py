@@ -178,8 +178,14 @@ OK = {"key": jax.random.key(0)}
         (lambda: attribute.conductance(fun, steps=1, rule="trapezoid"), "the trapezoid rule takes both ends"),
         (lambda: attribute.conductance(fun, baseline=np.zeros(3))(X), "`baseline` has an array of shape (3,), and the"),
         (lambda: attribute.conductance(fun, baseline=[X])(X), "`baseline` has the structure PyTreeDef([*])"),
-        (lambda: attribute.conductance(fun, argnums=1)(X), "`argnums` is 1, and there are 1 arguments"),
-        (lambda: attribute.conductance(first)(X), "The loss must be a real scalar, but it has shape (6,)"),
+        (
+            lambda: attribute.conductance(fun, argnums=1)(X),
+            "`argnums` is 1, and what `conductance` returns was called with 1 argument;",
+        ),
+        (
+            lambda: attribute.conductance(first)(X),
+            "`conductance`, `fun` must return a real scalar, and it returns an array of shape (6,); give one entry of",
+        ),
         (lambda: attribute.conductance(fun, "nowhere")(X), "`at='nowhere'` matches no point."),
         (lambda: attribute.integrated_gradients(fun, along="theirs"), "`along` is 'theirs'; it is"),
         (lambda: attribute.patching(fun, other=B, delta_of="both"), "`delta_of` is 'both'; it is"),
@@ -189,7 +195,7 @@ OK = {"key": jax.random.key(0)}
         (lambda: attribute.expected_gradients(fun, **OK, baselines=B)(X), "`baselines` has the shapes [(4,)], and"),
         (lambda: attribute.grad_cam(fun)(X), "`h1` has the shape (6,), in which axis -1 and others are sought"),
         (lambda: attribute.saliency(fun)(X).ranked(0), "`k` is 0; it must be an integer of at least 1."),
-        (lambda: attribute.saliency(fun, "h1", X), "`jw.saliency` was given 3 positional arguments"),
+        (lambda: attribute.saliency(fun, "h1", X), "`jw.attribute.saliency` was given 3 positional arguments"),
     ],
 )
 def test_refused(of, said):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +14,6 @@ from ..._jax.leaves import opened_leaves, renamed_after
 from ..._points.find import find
 from ..._points.name_patterns import At, check_at
 from ..._source.user_files import Source
-from ..._walk.checks.loss import loss_only
 from .._along.conductance import OF_INTEGERS
 from .._along.path import Quadrature, baseline_of, between
 from .._explaining import Explaining, check_delta_of
@@ -91,13 +89,14 @@ def edges(
     check_delta_of(delta_of)
 
     @renamed_after(fun, "edges")
+    @explaining.by_position
     @deep_calls()
     def explain(*args: Any) -> Edges:
         args = explaining.with_inputs(args, jax.tree.map(jnp.asarray, explaining.inputs(args)))
         inputs = explaining.inputs(args)
         others = baseline_of(other, inputs, "other")
         with called_with(fun, args, {}):
-            staged, points = find(fun, args, {}, by, source, None, functools.partial(loss_only, has_aux=False))
+            staged, points = find(fun, args, {}, by, source, None, explaining.result_only)
         found = edges_of(staged.closed, points, at, writers, readers, by)
         runs = Runs.of(staged.closed, found)
         values = lambda inputs: opened_leaves((explaining.with_inputs(args, inputs), {}))[0]
