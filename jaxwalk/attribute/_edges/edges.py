@@ -52,7 +52,10 @@ def edges(
         at: the points that are writers and readers, as of `jw.walk`.
         writers: these, if they are others: what blocks add to the stream ("**/attn", "embed").
         readers: these, if they are others. By scopes, a reader is all that is computed in the scope that the point
-            leaves, and reads what comes from outside of it (of several that leave one scope, the first says so). By
+            leaves, and reads what comes from outside of it (of several that leave one scope, the first says so). In a
+            block that begins with a norm, "**/attn" reads what the norm gives, which is no sum: name the norm
+            ("**/norm1"), or a scope that holds both ("**/attn_block"); else `Edges.instead` says which point reads the
+            stream. By
             tags and lines it is whoever reads the value at the point: tag what a block reads,
             `attn(jw.tag(x, "attn_in"))`, and no other reads that.
         steps: above 1, δ is the mean over so many nodes of the path of the inputs between the runs, by the midpoint
@@ -118,4 +121,5 @@ def _scored(found: Found, this: Run, that: Run, deltas: Mapping[str, Any]) -> Ed
     moves = {name: that.outputs[name] - this.outputs[name] for name in write.places}
     scoring = Scoring(write, read, moves, deltas)
     there, left_out = pairs(found, write, read), dict(sorted(found.left_out.items()))
-    return Edges(this.value, write.names, read.names, left_out, there, scoring.scores(found.ways), scoring.totals())
+    names, scores = (write.names, read.names), scoring.scores(found.ways)
+    return Edges(this.value, *names, left_out, found.instead, there, scores, scoring.totals())
