@@ -19,6 +19,7 @@ from .._words import in_words, lay_out, room, wrapped
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+LINE = 15.0  # points of a line of the legend
 STYLES = ("-", "--", ":", "-.")
 
 
@@ -44,27 +45,29 @@ def draw_curves(ax: Axes, curves: Sequence[Curve], datum: Any, labels: Any, pale
     for place, (curve, name) in enumerate(zip(curves, names, strict=True)):
         fractions, values, area, said = _numbers(curve, datum)
         colour, style = colours[place % len(colours)], STYLES[place // len(colours) % len(STYLES)]
-        label = f"{name}: area {in_words(area)}"
+        label = f"{name}{': ' * bool(name)}area {in_words(area)}"
         ax.plot(fractions, values, style, color=colour, label=label)
         if len(curves) == 1:
             ax.fill_between(fractions, 0, values, color=colour, alpha=0.15, linewidth=0)
-        words += [said, f"{name} has a NaN or Inf" if not np.isfinite(values).all() else ""]
+        words += [said, f"{name or 'the curve'} has a NaN or Inf" if not np.isfinite(values).all() else ""]
         if not np.isfinite(values).any():
-            ax.plot([], [], "s", color=NONFINITE, label=f"{name}: nothing to draw")
+            ax.plot([], [], "s", color=NONFINITE, label=f"{name or 'the curve'}: nothing to draw")
     ax.set(xlim=(0, 1), ylabel="result")
-    ax.margins(y=0.08)
     below = wrapped("; ".join(dict.fromkeys(filter(None, words))), max(room(ax)[0], 140), 8)
     ax.set_xlabel("\n".join(filter(None, [_across(curves), below])))
     ax.set_title(" and ".join(dict.fromkeys(curve.kind for curve in curves)) + _shared(curves))
-    ax.legend(loc="best")
+    low, high = ax.get_ylim()
+    share = min(0.6, (LINE * len(curves) + 6) / max(room(ax)[1], 1))  # of the height, which the legend has for itself
+    ax.set_ylim(low, high + (high - low) * share / (1 - share))
+    ax.legend(loc="upper left")
 
 
 def _names(curves: Sequence[Curve], labels: Any) -> list[str]:
     if labels is None:
         kinds, methods, ofs = ({getattr(c, key) for c in curves} for key in ("kind", "method", "of"))
-        part = lambda words, several: [words] if len(several) > 1 or len(curves) == 1 else []
-        each = [(*part(c.kind, kinds), *part(f"by {c.method}", methods), *part(f"of {c.of}", ofs)) for c in curves]
-        return [" ".join(words) or f"curve {i}" for i, words in enumerate(each)]
+        part = lambda words, several: [words] if len(several) > 1 else []
+        each = [(*part(c.kind, kinds), *part(f"of {c.of}", ofs), *part(f"by {c.method}", methods)) for c in curves]
+        return [" ".join(words) or f"curve {i + 1}" * (len(curves) > 1) for i, words in enumerate(each)]
     if isinstance(labels, str) or not hasattr(labels, "__len__") or len(labels) != len(curves):
         raise ArgumentError(f"`labels` is {shown(labels)}; give a name for each of {counted(len(curves), 'curve')}.")
     return [str(label) for label in labels]
@@ -73,8 +76,6 @@ def _names(curves: Sequence[Curve], labels: Any) -> list[str]:
 def _shared(curves: Sequence[Curve]) -> str:
     """Return what all curves have in common, and a legend need not say of each."""
     of, method = ({getattr(c, key) for c in curves} for key in ("of", "method"))
-    if len(curves) == 1:
-        return ""
     return "".join([f" of {x}" for x in of if len(of) == 1] + [f" by {x}" for x in method if len(method) == 1])
 
 
