@@ -13,7 +13,7 @@ from .._callables import called_with
 from .._errors import ArgumentError, argument, counted, listed, shown
 from .._jax.leaves import renamed_after
 from .._jax.tracing import Staged
-from .._points.find import check_by
+from .._points.find import check_by, find
 from .._points.name_patterns import At, check_at
 from .._points.ordered_mapping import Named, by_point
 from .._points.point import Point, Points
@@ -113,6 +113,17 @@ class Explaining(NamedTuple):
         if not self.has_real_inputs(args):
             raise ArgumentError(f"`{argument('args')}[{self.positions[0]}]` holds integers, and {why}; {instead}.")
 
+    def check_real_path(self, args: Sequence[Any]) -> None:
+        """Refuse a path between integers, and say how to take that between their embeddings."""
+        if not self.has_real_inputs(args):
+            _, points = find(self.fun, tuple(args), {}, self.by, self.source)
+            name = next((point.name for point in points.values() if point.has_delta), "NAME")
+            embedded = f'`{self.method}(lambda e: jw.intervene(fun, {{"{name}": e}})(*args), other=...)(e)`'
+            fix = (
+                f"take that between their embeddings, at the first point, `{name}`, or another: {embedded}, with e and"
+            )
+            self.check_real_inputs(args, f'{fix} `other` of `jw.outputs(fun, "{name}")`')
+
     def with_inputs(self, args: Sequence[Any], inputs: Any) -> tuple[Any, ...]:
         """Return the arguments, with others in the place of those that are attributed to."""
         changed = list(args)
@@ -123,10 +134,23 @@ class Explaining(NamedTuple):
     # What comes out ---------------------------------------------------------------------------------------
 
     def attribution(
-        self, value: Any, scores: Mapping[str, Any], inputs: Any, points: Points, gap: Any = None, why: str = ""
+        self,
+        value: Any,
+        scores: Mapping[str, Any],
+        inputs: Any,
+        points: Points,
+        gap: Any = None,
+        why: str = "",
+        against: str = "",
     ) -> Attribution:
         named = by_point(scores, points, why or None)
-        return Attribution(self.method, value, named, inputs, jax.tree.map(total, named), gap, points)
+        return Attribution(self.method, value, named, inputs, jax.tree.map(total, named), gap, points, against)
+
+    def against(self, baseline: Any, args: Sequence[Any]) -> str:
+        """Return what the inputs are compared with where no baseline is given: zeros, or of integers the number 0."""
+        if baseline is not None:
+            return ""
+        return "zeros" if self.has_real_inputs(args) else "inputs of the integer 0 alone, as token 0 in each place"
 
     def patched(
         self,

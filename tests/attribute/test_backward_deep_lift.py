@@ -244,3 +244,18 @@ def test_a_number_meets_an_array_and_what_jumps_adds_up(fun):
 
 
 W3 = np.array([1.0, -2.0, 3.0])
+
+
+def test_it_says_what_it_was_compared_with_where_no_baseline_was_given():
+    score = lambda tokens: jnp.sum(jnp.tanh(jw.tag(jnp.arange(12.0).reshape(4, 3)[tokens], "embed")))
+    found = jax.jit(attribute.deep_lift(score))(jnp.array([1, 2]))
+    said = "Compared with inputs of the integer 0 alone, as token 0 in each place; `baseline` names another."
+    assert said in " ".join(repr(found).split())
+    of_zero = attribute.deep_lift(score, baseline=jnp.array([0, 0]))(jnp.array([1, 2]))
+    np.testing.assert_array_equal(found.scores["embed"], of_zero.scores["embed"])
+    assert (of_zero.against, "Compared" in repr(of_zero)) == ("", False)
+    own = attribute.integrated_gradients(score, along="own", steps=2)(jnp.array([1, 2]))
+    assert said in " ".join(repr(own).split())
+    assert "Compared with zeros; `baseline`" in repr(
+        attribute.deep_lift(lambda x: jnp.sum(jw.tag(x, "x")))(jnp.ones(2))
+    )

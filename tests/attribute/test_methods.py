@@ -208,3 +208,22 @@ def test_floats_are_no_baseline_of_integers():
     score = lambda tokens: fun(jw.tag(jnp.ones((7, 4))[tokens], "embed").sum(0))
     with pytest.raises(jw.ArgumentError, match="`other` has an array of float64, and the argument there one of int"):
         attribute.patching(score, "embed", other=np.array([1.5, 2.0]))(jnp.array([1, 2]))
+
+
+def test_a_path_between_tokens_is_that_of_their_embeddings():
+    table, this, others = RANDOM.normal(size=(5, 4)), jnp.array([1, 2]), jnp.array([3, 0])
+    score = lambda tokens: fun(jw.tag(jnp.asarray(table)[tokens], "embed").sum(0))
+    said = "`args[0]` holds integers, and a path between them has no values; take that between their embeddings, at the"
+    for method in (attribute.patching, attribute.edges):
+        with pytest.raises(jw.ArgumentError) as caught:
+            method(score, other=others, steps=3)(this)
+        assert said in str(caught.value)
+        assert f'`{method.__name__}(lambda e: jw.intervene(fun, {{"embed": e}})(*args), other=...)(e)`' in str(
+            caught.value
+        )
+    start, end = (jw.outputs(score, "embed")(tokens)[1]["embed"] for tokens in (this, others))
+    found = attribute.patching(lambda e: jw.intervene(score, {"embed": e})(this), other=end, steps=3)(start)
+    nodes = [end + (i + 0.5) / 3 * (start - end) for i in range(3)]
+    delta = np.mean([jax.grad(lambda h: last(second(h)))(first(e.sum(0))) for e in nodes], 0)
+    np.testing.assert_allclose(found.scores["h1"], delta * (first(end.sum(0)) - first(start.sum(0))), **CLOSE)
+    assert "embed" in found.scores

@@ -14,7 +14,6 @@ from ..._jax.leaves import opened_leaves, renamed_after
 from ..._points.find import find
 from ..._points.name_patterns import At, check_at
 from ..._source.user_files import Source
-from .._along.conductance import OF_INTEGERS
 from .._along.path import Quadrature, baseline_of, between
 from .._explaining import Explaining, check_delta_of
 from .found import Found, edges_of
@@ -97,6 +96,8 @@ def edges(
     def explain(*args: Any) -> Edges:
         args = explaining.with_inputs(args, jax.tree.map(jnp.asarray, explaining.inputs(args)))
         inputs = explaining.inputs(args)
+        if steps > 1:
+            explaining.check_real_path(args)
         others = baseline_of(other, inputs, "other")
         with called_with(fun, args, {}):
             staged, points = find(fun, args, {}, by, source, None, explaining.result_only)
@@ -105,7 +106,6 @@ def edges(
         values = lambda inputs: opened_leaves((explaining.with_inputs(args, inputs), {}))[0]
         of_path = None
         if steps > 1:
-            explaining.check_real_inputs(args, OF_INTEGERS)
             place, _ = between(others, inputs)
             of_path = quadrature.mean(lambda alpha: runs.walk(values(place(alpha))).deltas)
         this = (runs.walk if steps == 1 and delta_of == "this" else runs.forward)(values(inputs))

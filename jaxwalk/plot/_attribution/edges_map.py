@@ -101,6 +101,6 @@ def _write(ax: Axes, pixels: np.ma.MaskedArray, palette: Palette) -> None:
     colours, top = ax.images[0].get_cmap(), largest_of(pixels) or 1
     for (row, column), score in np.ndenumerate(pixels):
         if not np.ma.is_masked(pixels[row, column]) and np.isfinite(score):
-            behind = colours(0.5 + 0.5 * score / top)
+            behind: Any = colours(0.5 + 0.5 * score / top)
             ink = "white" if is_dark(behind) else "#24292f"
             ax.text(column, row, in_words(score, 2), ha="center", va="center", fontsize=6.5, color=ink)
