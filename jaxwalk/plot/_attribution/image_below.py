@@ -56,7 +56,7 @@ def draw_below(ax: Axes, pixels: np.ndarray, scores: Scores) -> list[str]:
         pale[bad] = matplotlib("colors").to_rgb(NONFINITE)
     ax.imshow(pale, extent=signed.get_extent(), aspect=ax.get_aspect(), zorder=1)
     for scale in ax.child_axes:  # what the colours of small scores are seen on, there too
-        scale.set_facecolor((PALE + (1 - PALE) / 2,) * 3)
+        scale.set_facecolor(str(PALE + (1 - PALE) / 2))  # a grey
     ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
     words = ["over the image, pale"]
     shape = scores.values.shape
