@@ -19,9 +19,10 @@ def transform(of: F) -> F:
     @functools.wraps(of)
     def called(*args: Any, **kwargs: Any) -> Any:
         if len(args) > 2:
+            name = f"jw.attribute.{of.__name__}" if ".attribute." in of.__module__ else f"jw.{of.__name__}"
             raise ArgumentError(
-                f"`jw.{of.__name__}` was given {counted(len(args), 'positional argument')}; those of `fun` go to the"
-                f" function that it returns: `jw.{of.__name__}(fun)(...)`."
+                f"`{name}` was given {counted(len(args), 'positional argument')}; those of `fun` go to the"
+                f" function that it returns: `{name}(fun)(...)`."
             )
         return of(*args, **kwargs)
 

@@ -5,8 +5,9 @@ What one test has compiled, no other compiles again, nor do the processes that t
 What is compiled here runs once, on a few numbers, and compiling took most of the time; so XLA does it in a hurry,
 unless `XLA_FLAGS` is set, also to nothing: .ci/run has some of the tests compiled as a user's program is.
 
-`JAXWALK_SHARE=2/3` runs of every test with several cases the second third of them, and of every other test all of it:
-on a further version of JAX, what a test is about is looked at, though not with every case.
+`JAXWALK_SHARE=2/3` runs of every test with several cases the second third of them, and of the other tests of each file
+every second, and `1/3` those between: on a further version of JAX, what a file is about is looked at, though not with
+every case.
 """
 
 import collections
@@ -48,22 +49,26 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", r"ignore:The chararray class is deprecated:DeprecationWarning")
 
 
+@pytest.hookimpl(trylast=True)  # once what `-m` leaves out is left out
 def pytest_collection_modifyitems(config, items):
     share = os.environ.get("JAXWALK_SHARE")
     if share:
-        which, of = map(int, share.split("/"))
-        chosen = [item for item, case, cases in numbered(items) if case % of == (which - 1) % min(of, cases)]
+        chosen = list(shared(items, *map(int, share.split("/"))))
         config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
         items[:] = chosen
 
 
-def numbered(items):
-    """Of each item its number among the cases of its test, and how many these are."""
+def shared(items, which, of):
+    """Of each test with several cases one of so many parts; of the tests of a file with one case, every second."""
     test = lambda item: item.nodeid.partition("[")[0]
-    cases, met = collections.Counter(map(test, items)), collections.Counter()
+    cases = collections.Counter(map(test, items))
+    group = lambda item: test(item) if cases[test(item)] > 1 else item.nodeid.partition("::")[0]
+    sizes, met = collections.Counter(map(group, items)), collections.Counter()
     for item in items:
-        yield item, met[test(item)], cases[test(item)]
-        met[test(item)] += 1
+        parts = min(sizes[group(item)], of if cases[test(item)] > 1 else 2)
+        if met[group(item)] % parts == (which - 1) % parts:
+            yield item
+        met[group(item)] += 1
 
 
 # A shell has what it starts in the background ignore Ctrl-C, and so what that starts.

@@ -56,8 +56,9 @@ def evaluate(
             that returns one of (params, *datum), which may have more parts than `fun` takes. `fun` is then what is
             explained, a score or a loss, and x, the argument after params, what it is attributed to, unless the
             partial names other `argnums`. `Evaluation.kept` has by point the mean of the totals, and the mean and the
-            largest |score|; `gap`, if the method promises a sum, how far it is from that. A key is the same for all
-            data, and so are baselines and others that are no functions of x.
+            largest |score|, in a loop for each step; `gap`, if the method promises a sum, how far it is from that.
+            Culprits, and the rows of `out`, have for each datum one total by point: in a loop that of all steps
+            together. A key is the same for all data, and so are baselines and others that are no functions of x.
         top: how many data of largest loss to keep in `Evaluation.culprits`, or all if there are fewer. Those with a NaN
             or Inf count as largest.
         mesh: devices among which each batch is divided, along the first axis of the mesh. Params that are divided among

@@ -39,12 +39,34 @@ def check_method(method: Any, **asked: Any) -> None:
         raise ArgumentError(f"`method` has {listed(twice)} already, and `evaluate` is given it too; leave one out.")
     if (takes := _signature(method)) is None:
         return
+    _check_makes_scores_of_points(method, takes)
     args, named = _arguments(method, None, asked)
     try:
         takes.bind(*args, **named)
     except TypeError:
+        if needed := _needed(takes, args, named):
+            options = ", ".join(f"{name}=..." for name in needed)
+            raise ArgumentError(
+                f"`method` is called with (fun, at, by=, source=), and `{_name(method)}` needs {listed(needed)} too;"
+                f" give `functools.partial({_public(method)}, {options})`."
+            ) from None
         names = ", ".join(parameter.name for parameter in takes.parameters.values())
         raise ArgumentError(f"`method` is called with (fun, at, by=, source=), and takes ({names}); {FIX}.") from None
+
+
+def _check_makes_scores_of_points(method: Any, takes: inspect.Signature) -> None:
+    """Refuse what of `jw.attribute` is no method, or has scores of pairs of points."""
+    if not _is_ours(method):
+        return
+    if _name(method) == "edges":
+        raise ArgumentError(
+            "`method` is `edges`, whose scores are of pairs of points, none of a point; give `patching` with the same"
+            " `other`, whose total at a point is what all its edges say together, or have the edges of a batch by"
+            " `jax.vmap(jw.attribute.edges(fun, argnums=1, other=...), in_axes=(None, 0, 0))(params, x, y)`."
+        )
+    first = next(iter(takes.parameters.values()), None)
+    if first is not None and first.kind is not first.VAR_POSITIONAL and first.name != "fun":
+        raise ArgumentError(f"`method` is `{_name(method)}`, which gives no scores at points; {FIX}.")
 
 
 def explained(method: Callable, fun: Callable, **asked: Any) -> Callable:
@@ -70,6 +92,32 @@ def _arguments(method: Any, fun: Any, asked: Mapping[str, Any]) -> tuple[list[An
     if "argnums" not in _held(method) and _takes_argnums(method):
         named["argnums"] = X
     return [fun, *([named.pop("at")] if "at" in named else [])], named
+
+
+def _needed(takes: inspect.Signature, args: list[Any], named: Mapping[str, Any]) -> list[str]:
+    """Return which options, without a default, are not given, where they are all that is missing."""
+    try:
+        given = takes.bind_partial(*args, **named).arguments
+    except TypeError:
+        return []
+    options = [p for p in takes.parameters.values() if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    return [p.name for p in options if p.name not in given]
+
+
+def _unwrapped(method: Any) -> Any:
+    return method.func if isinstance(method, functools.partial) else method
+
+
+def _name(method: Any) -> str:
+    return getattr(_unwrapped(method), "__name__", type(method).__name__)
+
+
+def _public(method: Any) -> str:
+    return f"jw.attribute.{_name(method)}" if _is_ours(method) else _name(method)
+
+
+def _is_ours(method: Any) -> bool:
+    return str(getattr(_unwrapped(method), "__module__", "")).startswith("jaxwalk.attribute")
 
 
 def _held(method: Any) -> Mapping[str, Any]:

@@ -82,7 +82,7 @@ def _said_of_a_datum() -> Iterator[None]:
     try:
         yield
     except ArgumentError as error:
-        if not str(error).startswith("The loss"):
+        if " must return a real scalar, and it returns " not in str(error) and not str(error).startswith("The loss"):
             raise
         said = str(error).partition(";")[0].replace("The loss", "The loss of one datum", 1)
         fix = "`evaluate` gives `fun` one datum at a time, without the axis of the batch: return one float for it"

@@ -170,7 +170,7 @@ def _begun(
     check_takes(asked.fun, data)
     placed = placement(asked.mesh, data.size, params, data.first)
     stack.enter_context(placed.context())
-    step = Step(asked)
+    step = Step(asked, placed)
     params = _placed(params, placed)
     state = _placed(step.optimizer.init(params), placed)
     step.kept = kept_for(asked, params, data)

@@ -141,9 +141,10 @@ def walk_together(
     argnums: int | Sequence[int] | None = None,
     has_aux: bool = False,
     keep: Keep | None = None,
+    check: Callable[[Staged], Sequence[bool]] | None = None,
 ) -> Callable[..., Walk]:
     """Return what `walk` does, but what is kept of many points may be one array, in `Columns`: so that a program which
-    returns it has few results."""
+    returns it has few results. `check`, in the place of `loss_only`, says what is no loss in words of its own."""
     check_by(by, source)
     check_at(at)
     if keep is not None:
@@ -151,9 +152,9 @@ def walk_together(
 
     @deep_calls()
     def walked(*args: Any, **kwargs: Any) -> Walk:
-        check = functools.partial(loss_only, has_aux=has_aux)
+        used = check or functools.partial(loss_only, has_aux=has_aux)
         with called_with(fun, args, kwargs):
-            staged, points = find(fun, args, kwargs, by, source, argnums, check)
+            staged, points = find(fun, args, kwargs, by, source, argnums, used)
         chosen, kept_at = keep_at(staged.closed, choose(points, at, by), keep)
         if keep is None:
             warn_if_large(chosen.nbytes)

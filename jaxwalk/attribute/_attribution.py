@@ -36,6 +36,7 @@ class Attribution:
         gap: how far `inputs` are from adding up to what the method promises, which its docstring says; None where it
             promises nothing.
         points: the `Points`.
+        against: what the inputs were compared with where no baseline was given, in words; "" where that is not said.
     """
 
     method: str
@@ -45,6 +46,7 @@ class Attribution:
     totals: Named
     gap: Any
     points: Points
+    against: str = ""
 
     def ranked(self, k: int = 5) -> Culprits:
         """Return the `k` entries of largest |score| over all points, largest first; NaN counts as largest.
@@ -108,6 +110,8 @@ class Attribution:
     def _notes(self) -> list[str]:
         """Return what the table does not say: the gap, and why there are no scores at points."""
         notes = [] if self.scores or not (why := self.scores.why_empty()) else [why]
+        if self.against:
+            notes.append(f"Compared with {self.against}; `baseline` names another.")
         if self.gap is None or self.inputs is None or not is_readable(self.gap):
             return notes
         gap = np.asarray(self.gap).astype(widened(self.gap.dtype))
@@ -141,8 +145,13 @@ def _cells(arrays: Sequence[Any], lead: int) -> tuple[str, ...]:
 _LEAVES = ("value", "scores", "inputs", "totals", "gap")
 jax.tree_util.register_pytree_with_keys(
     Attribution,
-    lambda a: ([(jax.tree_util.GetAttrKey(name), getattr(a, name)) for name in _LEAVES], (a.method, a.points)),
-    lambda aux, children: Attribution(method=aux[0], points=aux[1], **dict(zip(_LEAVES, children, strict=True))),
+    lambda a: (
+        [(jax.tree_util.GetAttrKey(name), getattr(a, name)) for name in _LEAVES],
+        (a.method, a.points, a.against),
+    ),
+    lambda aux, children: Attribution(
+        method=aux[0], points=aux[1], against=aux[2], **dict(zip(_LEAVES, children, strict=True))
+    ),
 )
 
 

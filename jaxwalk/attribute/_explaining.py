@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -9,16 +10,18 @@ import jax
 import jax.numpy as jnp
 
 from .._callables import called_with
-from .._errors import ArgumentError, argument, shown
+from .._errors import ArgumentError, argument, counted, listed, shown
 from .._jax.leaves import renamed_after
-from .._points.find import check_by
+from .._jax.tracing import Staged
+from .._points.find import check_by, find
 from .._points.name_patterns import At, check_at
 from .._points.ordered_mapping import Named, by_point
 from .._points.point import Point, Points
 from .._source.user_files import Source
 from .._walk.result import Walk
-from .._walk.walk import outputs, walk
+from .._walk.walk import outputs, walk_together
 from ._attribution import Attribution, total
+from ._result_check import check_result
 
 T = TypeVar("T")
 
@@ -39,24 +42,49 @@ class Explaining(NamedTuple):
     ) -> Explaining:
         check_by(by, source)
         check_at(at)
+        several = [argnums] if isinstance(argnums, int) or not isinstance(argnums, Sequence) else argnums
+        if any(not isinstance(i, int) or isinstance(i, bool) for i in several):
+            raise ArgumentError(f"`argnums` is {shown(argnums)}; it must be an integer or several, as of `jax.grad`.")
         return cls(method, fun, at, by, source, argnums)
 
     def walk(self, *args: Any) -> Walk:
         """Walk the function; of arguments that are of integers there are no gradients."""
         argnums = self.argnums if self.has_real_inputs(args) else None
-        return walk(self.fun, self.at, by=self.by, source=self.source, argnums=argnums)(*args)
+        options: Any = {"by": self.by, "source": self.source, "argnums": argnums, "check": self.result_only}
+        return walk_together(self.fun, self.at, **options)(*args)
 
     def forward(self, *args: Any) -> tuple[Any, Named]:
         """Return the result, and the values at the points."""
         return outputs(self.fun, self.at, by=self.by, source=self.source)(*args)
 
+    def result_only(self, staged: Staged) -> list[bool]:
+        """Return which of the results is explained, the only one; refuse what is no real scalar."""
+        check_result(self.method, staged.shapes)
+        return [True]
+
     def explained(self, of: Callable[..., T]) -> Callable[..., T]:
         """Return a function of the arguments, named after the one that is explained."""
 
         @renamed_after(self.fun, self.method)
+        @self.by_position
         def explain(*args: Any) -> T:
             with called_with(self.fun, args, {}):
                 return of(*args)
+
+        return explain
+
+    def by_position(self, of: Callable[..., T]) -> Callable[..., T]:
+        """Return the same, which refuses arguments by name in a sentence: `argnums` counts positions."""
+
+        @functools.wraps(of)  # so that it has the signature of `of`
+        def explain(*args: Any, **named: Any) -> T:
+            if named:
+                raise ArgumentError(
+                    f"What `{self.method}` returns takes the arguments of `{argument('fun')}` by position, and was"
+                    f" given {listed(named)} by name; give it in its place, or fix it by `functools.partial` of"
+                    f" `{argument('fun')}`."
+                )
+            return of(*args)
 
         return explain
 
@@ -69,19 +97,32 @@ class Explaining(NamedTuple):
     def inputs(self, args: Sequence[Any]) -> Any:
         """Return the arguments that `argnums` names, as `jax.grad` would return their gradients."""
         if any(not -len(args) <= i < len(args) for i in self.positions):
-            raise ArgumentError(f"`argnums` is {self.argnums}, and there are {len(args)} arguments; name one of them.")
+            raise ArgumentError(
+                f"`{argument('argnums')}` is {self.argnums}, and what `{self.method}` returns was called with"
+                f" {counted(len(args), 'argument')}; name one of those, from 0."
+            )
         return args[self.argnums] if isinstance(self.argnums, int) else tuple(args[i] for i in self.positions)
 
     def has_real_inputs(self, args: Sequence[Any]) -> bool:
         return all(jnp.issubdtype(jnp.result_type(x), jnp.inexact) for x in jax.tree.leaves(self.inputs(args)))
 
-    def check_real_inputs(self, args: Sequence[Any], instead: str) -> None:
+    def check_real_inputs(
+        self, args: Sequence[Any], instead: str, why: str = "a path between them has no values"
+    ) -> None:
         """Refuse arguments of integers, between which there is no path."""
         if not self.has_real_inputs(args):
-            raise ArgumentError(
-                f"`{argument('args')}[{self.positions[0]}]` holds integers, and a path between them has no values;"
-                f" {instead}."
+            raise ArgumentError(f"`{argument('args')}[{self.positions[0]}]` holds integers, and {why}; {instead}.")
+
+    def check_real_path(self, args: Sequence[Any]) -> None:
+        """Refuse a path between integers, and say how to take that between their embeddings."""
+        if not self.has_real_inputs(args):
+            _, points = find(self.fun, tuple(args), {}, self.by, self.source)
+            name = next((point.name for point in points.values() if point.has_delta), "NAME")
+            embedded = f'`{self.method}(lambda e: jw.intervene(fun, {{"{name}": e}})(*args), other=...)(e)`'
+            fix = (
+                f"take that between their embeddings, at the first point, `{name}`, or another: {embedded}, with e and"
             )
+            self.check_real_inputs(args, f'{fix} `other` of `jw.outputs(fun, "{name}")`')
 
     def with_inputs(self, args: Sequence[Any], inputs: Any) -> tuple[Any, ...]:
         """Return the arguments, with others in the place of those that are attributed to."""
@@ -93,10 +134,23 @@ class Explaining(NamedTuple):
     # What comes out ---------------------------------------------------------------------------------------
 
     def attribution(
-        self, value: Any, scores: Mapping[str, Any], inputs: Any, points: Points, gap: Any = None, why: str = ""
+        self,
+        value: Any,
+        scores: Mapping[str, Any],
+        inputs: Any,
+        points: Points,
+        gap: Any = None,
+        why: str = "",
+        against: str = "",
     ) -> Attribution:
         named = by_point(scores, points, why or None)
-        return Attribution(self.method, value, named, inputs, jax.tree.map(total, named), gap, points)
+        return Attribution(self.method, value, named, inputs, jax.tree.map(total, named), gap, points, against)
+
+    def against(self, baseline: Any, args: Sequence[Any]) -> str:
+        """Return what the inputs are compared with where no baseline is given: zeros, or of integers the number 0."""
+        if baseline is not None:
+            return ""
+        return "zeros" if self.has_real_inputs(args) else "inputs of the integer 0 alone, as token 0 in each place"
 
     def patched(
         self,

@@ -9,7 +9,7 @@ import numpy as np
 from .._errors import check_count, counted
 from .._evaluate.result.evaluation import Evaluation
 from .._walk.result import Walk
-from ._arrays.blamed import bars_of, items_of
+from ._arrays.blamed import bars_of, items_of, worth_of
 from ._arrays.gallery import Item, draw_gallery, gallery_size
 from ._arrays.ranked import Bar, draw_ranked
 from ._checks import check_result
@@ -79,7 +79,7 @@ def culprits(
         else:
             right = ax
         if right is not None:
-            draw_ranked(right, bars, "loss" if isinstance(result, Evaluation) else "δ", palette)
+            draw_ranked(right, bars, worth_of(result) if isinstance(result, Evaluation) else "δ", palette)
         ax.set_title(_title(result, bars, items))
         _say(ax, words)
         return ax
@@ -97,7 +97,7 @@ def _halves(ax: Axes) -> tuple[Axes, Axes]:
 def _title(result: Walk | Evaluation, bars: list[Bar], items: list[Item]) -> str:
     if isinstance(result, Walk) and bars:
         return f"The {counted(len(bars), 'entry', 'entries')} most to blame"
-    return f"The {counted(len(bars or items), 'datum', 'data')} of largest loss"
+    return f"The {counted(len(bars or items), 'datum', 'data')} of largest {worth_of(result)}"
 
 
 def _say(ax: Axes, words: list[str]) -> None:

@@ -208,7 +208,10 @@ def test_over_shards():
         (lambda x: lax.cond(x[0] > 0, jnp.sum, jnp.max, x), "has no rule for `cond` (test_backward_deep_lift.py:"),
         (lambda x: lax.fori_loop(0, jnp.int32(x[0]), lambda _, c: jnp.sin(c), x[1]), "has no rule for `while`"),
         (lambda x: jnp.abs(jnp.fft.fft(x))[1], "cannot divide differences of complex numbers, as `abs` (test_"),
-        (lambda x: x, "The loss must be a real scalar, but it has shape (4,)"),
+        (
+            lambda x: x,
+            "For `deep_lift`, `fun` must return a real scalar, and it returns an array of shape (4,); give one entry",
+        ),
     ],
 )
 def test_refused(fun, said):
@@ -241,3 +244,18 @@ def test_a_number_meets_an_array_and_what_jumps_adds_up(fun):
 
 
 W3 = np.array([1.0, -2.0, 3.0])
+
+
+def test_it_says_what_it_was_compared_with_where_no_baseline_was_given():
+    score = lambda tokens: jnp.sum(jnp.tanh(jw.tag(jnp.arange(12.0).reshape(4, 3)[tokens], "embed")))
+    found = jax.jit(attribute.deep_lift(score))(jnp.array([1, 2]))
+    said = "Compared with inputs of the integer 0 alone, as token 0 in each place; `baseline` names another."
+    assert said in " ".join(repr(found).split())
+    of_zero = attribute.deep_lift(score, baseline=jnp.array([0, 0]))(jnp.array([1, 2]))
+    np.testing.assert_array_equal(found.scores["embed"], of_zero.scores["embed"])
+    assert (of_zero.against, "Compared" in repr(of_zero)) == ("", False)
+    own = attribute.integrated_gradients(score, along="own", steps=2)(jnp.array([1, 2]))
+    assert said in " ".join(repr(own).split())
+    assert "Compared with zeros; `baseline`" in repr(
+        attribute.deep_lift(lambda x: jnp.sum(jw.tag(x, "x")))(jnp.ones(2))
+    )

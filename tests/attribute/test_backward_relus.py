@@ -14,6 +14,19 @@ pytestmark = pytest.mark.usefixtures("float64")
 RANDOM = np.random.default_rng(1)
 W1, W2, W3 = (RANDOM.normal(size=(5, 5)) for _ in range(3))
 X = RANDOM.normal(size=5)
+WRITTEN = {
+    "jax.nn.relu": jax.nn.relu,
+    "in jit": jax.jit(jax.nn.relu),
+    "maximum": lambda x: jnp.maximum(x, 0),
+    "lax.max": lambda x: lax.max(x, jnp.zeros_like(x)),
+    "where": lambda x: jnp.where(x > 0, x, 0),
+    "clip to inf": lambda x: jnp.clip(x, 0, jnp.inf),
+    "clip": lambda x: jnp.clip(x, 0),
+    "clip from": lambda x: jnp.clip(x, min=0),
+    "by its size": lambda x: (x + jnp.abs(x)) / 2,
+    "by its size, the other way": lambda x: 0.5 * (jnp.abs(x) + x),
+    "masked": lambda x: x * (x > 0).astype(x.dtype),
+}
 RULES = {
     "guided_backprop": lambda y, delta: np.where(y > 0, np.maximum(delta, 0), 0),
     "deconvolution": lambda y, delta: np.maximum(delta, 0),
@@ -21,9 +34,7 @@ RULES = {
 
 
 @pytest.mark.parametrize("method", RULES)
-@pytest.mark.parametrize(
-    "relu", [jax.nn.relu, lambda x: jnp.maximum(x, 0), lambda x: jnp.where(x > 0, x, 0), jax.jit(jax.nn.relu)]
-)
+@pytest.mark.parametrize("relu", WRITTEN.values(), ids=WRITTEN)
 def test_by_hand(method, relu):
     fun = lambda x: jnp.sum(jw.tag(relu(jw.tag(relu(x @ W1) @ W2, "h2")), "y2") @ W3)
     rule, y1 = RULES[method], np.maximum(X @ W1, 0)
@@ -35,6 +46,45 @@ def test_by_hand(method, relu):
     np.testing.assert_allclose(found.scores["h2"], to_h2)
     np.testing.assert_allclose(found.inputs, W1 @ rule(y1, W2 @ to_h2))
     np.testing.assert_allclose(found.value, fun(X))
+
+
+@pytest.mark.parametrize("method", RULES)
+@pytest.mark.parametrize(
+    "relu",
+    [jax.nn.relu6, lambda x: jnp.clip(x, 0, 6), lambda x: jnp.minimum(jax.nn.relu(x), 6)],
+    ids=["relu6", "clip", "minimum"],
+)
+def test_a_relu_with_a_ceiling_is_cut_off_there(method, relu):
+    fun = lambda x: jnp.sum(relu(jw.tag(x, "h")) * delta)
+    x, delta = np.array([-2.0, -1.0, 1.0, 3.0, 7.0, 9.0]), np.array([1.0, -1.0, 2.0, -2.0, 3.0, -3.0])
+    by_hand = np.where(x < 6, RULES[method](np.clip(x, 0, 6), delta), 0)
+    np.testing.assert_allclose(getattr(attribute, method)(fun)(x).inputs, by_hand)
+
+
+def test_a_point_between_a_relu_and_its_ceiling_divides_them_and_that_is_said():
+    fun = lambda x: jnp.sum(jnp.minimum(jw.tag(jax.nn.relu(x), "on"), 6))
+    with pytest.raises(
+        jw.ArgumentError, match=r'has `min` .* too; to leave these their derivative, give `others="plain"`'
+    ):
+        attribute.guided_backprop(fun)(X)
+    found = attribute.guided_backprop(fun, others="plain")(np.array([-1.0, 2.0, 8.0]))
+    np.testing.assert_allclose(found.inputs, [0, 1, 0])
+
+
+@pytest.mark.parametrize(
+    "other", [jax.nn.leaky_relu, jnp.abs, lambda x: x + 2 * jnp.abs(x), lambda x: jnp.clip(x, -1, 6)]
+)
+def test_what_is_no_relu_is_refused(other):
+    with pytest.raises(jw.ArgumentError, match=r"has none that what is explained reaches [(]but `"):
+        attribute.deconvolution(lambda x: jnp.sum(other(jw.tag(2 * x, "h"))))(X)
+
+
+def test_other_methods_find_the_same_by_whatever_words():
+    for relu in (WRITTEN["by its size"], WRITTEN["clip to inf"], jax.nn.relu):
+        fun = lambda x, relu=relu: jnp.sum(relu(jw.tag(x @ W1, "h")) @ W2)
+        found, kept = attribute.deep_lift(fun)(X), attribute.lrp(fun)(X)
+        np.testing.assert_allclose(found.scores["h"], np.maximum(X @ W1, 0) * W2.sum(1), rtol=1e-12)
+        np.testing.assert_allclose(kept.scores["h"], np.maximum(X @ W1, 0) * W2.sum(1), rtol=1e-4)
 
 
 def test_in_scans_and_checkpoints_and_through_transformations():

@@ -368,7 +368,10 @@ def with_a_reference(x):
             "`writers` names `head`, of which no reader reads the value, or a sum with it; name what is added",
         ),
         (lambda: attribute.edges(attn, other=X[0])(X[0]), "`fun` takes (w, x), and was given 1 argument"),
-        (lambda: attribute.edges(jnp.sin, other=X)(X), "The loss must be a real scalar, but it has shape (2, 3)"),
+        (
+            lambda: attribute.edges(jnp.sin, other=X)(X),
+            "For `edges`, `fun` must return a real scalar, and it returns an array of shape (2, 3); give one entry",
+        ),
         (
             lambda: attribute.edges(in_a_shard, other=X)(X),
             "`inside` is in a `jax.shard_map`, where edges are not told apart; choose others by `at`,",
@@ -395,3 +398,37 @@ def test_a_writer_that_is_read_elsewhere_too_says_so():
     said = " ".join(repr(found).split())
     assert "The edges of `sine` add up to" in said
     assert "it is read elsewhere too" in said
+
+
+def of_a_stream(x, norm=norm):
+    with jax.named_scope("block"):
+        x = x + scoped("attn", jnp.tanh, scoped("norm", norm, x + scoped("first", jnp.sin, x)))
+    return scoped("head", lambda x: jnp.sum(x**2), x)
+
+
+def test_a_reader_behind_a_norm_says_what_to_name_instead():
+    options = {"writers": "block/first", "other": jnp.ones(4)}
+    found = attribute.edges(of_a_stream, readers=["**/attn", "block/norm"], **options)(jnp.arange(4.0))
+    assert list(found.scores) == [("block/first", "block/norm")]
+    assert not found.instead  # what goes to `attn` goes by way of the norm, which reads
+    with pytest.raises(jw.PointError) as caught:
+        attribute.edges(of_a_stream, readers="**/attn", **options)(jnp.arange(4.0))
+    said = "`block/attn` does not read the stream itself, but what is made of it, as by a norm: name what does,"
+    assert str(caught.value).endswith(f"{said} `block/norm`, or name a scope that holds both.")
+
+
+def test_a_table_of_edges_says_which_readers_have_none():
+    options = {"writers": ["block0/attn", "block0/mlp"], "other": jnp.ones((3, 4))}
+
+    def fun(x):
+        with jax.named_scope("block0"):
+            x = x + scoped("attn", jnp.tanh, x)
+            x = x + scoped("mlp", jnp.tanh, scoped("norm", norm, x))
+        return scoped("head", lambda x: jnp.sum(x**2), x)
+
+    found = jax.jit(attribute.edges(fun, readers=["**/mlp", "head"], **options))(jnp.ones((3, 4)) / 2)
+    assert dict(found.instead) == {"block0/mlp": "block0/norm"}
+    assert "`block0/mlp` does not read the stream itself, but what is made of it, as by a norm: name" in repr(found)
+    unnamed = attribute.edges(lambda x: fun(norm(x)), writers="block0/attn", readers="**/mlp", other=jnp.ones((3, 4)))
+    with pytest.raises(jw.PointError, match="name what does, `block0/norm`, or name a scope that holds both"):
+        unnamed(jnp.ones((3, 4)) / 2)

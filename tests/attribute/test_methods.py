@@ -178,8 +178,14 @@ OK = {"key": jax.random.key(0)}
         (lambda: attribute.conductance(fun, steps=1, rule="trapezoid"), "the trapezoid rule takes both ends"),
         (lambda: attribute.conductance(fun, baseline=np.zeros(3))(X), "`baseline` has an array of shape (3,), and the"),
         (lambda: attribute.conductance(fun, baseline=[X])(X), "`baseline` has the structure PyTreeDef([*])"),
-        (lambda: attribute.conductance(fun, argnums=1)(X), "`argnums` is 1, and there are 1 arguments"),
-        (lambda: attribute.conductance(first)(X), "The loss must be a real scalar, but it has shape (6,)"),
+        (
+            lambda: attribute.conductance(fun, argnums=1)(X),
+            "`argnums` is 1, and what `conductance` returns was called with 1 argument;",
+        ),
+        (
+            lambda: attribute.conductance(first)(X),
+            "`conductance`, `fun` must return a real scalar, and it returns an array of shape (6,); give one entry of",
+        ),
         (lambda: attribute.conductance(fun, "nowhere")(X), "`at='nowhere'` matches no point."),
         (lambda: attribute.integrated_gradients(fun, along="theirs"), "`along` is 'theirs'; it is"),
         (lambda: attribute.patching(fun, other=B, delta_of="both"), "`delta_of` is 'both'; it is"),
@@ -189,7 +195,7 @@ OK = {"key": jax.random.key(0)}
         (lambda: attribute.expected_gradients(fun, **OK, baselines=B)(X), "`baselines` has the shapes [(4,)], and"),
         (lambda: attribute.grad_cam(fun)(X), "`h1` has the shape (6,), in which axis -1 and others are sought"),
         (lambda: attribute.saliency(fun)(X).ranked(0), "`k` is 0; it must be an integer of at least 1."),
-        (lambda: attribute.saliency(fun, "h1", X), "`jw.saliency` was given 3 positional arguments"),
+        (lambda: attribute.saliency(fun, "h1", X), "`jw.attribute.saliency` was given 3 positional arguments"),
     ],
 )
 def test_refused(of, said):
@@ -202,3 +208,22 @@ def test_floats_are_no_baseline_of_integers():
     score = lambda tokens: fun(jw.tag(jnp.ones((7, 4))[tokens], "embed").sum(0))
     with pytest.raises(jw.ArgumentError, match="`other` has an array of float64, and the argument there one of int"):
         attribute.patching(score, "embed", other=np.array([1.5, 2.0]))(jnp.array([1, 2]))
+
+
+def test_a_path_between_tokens_is_that_of_their_embeddings():
+    table, this, others = RANDOM.normal(size=(5, 4)), jnp.array([1, 2]), jnp.array([3, 0])
+    score = lambda tokens: fun(jw.tag(jnp.asarray(table)[tokens], "embed").sum(0))
+    said = "`args[0]` holds integers, and a path between them has no values; take that between their embeddings, at the"
+    for method in (attribute.patching, attribute.edges):
+        with pytest.raises(jw.ArgumentError) as caught:
+            method(score, other=others, steps=3)(this)
+        assert said in str(caught.value)
+        assert f'`{method.__name__}(lambda e: jw.intervene(fun, {{"embed": e}})(*args), other=...)(e)`' in str(
+            caught.value
+        )
+    start, end = (jw.outputs(score, "embed")(tokens)[1]["embed"] for tokens in (this, others))
+    found = attribute.patching(lambda e: jw.intervene(score, {"embed": e})(this), other=end, steps=3)(start)
+    nodes = [end + (i + 0.5) / 3 * (start - end) for i in range(3)]
+    delta = np.mean([jax.grad(lambda h: last(second(h)))(first(e.sum(0))) for e in nodes], 0)
+    np.testing.assert_allclose(found.scores["h1"], delta * (first(end.sum(0)) - first(start.sum(0))), **CLOSE)
+    assert "embed" in found.scores

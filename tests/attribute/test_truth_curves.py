@@ -117,13 +117,16 @@ TOKENS = lambda t: jnp.sum(jw.tag(jnp.arange(4.0)[t], "embed"))
         (lambda: attribute.deletion(FOUND(), fun, channel="c"), "`channel` is 'c'; it must be the number of an axis"),
         (lambda: attribute.deletion(FOUND(), fun, channel=1)(X), "`channel` is 1, and an argument has the shape (4,)"),
         (lambda: attribute.deletion(FOUND(), fun, at="p")(X), "`at='p'` matches no point."),
-        (lambda: attribute.deletion(FOUND(), fun, X), "`jw.deletion` was given 3 positional arguments"),
+        (lambda: attribute.deletion(FOUND(), fun, X), "`jw.attribute.deletion` was given 3 positional arguments"),
         (lambda: attribute.deletion(FOUND(), jnp.sum)(X[:2]), "has scores of inputs of the shapes [(4,)], and the"),
         (
             lambda: attribute.deletion(jax.vmap(attribute.saliency(fun))(X[None]), fun, at="product")(X),
             "`attribution` has scores of shape (1, 4) at `product`, where the value has (4,)",
         ),
-        (lambda: attribute.deletion(FOUND(), lambda x: x)(X), "The loss must be a real scalar, but it has shape (4,)"),
+        (
+            lambda: attribute.deletion(FOUND(), lambda x: x)(X),
+            "For `deletion`, `fun` must return a real scalar, and it returns an array of shape (4,)",
+        ),
         (lambda: attribute.insertion(FOUND(), fun, baseline=X[:2])(X), "`baseline` has an array of shape (2,)"),
         (
             lambda: attribute.deletion(attribute.saliency(TOKENS)(np.array([1, 2])), TOKENS)(np.array([1, 2])),

@@ -78,7 +78,7 @@ def test_of_a_linear_function_it_is_zero_at_all_points_and_steps():
     found = attribute.gradient_times_output(linear)(X)
     slopes = attribute.internal_influence(linear, steps=1, rule="left")(X)
     for each in (found, slopes):
-        measure = jax.jit(lambda a: attribute.infidelity(a, linear, at="h", key=KEY, samples=20)(X))(each)
+        measure = jax.jit(lambda a: attribute.infidelity(a, linear, key=KEY, samples=20)(X))(each)
         assert measure.inputs < 1e-25
         assert measure.by_point["h"] < 1e-25
     little = lambda key, value: 1e-4 * value  # of steps that move together, the scores are to first order
@@ -153,3 +153,20 @@ def test_refused(of, said):
     with pytest.raises(jw.JaxwalkError) as caught:
         of()
     assert said in str(caught.value)
+
+
+def test_what_at_names_moves_alone():
+    """A move that fits the value at a point, and not the inputs, is asked of no other."""
+    found = attribute.gradient_times_output(fun)(X)
+    moves, shapes = RANDOM.normal(size=3), []
+
+    def perturb(key, value):
+        shapes.append(value.shape)
+        return jnp.asarray(moves)
+
+    at_h = attribute.infidelity(found, fun, at="h", key=KEY, samples=2, perturb=perturb)(X)
+    assert (at_h.inputs, set(shapes)) == (None, {(3,)})
+    h = first(X)
+    slopes = found.scores["h"] / h
+    np.testing.assert_allclose(at_h.by_point["h"], (slopes @ moves - (last(h) - last(h - moves))) ** 2)
+    assert attribute.infidelity(found, fun, key=KEY, samples=2)(X).inputs is not None

@@ -54,7 +54,7 @@ def test_totals_of_each_datum_and_means_by_point(tmp_path):
     with pytest.raises(jw.PointError, match="Of `conductance` there are `totals`, of scores"):
         found.culprits[0].norms["act"]
     title = str(found).splitlines()[0]
-    assert title.startswith("conductance of 23 data through 3 points, mean loss 5.757; gap ")
+    assert title.startswith("conductance of 23 data through 3 points, mean result 5.757; gap ")
     assert list(found.culprits.to_pandas()) == ["index", "loss", *(f"total/{name}" for name in POINTS)]
     found.save(tmp_path / "saved.npz")
     loaded = jw.Evaluation.load(tmp_path / "saved.npz")
@@ -174,9 +174,55 @@ def test_a_nan_leads_and_is_left_out():
             {"method": jw.attribute.integrated_gradients},
             "`integrated_gradients` has no scores at points, which are summed here. Integrated gradients along",
         ),
-        ({"fun": lambda p, x, y: jw.tag(x, "a")}, "The loss of one datum must be a real scalar, but it has shape"),
+        (
+            {"method": functools.partial(jw.attribute.edges, other=np.zeros(2))},
+            "`method` is `edges`, whose scores are of pairs of points, none of a point; give `patching` with the same",
+        ),
+        *(
+            (
+                {"method": getattr(jw.attribute, name)},
+                f"`method` is `{name}`, which gives no scores at points; give one",
+            )
+            for name in ("completeness", "infidelity", "deletion", "concept_test", "Attribution")
+        ),
+        (
+            {"method": jw.attribute.patching},
+            r"and `patching` needs `other` too; give `functools.partial\(jw.attribute.patching, other=...\)`.",
+        ),
+        ({"fun": lambda p, x, y: jw.tag(x, "a")}, "`fun` must return a real scalar, and it returns an array of shape"),
     ],
 )
 def test_refused(options, text):
     with pytest.raises(jw.JaxwalkError, match=text):
         evaluate(**options)
+
+
+def test_it_is_said_that_totals_are_of_all_steps_and_that_results_are_results():
+    def score(w, x, y):
+        x, _ = lax.scan(lambda x, _: (jw.tag(x * w, "layer"), None), x, None, length=3)
+        return jnp.dot(jw.tag(x, "last"), y)
+
+    data = [(np.float32([[1.0, 2.0], [3.0, 4.0]]), np.ones((2, 2), np.float32))]
+    found = evaluate(data, fun=score, params=np.float32(2.0), top=1)
+    title, *_, culprits, columns, row, note = repr(found).splitlines()
+    assert title == "gradient_times_output of 2 data through 2 points, mean result 40"
+    assert (culprits, columns.split()) == (
+        "The datum of largest result",
+        ["datum", "result", "total", "layer", "total", "last"],
+    )
+    assert row.split() == ["1", "56", "168", "56"]  # three steps, of 56 each
+    assert note == "The total of a point in a loop, as `layer`, is that of all its steps together."
+    assert repr(found.culprits).endswith(note)
+    assert jw.plot.culprits(found).get_title(loc="left") == "The 1 datum of largest result"
+
+
+def test_totals_that_are_the_same_but_for_rounding_are_told_once():
+    def score(w, x, y):
+        for i in range(8):
+            x = jw.tag(x * w, f"layer{i}")
+        return jnp.dot(x, y)
+
+    found = evaluate(fun=score, params=np.float32(1.1), top=2, data=[(np.eye(3, dtype=np.float32),) * 2])
+    *_, row, note = repr(found.culprits).splitlines()
+    assert row.split(maxsplit=2)[2] == "layer0 = layer1 = … 2.144"
+    assert note == "“a = b”: the shown totals at `a` and at `b` are equal."

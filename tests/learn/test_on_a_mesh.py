@@ -52,6 +52,15 @@ def test_a_batch_divided_among_four(alone, axis_type):
     assert all(len(leaf.sharding.device_set) == 4 for leaf in jax.tree.leaves((found.params, found.opt_state)))
 
 
+def test_arrays_that_are_closed_over_are_on_the_mesh():
+    theirs, mine = jax.numpy.arange(4.0), np.arange(4, dtype=np.float32)
+    closing = lambda weights, x, y: (jw.tag(x @ (weights * theirs), "h") + np.float32(1) * (mine @ x) - y) ** 2
+    options = {"keep": KEEP, "progress": False}
+    with jax.numpy_dtype_promotion("standard"):
+        both = [jw.learn(closing, PARAMS["b"], BATCHES, optax.sgd(0.01), mesh=m, **options) for m in (None, mesh_of())]
+    assert_close(*both)
+
+
 def test_batches_are_really_divided(monkeypatch):
     from jaxwalk._learn.step.step import Step
 

@@ -86,7 +86,7 @@ def _restored(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str
     rows = zip(*(a.tolist() for a in (arrays["index"], arrays["loss"], arrays["norms"], inputs)), strict=True)
     by_name = lambda norms: by_point(dict(zip(header["norms"], norms, strict=True)), points)
     method, gap = (header.get(name) for name in OF_METHOD)
-    datum = datum_of(method)
+    datum = datum_of(method, points)
     data = [datum(i, loss, by_name(norms), KINDS[kind]) for i, loss, norms, kind in rows]
     whole = {name: header[name] for name in WHOLE}
     named = {key: by_point(values, points, header["why"]) for key, values in (("kept", kept), ("seen", seen))}

@@ -42,7 +42,8 @@ class Evaluation:
 
     Attributes:
         count: how many data were walked.
-        loss: the mean loss of those whose loss is finite; NaN if there is none.
+        loss: the mean loss of those whose loss is finite; NaN if there is none. With a method of attribution it is the
+            mean of the results that are explained.
         nonfinite: how many data have a loss or a δ, or a total, that is NaN or Inf; they lead `culprits`.
         points: the points walked.
         kept: by point, in forward order, what the statistics say: a dict of NumPy arrays in float64, complex128, int64
@@ -51,7 +52,8 @@ class Evaluation:
             `score_abs_max`, the largest |score|.
         seen: by point, of how many data that is, an array of the shape of the loops around it: in a branch of a `cond`
             or `switch`, of those that took it (with a method, of all: in others scores are 0); elsewhere of all.
-        culprits: the data of largest loss, as `Data`.
+        culprits: the data of largest loss, as `Data`; with a method of largest result, each with its totals. The total
+            of a point in a loop is that of all steps.
         method: the name of the method of attribution, or None.
         gap: where that promises a sum, a pair `mean`, `largest`: the mean gap, and the largest |gap|; else None.
         health: the `Health` given to `with_health`; else None. It is not saved: `jw.health` finds it again.
@@ -191,7 +193,8 @@ class Evaluation:
         bad = f"; {self.nonfinite} with a NaN or Inf, left out of it" if self.nonfinite else ""
         by = f"{self.method} of " if self.method else ""
         gap = f"; gap {number(self.gap.mean)} in the mean, at most {number(self.gap.largest)}" if self.gap else ""
-        return f"{by}{through}, mean loss {number(self.loss)}{bad}{gap}"
+        mean = f"mean {'result' if self.method else 'loss'} {number(self.loss)}"
+        return f"{by}{through}, {mean}{bad}{gap}"
 
     def __repr__(self) -> str:
         return "\n".join(map(as_text, self.tables()))

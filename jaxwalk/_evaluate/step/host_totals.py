@@ -96,7 +96,7 @@ def _data(largest: TopK, points: Points, names: Sequence[str], method: str | Non
     numbers = [by_point(dict(zip(names, map(float, largest.rows.norms[i]), strict=True)), points) for i in there]
     rows = largest.rows
     each = zip(there, numbers, strict=True)
-    datum = datum_of(method)
+    datum = datum_of(method, points)
     return [datum(int(largest.index[i]), float(rows.loss[i]), n, KINDS[int(rows.inputs[i])]) for i, n in each]
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ..._evaluate.batches import Batches
@@ -21,18 +22,20 @@ from .packing import Packing
 
 KEPT = 4  # runs of one function whose programs are kept: the last ones
 
-Run = Callable[[Any, Any, tuple], tuple[Any, Any, Any]]
+Run = Callable[[list[Any], Any, Any, tuple], tuple[Any, Any, Any]]
 
 
 class Program(NamedTuple):
     """A step, compiled for params, state and batches of one form.
 
     Attributes:
-        run: (params, state, batch) -> (params, state, outcome); the first two are given away.
+        run: (constants, params, state, batch) -> (params, state, outcome); params and state are given away.
+        constants: the arrays that the step closes over, each as a function that gives it.
         seen: which points it looks at, and how what it keeps of them is packed; None if it does not look.
     """
 
     run: Run
+    constants: Sequence[Callable[[], Any]] = ()
     seen: tuple[Points, Packing] | None = None
 
 
@@ -61,8 +64,9 @@ def built(step: Callable, params: Any, state: Any, batch: tuple, kept: Kept, is_
     are_arrays = all(isinstance(const, (jax.Array, np.ndarray, np.generic)) for const in closed.consts)
     if not are_arrays or [*map(_form, given)] != [*map(_form, jax.tree.leaves(moved))]:
         # A mutable array stays where it is; a state whose form changes from step to step is compiled for each.
-        return Program(jax.jit(lambda params, state, batch: step(params, state, *batch), donate_argnums=(0, 1)))
-    constants = [kept_weakly(const, kept.arrays) for const in closed.consts]
+        return Program(jax.jit(lambda _, params, state, batch: step(params, state, *batch), donate_argnums=(1, 2)))
+    # One of NumPy's would be brought to the device in each step.
+    constants = [const if isinstance(const, jax.Array) else jnp.array(const) for const in closed.consts]
     jaxpr, count, found = closed.jaxpr, len(given), jax.tree.structure(outcome)
 
     def flat(constants: list[Any], given: list[Any], batch: list[Any]) -> tuple[list[Any], Any]:
@@ -72,12 +76,12 @@ def built(step: Callable, params: Any, state: Any, batch: tuple, kept: Kept, is_
     places = ([leaf.sharding for leaf in given], None) if is_divided else None
     compiled = jax.jit(flat, donate_argnums=1, out_shardings=places)
 
-    def run(params: Any, state: Any, batch: tuple) -> tuple[Any, Any, Any]:
+    def run(constants: list[Any], params: Any, state: Any, batch: tuple) -> tuple[Any, Any, Any]:
         given, tree = jax.tree.flatten((params, state))
-        moved, outcome = compiled([constant() for constant in constants], given, jax.tree.leaves(batch))
+        moved, outcome = compiled(constants, given, jax.tree.leaves(batch))
         return *jax.tree.unflatten(tree, moved), outcome
 
-    return Program(run)
+    return Program(run, [kept_weakly(constant, kept.arrays) for constant in constants])
 
 
 def _form(array: Any) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from ..._depth import deep_calls
 from ..._errors import ArgumentError, counted
+from ..._evaluate.placement import Placement
 from ..._points.point import Points
 from ..watch import watch
 from .asked import Asked
@@ -47,17 +48,18 @@ class Step:
         kept: the programs that there are, which a later run may find.
     """
 
-    def __init__(self, asked: Asked):
+    def __init__(self, asked: Asked, placed: Placement):
         self.every, self.way = asked.every, asked.on_nonfinite
         self.points = Points()
         self.packing: Packing | None = None
         self.optimizer = guarded(asked.optimizer, asked.on_nonfinite)
         self.kept = Kept()
-        self._asked = asked
+        self._asked, self._placed = asked, placed
+        self._constants: dict[tuple[int, bool], list[Any]] = {}  # where they are to be, put there once
 
     def prepare(self, params: Any, state: Any, batch: tuple) -> None:
         """Trace the step for arguments of these shapes, which tells what is watched."""
-        self._program(True, params, state, batch)
+        self._program((len(jax.tree.leaves(batch)[0]), True), params, state, batch)
 
     def looks(self, number: int) -> bool:
         """Tell whether step `number` looks at the points."""
@@ -66,17 +68,21 @@ class Step:
     @deep_calls()
     def __call__(self, number: int, params: Any, state: Any, batch: tuple) -> tuple[Any, Any, Outcome]:
         """Take a step; `params` and `state` are given away. Does not wait for the device."""
-        return self._program(self.looks(number), params, state, batch).run(params, state, batch)
+        key = len(jax.tree.leaves(batch)[0]), self.looks(number)
+        program = self._program(key, params, state, batch)
+        if key not in self._constants:
+            self._constants[key] = self._placed.params([constant() for constant in program.constants])
+        return program.run(self._constants[key], params, state, batch)
 
     @deep_calls()
-    def _program(self, looks: bool, params: Any, state: Any, batch: tuple) -> Program:
-        rows = len(jax.tree.leaves(batch)[0])
-        program = self.kept.programs.get((rows, looks))
+    def _program(self, key: tuple[int, bool], params: Any, state: Any, batch: tuple) -> Program:
+        """Return the program for so many rows, which looks at the points or does not."""
+        (rows, looks), program = key, self.kept.programs.get(key)
         if program is None:
             seen: list[tuple[Points, Packing]] = []
             traced = built(self._step(looks, seen), params, state, batch, self.kept, self._asked.mesh is not None)
             program = traced._replace(seen=seen[0] if looks else None)
-            self.kept.programs[rows, looks] = program
+            self.kept.programs[key] = program
         if program.seen is not None:
             self._note(*program.seen, rows)
         return program

@@ -41,12 +41,17 @@ def conductance(
         at, by, source, argnums: as of `jw.walk`; the path is one of the arguments that `argnums` names.
         baseline: of these, in their structure and shapes; or a function from them to that; None for zeros.
         steps: how many nodes.
-        rule: "trapezoid": Σ ½ (δ + δ')·(y' − y) over neighbours on the path, which costs one walk a node.
-            "gauss-legendre", "left", "right", "midpoint": δ·dy/dα at each node, a walk and a forward derivative; of
-            smooth functions Gauss and Legendre's nodes are far more accurate.
+        rule: "trapezoid": Σ ½ (δ + δ')·(y' − y) over neighbours on the path, which costs one walk a node, whatever is
+            between the points: hence the default.
+            "gauss-legendre", "left", "right", "midpoint": δ·dy/dα at each node, a walk and a forward derivative. That
+            is one run forward more, linear in the direction: 1.5 times a walk's arithmetic (of a transformer XLA counts
+            1.53 times), and 1.2 to 1.6 times its time. Of smooth functions Gauss and Legendre's nodes are far more
+            accurate: of a small transformer 32 of them missed the scores by 5e-8 of the largest, 50 of the trapezoid
+            rule by 4e-4, and 400 by 5e-6.
         batch_size: how many nodes are run at once, vmapped, as of `jax.lax.map`: what one walk needs of memory is
-            needed so many times. Above 1 it pays where one walk leaves a GPU, or many cores, idle. The numbers are the
-            same but for rounding.
+            needed so many times. Above 1 it pays where one walk leaves a GPU, or many cores, idle: 50 nodes of a
+            transformer of 12 blocks and width 128 took 25 ms on an H100, and 5 ms by 10, and 2 ms all at once. The
+            numbers are the same but for rounding.
 
     Returns:
         A function of the arguments of `fun` that returns an `Attribution`; its `gap` is what the scores of the inputs

@@ -81,7 +81,8 @@ def integrated_gradients(
         _, start = explaining.forward(*explaining.with_inputs(args, others))
         own = lambda name: _own(explaining, quadrature, args, name, start[name], found.outputs[name])
         each = {name: own(name) for name in found.deltas.once()}
-        return explaining.attribution(found.value, each, None, found.points)
+        against = explaining.against(baseline, args)
+        return explaining.attribution(found.value, each, None, found.points, against=against)
 
     return explaining.explained(of_inputs if along == "inputs" else of_points)
 

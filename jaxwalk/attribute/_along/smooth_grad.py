@@ -16,6 +16,10 @@ from .._attribution import Attribution
 from .._explaining import Explaining, derivatives
 from .samples import check_key, mean_over_keys
 
+OF_INTEGERS = (
+    'make the embedding the argument, a function of it, or take `saliency(fun, "NAME")` at the point that embeds them'
+)
+
 
 @transform
 def smooth_grad(
@@ -58,7 +62,7 @@ def smooth_grad(
         raise ArgumentError(f"`noise` is {shown(noise)}; it is a share of the range of the inputs, at least 0.")
 
     def explain(*args: Any) -> Attribution:
-        explaining.check_real_inputs(args, "noise is for arguments of floats")
+        explaining.check_real_inputs(args, OF_INTEGERS, "between them there is no noise")
         whole = explaining.walk(*args)
 
         def around(key: Any) -> Any:
@@ -74,6 +78,6 @@ def smooth_grad(
 def _noisy(key: Any, inputs: Any, noise: float) -> Any:
     leaves, tree = jax.tree.flatten(inputs)
     keys = jax.random.split(key, len(leaves))
-    spread = [noise * (jnp.max(jnp.real(x)) - jnp.min(jnp.real(x))) for x in leaves]
+    spread = [noise * (jnp.max(jnp.real(x)) - jnp.min(jnp.real(x))) if jnp.size(x) else 0.0 for x in leaves]
     each = zip(leaves, spread, keys, strict=True)
     return tree.unflatten([x + (s * jax.random.normal(k, jnp.shape(x))).astype(x.dtype) for x, s, k in each])

@@ -27,7 +27,8 @@ def deconvolution(
 ) -> Callable[..., Attribution]:
     """Attribute by deconvolution (Zeiler and Fergus, arXiv 1311.2901). One walk.
 
-    The score is δ, as it is where through each relu goes back max(δ, 0), whether the relu is on or off. All else has
+    The score is δ, as it is where through each relu goes back max(δ, 0), whether the relu is on or off (but
+    where one with a ceiling, as `jax.nn.relu6`, has reached it, nothing goes back). All else has
     its derivative: a maximum of windows sends δ to the winner, as their switches do.
 
     Arguments:

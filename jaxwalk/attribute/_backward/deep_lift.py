@@ -69,7 +69,8 @@ def deep_lift(
         fun: a function whose result, a real scalar, is explained: a score, or a loss.
         at, by, source, argnums: as of `jw.walk`.
         baseline: of the arguments that `argnums` names, in their structure and shapes; or a function from them to that;
-            None for zeros. Of integers, as tokens, others of the same shape: then scores are at points alone, and what
+            None for zeros. Of integers, as tokens, others of the same shape (unless given, token 0 in each place, which
+            the result says): then scores are at points alone, and what
             is not computed from the value at one counts as constant.
 
     Returns:
@@ -91,6 +92,7 @@ def deep_lift(
 
     @deep_calls()
     def explain(*args: Any) -> Attribution:
+        against = explaining.against(baseline, args)
         start = explaining.with_inputs(args, baseline_of(baseline, explaining.inputs(args)))
         examined = Examined.of(explaining, args, through_maxima=True)
         ruled = [place for place in examined.places if place.kind != "layer"]
@@ -101,11 +103,11 @@ def deep_lift(
         moved = {name: found.outputs[name] - outputs[name] for name in found.deltas.once()}
         scores = {name: times(found.deltas[name], move) for name, move in moved.items()}
         if found.grads is None:
-            return explaining.attribution(found.value, scores, None, found.points)
+            return explaining.attribution(found.value, scores, None, found.points, against=against)
         moves = jax.tree.map(lambda a, b: a - b, explaining.inputs(args), explaining.inputs(start))
         inputs = times(found.grads, moves)
         gap = total_of_all(inputs) - (found.value - other.value)
-        return explaining.attribution(found.value, scores, inputs, found.points, gap)
+        return explaining.attribution(found.value, scores, inputs, found.points, gap, against=against)
 
     return explaining.explained(explain)
 

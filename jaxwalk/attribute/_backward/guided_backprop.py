@@ -29,7 +29,9 @@ def guided_backprop(
 
     The score is δ, as it is where through each relu goes back max(δ, 0), where the relu is on, and else nothing. All
     else has its derivative. A relu is what computes max(x, 0), however it is written: `jax.nn.relu`, `jnp.maximum`,
-    `jnp.where`; a custom derivative rule in which there is one has no say.
+    `jnp.clip`, `jnp.where`, x·(x > 0), (x + |x|)/2; a custom derivative rule in which there is one has no say. One that
+    is cut off at a ceiling, as `jax.nn.relu6`, is a relu and a cut: where the ceiling is reached, nothing goes back.
+    What of all this is not recognised, as where a point is asked for within, is another function, and refused as such.
 
     It shows what stands out in an image; what it shows may depend little on the weights (Adebayo et al., arXiv
     1810.03292). It promises no sum.

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax.numpy as jnp
+
 from ..._depth import deep_calls
 from ..._errors import ArgumentError, argument, counted, shown
+from ..._rewrite.substitute import Back
 from .._attribution import Attribution
 from .._explaining import Explaining
 from .analysis.place import Place
-from .analysis.relus import is_relu
+from .analysis.relus import Relu, relu_of
 from .run import Examined, replaced_by
 
 
@@ -23,15 +27,26 @@ def through_relus(explaining: Explaining, others: str, back: Callable[[Any, Any]
     def explain(*args: Any) -> Attribution:
         examined = Examined.of(explaining, args)
         functions = [place for place in examined.places if place.kind == "function"]
-        relus = [place for place in functions if is_relu(place)]
-        _check(explaining.method, functions, relus, others)
-        found = examined.walk(
-            replaced_by(place, lambda operands, results, _, cts: [back(results[0], cts[0])]) for place in relus
-        )
+        found_relus = [(place, relu) for place in functions if (relu := relu_of(place)) is not None]
+        _check(explaining.method, functions, [place for place, _ in found_relus], others)
+        found = examined.walk(replaced_by(place, _way_back(relu, back)) for place, relu in found_relus)
         scores = {name: found.deltas[name] for name in found.deltas.once()}
         return explaining.attribution(found.value, scores, found.grads, found.points)
 
     return explaining.explained(explain)
+
+
+def _way_back(relu: Relu, back: Callable[[Any, Any], Any]) -> Back:
+    """Return the way back through a relu, to which its factor, and the cut at its ceiling, are linear, or flat."""
+
+    def through(operands: Sequence[Any], results: Sequence[Any], _: Any, cotangents: Sequence[Any]) -> list[Any]:
+        result, delta = results[0], cotangents[0]
+        delta = delta if relu.scale == 1 else delta * jnp.asarray(relu.scale, delta.dtype)
+        gone = back(result, delta)
+        top = jnp.asarray(relu.scale * relu.ceiling, result.dtype)
+        return [gone if relu.ceiling == math.inf else jnp.where(result < top, gone, jnp.zeros_like(gone))]
+
+    return through
 
 
 def _check(method: str, functions: Sequence[Place], relus: Sequence[Place], others: str) -> None:

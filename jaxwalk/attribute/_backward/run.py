@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -19,7 +18,6 @@ from ..._points.point import Points
 from ..._rewrite.plan import plan
 from ..._rewrite.rewire import RECORDING, run
 from ..._rewrite.substitute import Back, Substitute, with_way_back
-from ..._walk.checks.loss import loss_only
 from ..._walk.checks.memory import warn_if_large
 from ..._walk.result import Walk
 from ..._walk.taps import visited
@@ -42,7 +40,7 @@ class Traced(NamedTuple):
 
     @classmethod
     def of(cls, explaining: Explaining, args: Sequence[Any]) -> Traced:
-        is_real, check = explaining.has_real_inputs(args), functools.partial(loss_only, has_aux=False)
+        is_real, check = explaining.has_real_inputs(args), explaining.result_only
         args = args if is_real else explaining.with_inputs(args, jax.tree.map(jnp.asarray, explaining.inputs(args)))
         argnums = explaining.argnums if is_real else None
         staged, found = find(explaining.fun, tuple(args), {}, explaining.by, explaining.source, argnums, check)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,8 +14,6 @@ from ..._jax.leaves import opened_leaves, renamed_after
 from ..._points.find import find
 from ..._points.name_patterns import At, check_at
 from ..._source.user_files import Source
-from ..._walk.checks.loss import loss_only
-from .._along.conductance import OF_INTEGERS
 from .._along.path import Quadrature, baseline_of, between
 from .._explaining import Explaining, check_delta_of
 from .found import Found, edges_of
@@ -55,7 +52,10 @@ def edges(
         at: the points that are writers and readers, as of `jw.walk`.
         writers: these, if they are others: what blocks add to the stream ("**/attn", "embed").
         readers: these, if they are others. By scopes, a reader is all that is computed in the scope that the point
-            leaves, and reads what comes from outside of it (of several that leave one scope, the first says so). By
+            leaves, and reads what comes from outside of it (of several that leave one scope, the first says so). In a
+            block that begins with a norm, "**/attn" reads what the norm gives, which is no sum: name the norm
+            ("**/norm1"), or a scope that holds both ("**/attn_block"); else `Edges.instead` says which point reads the
+            stream. By
             tags and lines it is whoever reads the value at the point: tag what a block reads,
             `attn(jw.tag(x, "attn_in"))`, and no other reads that.
         steps: above 1, δ is the mean over so many nodes of the path of the inputs between the runs, by the midpoint
@@ -93,19 +93,21 @@ def edges(
     check_delta_of(delta_of)
 
     @renamed_after(fun, "edges")
+    @explaining.by_position
     @deep_calls()
     def explain(*args: Any) -> Edges:
         args = explaining.with_inputs(args, jax.tree.map(jnp.asarray, explaining.inputs(args)))
         inputs = explaining.inputs(args)
+        if steps > 1:
+            explaining.check_real_path(args)
         others = baseline_of(other, inputs, "other")
         with called_with(fun, args, {}):
-            staged, points = find(fun, args, {}, by, source, None, functools.partial(loss_only, has_aux=False))
+            staged, points = find(fun, args, {}, by, source, None, explaining.result_only)
         found = edges_of(staged.closed, points, at, writers, readers, by)
         runs = Runs.of(staged.closed, found)
         values = lambda inputs: opened_leaves((explaining.with_inputs(args, inputs), {}))[0]
         of_path = None
         if steps > 1:
-            explaining.check_real_inputs(args, OF_INTEGERS)
             place, _ = between(others, inputs)
             of_path = quadrature.mean(lambda alpha: runs.walk(values(place(alpha))).deltas)
         this = (runs.walk if steps == 1 and delta_of == "this" else runs.forward)(values(inputs))
@@ -121,4 +123,5 @@ def _scored(found: Found, this: Run, that: Run, deltas: Mapping[str, Any]) -> Ed
     moves = {name: that.outputs[name] - this.outputs[name] for name in write.places}
     scoring = Scoring(write, read, moves, deltas)
     there, left_out = pairs(found, write, read), dict(sorted(found.left_out.items()))
-    return Edges(this.value, write.names, read.names, left_out, there, scoring.scores(found.ways), scoring.totals())
+    names, scores = (write.names, read.names), scoring.scores(found.ways)
+    return Edges(this.value, *names, left_out, found.instead, there, scores, scoring.totals())

@@ -14,6 +14,7 @@ from ..._jax.shards import Shards
 from ..._points.name_patterns import At, choose
 from ..._points.point import Point, Points, Site
 from ..._rewrite.reads import Read
+from .instead import instead_of, sentence_of
 from .readers import Scopes
 from .stream import STEPS, Met, Place, Stream
 from .sums import NOTHING, Move, Sum, Why, bend
@@ -44,12 +45,14 @@ class Found(NamedTuple):
         reads: where scopes read.
         points: those whose δ, or output, is needed.
         left_out: by (writer, reader) what is on a way between them that is no sum.
+        instead: by reader that reads no sum with any writer, the point to name in its place, or "".
     """
 
     ways: list[Way]
     reads: list[Read]
     points: list[Point]
     left_out: dict[tuple[str, str], str]
+    instead: dict[str, str]
 
 
 def edges_of(closed: Closed, points: Points, at: At, writers: At, readers: At, by: str | None) -> Found:
@@ -81,10 +84,12 @@ def edges_of(closed: Closed, points: Points, at: At, writers: At, readers: At, b
     for site, reader in by_value.items():
         found.read_by_value(reader, stream.values.get(site, NOTHING))
     found.check("writers", writers, {p.name: found.written(p) for p in write})
-    found.check("readers", readers, {p.name: reading[e] if (e := scopes.left_by(p)) else p.name for p in read})
-    found.check_any()
+    ends = {p.name: reading[e] if (e := scopes.left_by(p)) else p.name for p in read}
+    found.check("readers", readers, ends)
+    instead = instead_of(ends.values(), found.left_out, points, (way.reader.name for way in found.ways))
+    found.check_any(instead)
     left_out = {pair: str(why) for pair, why in found.left_out.items()}
-    return Found(found.ways, found.reads, sorted(every.values(), key=lambda point: point.number), left_out)
+    return Found(found.ways, found.reads, sorted(every.values(), key=lambda point: point.number), left_out, instead)
 
 
 def _chosen(points: Points, at: At, given: At, name: str, by: str | None) -> list[Point]:
@@ -168,12 +173,13 @@ class _Edges:
                     " stream after one of them, or a tag of what is read."
                 )
 
-    def check_any(self) -> None:
-        """Refuse a function without edges."""
+    def check_any(self, instead: Mapping[str, str]) -> None:
+        """Refuse a function without edges; `instead` as of `Found`."""
         if not self.ways:
             (writer, reader), why = next(iter(self.left_out.items()), (("", ""), ""))
             said = f"; between `{writer}` and `{reader}` is {why}" if why else ""
+            fix = "Name what reads the stream itself by `readers`, and what is added to it by `writers`."
             raise PointError(
-                f"There is no edge: no reader reads the value of a writer, or a sum with it{said}. Name what reads the"
-                " stream itself by `readers`, and what is added to it by `writers`."
+                f"There is no edge: no reader reads the value of a writer, or a sum with it{said}."
+                f" {sentence_of(instead) if instead else fix}"
             )

@@ -16,6 +16,7 @@ from ..._points.ordered_mapping import MissingName, Named
 from ..._show.fit import tabular
 from ..._show.table import Table, is_readable, number
 from ..._walk.culprits import concrete
+from .instead import sentence_of
 
 SHOWN = 20  # edges, in the table
 
@@ -52,12 +53,15 @@ class Edges:
         readers: the same, of which no writer is read.
         left_out: by (writer, reader), their points, what is on a way between them that is no sum: what goes that way is
             in no score. (What goes by way of another reader is an edge of that one, and not said here.)
+        instead: by reader that reads no sum with any writer, as an attention that reads what a norm gives, the point
+            that does read one and is to be named in its place, or "" where none is known.
     """
 
     value: Any
     writers: tuple[str, ...]
     readers: tuple[str, ...]
     left_out: Mapping[tuple[str, str], str]
+    instead: Mapping[str, str]
     _pairs: tuple[tuple[int, int], ...]
     _scores: Any
     _totals: Any
@@ -104,7 +108,8 @@ class Edges:
         title = f"{title} {counted(len(self.readers), 'reader')}"
         if is_readable(self.value) and jnp.ndim(self.value) == 0:
             title += f", of the result {number(self.value)}"
-        notes = [*self._note_of_left_out(), *self._note_of_others()]
+        notes = [sentence_of(self.instead)] if self.instead else []
+        notes += [*self._note_of_left_out(), *self._note_of_others()]
         if not is_readable(self._scores) or jnp.ndim(self._scores) > 2:
             notes.insert(0, f"Scores of shape {jnp.shape(self._scores)}: `matrix()` gives them.")
             return Table(title, (), (), notes=notes)
@@ -172,8 +177,8 @@ class EdgeScores(Mapping[tuple[str, str], Any]):
 
 
 def _unflatten(static: Any, leaves: Any) -> Edges:
-    (writers, readers, left_out, pairs), (value, scores, totals) = static, leaves
-    return Edges(value, writers, readers, dict(left_out), pairs, scores, totals)
+    (writers, readers, left_out, instead, pairs), (value, scores, totals) = static, leaves
+    return Edges(value, writers, readers, dict(left_out), dict(instead), pairs, scores, totals)
 
 
 _LEAVES = ("value", "_scores", "_totals")
@@ -181,7 +186,7 @@ jax.tree_util.register_pytree_with_keys(
     Edges,
     lambda e: (
         [(jax.tree_util.GetAttrKey(name), getattr(e, name)) for name in _LEAVES],
-        (e.writers, e.readers, tuple(e.left_out.items()), e._pairs),
+        (e.writers, e.readers, tuple(e.left_out.items()), tuple(e.instead.items()), e._pairs),
     ),
     _unflatten,
 )

@@ -8,7 +8,6 @@ from typing import Any
 from ..._callables import transform
 from ..._points.name_patterns import At
 from ..._source.user_files import Source
-from .._along.conductance import OF_INTEGERS
 from .._along.path import Quadrature, baseline_of, between
 from .._attribution import Attribution
 from .._explaining import Explaining, check_delta_of, derivatives
@@ -41,7 +40,8 @@ def patching(
         other: these, of the other run.
         delta_of: at which run δ is taken, "this" or "other".
         steps: above 1, δ is the mean over so many nodes of the path of the inputs between the runs, by the midpoint
-            rule, and `delta_of` says nothing (EAP-IG, for nodes: Hanna et al., arXiv 2403.17806).
+            rule, and `delta_of` says nothing (EAP-IG, for nodes: Hanna et al., arXiv 2403.17806). Between tokens there
+            is no path: take that of their embeddings, as the example does.
         batch_size: of these nodes, as of `conductance`.
 
     Returns:
@@ -58,6 +58,12 @@ def patching(
     >>> found = jw.attribute.patching(fun, other=clean)(corrupted)
     >>> found.scores["square"], jw.intervene(fun, {"square": clean**2})(corrupted) - fun(corrupted)
     (Array([ 0., 16.], dtype=float32), Array(16., dtype=float32))
+    >>> table = jnp.array([0.0, 1.0, 3.0])
+    >>> of_tokens = lambda tokens: jnp.sum(jw.tag(jw.tag(table[tokens], "embed") ** 2, "square"))
+    >>> this, others = (jw.outputs(of_tokens, "embed")(jnp.array(t))[1]["embed"] for t in ([1, 1], [1, 2]))
+    >>> of_embedding = lambda e: jw.intervene(of_tokens, {"embed": e})(jnp.array([1, 1]))
+    >>> jw.attribute.patching(of_embedding, other=others, steps=4)(this).scores["embed"]
+    Array([0., 8.], dtype=float32)
     """
     explaining = Explaining.checked("patching", fun, at, by, source, argnums)
     quadrature = Quadrature.checked(steps, "midpoint", batch_size)
@@ -68,7 +74,7 @@ def patching(
         others = baseline_of(other, inputs, "other")
         if steps == 1:
             return explaining.patched(args, others, delta_of, explaining.walk, derivatives)
-        explaining.check_real_inputs(args, OF_INTEGERS)
+        explaining.check_real_path(args)
         place, _ = between(others, inputs)
         there = lambda alpha: explaining.walk(*explaining.with_inputs(args, place(alpha)))
         means = lambda _: quadrature.mean(lambda alpha: derivatives(there(alpha)))

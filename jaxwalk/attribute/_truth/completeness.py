@@ -16,7 +16,6 @@ from ..._jax.tracing import Staged, stage
 from ..._points.flow import Flow
 from ..._points.ordered_mapping import by_point
 from ..._points.point import Point
-from ..._walk.checks.loss import loss_only
 from .._along.path import baseline_of
 from .._attribution import Attribution, change, total_of_all
 from .._explaining import Explaining
@@ -68,7 +67,7 @@ def completeness(
         inputs = explaining.inputs(args)
         start = baseline_of(baseline, inputs)
         staged = stage(fun, args, {})
-        loss_only(staged, False)
+        explaining.result_only(staged)
         value = fun(*args)
         check_value(attribution, value)
         apart = change(fun(*explaining.with_inputs(args, start)), value)

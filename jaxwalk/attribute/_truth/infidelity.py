@@ -49,13 +49,15 @@ def infidelity(
     Arguments:
         attribution: of `fun`, at these arguments.
         fun: the function that it is of.
-        at: the points, of those with scores; None for all.
+        at: the points, of those with scores: each of their values is moved by itself, and nothing else is. None for all
+            points, and for the inputs, of which all arrays move together.
         by, source, argnums: those of the attribution.
         baseline: that of the attribution, as of `conductance`; of `patching` the other run.
         key: of `jax.random`.
         samples: how many moves, of the inputs and at each point: one run each.
-        perturb: (key, value) -> I, of each array; None for I that puts each entry to its baseline or leaves it, by one
-            half (the paper's "subset of difference to baseline"; at points, slopes move to zero).
+        perturb: (key, value) -> I, of each array that moves, of its shape; None for I that puts each entry to its
+            baseline or leaves it, by one half (the paper's "subset of difference to baseline"; at points, slopes move
+            to zero).
         scaled: whether Φ is first scaled by the one number by which it fits best.
         scores: what the scores are of: "slope", by unit; "value", of the way from zero; "baseline", of that from the
             value in the run at the baseline; "other", of that to the value there. None: as of the method.
@@ -86,7 +88,8 @@ def infidelity(
 
     def measure(*args: Any) -> Measure:
         check_result(explaining, args)
-        inputs = None if attribution.inputs is None else _mean_square(trial.of_inputs(args), scaled)[0]
+        is_of_inputs = at is None and attribution.inputs is not None
+        inputs = _mean_square(trial.of_inputs(args), scaled)[0] if is_of_inputs else None
         each = Named({}, {"*": attribution.scores.why_empty()})
         if attribution.scores or at is not None or inputs is None:
             names = names_at(attribution, at)

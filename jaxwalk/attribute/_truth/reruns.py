@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +14,6 @@ from ..._points.find import find
 from ..._points.point import Points
 from ..._rewrite.plan import Plan, plan
 from ..._rewrite.rewire import RECORDING, Visitor, run
-from ..._walk.checks.loss import loss_only
 from .._explaining import Explaining
 
 AT_ONCE = 16  # runs that are vmapped; these batches go one after the other
@@ -37,8 +35,7 @@ class Reruns(NamedTuple):
     @classmethod
     def traced(cls, of: Explaining, args: tuple, names: Sequence[str]) -> Reruns:
         """Trace a function once."""
-        check = functools.partial(loss_only, has_aux=False)
-        staged, found = find(of.fun, args, {}, of.by, of.source, used=check)
+        staged, found = find(of.fun, args, {}, of.by, of.source, used=of.result_only)
         if missing := [name for name in names if name not in found]:
             raise PointError(
                 f"`{argument('attribution')}` has scores at {listed(missing, 4)}, and `{argument('fun')}` has no such"
@@ -72,4 +69,4 @@ _MOVING = Visitor(lambda name, value, move: (value - move, None), recorded=None)
 
 def check_result(of: Explaining, args: tuple) -> None:
     """Refuse a function whose result is no real scalar."""
-    loss_only(stage(of.fun, args, {}), False)
+    of.result_only(stage(of.fun, args, {}))

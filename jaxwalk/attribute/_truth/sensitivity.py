@@ -18,6 +18,8 @@ from .._explaining import Explaining
 from .measure import Measure
 from .reruns import AT_ONCE
 
+MOVES = "name others by `argnums`, or make the embedding the argument, a function of it"
+
 
 @transform
 def sensitivity(
@@ -68,7 +70,7 @@ def sensitivity(
     explaining = Explaining.checked("sensitivity", explain, None, None, None, argnums)
 
     def measure(*args: Any) -> Measure:
-        explaining.check_real_inputs(args, "name others by `argnums`, or make the embedding the argument")
+        explaining.check_real_inputs(args, MOVES, "they do not move by a little")
         inputs = explaining.inputs(args)
         here = _found(explain(*args))
         scores = here.inputs, here.scores

@@ -62,8 +62,13 @@ def items_of(result: Walk | Evaluation, data: Any, k: int, captions: Any) -> tup
         if image is None or not is_image(image):
             told = [] if data is None else [f"not drawn as images: a datum is {shown(np.asarray(image))}"]
             return [], told
-        items.append(Item(_caption(captions, index), f"loss {in_words(loss)}", image, delta))
+        items.append(Item(_caption(captions, index), f"{worth_of(result)} {in_words(loss)}", image, delta))
     return items, []
+
+
+def worth_of(result: Walk | Evaluation) -> str:
+    """Return what a datum is ranked by, in a word: with a method of attribution, the result that is explained."""
+    return "result" if isinstance(result, Evaluation) and result.method else "loss"
 
 
 def _data_of(result: Walk | Evaluation, k: int) -> list[tuple[Any, Any]]:

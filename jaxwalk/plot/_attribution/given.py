@@ -52,7 +52,7 @@ def data_of(attribution: Any, datum: Any) -> Data:
     if not isinstance(attribution, Attribution):
         raise ArgumentError(
             f"`attribution` is {shown(attribution)}, which is no `Attribution`; give what a method of `jw.attribute`"
-            " returned for your arguments: `method(fun)(*args)`."
+            " returned for your arguments: `method(fun)(*args)`; or `Edges`, a `Curve`, or a list of curves."
         )
     if isinstance(attribution.value, Tracer):
         raise ArgumentError("The attribution is being traced, and has no numbers to draw; draw what `jit` returns.")
@@ -104,6 +104,13 @@ def is_one(attribution: Attribution, at: Any) -> bool:
 
 def _which(inputs: dict[str, Any]) -> str:
     return f"Of the inputs there are: {listed(inputs)}; name one by `at`." if inputs else ""
+
+
+def check_no_points(options: dict[str, Any], what: str) -> None:
+    """Refuse options that are of points, where something else is drawn."""
+    for name, given in options.items():
+        if given is not None:
+            raise ArgumentError(f"`{name}` is for an `Attribution`, and what is drawn is {what}; leave it out.")
 
 
 def check_none(options: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from .scores import Scores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-PALE = 0.4  # how light black becomes
+PALE = 0.62  # how light black becomes: a colour that is half seen through is told from another on it
 
 
 def fitting(over: Any, scores: Scores) -> np.ndarray:
@@ -55,6 +55,8 @@ def draw_below(ax: Axes, pixels: np.ndarray, scores: Scores) -> list[str]:
         pale = np.repeat(pale[..., None], 3, -1)
         pale[bad] = matplotlib("colors").to_rgb(NONFINITE)
     ax.imshow(pale, extent=signed.get_extent(), aspect=ax.get_aspect(), zorder=1)
+    for scale in ax.child_axes:  # what the colours of small scores are seen on, there too
+        scale.set_facecolor(str(PALE + (1 - PALE) / 2))  # a grey
     ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
     words = ["over the image, pale"]
     shape = scores.values.shape

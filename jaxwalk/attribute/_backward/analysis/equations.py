@@ -18,6 +18,7 @@ from .layers import PRODUCTS, is_layer, with_bias
 from .normalisations import Normalisations
 from .place import Place
 from .regions import Region, Regions, Visited
+from .relus import relu_of
 
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn, Literal, Var
@@ -83,15 +84,45 @@ class _Equations:
         active = [self.level.active(v) for v in eqn.invars]
         is_entrywise = self._all.kind_of(eqn) is None and self._all.is_entrywise(eqn)
         decides = is_entrywise and any(map(self.level.depends, self._others(eqn)))
-        if not (any(active) or decides) or self._is_affine(eqn, active, decides):
+        if not (any(active) or decides):
+            return []
+        if (relu := self._relu_by_size(index)) is not None:
+            return [relu]
+        if self._is_affine(eqn, active, decides):
             return []
         if (softmax := self._softmax(index)) is not None:
             return [softmax]
+        if (relu := self._relu_with_ceiling(index)) is not None:
+            return [relu]
         if is_entrywise:
             return self._of_entries(index)
         if name in PRODUCTS and sum(active) == len(active) == 2:
             return [self._alone("product", index)]
         return [self._alone("maximum" if is_maximum(name) else "other", index)]
+
+    def _relu_with_ceiling(self, index: int) -> Place | None:
+        """Return the place of a relu and of the `min` that cuts it off, as one; None if it is no such `min`."""
+        dependent = self._regions.dependent(self.eqns[index])
+        if self._names[index] != "min" or len(dependent) != 1:
+            return None
+        return self._relu_from(index, self._regions.above(dependent[0]))
+
+    def _relu_by_size(self, index: int) -> Place | None:
+        """Return the place of x + |x|, of which the sum alone is linear; None if it is another sum."""
+        operands = [v for v in self.eqns[index].invars if not is_literal(v)]
+        if self._names[index] not in ("add", "add_any") or len(operands) != 2:
+            return None
+        for v, size in (operands, operands[::-1]):
+            maker = self._regions.makers.get(size)
+            if maker is not None and self._names[maker] == "abs" and self.eqns[maker].invars[0] is v:
+                return self._relu_from(index, v)
+        return None
+
+    def _relu_from(self, index: int, start: Var | None) -> Place | None:
+        """Return the place of a function from a value to an equation, if that is a relu."""
+        region = None if start is None or not self.level.active(start) else self._regions.ending_at(index, [start])
+        place = None if region is None else self._place("function", index, region)
+        return place if place is not None and relu_of(place) is not None else None
 
     def _is_where(self, eqn: JaxprEqn, kind: str | None, index: int) -> bool:
         """Tell whether a call works entry by entry, gives no integers, and is given some that depend on what is
@@ -169,7 +200,9 @@ class _Equations:
         reaches = any(map(self.level.active, eqn.outvars))
         if kind == "cond" and reaches and self.level.depends(eqn.invars[0]):
             return [self._alone("other", index), *inside]
-        if kind in CALLS and self._is_one_function(index, inside, bodies[0]):
+        if kind in CALLS and (
+            self._is_one_function(index, inside, bodies[0]) or self._is_relu_of_several(index, inside)
+        ):
             lifted = self._alone("function", index)
             return [lifted._replace(name=inside[0].name) if lifted.name in ("lambda", kind) else lifted]
         if kind in ("custom_jvp", "custom_vjp") and not inside and reaches:
@@ -185,6 +218,13 @@ class _Equations:
         reads = [v for v, is_active in zip(only.reads, only.active, strict=True) if is_active]
         through = only.site.calls == calls and [*body.jaxpr.outvars] == [*only.eqn.outvars]
         return through and reads[0] in body.jaxpr.invars and sum(map(self.level.active, self.eqns[index].invars)) == 1
+
+    def _is_relu_of_several(self, index: int, inside: Sequence[Place]) -> bool:
+        """Tell whether a call is of several functions that are one relu, as `jnp.clip(x, 0, jnp.inf)` is."""
+        is_visited = self._all.visited.inside(self.level.calls, index)
+        if len(inside) < 2 or is_visited or not self._regions.is_entrywise(self.eqns[index]):
+            return False
+        return relu_of(self._alone("function", index)) is not None
 
     # Records ----------------------------------------------------------------------------------------------
 

@@ -117,6 +117,10 @@ class Regions:
         """Return the region of some equations, as it is."""
         return Region(reads, jaxprs.stretch(self.level.jaxpr, eqns, reads, eqns[-1].outvars))
 
+    def above(self, v: Var) -> Var | None:
+        """Return the nearest value that a value is a function of, entry by entry; None if there is none."""
+        return self._above.get(v)
+
     def _ancestors(self, v: Var) -> Iterator[Var]:
         yield v
         while (above := self._above.get(v)) is not None:

@@ -1,9 +1,10 @@
-"""Which functions are relus: told by what they make of a few numbers."""
+"""Which functions are relus, with a factor or a ceiling or without: told by what they make of a few numbers."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,16 +22,37 @@ _NUMBERS = (-100.0, -3.0, -0.5, -1e-3, 0.0, 1e-3, 0.5, 3.0, 100.0)
 _LAYOUT = ("broadcast_in_dim", "reshape", "squeeze")
 
 
+class Relu(NamedTuple):
+    """What a function is: scale · min(max(x, 0), ceiling)."""
+
+    scale: float
+    ceiling: float
+
+
 def is_relu(place: Place) -> bool:
-    """Tell whether a function is max(x, 0): of some numbers it makes what that makes of them, and reads no others."""
+    """Tell whether a function is a relu, in any way that `relu_of` knows."""
+    return relu_of(place) is not None
+
+
+def relu_of(place: Place) -> Relu | None:
+    """Return as which relu a function computes, with its factor, as 2 of x + |x|, and its ceiling, as 6 of relu6; None
+    if it is none: of some numbers it makes something else, or it reads others."""
     if place.kind != "function" or len(place.reads) != 1:
-        return False
+        return None
     dtype = place.closed.jaxpr.invars[0].aval.dtype  # type: ignore[attr-defined]
     if not jnp.issubdtype(dtype, jnp.floating):
-        return False
+        return None
     with jax.ensure_compile_time_eval():
-        numbers = [np.asarray(number, dtype) for number in _NUMBERS]
-        return all(np.asarray(_of_number(place.closed, [x])[0]) == np.maximum(x, 0) for x in numbers)
+        of = lambda number: float(_of_number(place.closed, [np.asarray(number, dtype)])[0])
+        largest = float(jnp.finfo(dtype).max)
+        scale, top = 2 * of(0.5), of(largest)
+        if not scale > 0:
+            return None
+        ceiling = top / scale if top < scale * largest else math.inf
+        numbers = [float(np.asarray(number, dtype)) for number in _NUMBERS]
+        rounding = 4 * float(jnp.finfo(dtype).eps)
+        is_one = all(math.isclose(of(x), scale * min(max(x, 0.0), ceiling), rel_tol=rounding) for x in numbers)
+        return Relu(scale, ceiling) if is_one and ceiling > 0 else None
 
 
 def _of_number(closed: Closed, args: Sequence[Any]) -> list[Any]:
