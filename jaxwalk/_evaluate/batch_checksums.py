@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -30,7 +30,7 @@ class Fingerprint(NamedTuple):
     def update(self, batch: Batch, is_read: bool = True) -> Fingerprint:
         """Return that of these batches and one more."""
         is_known = is_read and self.checksum != UNREAD and all(map(_is_on_host, batch.leaves))
-        checksum = _checksum(batch.leaves, self.checksum) if is_known else UNREAD
+        checksum = checksum_of(batch.leaves, self.checksum) if is_known else UNREAD
         return Fingerprint(self.batches + 1, self.rows + int((batch.counts == COUNTS).sum()), checksum)
 
     def matches(self, other: Fingerprint) -> bool:
@@ -90,7 +90,8 @@ def _is_on_host(leaf: Any) -> bool:
     return not isinstance(leaf, jax.Array) or all(device.platform == "cpu" for device in leaf.devices())
 
 
-def _checksum(leaves: Sequence[Any], before: int) -> int:
+def checksum_of(leaves: Iterable[Any], before: int = 0) -> int:
+    """Return one of arrays: of the dtype, the shape and the numbers of each."""
     for part in contents(leaves):
         before = zlib.crc32(part, before)
     return before & 0x7FFFFFFF  # other processes are sent it in 32 bits with a sign

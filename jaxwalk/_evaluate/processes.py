@@ -6,15 +6,16 @@ import contextlib
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from .._errors import ArgumentError, DataError, JaxwalkError, PointError, ProcessError, StoreError, first_line
-from .batch_checksums import Fingerprint
+from .._errors import ArgumentError, DataError, JaxwalkError, PointError, ProcessError, StoreError, counted, first_line
+from .._jax.leaves import is_array
+from .batch_checksums import Fingerprint, checksum_of
 from .step.device_totals import Totals
 from .step.host_totals import from_arrays, to_arrays
 from .store import npz
@@ -73,13 +74,64 @@ def agreed(together: bool) -> Iterator[None]:
             raise _error_of(process, **json.loads(text))
 
 
-def check_alike(options: str) -> None:
-    """Raise an ArgumentError in all processes where they are not called alike."""
+def check_alike(options: str, checksums: Mapping[str, int]) -> None:
+    """Raise an ArgumentError in all processes where they are not called alike, or with other params.
+
+    `checksums`: of what must be the same, as of `checksums_of`.
+    """
     called = _said_by_all(options)
     for process, other in enumerate(called):
         if other != called[0]:
             both = f"with {other} in process {process}, and with {called[0]} in process 0"
             raise ArgumentError(f"`evaluate` is called {both}; give the same in all, since they take steps together.")
+    with taken_together():
+        _check_same(checksums)
+
+
+def _check_same(checksums: Mapping[str, int]) -> None:
+    names, numbers = list(checksums), np.array([*checksums.values()], np.int32)
+    counts = np.asarray(multihost_utils.process_allgather(np.array([len(names), checksum_of([numbers])], np.int32)))
+    if (counts == counts[0]).all():
+        return
+    fix = "give the same in all, since each computes its part of every step with its own"
+    for process, (count, _) in enumerate(counts.tolist()):
+        if count != counts[0, 0]:
+            both = f"{counted(count, 'leaf', 'leaves')} in process {process}, and {counts[0, 0]} in process 0"
+            raise ArgumentError(f"`params`, with what `fun` closes over, has {both}; {fix}.")
+    everyone = np.asarray(multihost_utils.process_allgather(numbers))
+    process, place = np.argwhere(everyone != everyone[0])[0]
+    many = int((everyone != everyone[0]).any(0).sum()) - 1
+    more = f", nor are {many} more" if many else ""
+    raise ArgumentError(f"{names[place]} is not the same in process {process} as in process 0{more}; {fix}.")
+
+
+def checksums_of(params: Any, constants: Sequence[Any]) -> dict[str, int]:
+    """Return a checksum of each leaf of `params`, and of each array that the function closes over, by what it is.
+
+    It tells numbers, shapes, dtypes and texts; of an array that is divided among processes not the numbers, of which
+    each has a part; of other objects the type.
+    """
+    leaves = {
+        f"`params{jax.tree_util.keystr(path)}`": leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+    }
+    closed_over = {f"Array {i} of those that `fun` closes over": array for i, array in enumerate(constants)}
+    return {name: checksum_of([_told(leaf)]) for name, leaf in (leaves | closed_over).items()}
+
+
+def _told(leaf: Any) -> Any:
+    """Return the array that stands for a leaf."""
+    if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+        if leaf.is_fully_replicated:
+            return leaf.addressable_shards[0].data
+        return _text(f"{leaf.dtype}{leaf.shape}")
+    if is_array(leaf):
+        return leaf
+    is_plain = isinstance(leaf, (bool, int, float, complex, str, bytes))
+    return _text(f"{type(leaf).__qualname__} {leaf!r}" if is_plain else type(leaf).__qualname__)
+
+
+def _text(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode(), np.uint8)
 
 
 def broadcast(resumed: Resumed, like: Callable[[], Totals]) -> Resumed:

@@ -16,7 +16,7 @@ from .batches import Batches, open_batches
 from .feed import Feed
 from .loop import Group, Loop, check_finished, one_behind
 from .placement import Placement, count_processes, placement
-from .processes import Resumed, agreed, broadcast, check_alike, gather, is_first, taken_together
+from .processes import Resumed, agreed, broadcast, check_alike, checksums_of, gather, is_first, taken_together
 from .programs import Program, Programs
 from .result.evaluation import Evaluation
 from .run_identity import identity
@@ -54,9 +54,10 @@ def run(programs: Programs, params: Any, batches: Iterable[Any], output: Output,
             stack.enter_context(_signals.held_back())
         with agreed(together):
             one = _prepared(stack, programs, params, batches, output.path is not None)
+            checksums = checksums_of(params, one.given[: len(one.program.constants)]) if together else {}
             _signals.check()
         if together:
-            check_alike(one.options(output))
+            check_alike(one.options(output), checksums)
         with agreed(together):
             store, resumed = _opened(stack, one, output)
         if together and output.path is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -67,6 +67,23 @@ def flow_of(closed: Closed, points: Sequence[Point], used: Sequence[bool]) -> Fl
     last = {point.site: point.number for point in points if point.opaque is None}
     names = tuple(last[point.site] if point.opaque is None else point.number for point in points)
     return Flow(tuple(read(reader.found.get(point.number, 0)) for point in points), read(result), names)
+
+
+class LateFlow:
+    """The `Flow` of a traced function, found when it is first asked for; shared by all that have points of it."""
+
+    def __init__(self, closed: Closed, points: Sequence[Point], used: Sequence[bool]):
+        self._of: tuple | None = closed._replace(consts=()), points, used  # no array is held
+        self._found: Flow | None = None
+
+    def __call__(self) -> Flow | None:
+        if self._of is not None:
+            self._found, self._of = flow_of(*self._of), None
+        return self._found
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a pickle has: what is found, and no program."""
+        return {"_of": None, "_found": self()}
 
 
 class _MutableArray(Exception):

@@ -10,7 +10,7 @@ from .._errors import listed
 from .._jax import origin
 from .._jax.jaxpr import jaxprs, kinds
 from .._source.packages import made_in
-from .point import Points
+from .point import Points, of_same_function
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr
@@ -21,7 +21,7 @@ FEW = 2  # points, of which one wonders where the others are
 def hinted(jaxpr: Jaxpr, points: Points, by: str | None) -> Points:
     """Return the points with sentences on what else could be walked, if there are any."""
     hints = [*_hints(jaxpr, points, by)]
-    return Points(points.values(), hints, points.flow) if hints else points
+    return of_same_function(points, points.values(), hints) if hints else points
 
 
 def _hints(jaxpr: Jaxpr, points: Points, by: str | None) -> Iterator[str]:

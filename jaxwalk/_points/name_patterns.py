@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TypeAlias
 
 from .._errors import ArgumentError, PointError, argument, listed, near, shown
-from .point import Point, Points
+from .point import Point, Points, of_same_function
 
 At: TypeAlias = str | Callable[[Point], bool] | Iterable["At"] | None
 
@@ -73,7 +73,7 @@ def _matching(points: Points, at: At) -> Points:
 
 def _by_name(points: Points, name: str) -> Points:
     if name in points:
-        return Points([point_named(points, name, argument("at"))], flow=points.flow)
+        return of_same_function(points, [point_named(points, name, argument("at"))])
     chosen = fitting(points, name)
     base = name.rpartition("[")[0] if name.endswith("]") else ""
     if not chosen and (steps := [base] if base in points else fitting(points, base)):

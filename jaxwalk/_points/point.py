@@ -19,7 +19,7 @@ from .._show.table import Table
 from .._source.statements import text_of
 from ..stats import Units
 from ..stats._unit_axes import not_taken, units_told
-from .flow import Flow
+from .flow import Flow, LateFlow
 from .ordered_mapping import MissingName
 from .points_table import points_table
 
@@ -210,13 +210,12 @@ class Points(Mapping[str, Point]):
 
     Attributes:
         hints: what else could be walked, in sentences.
-        flow: what is computed from what, in the whole function; None if that is not known.
     """
 
-    __slots__ = ("_aliases", "_others", "_points", "flow", "hints")
+    __slots__ = ("_aliases", "_flow", "_others", "_points", "hints")
 
-    def __init__(self, points: Iterable[Point] = (), hints: Iterable[str] = (), flow: Flow | None = None):
-        self.hints, self.flow = tuple(hints), flow
+    def __init__(self, points: Iterable[Point] = (), hints: Iterable[str] = (), flow: LateFlow | None = None):
+        self.hints, self._flow = tuple(hints), flow
         self._points = {point.name: point for point in points}
         aliases = ((alias, point.name) for point in self._points.values() for alias in point.aliases)
         self._aliases = {alias: name for alias, name in aliases if alias not in self._points}
@@ -240,9 +239,14 @@ class Points(Mapping[str, Point]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Points) and list(self._points.items()) == list(other._points.items())
 
+    @property
+    def flow(self) -> Flow | None:
+        """What is computed from what, in the whole function; None if that is not known."""
+        return None if self._flow is None else self._flow()
+
     def where(self, condition: Callable[[Point], bool]) -> Points:
         """Return those for which `condition` holds."""
-        return Points((point for point in self.values() if condition(point)), flow=self.flow)
+        return of_same_function(self, (point for point in self.values() if condition(point)))
 
     @property
     def nbytes(self) -> int:
@@ -281,6 +285,11 @@ class Points(Mapping[str, Point]):
     def __treescope_repr__(self, path: str | None, subtree_renderer: Callable[..., Any]) -> Any:
         items = [Item(f"{point.number} {name}: ", _brief(point), f"[{name!r}]") for name, point in self.items()]
         return rendering(Points, items, path, subtree_renderer)
+
+
+def of_same_function(points: Points, others: Iterable[Point], hints: Iterable[str] = ()) -> Points:
+    """Return other points of the function of some."""
+    return Points(others, hints, points._flow)
 
 
 def _brief(point: Point) -> str:

@@ -11,7 +11,7 @@ from .._jax.jaxpr.jaxprs import Closed
 from ..stats import Statistic, Value
 from ..stats._unit_axes import at_points, depends_on_point
 from .activations import Activations
-from .point import Point, Points
+from .point import Point, Points, of_same_function
 
 Keep: TypeAlias = Callable[[Any, Any], Any]
 
@@ -36,7 +36,7 @@ def keep_at(
     values = {p.name: _value(p, axes[p.site.calls, p.site.equation][p.site.result or 0], activations) for p in felt}
     each, units = at_points(keep, values)
     told = (dataclasses.replace(p, units=units.get(p.name, ())) for p in points.values())
-    return Points(told, flow=points.flow), each
+    return of_same_function(points, told), each
 
 
 def _value(point: Point, found: Axes, activations: Activations) -> Value:

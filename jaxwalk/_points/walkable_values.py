@@ -18,7 +18,7 @@ from .._jax.jaxpr import call_parameters, jaxprs, kinds, types
 from .._jax.jaxpr.jaxprs import Closed
 from .._jax.reach import STOPPED, STUCK, Reach, Return
 from .._jax.shards import Loop, Shards
-from .flow import flow_of
+from .flow import LateFlow
 from .origins import Level, Origin, Origins
 from .paths.exits import Exit, exits
 from .paths.lines import LinePaths
@@ -100,7 +100,7 @@ class _PointReader:
             dataclasses.replace(point, number=number, name=called.name, path=called.path, aliases=called.aliases)
             for number, ((point, _), called) in enumerate(zip(found, names, strict=True), 1)
         ]
-        return Points(points, flow=flow_of(closed, points, used) if points else None)
+        return Points(points, flow=LateFlow(closed, points, used) if points else None)
 
     def has_points(self, jaxpr: Jaxpr) -> bool:
         """Tell whether a point may be anywhere within: what has none is not entered, however often it is called."""

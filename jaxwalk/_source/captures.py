@@ -120,7 +120,7 @@ def _look(value: Any) -> tuple[Any, list[Any]]:
 def _of_object(value: Any) -> tuple[Any, list[Any]]:
     kind = type(value)
     held = _held(value)
-    slots = [getattr(value, name, None) for base in kind.__mro__ for name in _slots(base)]
+    slots = [getattr(value, name, None) for name in _slots(kind)]
     state = getattr(value, "__dict__", None)
     if held is None and state is None and not slots:
         # A sentinel, or a function or method written in C.
@@ -220,7 +220,17 @@ def _of_class(kind: type) -> Iterator[Any]:
             yield value
 
 
+_SLOTS: weakref.WeakKeyDictionary[type, list[str]] = weakref.WeakKeyDictionary()
+
+
 def _slots(kind: type) -> list[str]:
+    """Return the names of the slots of a class and of its bases, which never change."""
+    if kind not in _SLOTS:
+        _SLOTS[kind] = [name for base in kind.__mro__ for name in _own_slots(base)]
+    return _SLOTS[kind]
+
+
+def _own_slots(kind: type) -> list[str]:
     slots = vars(kind).get("__slots__", ())
     names = [slots] if isinstance(slots, str) else list(slots)
     private = lambda name: name.startswith("__") and not name.endswith("__")

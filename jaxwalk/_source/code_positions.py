@@ -47,15 +47,16 @@ class UserCode:
     def __init__(self, source: Source):
         self._has_file, self.asked_for = is_users(source)
         self._known: dict[int, _Code] = {}
-        self._users: dict[int, tuple[CodeType, bool]] = {}  # by the id of the code, which is held
+        self._users: dict[int, bool] = {}  # by the id of the code, which is held
+        self._held: list[CodeType] = []
 
     def is_users(self, code: CodeType) -> bool:
         """Tell whether code is in a file of the user's, and written there."""
         known = self._users.get(id(code))
         if known is None:
-            known = (code, self._has_file(code.co_filename) and not _is_generated(code))
-            self._users[id(code)] = known
-        return known[1]
+            known = self._users[id(code)] = self._has_file(code.co_filename) and not _is_generated(code)
+            self._held.append(code)
+        return known
 
     def statement(self, code: CodeType, offset: int) -> Statement:
         """Return the statement to which the instruction at an offset in bytes belongs."""

@@ -4,23 +4,42 @@ from __future__ import annotations
 
 import builtins
 import dis
+import functools
 import sys
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from types import CellType, CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, TypeVar
+
+Found = TypeVar("Found")
 
 LOOKS_UP = frozenset({"globals", "locals", "vars", "eval", "exec", "__import__", "import_module", "__globals__"})
 """Names by which a function may find what its code does not name."""
 
 
-def names_in(code: CodeType) -> set[str]:
+def _once_of_each(read: Callable[[CodeType], Found]) -> Callable[[CodeType], Found]:
+    """Have code, which never changes, read once, and forget it with the code."""
+    known: weakref.WeakKeyDictionary[CodeType, Found] = weakref.WeakKeyDictionary()
+
+    @functools.wraps(read)
+    def once(code: CodeType) -> Found:
+        if (found := known.get(code)) is None:
+            found = known[code] = read(code)
+        return found
+
+    return once
+
+
+@_once_of_each
+def names_in(code: CodeType) -> frozenset[str]:
     """Return all names in a function's code, and texts that may be some, as of `getattr`."""
     within = (names_in(const) for const in code.co_consts if isinstance(const, CodeType))
-    return {*code.co_names, *_texts(code)}.union(*within)
+    return _texts(code).union(code.co_names, *within)
 
 
-def _texts(code: CodeType) -> set[str]:
-    texts = {const for const in code.co_consts if isinstance(const, str) and const.isidentifier()}
+@_once_of_each
+def _texts(code: CodeType) -> frozenset[str]:
+    texts = frozenset(const for const in code.co_consts if isinstance(const, str) and const.isidentifier())
     return texts.union(*(_texts(const) for const in code.co_consts if isinstance(const, CodeType)))
 
 
@@ -30,7 +49,7 @@ def global_reads(function: FunctionType) -> Iterator[Any]:
     around = vars(builtins) | function.__globals__
     for name in sorted(_texts(function.__code__) & function.__globals__.keys()):
         yield function.__globals__[name]
-    for chain in sorted({*_chains(function.__code__)}):
+    for chain in _chains(function.__code__):
         yield from _followed(around.get(chain[0]), chain[1:], names)
     for cell in function.__closure__ or ():
         if isinstance(module := content(cell), ModuleType):
@@ -48,7 +67,14 @@ def content(cell: CellType) -> Any:
         return None
 
 
-def _chains(code: CodeType) -> Iterator[tuple[str, ...]]:
+@_once_of_each
+def _chains(code: CodeType) -> list[tuple[str, ...]]:
+    """Return the names of globals in some code, in alphabetical order, each with those of the attributes that are read
+    of it at once."""
+    return sorted({*_each_chain(code)})
+
+
+def _each_chain(code: CodeType) -> Iterator[tuple[str, ...]]:
     """Yield the names of globals in some code, each with those of the attributes that are read of it at once."""
     chain: list[str] = []
     for instruction in dis.get_instructions(code):
@@ -60,10 +86,10 @@ def _chains(code: CodeType) -> Iterator[tuple[str, ...]]:
             chain = [str(instruction.argval)] if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME") else []
     for const in code.co_consts:
         if isinstance(const, CodeType):
-            yield from _chains(const)
+            yield from _each_chain(const)
 
 
-def _followed(value: Any, attributes: tuple[str, ...], names: set[str]) -> Iterator[Any]:
+def _followed(value: Any, attributes: tuple[str, ...], names: frozenset[str]) -> Iterator[Any]:
     """Yield a value and the attributes read of it, as far as they are of modules.
 
     Of a module that is passed on as it is, any attribute may be read that is named somewhere.

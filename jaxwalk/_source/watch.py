@@ -50,7 +50,8 @@ class Observer:
 
     def __init__(self, user_code: UserCode):
         self._user_code = user_code
-        self._handlers: dict[int, tuple[CodeType, Callable | None]] = {}  # by the id of the code, held with it
+        self._handlers: dict[int, Callable | None] = {}  # by the id of the code, None for what is not told
+        self._held: list[CodeType] = []  # so that no other code gets its id
         self._calls: dict[int, _Call] = {}
         self._seen = SeenByFrames(user_code.is_users)
 
@@ -87,23 +88,24 @@ class Observer:
 
     def _on_call(self) -> Callable:
         """Return what Python runs at every call, those of JAX's own functions too: it must be quick."""
-        handlers, new = self._handlers, self._handler
+        handler_of, new = self._handlers.get, self._on_new_code
 
         def on_call(frame: FrameType, event: str, arg: Any) -> Callable | None:
-            code = frame.f_code
-            handler = (handlers.get(id(code)) or new(code))[1]
-            return handler and handler(frame, event, arg)
+            handler = handler_of(id(frame.f_code), new)
+            return None if handler is None else handler(frame, event, arg)
 
         return on_call
 
-    def _handler(self, code: CodeType) -> tuple[CodeType, Callable | None]:
-        """Return what a call of a function is told to, with its code, which is held: no other gets its id."""
-        handler = None
+    def _on_new_code(self, frame: FrameType, event: str, arg: Any) -> Callable | None:
+        """Decide what the calls of a function are told to, and tell it this one."""
+        code, handler = frame.f_code, None
         if code is origin.takes_tracebacks():
             handler = self._take
         elif self._user_code.is_users(code):
             handler = self._on_line
-        return self._handlers.setdefault(id(code), (code, handler))
+        self._held.append(code)
+        self._handlers[id(code)] = handler
+        return None if handler is None else handler(frame, event, arg)
 
     def _on_line(self, frame: FrameType, event: str, arg: Any) -> Callable:
         if event == "line":
@@ -140,17 +142,15 @@ class Observer:
             call.turn = call.turn._replace(turn=call.turn.turn + 1)
 
     def _take(self, frame: FrameType, event: str, arg: Any) -> None:
-        codes, offsets, passes = [], [], []
-        calls, bottom, caller = self._calls, self._bottom, frame.f_back
+        frames, bottom, caller = [], self._bottom, frame.f_back
         while caller is not None and caller is not bottom:
-            codes.append(caller.f_code)
-            offsets.append(caller.f_lasti)
-            call = calls.get(id(caller))
-            passes.append(_UNWATCHED if call is None else call.turn)
-            if call is not None:
-                call.has_made_any = True
+            frames.append(caller)
             caller = caller.f_back
-        self._seen.add(Seen(codes, offsets, passes))
+        calls = list(map(self._calls.get, map(id, frames)))
+        for call in filter(None, calls):
+            call.has_made_any = True
+        passes = [_UNWATCHED if call is None else call.turn for call in calls]
+        self._seen.add(Seen([each.f_code for each in frames], [each.f_lasti for each in frames], passes))
 
 
 def seen_at(eqn: JaxprEqn, frames: Frames) -> Sequence[Pass] | None:

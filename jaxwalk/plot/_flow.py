@@ -84,7 +84,19 @@ def flow(
     >>> jw.plot.flow(walk).get_title(loc="left")
     'Flow through 2 points, loss 1.995'
     """
-    sizes, (health, others) = sizes_of(result, step), _met(result, step, given(health))
+    return flow_of_sizes(result, sizes_of(result, step), at, step, health, ax)
+
+
+def flow_of_sizes(
+    result: Walk | Evaluation | History,
+    sizes: Sequence[Size],
+    at: At = None,
+    step: int | None = None,
+    health: Health | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw as `flow`, of sizes that are known: those of `result`."""
+    health, others = _met(result, step, given(health))
     chosen = choose(result.points, at) if len(result.points) else result.points
     drawn = drawable([size for size in sizes if size.point.name in chosen])
     if chosen and not drawn:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ._measure import Measure
 from ._statistic import State, numpy_of
-from ._subnormal import is_zero, larger, largest, rescaled, scale_of, scaled
+from ._subnormal import is_zero, larger, largest, quick_largest, rescaled, scale_of, scaled
 from ._sums import (
     all_sums,
     by_unit,
@@ -50,7 +50,7 @@ def _scaled_norms(x: jax.Array) -> State:
 def _plain_norms(x: jax.Array) -> tuple[State, jax.Array]:
     x = real(x)
     sizes, squares = jnp.abs(x), plain_squares(x)
-    size = largest(sizes)
+    size = quick_largest(sizes)
     state = {
         "data": jnp.ones((), jnp.int32),
         "count": jnp.full((), x.size, jnp.int32),
@@ -119,7 +119,7 @@ def _scaled_moments(x: jax.Array, axes: Sequence[int] | None) -> State:
 def _plain_moments(x: jax.Array) -> tuple[State, jax.Array]:
     """Compute Σ(x - mean)² as Σx² - mean·Σx, right to rounding if the second is at most half of the first."""
     x = real(x)
-    size, squares, total = largest(jnp.abs(x)), plain_squares(x), jnp.sum(x)
+    size, squares, total = quick_largest(jnp.abs(x)), plain_squares(x), jnp.sum(x)
     mean = total / max(x.size, 1)
     state = {
         "count": jnp.full((), x.size, jnp.int32),

@@ -1,5 +1,7 @@
 """What points are computed from: against derivatives by the values at other points, held one and all."""
 
+import pickle
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from jax import lax
 
 import jaxwalk as jw
+from jaxwalk._points import flow
 
 
 def twice(x, y):
@@ -103,3 +106,17 @@ def test_a_loop_that_ends_by_itself_lets_values_through_and_no_derivative():
     flow = dict(zip(points, points.flow.values, strict=True))
     assert named(points, flow["inside"].points) == ["h", "inside"]
     assert (named(points, flow["last"].points), flow["last"].back) == (["h", "inside"], ())
+
+
+def test_it_is_found_once_when_it_is_asked_for(monkeypatch):
+    found = []
+    real = flow.flow_of
+    monkeypatch.setattr(flow, "flow_of", lambda *args: found.append(real(*args)) or found[-1])
+    walk = jw.walk(lambda x: jnp.sum(jw.tag(jw.tag(2 * x, "a") ** 2, "b")), ["a", "b"])(jnp.ones(2))
+    points = jw.points(lambda x: jnp.sum(jw.tag(2 * x, "a")), jnp.ones(2))
+    assert not found
+    only = walk.points.where(lambda point: point.name == "b")
+    assert only.flow is walk.points.flow is found[0]
+    assert len(found) == 1
+    assert pickle.loads(pickle.dumps(points)).flow == points.flow
+    assert len(found) == 2

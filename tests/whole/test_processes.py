@@ -84,6 +84,8 @@ ENDS = {
         "RuntimeError: this half is gone",
     ),
     "unlike": ("ArgumentError: `evaluate` is called with batches of 3 rows of [0] float32[3], [1] float32[], ",) * 2,
+    "other weights": ("ArgumentError: `params` is not the same in process 1 as in process 0; give the same in all, ",)
+    * 2,
     "full": (
         "StoreError: Part 1 cannot be written to ",
         "StoreError: `evaluate` failed in process 0, and so ends in all: Part 1 cannot be written to ",
@@ -109,7 +111,7 @@ def test_what_ends_one_ends_both_and_what_goes_on_ends_the_same(tmp_path):
         for found, sentences in zip(ended, ENDS.values(), strict=True):
             assert found["error"].startswith(sentences[process])
             assert found["seconds"] < 60  # most of it is compilation, once
-        first, _, full, interrupted, _, _ = ended
+        first, _, _, full, interrupted, _, _ = ended
         assert "count" not in first
         assert full["count"] >= PART
         assert interrupted["count"] == PART

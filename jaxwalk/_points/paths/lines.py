@@ -41,13 +41,14 @@ class LinePaths:
         self._observer = Observer(self._code)
 
     def __call__(self, jaxpr: Jaxpr, around: Path, outer: Entries) -> tuple[Sequence[Path], Entries]:
-        stacks = [self._stack(eqn).frames for eqn in jaxpr.eqns]
-        passes = self._seen(jaxpr, stacks) or Passes(stacks, self._code).rows
+        stacks = [self._stack(eqn) for eqn in jaxpr.eqns]
+        frames = [stack.frames for stack in stacks]
+        passes = self._seen(jaxpr, frames) or Passes(frames, self._code).rows
         entries: dict[Any, Entry] = {}
         paths: list[Path] = []
-        for index, (frames, row) in enumerate(zip(stacks, passes, strict=True)):
-            is_as_before = index > 0 and frames is stacks[index - 1] and row == passes[index - 1]
-            paths.append(paths[-1] if is_as_before else self._path(frames, row, around, entries))
+        for index, (stack, row) in enumerate(zip(stacks, passes, strict=True)):
+            is_as_before = index > 0 and stack is stacks[index - 1] and row == passes[index - 1]
+            paths.append(paths[-1] if is_as_before else self._path(stack, row, around, entries))
         return paths, entries
 
     def watching(self) -> contextlib.AbstractContextManager[None]:
@@ -73,9 +74,14 @@ class LinePaths:
         traceback = eqn.source_info.traceback
         if id(traceback) not in self._stacks:
             frames = origin.frames_of(eqn)
-            is_users = any(self._code.is_users(code) for code, _ in frames)
-            self._stacks[id(traceback)] = _Stack(traceback, frames, is_users)
+            told = [place for place, (code, _) in enumerate(frames) if self._is_told(code)]
+            is_users = any(self._code.is_users(frames[place][0]) for place in told)
+            self._stacks[id(traceback)] = _Stack(traceback, frames, told, is_users)
         return self._stacks[id(traceback)]
+
+    def _is_told(self, code: CodeType) -> bool:
+        """Tell whether paths name a function: it is the user's, or it calls a module."""
+        return self._code.is_users(code) or origin.module_of(code) is not None
 
     def is_in_any(self, eqn: JaxprEqn) -> bool:
         """Tell whether an equation comes from a line of the user's in the function its jaxpr was traced from."""
@@ -91,9 +97,9 @@ class LinePaths:
         """Return the leaves that a value leaving a line is of what the line assigns."""
         return leaves_called(eqn, result, self._passes[entry])
 
-    def _path(self, frames: Frames, row: Sequence[Pass], around: Path, entries: dict[Any, Entry]) -> Path:
+    def _path(self, stack: _Stack, row: Sequence[Pass], around: Path, entries: dict[Any, Entry]) -> Path:
         calls, in_lambdas, module = [], [], None
-        for (code, offset), turn in zip(frames, row, strict=True):
+        for (code, offset), turn in ((stack.frames[place], row[place]) for place in stack.told):
             module = origin.module_of(code) or module
             if self._code.is_users(code):
                 self.met_source = self.met_source or self._code.asked_for(code.co_filename)
@@ -129,6 +135,7 @@ class LinePaths:
 class _Stack(NamedTuple):
     traceback: Any  # held, so that no other gets its id
     frames: Frames
+    told: list[int]  # which of them are the user's, or call a module
     is_users: bool  # whether any of them is the user's
 
 
