@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -262,7 +261,7 @@ def _in_vector(name: str, side: str, of: Callable, functions: Sequence[Callable]
     vector_of = lambda state: {"vector": closed(state)} | beside(state)
     look = _look(side, of)
 
-    def of_side(output: Any, delta: Any) -> Sums:
+    def of_side(output: Any, delta: Any) -> State:
         x = jnp.asarray(output if side == "output" else delta)
         return look(x if side == "delta" and x.dtype in _HALF else real(x))
 

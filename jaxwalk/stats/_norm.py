@@ -15,6 +15,8 @@ from ._quick import on_cpus, quick_or
 from ._subnormal import largest, rescaled, scale_of, scaled, square_of_part
 from ._sums import is_safe, plain_squares, real
 
+_LARGE = 1 << 20  # entries of an array of which a pass takes longer than to begin it
+
 
 def _scaled_norm(x: jax.Array) -> jax.Array:
     size = jnp.abs(real(x))
@@ -55,8 +57,14 @@ def _on_both(on_cpu: Callable[[Any], jax.Array], elsewhere: Callable[[Any], jax.
     return on_cpus(on_cpu, elsewhere, rows, on_cpu)
 
 
-brief_norm = _on_both(lambda x: _in_two_passes(real(x)), lambda x: one_norm(real(x)))
+def _brief(x: jax.Array) -> jax.Array:
+    """Compute the norm in one pass where the passes are what it costs; small ones XLA joins, of several arrays."""
+    x = real(x)
+    return one_norm(x) if x.size >= _LARGE else _in_two_passes(x)
+
+
+brief_norm = _on_both(lambda x: _in_two_passes(real(x)), _brief)
 """The ℓ2 norm, as `norm`, with less to compile. Numbers below the smallest normal one may count as 0."""
 
-distance = _on_both(lambda pair: _in_two_passes(_difference(pair)), lambda pair: one_norm(_difference(pair)))
+distance = _on_both(lambda pair: _in_two_passes(_difference(pair)), lambda pair: _brief(_difference(pair)))
 """The ℓ2 norm of the difference of a pair of arrays, which is not kept in between; as of `brief_norm`."""
