@@ -6,8 +6,16 @@ Those of the pages in docs/ are for one version of JAX, and with JAX's own setti
 import os
 import pathlib
 import sys
+import tempfile
 
 import pytest
+
+# The workers of xdist, and the many processes that tests start, import JAX: seconds each where its sources are compiled
+# again, since what is compiled may not be written. It is, to where it is gone at the end.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    BYTECODE = tempfile.TemporaryDirectory(prefix="jaxwalk-bytecode-")
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = BYTECODE.name
+    sys.dont_write_bytecode = False
 
 os.environ["MPLBACKEND"] = "agg"  # before matplotlib is imported, which reads it; processes that tests start inherit it
 

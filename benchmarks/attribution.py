@@ -13,7 +13,8 @@ The ways:
     walks            `jw.walk`, compiled, called as many times as there are steps: the bar of conductance
     scanned          the same in one compiled scan, which adds their outputs and δ up
     conductance      `jw.attribute.conductance` at all layers: the trapezoid rule, of walks alone
-    gauss-legendre   the same by that rule, with a forward derivative at every node
+    10 at a time     the same with `batch_size=10`: ten nodes are vmapped
+    gauss-legendre   conductance by that rule, with a forward derivative at every node
     by hand          for each layer a compiled scan over the steps: the layers before it forward, those after it
                      forward and back, the trapezoid rule; one call after the other
     captum           `LayerConductance`, one call after the other
@@ -59,6 +60,7 @@ def imported(name: str) -> Any:
 torch, captum = imported("torch"), imported("captum.attr")
 HAS_CAPTUM = torch is not None and captum is not None
 BAR, CAPTUM_BAR = 1.3, 20
+COMPLETE, COMPLETE_STEPS = 1e-3, 64  # of the change of the result, by Gauss and Legendre's rule
 CLOSE = {"float32": 1e-4, "float64": 1e-6}  # of the largest entry at a layer
 Layer = Callable[[Any, Any], Any]
 
@@ -203,6 +205,7 @@ def ways_in_jax(model: Model, steps: int) -> dict[str, tuple[list[Callable], int
         "walks": ([walk], steps),
         "scanned": ([scanned(walk, model, steps)], 1),
         "conductance": ([scores(conductance())], 1),
+        "10 at a time": ([scores(conductance(batch_size=10))], 1),
         "gauss-legendre": ([scores(conductance(rule="gauss-legendre"))], 1),
         "by hand": (conductance_by_hand(model, steps), 1),
         "one walk": ([walk], 1),
@@ -283,6 +286,7 @@ def check(model: Model, steps: int) -> dict[str, float]:
         found[way] = results[0] if len(results) == 1 else dict(zip(model.names, results, strict=True))
     close = CLOSE[str(model.x.dtype)]
     apart = {
+        "10 at a time": agree("10 at a time", found["10 at a time"], found["conductance"], close),
         "conductance, by hand": agree("by hand", found["by hand"], found["conductance"], close),
         "times output, by hand": agree("times, by hand", found["times, by hand"], found["times output"], close),
     }
@@ -306,6 +310,16 @@ def agree(way: str, found: Mapping[str, Any], expected: Mapping[str, Any], close
 def difference(found: Mapping[str, Any], expected: Mapping[str, Any]) -> float:
     """The largest over the layers, each relative to its largest entry."""
     return max(float(np.max(np.abs(found[n] - expected[n])) / np.max(np.abs(expected[n]))) for n in expected)
+
+
+def incompleteness(model: Model) -> float:
+    """How far the scores of a layer are from adding up to the change of the result, relative to it: the worst."""
+    fun, options = tagged(model), {"steps": COMPLETE_STEPS, "rule": "gauss-legendre"}
+    found = jax.jit(jw.attribute.conductance(fun, argnums=1, baseline=model.baseline, **options))(
+        model.weights, model.x
+    )
+    change = float(fun(model.weights, model.x) - fun(model.weights, model.baseline))
+    return max(abs(float(total) - change) for total in found.totals.values()) / abs(change)
 
 
 # Measuring -----------------------------------------------------------------------------------------------
@@ -369,24 +383,39 @@ def show(figures: Mapping[str, dict[str, Any]]) -> None:
         print(line)
 
 
-def bars(figures: Mapping[str, dict[str, Any]]) -> None:
-    """What must hold, and whether it does."""
-    ratio = figures["conductance"]["cpu_ratio"][1]
-    scanned = ratio / figures["scanned"]["cpu_ratio"][1]
-    print(
-        f"conductance at all layers is {ratio:.2f} times `steps` walks, {_said(ratio <= BAR)} the bar of {BAR};", end=""
-    )
-    print(f" and {scanned:.2f} times those in a scan")
-    for way, ours in (("captum", "conductance"), ("times, captum", "times output"), ("by hand", "conductance")):
+def compared(figures: Mapping[str, dict[str, Any]]) -> None:
+    """How many times as fast as the other ways, on the clock and of processors."""
+    for way, ours in (("times, captum", "times output"), ("by hand", "conductance")):
         if way in figures:
-            faster = [np.median(np.divide(figures[way][c], figures[ours][c])) for c in ("wall_s", "cpu_s")]
-            holds = "holds" if faster[1] >= CAPTUM_BAR else "does NOT hold"
-            bar = f"; at least {CAPTUM_BAR} {holds}" if way == "captum" else ""
-            print(f"{ours}: {faster[0]:.1f} times as fast as `{way}` on the clock, {faster[1]:.1f} of processors{bar}")
+            clock, processors = faster(figures, way, ours)
+            print(f"{ours}: {clock:.1f} times as fast as `{way}` on the clock, {processors:.1f} of processors")
+    scanned = figures["conductance"]["cpu_ratio"][1] / figures["scanned"]["cpu_ratio"][1]
+    print(f"conductance at all layers is {scanned:.2f} times `steps` walks in a scan, of processors")
+
+
+def bars(figures: Mapping[str, dict[str, Any]], memory: Mapping[int, int], missed: float) -> None:
+    """What must hold, a line each, and whether it does: of the time of all processors together."""
+    for way in ("conductance", "gauss-legendre"):
+        ratio = figures[way]["cpu_ratio"][1]
+        print(f"{_said(ratio <= BAR)} {way} at all layers at most {BAR} times `steps` walks: {ratio:.2f}")
+    few, many = memory.values()
+    print(f"{_said(many <= 1.01 * few)} memory flat in `steps`: {many / few:.2f} times as much at ten times as many")
+    print(f"{_said(missed <= COMPLETE)} complete to {COMPLETE} at {COMPLETE_STEPS} Gauss-Legendre steps: {missed:.0e}")
+    if "captum" not in figures:
+        print(f"not measured: at least {CAPTUM_BAR} times as fast as captum layer by layer")
+        return
+    for way in ("conductance", "10 at a time"):
+        clock, processors = faster(figures, "captum", way)
+        print(f"{_said(processors >= CAPTUM_BAR)} {way} at least {CAPTUM_BAR} times as fast as captum: ", end="")
+        print(f"{processors:.1f} of processors, {clock:.1f} on the clock")
+
+
+def faster(figures: Mapping[str, dict[str, Any]], way: str, ours: str) -> list[float]:
+    return [float(np.median(np.divide(figures[way][c], figures[ours][c]))) for c in ("wall_s", "cpu_s")]
 
 
 def _said(holds: bool) -> str:
-    return "within" if holds else "NOT within"
+    return "holds:        " if holds else "does NOT hold:"
 
 
 def main() -> None:
@@ -411,10 +440,11 @@ def main() -> None:
         model = makers[name]()
         figures = measure(model, options.steps, options.rounds or (3 if options.quick else 5), options.only)
         show(figures)
-        if not options.only:
-            bars(figures)
         memory = memory_by_steps(model, (options.steps, 10 * options.steps))
         print("temp memory of the sweep:", ", ".join(f"{n} steps {b / 2**20:.2f} MiB" for n, b in memory.items()))
+        if not options.only:
+            compared(figures)
+            bars(figures, memory, incompleteness(model))
         report["models"][name] = {"sizes": makers[name].keywords, "apart": apart, "ways": figures, "memory": memory}
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(report, indent=1))

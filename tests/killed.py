@@ -1,10 +1,11 @@
 """An evaluation that is killed, for test_resume.
 
 python killed.py KILLS [SEED] [WHAT] kills as many at random moments: of the whole time, or once some parts are there.
-WHAT is what runs it: `alone`, one process; `command`, the command line; `two`, two processes, of which one is killed,
-and the other must end by itself.
+WHAT is what runs it: `alone`, one process; `method`, the same, with a method of attribution; `command`, the command
+line; `two`, two processes, of which one is killed, and the other must end by itself.
 """
 
+import functools
 import itertools
 import os
 import random
@@ -30,7 +31,7 @@ objective = jw.objective(model, lambda out, y: jnp.sum((out - y) ** 2))
 """
 
 
-def evaluated(directory, process=None):
+def evaluated(directory, process=None, method=False):
     """What is run, and killed: it goes on with what is in `directory`, and ends with a file beside it."""
     import jax
     import jax.numpy as jnp
@@ -52,7 +53,9 @@ def evaluated(directory, process=None):
 
     batches = ((x[i : i + SIZE], y[i : i + SIZE]) for i in range(0, len(x), SIZE))
     keep = jw.stats.combine(jw.stats.norms, jw.stats.dead, jw.stats.averaged(lambda output, delta: output * delta))
-    found = jw.evaluate(fun, weights, batches, keep=keep, out=directory, resume=True, progress=False)
+    scored = functools.partial(jw.attribute.smooth_grad, key=jax.random.key(0), samples=5, batch_size=2)
+    what = {"method": scored} if method else {"keep": keep}
+    found = jw.evaluate(fun, weights, batches, **what, out=directory, resume=True, progress=False)
     if not process:
         found.save(f"{directory}.npz")
 
@@ -73,8 +76,8 @@ def evaluated_together(directory, port, process):
 
 def commands(directory, what):
     """What is started: one process, or two."""
-    if what == "alone":
-        return [[sys.executable, __file__, str(directory)]]
+    if what in ("alone", "method"):
+        return [[sys.executable, __file__, str(directory), *[what] * (what == "method")]]
     if what == "two":
         with socket.socket() as free:
             free.bind(("localhost", 0))
@@ -99,7 +102,12 @@ def started(directory, cache, what="alone"):
 
 
 def parts(directory):
-    return len(list(Path(directory).glob("rows/part-*.parquet")))
+    """How many there are; it is asked each millisecond, beside a process that needs the time."""
+    try:
+        names = os.listdir(Path(directory, "rows"))
+    except FileNotFoundError:
+        return 0
+    return sum(name.startswith("part-") and name.endswith(".parquet") for name in names)
 
 
 def killed(directory, cache, may_go_on, what="alone", which=0):
@@ -163,7 +171,7 @@ def main(kills, seed=0, what="alone"):
 if __name__ == "__main__":
     if sys.argv[1].isdecimal():
         main(int(sys.argv[1]), *sys.argv[2:])
-    elif len(sys.argv) > 2:
+    elif len(sys.argv) > 3:
         evaluated_together(sys.argv[1], sys.argv[2], int(sys.argv[3]))
     else:
-        evaluated(sys.argv[1])
+        evaluated(sys.argv[1], method=len(sys.argv) > 2)

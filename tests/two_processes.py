@@ -4,6 +4,7 @@ WHAT is one way to evaluate, or several, divided by commas: whole, and how one o
 """
 
 import errno
+import functools
 import json
 import os
 import signal
@@ -90,16 +91,22 @@ def data_of(what, process):
 
 def said(found):
     kept = {name: {key: value.tolist() for key, value in kept.items()} for name, kept in found.kept.items()}
-    culprits = [[d.index, d.loss, float(d.norms["hidden"])] for d in found.culprits]
+    culprits = [[d.index, d.loss, float((d.totals if found.method else d.norms)["hidden"])] for d in found.culprits]
     return {"count": found.count, "loss": found.loss, "kept": kept, "culprits": culprits}
 
 
+def options(what):
+    """What is asked of each point."""
+    if what == "method":
+        return {"method": functools.partial(jw.attribute.conductance, steps=5, batch_size=2)}
+    return {"keep": jw.stats.combine(jw.stats.norms, jw.stats.dead)}
+
+
 def evaluated(what, process, out):
-    options = {"keep": jw.stats.combine(jw.stats.norms, jw.stats.dead), "progress": False, "top": 26}
-    options |= {"out": out, "resume": True} if out else {}
+    given = options(what) | {"progress": False, "top": 26} | ({"out": out, "resume": True} if out else {})
     begin = time.monotonic()
     try:
-        found = said(jw.evaluate(fun, problem()[0], data_of(what, process), **options))
+        found = said(jw.evaluate(fun, problem()[0], data_of(what, process), **given))
     except BaseException as error:
         done = said(error.evaluation) if hasattr(error, "evaluation") else {}
         found = {"error": f"{type(error).__name__}: {error}", "notes": getattr(error, "__notes__", []), **done}

@@ -122,7 +122,7 @@ class Programs:
             attributed,
         )
         _check_countable(task)
-        return Program(task, step_of(task), [_kept_weakly(c, arrays) for c in constants]), constants
+        return Program(task, step_of(task), [kept_weakly(c, arrays) for c in constants]), constants
 
 
 class _Key(NamedTuple):
@@ -142,7 +142,7 @@ _KEPT: dict[int, tuple[weakref.ref, list[tuple[Any, Program]]]] = {}
 
 def kept_for(asked: Asked) -> Programs:
     """Return the programs of a function, which live as long as its code, or as the object that it is a method of."""
-    owner = _owner(asked.fun)
+    owner = owner_of(asked.fun)
     forget = functools.partial(_KEPT.pop, id(owner), None)
     try:
         _, kept = _KEPT.setdefault(id(owner), (weakref.ref(owner, lambda _: forget()), []))
@@ -151,7 +151,8 @@ def kept_for(asked: Asked) -> Programs:
     return Programs(asked, kept=kept)
 
 
-def _owner(fun: Any) -> Any:
+def owner_of(fun: Any) -> Any:
+    """Return the object as long as which a function lives: its code, or the object that it is a method of."""
     while isinstance(fun, functools.partial):
         fun = fun.func
     if isinstance(fun, types.MethodType):
@@ -159,7 +160,7 @@ def _owner(fun: Any) -> Any:
     return fun.__code__ if isinstance(fun, types.FunctionType) else fun
 
 
-def _kept_weakly(constant: Any, arrays: set[int]) -> Callable[[], Any]:
+def kept_weakly(constant: Any, arrays: set[int]) -> Callable[[], Any]:
     """Return what gives a constant: one that the function holds is kept alive by the function alone."""
     if id(constant) in arrays:
         return weakref.ref(constant)

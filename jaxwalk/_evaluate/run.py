@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from .. import _signals
-from .._errors import ArgumentError, DataError, StoreError, argument
+from .._errors import ArgumentError, DataError, StoreError, argument, shown
 from .._show.progress import progress as shown_progress
 from .arguments import check_untraced
 from .batch_checksums import SAME, Fingerprint
@@ -40,6 +40,8 @@ class Output(NamedTuple):
             raise ArgumentError(
                 "`resume=True` goes on with what is in `out`, but no `out` is given; name the directory."
             )
+        if path is not None and not (isinstance(path, (str, os.PathLike)) and os.fspath(path)):
+            raise ArgumentError(f"`out` is {shown(path)}; give the path of a directory.")
         return cls(path, resume)
 
 

@@ -95,6 +95,8 @@ class History:
         title = f"{counted(self.total, 'step')} of training through {counted(len(self.points), 'point')}"
         if not len(self.loss):
             return title
+        if len(self.loss) == 1:
+            return f"{title}: loss {number(self.loss[0])}"
         finite = np.where(np.isfinite(self.loss), self.loss, np.inf)
         least = int(finite.argmin())
         smallest = f"; smallest {number(self.loss[least])} in step {self.steps[least]}"

@@ -12,24 +12,24 @@ import jax.numpy as jnp
 import optax
 
 from .. import _signals
-from .._errors import ArgumentError, StoreError, check_count, counted, shown
+from .._errors import ArgumentError, StoreError, counted
 from .._evaluate.arguments import check_takes, check_untraced
-from .._evaluate.placement import placement
+from .._evaluate.placement import Placement, placement
 from .._evaluate.run import Output
-from .._points.find import check_by
-from .._points.name_patterns import At, check_at
+from .._points.name_patterns import At
 from .._show.progress import progress as shown_progress
 from .._source.user_files import Source
 from ..stats import health
+from .arguments import check
 from .history import History
 from .loop.checkpoints import opened
-from .loop.epochs import Epochs, check_source
-from .loop.guard import check_on_nonfinite
+from .loop.epochs import Epochs
 from .loop.held_out import HeldOut
 from .loop.identity import identity
 from .loop.run import Log, Run
-from .loop.step import Asked, Step
-from .trained import is_transformation
+from .step.asked import Asked
+from .step.programs import kept_for
+from .step.step import Step
 
 LOSS = 16  # columns of the bar in which the loss is shown
 
@@ -68,6 +68,7 @@ def learn(
     resume: bool = False,
     log: Log | None = None,
     on_nonfinite: str = "stop",
+    mesh: jax.sharding.Mesh | None = None,
     progress: bool = True,
 ) -> Learned:
     """Train `fun(params, x, y)` with an optimizer of optax, and look at every point of it on the way.
@@ -75,7 +76,8 @@ def learn(
     A step is what `jw.watch` makes of the mean of `fun` over a batch, `mean(vmap(fun))`: one forward and one backward
     pass give the update and what is kept. So δ at a point has the axis of the batch in front (behind those of scans),
     and carries the 1/n of the mean. The step is compiled once for each length of batch. While one is computed, the host
-    looks at the one before.
+    looks at the one before. What is compiled is reused by a later `learn` of the same function, optimizer, points,
+    `keep` and form of params and data, as long as it can see that nothing has changed that these read.
 
     Arguments:
         fun: the loss of one datum, a real scalar: `fun(params, *datum)`, as in `evaluate`.
@@ -106,13 +108,18 @@ def learn(
         on_nonfinite: what to do where the loss or a gradient is NaN or Inf. "stop": raise a NonfiniteError, with the
             params as they were before that step, which the compiled step itself refuses. "skip": leave such steps out,
             params and optimizer's state unchanged, and count them in `history.notes`. "ignore": go on with what comes.
+        mesh: devices among which each batch is divided, along the first axis of the mesh. Params that are divided among
+            them already stay as they are, and come out so; others, and the optimizer's state, are copied to all. A
+            later batch whose rows do not divide, as a short last one, is computed as a whole by each device. A run may
+            be gone on with on other devices, whose rounding is another.
         progress: show a bar on standard error, if that is a terminal or a notebook and rich is installed.
 
     Returns:
         Learned: (params, opt_state, history).
 
     Raises:
-        ArgumentError: an argument does not fit; a batch is not like the first.
+        ArgumentError: an argument does not fit; a batch is not like the first; `fun` or `optimizer` fails on what it is
+            given; the mesh does not divide the first batch.
         PointError: as of `walk`.
         DataError: there is no batch, in the first epoch or in a later one; with `resume`, batches that are done have
             changed, are fewer or more.
@@ -130,15 +137,13 @@ def learn(
     >>> np.round(params, 2), history.steps.shape, history.kept["prediction"]["delta_l2"].shape
     (Array([ 1., -1.], dtype=float32), (50,), (50,))
     """
-    asked = Asked(fun, optimizer, at, by, source, keep, every, on_nonfinite)
-    _check(asked, params, epochs, log)
-    if evaluate is not None:
-        check_source(evaluate, epochs, "evaluate")
+    asked = Asked(fun, optimizer, at, by, source, keep, every, on_nonfinite, mesh)
+    check(asked, params, epochs, log)
     output = Output.checked(out, resume)
     data = Epochs(batches, epochs)
-    run, known = _begun(asked, params, data, evaluate is not None)
-    held_out = None if evaluate is None else HeldOut.of(asked, evaluate)
     with contextlib.ExitStack() as stack:
+        run, known = _begun(stack, asked, params, data, evaluate is not None)
+        held_out = None if evaluate is None else HeldOut.of(asked, evaluate, epochs, run.params, data.form)
         if output.path is not None:
             run.checkpoints = stack.enter_context(opened(output.path, output.resume, known))
             run.restore()
@@ -155,19 +160,30 @@ def learn(
     return _learned(run)
 
 
-def _begun(asked: Asked, params: Any, source: Epochs, is_evaluated: bool) -> tuple[Run, Callable[[], dict[str, str]]]:
-    """Return the run, which has not begun, and what gives its identity."""
+def _begun(
+    stack: contextlib.ExitStack, asked: Asked, params: Any, source: Epochs, is_evaluated: bool
+) -> tuple[Run, Callable[[], dict[str, str]]]:
+    """Return the run, which has not begun, and what gives its identity. What is computed until `stack` ends is computed
+    on the mesh."""
     data = source.form
     check_untraced(data.first, who="learn")
     check_takes(asked.fun, data)
-    placed = placement(None, data.size, params, data.first)
+    placed = placement(asked.mesh, data.size, params, data.first)
+    stack.enter_context(placed.context())
     step = Step(asked)
-    params = jax.tree.map(_copied, params)
-    state = jax.tree.map(_copied, step.optimizer.init(params))
+    params = _placed(params, placed)
+    state = _placed(step.optimizer.init(params), placed)
+    step.kept = kept_for(asked, params, data)
     rows = [jax.ShapeDtypeStruct((data.size, *row.shape), row.dtype) for row in data.form.rows]
     step.prepare(params, state, data.arguments(rows))
     known = lambda: identity(asked, params, state.inner, data, step.points, is_evaluated)
     return Run(asked, step, source, placed, params, state), known
+
+
+def _placed(tree: Any, placed: Placement) -> Any:
+    """Return arrays of our own, where they are to be."""
+    leaves, structure = jax.tree.flatten(jax.tree.map(_copied, tree))
+    return jax.tree.unflatten(structure, placed.params(leaves))
 
 
 def _copied(leaf: Any) -> Any:
@@ -199,42 +215,3 @@ def _check_epochs(epochs: int, run: Run) -> None:
         raise ArgumentError(
             f"`epochs` is {epochs}, and the run in `out` has done {run.done.place.epoch}; give at least as many."
         )
-
-
-# Arguments --------------------------------------------------------------------------------------------------
-
-
-def _check(asked: Asked, params: Any, epochs: Any, log: Any) -> None:
-    check_untraced(params, who="learn")
-    if not callable(asked.fun):
-        raise ArgumentError(f"`fun` is {shown(asked.fun)}; it must be the loss of one datum, a function.")
-    if jax.process_count() > 1:
-        raise ArgumentError(
-            f"`learn` runs in one process, and there are {jax.process_count()}; use `jw.watch` in a loop of your own."
-        )
-    check_by(asked.by, asked.source)
-    check_at(asked.at)
-    _check_params(params)
-    optimizer = asked.optimizer
-    if not is_transformation(optimizer):
-        raise ArgumentError(f"`optimizer` is {shown(optimizer)}; give one of optax, such as `optax.adam(1e-3)`.")
-    for name, value in (("epochs", epochs), ("every", asked.every)):
-        check_count(name, value)
-    if log is not None and not callable(log):
-        raise ArgumentError(f"`log` is {shown(log)}; it must be a function (step, {{name: number}}), or None.")
-    check_on_nonfinite(asked.on_nonfinite)
-
-
-def _check_params(params: Any) -> None:
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    if not leaves:
-        raise ArgumentError(f"`params` is {shown(params)}, which holds no array; there is nothing to learn.")
-    for path, leaf in leaves:
-        is_array = isinstance(leaf, (float, complex)) or hasattr(leaf, "dtype")
-        if not is_array or not jnp.issubdtype(jnp.result_type(leaf), jnp.inexact):
-            dtype = getattr(leaf, "dtype", None)
-            what = shown(leaf) if dtype is None else f"an array of dtype {dtype}"
-            raise ArgumentError(
-                f"`params` holds {what} at `params{jax.tree_util.keystr(path)}`, which no gradient moves; give arrays"
-                " of floats alone, and let `fun` close over the rest."
-            )

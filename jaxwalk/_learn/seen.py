@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -33,7 +33,8 @@ class Seen:
     """What a watched training step has seen. A pytree: it goes through `jit`, `scan` and `vmap`.
 
     Of many steps, as `lax.scan` stacks them, the arrays have an axis of steps in front: `seen[-1]` is the last step,
-    `seen[::100]` each hundredth.
+    `seen[::100]` each hundredth. Under `jax.vmap` leave `out_axes` 0: another is refused where a shape tells of it, and
+    not where there are as many members as points in a group of them, which then change places.
 
     Attributes:
         loss: of the batch, before the update.
@@ -109,6 +110,23 @@ class Seen:
                 yield f"{passed} looked at (`every`): what is kept, and the sizes of weights, are zeros."
         if self.weights:
             yield f"`seen.weights` has the sizes of {counted(len(self.weights), 'array')} of the params."
+
+
+def stacked(seen: Seen | Sequence[Seen]) -> Seen:
+    """Return what several steps have seen as one, with an axis of steps in front, as `lax.scan` would stack it.
+
+    Raises:
+        ArgumentError: they are of different points, or keep other arrays.
+    """
+    if isinstance(seen, Seen):
+        return seen
+    try:
+        return jax.tree.map(lambda *steps: np.stack([np.asarray(step) for step in steps]), *seen)
+    except ValueError:
+        fix = "give those of one `jw.watch`, on batches of one length"
+        raise ArgumentError(
+            f"What these {len(seen)} steps have seen is not alike, so that it makes no history; {fix}."
+        ) from None
 
 
 _LEAVES = ("loss", "aux", "kept", "weights", "is_seen")

@@ -16,7 +16,7 @@ from .._health.signals import Numbers, Signals
 from .._walk.result import Walk
 from .array_sizes import is_inexact, sizes_of_arrays
 from .history import History
-from .seen import Seen
+from .seen import Seen, stacked
 
 
 def signals_of(result: Any) -> Signals:
@@ -27,7 +27,7 @@ def signals_of(result: Any) -> Signals:
     """
     result = getattr(result, "history", result)  # of what `learn` returns
     if isinstance(result, list | tuple) and result and all(isinstance(one, Seen) for one in result):
-        result = jax.tree.map(lambda *steps: np.stack(steps), *result)
+        result = stacked(result)
     kind = next((kind for kind in _KINDS if isinstance(result, kind)), None)
     if kind is None:
         raise ArgumentError(

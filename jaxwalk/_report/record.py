@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,15 @@ from .._health.finding import Health
 from .._learn.health import health
 from .._learn.history import History
 from .._learn.learn import Learned
+from .._learn.seen import Seen
 from .._points.point import Points
-from .._show.table import Table, number
+from .._show.table import Table
 from .._walk.culprits import Culprits
 from .._walk.result import Walk
 from .._walk.result_table import title_of
 from ..plot._sizes import Size, kept_at, sizes_of
+from ..plot._training.given import history_of_seen, is_seen
+from . import training_tables
 
 CULPRITS = 20  # entries of a walk that are listed as most to blame
 KINKS = 100  # rows of the table of kinks
@@ -65,7 +68,9 @@ class Record:
     @functools.cached_property
     def kept(self) -> Mapping[str, Any]:
         """Return what was kept at each point; of a training, in the last step that is held."""
-        return kept_at(self.result, -1) if isinstance(self.result, History) else self.result.kept
+        if not isinstance(self.result, History):
+            return self.result.kept
+        return kept_at(self.result, -1) if len(self.result.steps) else {}
 
     def place(self, name: str) -> int | None:
         """Return which of the points has this name, counted from 0; None if none has."""
@@ -76,23 +81,26 @@ class Record:
         return {name: place for place, name in enumerate(self.points)}
 
 
-def record_of(result: Walk | Evaluation | History | Learned, title: str | None = None) -> Record:
+def record_of(result: Walk | Evaluation | History | Learned | Seen | Any, title: str | None = None) -> Record:
     """Return what a page tells of a walk, of an evaluation, or of a training.
 
     Raises:
-        ArgumentError: it is none of these, or is being traced; or a history holds no step.
+        ArgumentError: it is none of these, or is being traced.
     """
-    result = result.history if isinstance(result, Learned) else result
+    given = result.history if isinstance(result, Learned) else result
+    result = history_of_seen(given, "result") if is_seen(given) else given
     sizes, notes = _sizes(result)
     made = next(of(result) for kind, of in _KINDS.items() if isinstance(result, kind))
     summary = made.summary if title is not None else ""
     return dataclasses.replace(
-        made, title=made.summary if title is None else title, summary=summary, sizes=sizes, health=health(result),
+        made, title=made.summary if title is None else title, summary=summary, sizes=sizes, health=health(given),
         notes=[*made.notes, *notes],
     )  # fmt: skip
 
 
 def _sizes(result: Any) -> tuple[dict[str, Size], list[str]]:
+    if isinstance(result, History) and not len(result.steps):
+        return {}, ["No step was recorded, so that there is nothing to draw."]
     try:
         return {size.point.name: size for size in sizes_of(result)}, []
     except PointError as error:  # the rest of the page is worth reading without them
@@ -123,20 +131,9 @@ def _kinks(walk: Walk) -> list[Table | str]:
 
 
 def _of_history(history: History) -> Record:
-    rows = [(path, *_weight_cells(sizes)) for path, sizes in history.weights.items()]
-    columns = ("array", "‖w‖", "‖∂loss/∂w‖", "‖update‖", "‖update‖ / ‖w‖")
-    weights = Table(f"The params in step {history.steps[-1]}", columns, rows, columns[1:], code=("array",))
-    epochs = [(str(each.epoch), str(each.step), number(each.loss)) for each in history.evaluations]
-    held_out = Table("Held-out data", ("epoch", "step", "mean loss"), epochs, ("epoch", "step", "mean loss"))
-    numbers = [table for table in (held_out, weights) if table.rows]
-    return Record("", history._title(), history, {}, numbers=numbers, notes=history.notes)
-
-
-def _weight_cells(sizes: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the norms of an array of the params in the last step: of several runs, their mean."""
-    norms = [float(np.mean(sizes[key][-1], dtype=np.float64)) for key in ("weight_l2", "gradient_l2", "update_l2")]
-    yield from map(number, norms)
-    yield number(norms[2] / norms[0]) if norms[0] else ""
+    most = training_tables.largest(history) if len(history.steps) else []
+    tables = training_tables.numbers(history)
+    return Record("", history._title(), history, {}, culprits=most, numbers=tables, notes=history.notes)
 
 
 def _of_evaluation(found: Evaluation) -> Record:

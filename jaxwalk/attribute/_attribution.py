@@ -151,6 +151,12 @@ def total(scores: Any) -> jax.Array:
     return jnp.sum(jnp.real(scores), dtype=widened(jnp.real(scores).dtype))
 
 
+def change(start: Any, end: Any) -> jax.Array:
+    """Return by how much a result changes, in float32 at least: results that are near lose most of their digits."""
+    wide = widened(jnp.result_type(end))
+    return jnp.asarray(end, wide) - jnp.asarray(start, wide)
+
+
 def total_of_all(scores: Any) -> Any:
     """Return the sum of the scores in all arrays of a pytree."""
     return sum(map(total, jax.tree.leaves(scores)))

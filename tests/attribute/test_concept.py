@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 import jaxwalk as jw
 from jaxwalk import attribute
 
-pytestmark = pytest.mark.usefixtures("float64")
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("float64")]
 
 RANDOM = np.random.default_rng(0)
 W, LAYERS = RANDOM.normal(size=(4, 6)), RANDOM.normal(size=(3, 6, 6)) / 2

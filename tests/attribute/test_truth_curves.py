@@ -10,7 +10,7 @@ import pytest
 import jaxwalk as jw
 from jaxwalk import attribute
 
-pytestmark = pytest.mark.usefixtures("float64")
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("float64")]
 
 W = np.array([1.0, -2.0, 4.0, 3.0])
 X = np.ones(4)

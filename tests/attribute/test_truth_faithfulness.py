@@ -12,7 +12,7 @@ import jaxwalk as jw
 from jaxwalk import attribute
 from jaxwalk.attribute._truth.correlation import pearson, spearman
 
-pytestmark = pytest.mark.usefixtures("float64")
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("float64")]
 
 RANDOM = np.random.default_rng(0)
 W, LAYERS, LAST = RANDOM.normal(size=(4, 6)), RANDOM.normal(size=(3, 6, 6)) / 2, RANDOM.normal(size=6)

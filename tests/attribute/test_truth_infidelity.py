@@ -8,7 +8,7 @@ import pytest
 import jaxwalk as jw
 from jaxwalk import attribute
 
-pytestmark = pytest.mark.usefixtures("float64")
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("float64")]
 
 RANDOM = np.random.default_rng(0)
 W1, W2 = RANDOM.normal(size=(4, 3)), RANDOM.normal(size=3)

@@ -8,7 +8,7 @@ import pytest
 import jaxwalk as jw
 from jaxwalk import attribute
 
-pytestmark = pytest.mark.usefixtures("float64")
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("float64")]
 
 KEY = jax.random.key(0)
 X = np.array([1.0, -2.0])

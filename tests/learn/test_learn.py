@@ -195,6 +195,20 @@ def test_nan_in_the_first_step():
     assert repr(caught.value.learned.history)
 
 
+def test_a_loss_that_is_not_finite_where_all_points_are():
+    with pytest.raises(jw.NonfiniteError) as caught:
+        learn(lambda w, x: jw.tag(x @ w, "y") / 0.0, jnp.ones(3), [X[:2]])
+    said = "of data 0, 1 of the batch, while the outputs of all points that are watched are finite; the params"
+    assert said in str(caught.value)
+
+
+def test_wrong_held_out_data_are_refused_before_anything_is_learned():
+    told = []
+    with pytest.raises(jw.ArgumentError):
+        learn(evaluate=[(X[:, :2], Y)], log=lambda *both: told.append(both))
+    assert not told
+
+
 def only_backward(weights, x):
     root = jw.tag(jnp.sqrt(jnp.abs(jw.tag(x * weights, "scaled"))), "root")
     return jnp.sum(jnp.where(x > 0, root, 0.0))
@@ -320,6 +334,32 @@ ROWS = [np.ones((2, 3), np.float32)]
             {"keep": lambda output, delta: output},
             "`keep` returns other arrays for a batch of 2 data than for the first",
         ),
+        ({"params": jax.eval_shape(lambda: PARAMS)}, "`params` holds a ShapeDtypeStruct at `params['a']`"),
+        ({"params": {"w": np.array([None])}}, "`params` holds an array of dtype object at `params['w']`"),
+        ({"epochs": -1}, "`epochs` is -1; it must be an integer of at least 1."),
+        ({"epochs": 1.5}, "`epochs` is 1.5; it must be an integer of at least 1."),
+        (
+            {"optimizer": optax.sgd},
+            "`optimizer` is the function `sgd`; give one of optax, such as `optax.adam(1e-3)`, w",
+        ),
+        (
+            {"optimizer": optax.masked(SGD, {"z": True})},
+            "`optimizer` fails on these `params`: ValueError: pytree structure error: different",
+        ),
+        ({"optimizer": optax.sgd("0.1")}, "`optimizer` fails on these `params`: TypeError: "),
+        ({"log": lambda: None}, "`log` must take (step, numbers), and what it takes is (); give a function of these"),
+        ({"batches": lambda epoch: None}, "`batches(0)` is None, which cannot be iterated over; return an iterable"),
+        ({"batches": [()]}, "The first of `batches` is (), which holds no array; give pytrees of arrays"),
+        ({"batches": [(X[:0], Y[:0])]}, "The first of `batches` has no rows"),
+        ({"batches": [(X[:4], Y[:3])]}, "Batch 0 of `batches` has 4 rows at `batch[0]` and 3 at `batch[1]`"),
+        ({"batches": [BATCHES[0], (X[:4], Y[:3])]}, "Batch 1 of `batches` has 4 rows at `batch[0]` and 3"),
+        ({"batches": X}, "Batch 0 of `batches` is one array, so `fun` is given 1 argument after `params`, and takes 2"),
+        ({"evaluate": True}, "`evaluate` is True, which cannot be iterated over; give pytrees of arrays"),
+        ({"evaluate": lambda epoch: 0.5}, "`evaluate(0)` is 0.5, which cannot be iterated over; return an iterable"),
+        ({"evaluate": [X]}, "Batch 0 of `evaluate` is one array, so `fun` is given 1 argument after `params`"),
+        ({"evaluate": [(X[:, :2], Y)]}, "; for `evaluate`, `learn` gave `fun` `params` of ['a'] float32[3, 2] and one"),
+        ({"out": 3}, "`out` is 3; give the path of a directory."),
+        ({"resume": True}, "`resume=True` goes on with what is in `out`, but no `out` is given; name the directory."),
         ({"at": "nowhere"}, "`at='nowhere'` matches no point."),
         ({"by": "names"}, "`by`"),
     ],

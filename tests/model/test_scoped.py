@@ -695,6 +695,7 @@ def test_refuses_a_name_that_cannot_name_a_scope():
         jw.scoped(Gain(jnp.float32(2.0)), name="a/b")
 
 
+@pytest.mark.once
 def test_neither_library_is_imported():
     code = (
         "import sys, jaxwalk as jw\n"

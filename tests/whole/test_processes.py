@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 import pytest
-from two_processes import HALVES, PART, SIZE, fun, problem, said
+from two_processes import HALVES, PART, SIZE, fun, options, problem, said
 
 import jaxwalk as jw
 
@@ -28,8 +28,8 @@ def started(*what):
         port = str(free.getsockname()[1])
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": os.pathsep.join(sys.path)}
     command = lambda process: [sys.executable, SCRIPT, port, str(process), *map(str, what)]
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
-    both = [subprocess.Popen(command(process), **options) for process in (0, 1)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
+    both = [subprocess.Popen(command(process), **pipes) for process in (0, 1)]
     try:
         yield both
     finally:
@@ -57,14 +57,14 @@ def order(steps=99):
     return np.concatenate([half[s * SIZE : (s + 1) * SIZE] for s in range(min(steps, 5)) for half in rows])
 
 
-def alone(which):
-    keep = jw.stats.combine(jw.stats.norms, jw.stats.dead)
+def alone(which, what="whole"):
     data = [(X[which[i : i + SIZE]], Y[which[i : i + SIZE]]) for i in range(0, len(which), SIZE)]
-    return said(jw.evaluate(fun, WEIGHTS, data, keep=keep, top=26, progress=False))
+    return said(jw.evaluate(fun, WEIGHTS, data, **options(what), top=26, progress=False))
 
 
 def assert_same(found, expected):
     assert found["count"] == expected["count"]
+    assert list(found["kept"]["hidden"]) == list(expected["kept"]["hidden"])
     np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-5)
     np.testing.assert_allclose(found["culprits"], expected["culprits"], rtol=1e-4)
     for key, value in expected["kept"]["hidden"].items():
@@ -72,8 +72,9 @@ def assert_same(found, expected):
 
 
 def test_two_processes_find_what_one_does():
-    for (found,) in run("whole"):
+    for found, scored in run("whole,method"):
         assert_same(found, alone(order()))
+        assert_same(scored, alone(order(), "method"))
 
 
 # Whatever ends one, all end within seconds, each with a sentence.

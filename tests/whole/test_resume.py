@@ -261,7 +261,7 @@ def test_there_was_nothing_to_go_on_with(tmp_path):
     check_rows(tmp_path / "out")
 
 
-@pytest.mark.parametrize(("what", "kills"), [("alone", 3), ("command", 1), ("two", 1)])
+@pytest.mark.parametrize(("what", "kills"), [("alone", 3), ("method", 1), ("command", 1), ("two", 1)])
 def test_killed_at_any_moment_it_ends_the_same(tmp_path, what, kills):
     """`python tests/killed.py 20` kills more, at moments of the whole run."""
     cache, out, moment = tmp_path / "cache", tmp_path / "out", random.Random(0)

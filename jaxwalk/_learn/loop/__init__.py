@@ -1,1 +1,1 @@
-"""The loop of training: the batches of each epoch, the compiled step, what is recorded of it, and where it stops."""
+"""The loop of training: the batches of each epoch, what is recorded of its steps, and where it stops."""

@@ -12,9 +12,9 @@ from ..._errors import counted
 from ..._evaluate.batch_checksums import Fingerprint
 from ..._evaluate.result.evaluation import Evaluation
 from ..history import Evaluated, History
+from ..step.step import Step
 from .findings import Met
 from .records import Records
-from .step import Step
 
 
 class Place(NamedTuple):

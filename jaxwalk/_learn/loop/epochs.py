@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ... import _signals
-from ..._errors import ArgumentError, DataError, counted
+from ..._errors import ArgumentError, DataError, counted, shown
 from ..._evaluate.batches import COUNTS, Batch, Batches, open_batches
 
 AGAIN = "give what can be gone through again, as a list, or a function from the number of an epoch to its batches"
@@ -74,12 +74,26 @@ def is_asked(batches: Any) -> bool:
     return callable(batches) and not hasattr(batches, "__iter__") and not hasattr(batches, "__getitem__")
 
 
-def of_epoch(batches: Any, number: int) -> Any:
-    """Return the batches of an epoch."""
+def of_epoch(batches: Any, number: int, name: str = "batches") -> Any:
+    """Return the batches of an epoch; `name`: of the argument.
+
+    Raises:
+        ArgumentError: what is returned for it cannot be iterated over.
+    """
     if not is_asked(batches):
         return batches
     with _signals.handled():
-        return batches(number)
+        found = batches(number)
+    if not is_iterable(found):
+        raise ArgumentError(
+            f"`{name}({number})` is {shown(found)}, which cannot be iterated over; return an iterable of batches."
+        )
+    return found
+
+
+def is_iterable(value: Any) -> bool:
+    """Tell whether a value may be batches: a Sequence of Keras can be iterated over by `__getitem__` alone."""
+    return (hasattr(value, "__iter__") or hasattr(value, "__getitem__")) and not isinstance(value, (str, bytes))
 
 
 def check_source(batches: Any, epochs: int, name: str) -> None:

@@ -17,7 +17,8 @@ from ..._jax.settings import settings
 from ..._points.point import Points
 from ..._version import __version__
 from ..._walk.walk import walk
-from .step import Asked, mean_loss
+from ..step.asked import Asked
+from ..step.mean_loss import mean_loss
 
 
 @deep_calls()

@@ -14,7 +14,8 @@ from ..._points.point import Points
 from ..._walk.nonfinite import first_nonfinite
 from ..._walk.walk import walk
 from ...stats import nonfinite
-from .step import Asked, mean_loss
+from ..step.asked import Asked
+from ..step.mean_loss import mean_loss
 
 SHOWN = 5  # data that are named
 
@@ -26,9 +27,9 @@ def sentence(asked: Asked, step: int, epoch: int, params: Any, batch: tuple, los
     what = "a gradient is not finite, though the loss is" if np.isfinite(loss) else f"the loss is {loss}"
     bad = np.flatnonzero(~np.isfinite(losses))
     first = first_met(asked, params, batch, loss)
-    where = f", first met as {first}" if first else ", and no point has a NaN or an Inf when it is looked at again"
+    where = f", first met as {first}{_data(bad)}" if first else f"{_data(bad)}{_nowhere(loss)}"
     return (
-        f"In step {step} (epoch {epoch}) {what}{where}{_data(bad)}; the params in `learned` of this error are those"
+        f"In step {step} (epoch {epoch}) {what}{where}; the params in `learned` of this error are those"
         " before that step, and its data are in `batch`: `jw.bisect_nonfinite(fun, params, *datum)` names the equation,"
         ' and `on_nonfinite="skip"` leaves such steps out.'
     )
@@ -40,6 +41,13 @@ def finding(said: str, step: int, losses: np.ndarray) -> Finding:
     meaning = f"{said.partition('; the params')[0]}: it was refused."
     advice = "`jw.bisect_nonfinite` finds the operation that makes it; its data are in `batch` of the error."
     return Finding("nonfinite", None, float(max(1, len(bad))), 0.0, meaning, advice, steps=(step, step), data=bad)
+
+
+def _nowhere(loss: float) -> str:
+    """Return what is known where no point has a NaN or an Inf."""
+    if np.isfinite(loss):
+        return ", and no point has a NaN or an Inf when it is looked at again"
+    return ", while the outputs of all points that are watched are finite"
 
 
 def _data(bad: np.ndarray) -> str:

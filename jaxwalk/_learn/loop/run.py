@@ -18,15 +18,16 @@ from ..._evaluate.batches import Batch
 from ..._evaluate.placement import Placement
 from ..._evaluate.result.evaluation import Evaluation
 from ..._show.progress import Progress
+from ..step.asked import Asked
+from ..step.guard import Guarded
+from ..step.step import Outcome, Step
 from .checkpoints import Checkpoints, Saved
 from .done import Done, Place
 from .epochs import Epochs, is_asked
 from .findings import RECENT
-from .guard import Guarded
 from .held_out import HeldOut
 from .nonfinite import finding, sentence
 from .scalars import scalars
-from .step import Asked, Outcome, Step
 
 AHEAD = 1  # steps that may be in flight while the next is sent
 
@@ -109,12 +110,18 @@ class Run:
 
     def _send(self, batch: Batch) -> None:
         self._placed.check(batch.leaves)
-        arguments = self._source.form.arguments(batch.leaves)
+        arguments = self._source.form.arguments(self._on_devices(batch))
         number = self.done.place.step + len(self._in_flight)
         self.params, self.state, outcome = self._step(number, self.params, self.state, arguments)
         before = self._in_flight[-1].fingerprint if self._in_flight else self.done.fingerprint
         fingerprint = before.update(batch, self.checkpoints is not None)
         self._in_flight.append(Sent(arguments, len(batch.counts), outcome, fingerprint))
+
+    def _on_devices(self, batch: Batch) -> list[Any]:
+        """Return a batch's arrays where they are to be; one that the mesh does not divide is on all its devices."""
+        if len(batch.counts) % self._placed.groups:
+            return self._placed.params(batch.leaves)
+        return self._placed.batch(batch.leaves)
 
     def _settle(self, left: int) -> None:
         """Wait for the steps in flight, until so many are left, and tell of them."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..._evaluate.result.evaluation import Evaluation
+from ..._learn.history import History
 from ..._show.table import Table
 from ..record import Record
 from ..section import Section
 
 
 def culprits(record: Record) -> Section | None:
-    """Return the entries of a walk, or the data of an evaluation, that are most to blame."""
+    """Return the entries of a walk, the data of an evaluation, or the points of a training, that are most to blame."""
     most = "data" if isinstance(record.result, Evaluation) else "entries"
+    most = "points" if isinstance(record.result, History) else most
     return _section("culprits", f"The {most} most to blame", record.culprits)
 
 

@@ -24,8 +24,8 @@ def warn_if_large(nbytes: int) -> None:
 
 
 def device_memory() -> int | None:
-    """Return the bytes of memory of the first device (an accelerator's that JAX may use) or the machine; or None."""
-    stats = jax.devices()[0].memory_stats()
+    """Return the bytes of memory of this process's first device (an accelerator's) or of the machine; or None."""
+    stats = jax.local_devices()[0].memory_stats()  # another process's cannot be asked
     if stats and "bytes_limit" in stats:
         return int(stats["bytes_limit"])
     try:

@@ -12,8 +12,9 @@ from ..._callables import transform
 from ..._errors import ArgumentError, argument, shown
 from ..._points.name_patterns import At
 from ..._source.user_files import Source
-from .._attribution import Attribution, total_of_all
+from .._attribution import Attribution, change, total_of_all
 from .._explaining import Explaining
+from .batches import each
 from .conductance import OF_INTEGERS
 from .path import between
 from .samples import check_key, mean_over_keys
@@ -31,6 +32,7 @@ def expected_gradients(
     baselines: Any,
     key: Any,
     samples: int = 100,
+    batch_size: int = 1,
 ) -> Callable[..., Attribution]:
     """Attribute by expected gradients (Erion et al., arXiv 1906.10670), at all points in one sweep.
 
@@ -42,6 +44,8 @@ def expected_gradients(
         baselines: as the arguments that `argnums` names, with an axis of data in front of every array.
         key: of `jax.random`.
         samples: how many draws: a walk and a forward derivative each.
+        batch_size: how many draws are run at once, as of `conductance`; and of the baselines, for the gap. At the same
+            key they are the same draws.
 
     Returns:
         A function of the arguments of `fun` that returns an `Attribution`. Its `gap` is what the scores of the inputs
@@ -49,7 +53,8 @@ def expected_gradients(
 
     Raises:
         PointError: (when called) as of `jw.walk`.
-        ArgumentError: `key` or `samples` does not fit; (when called) `baselines` has another structure or shape.
+        ArgumentError: `key`, `samples` or `batch_size` does not fit; (when called) `baselines` has another structure
+            or shape.
 
     >>> import jax, jax.numpy as jnp, jaxwalk as jw
     >>> fun = lambda x: jnp.sum(jw.tag(3 * x, "thrice"))
@@ -59,7 +64,7 @@ def expected_gradients(
     True
     """
     explaining = Explaining.checked("expected_gradients", fun, at, by, source, argnums)
-    check_key(key, samples)
+    check_key(key, samples, batch_size)
 
     def explain(*args: Any) -> Attribution:
         explaining.check_real_inputs(args, OF_INTEGERS)
@@ -74,10 +79,10 @@ def expected_gradients(
             place, direction = between(start, inputs)
             return moving(explaining, explaining.with_inputs(args, place(jax.random.uniform(where))), direction)
 
-        scores, of_inputs = mean_over_keys(drawn, key, samples)
+        scores, of_inputs = mean_over_keys(drawn, key, samples, batch_size)
         value = lambda start: explaining.fun(*explaining.with_inputs(args, start))
-        change = whole.value - jnp.mean(jax.lax.map(value, jax.tree.map(jnp.asarray, baselines)))
-        gap = total_of_all(of_inputs) - change
+        others = each(value, jax.tree.map(jnp.asarray, baselines), batch_size)
+        gap = total_of_all(of_inputs) - jnp.mean(change(others, whole.value))
         return explaining.attribution(whole.value, scores, of_inputs, whole.points, gap)
 
     return explaining.explained(explain)

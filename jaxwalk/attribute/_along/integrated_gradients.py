@@ -33,6 +33,7 @@ def integrated_gradients(
     steps: int = 50,
     rule: str = "gauss-legendre",
     along: str = "inputs",
+    batch_size: int = 1,
 ) -> Callable[..., Attribution]:
     """Attribute by integrated gradients (Sundararajan et al., arXiv 1703.01365).
 
@@ -41,7 +42,7 @@ def integrated_gradients(
     inputs: (y − y')·∫ ∂fun/∂y dα. That is one sweep for each point, one after the other, and compiled for each.
 
     Arguments:
-        fun, at, by, source, argnums, steps: as of `conductance`.
+        fun, at, by, source, argnums, steps, batch_size: as of `conductance`.
         rule: as of `internal_influence`.
         baseline: as of `conductance`. Of integers, as tokens, others of the same shape: with `along="own"`.
         along: "inputs" or "own".
@@ -63,7 +64,7 @@ def integrated_gradients(
     Array([2., 3.], dtype=float32)
     """
     explaining = Explaining.checked("integrated_gradients", fun, at, by, source, argnums)
-    quadrature = Quadrature.checked(steps, rule)
+    quadrature = Quadrature.checked(steps, rule, batch_size)
     if along not in ("inputs", "own"):
         raise ArgumentError(f'`along` is {shown(along)}; it is "inputs" or "own".')
 

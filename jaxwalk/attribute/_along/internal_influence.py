@@ -26,12 +26,13 @@ def internal_influence(
     baseline: Any = None,
     steps: int = 50,
     rule: str = "gauss-legendre",
+    batch_size: int = 1,
 ) -> Callable[..., Attribution]:
     """Attribute by ∫ ∂fun/∂y dα, the mean δ along the path from the baseline to the inputs, at all points in one sweep
     (Leino et al., arXiv 1802.03788, with the uniform distribution on the path). It promises no sum.
 
     Arguments:
-        fun, at, by, source, argnums, baseline, steps: as of `conductance`.
+        fun, at, by, source, argnums, baseline, steps, batch_size: as of `conductance`.
         rule: "gauss-legendre", "trapezoid", "left", "right" or "midpoint": where on the path, and with what weights.
 
     Returns:
@@ -46,7 +47,7 @@ def internal_influence(
     Array([2., 6.], dtype=float32)
     """
     explaining = Explaining.checked("internal_influence", fun, at, by, source, argnums)
-    quadrature = Quadrature.checked(steps, rule)
+    quadrature = Quadrature.checked(steps, rule, batch_size)
 
     def explain(*args: Any) -> Attribution:
         path = Path.to(explaining, args, baseline, OF_INTEGERS)

@@ -11,49 +11,41 @@ import numpy as np
 
 from ..._errors import ArgumentError, argument, check_count, shown
 from ..._jax.jaxpr.types import widened
+from .batches import weighted_sum
 
 RULES = ("gauss-legendre", "trapezoid", "left", "right", "midpoint")
 
 
 class Quadrature(NamedTuple):
-    """Where on [0, 1] an integral is taken, and with what weights."""
+    """Where on [0, 1] an integral is taken, with what weights, and at how many nodes at a time."""
 
     rule: str
     nodes: np.ndarray
     weights: np.ndarray
+    batch_size: int
 
     @classmethod
-    def checked(cls, steps: int, rule: str) -> Quadrature:
+    def checked(cls, steps: int, rule: str, batch_size: int) -> Quadrature:
         check_count("steps", steps)
+        check_count("batch_size", batch_size)
         if rule not in RULES:
             raise ArgumentError(f"`rule` is {shown(rule)}; it is one of {', '.join(map(repr, RULES))}.")
         if rule == "trapezoid" and steps == 1:
             raise ArgumentError("`steps` is 1, and the trapezoid rule takes both ends; give at least 2.")
         if rule == "gauss-legendre":
             nodes, weights = np.polynomial.legendre.leggauss(steps)
-            return cls(rule, (nodes + 1) / 2, weights / 2)
+            return cls(rule, (nodes + 1) / 2, weights / 2, batch_size)
         if rule == "trapezoid":
             ends = np.full(steps, 1.0)
             ends[[0, -1]] = 0.5
-            return cls(rule, np.linspace(0, 1, steps), ends / (steps - 1))
+            return cls(rule, np.linspace(0, 1, steps), ends / (steps - 1), batch_size)
         first = {"left": 0, "right": 1, "midpoint": 0.5}[rule]
-        return cls(rule, (np.arange(steps) + first) / steps, np.full(steps, 1 / steps))
+        return cls(rule, (np.arange(steps) + first) / steps, np.full(steps, 1 / steps), batch_size)
 
     def mean(self, integrand: Callable[[Any], Any]) -> Any:
-        """Return ∫ integrand(α) dα over [0, 1], one node after the other; sums are in float32 at least."""
-        return weighted_sum(integrand, *(jnp.asarray(a, jnp.result_type(float)) for a in (self.nodes, self.weights)))
-
-
-def weighted_sum(of: Callable[[Any], Any], places: jax.Array, weights: jax.Array) -> Any:
-    """Return Σ weight·of(place), one after the other, so that memory does not grow with them; in float32 at least."""
-    shapes = jax.eval_shape(lambda places: of(places[0]), places)
-
-    def add(sums: Any, at: Any) -> tuple[Any, None]:
-        place, weight = at
-        return jax.tree.map(lambda s, x: s + weight.astype(s.dtype) * x.astype(s.dtype), sums, of(place)), None
-
-    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, widened(s.dtype)), shapes)
-    return jax.lax.scan(add, zeros, (places, weights))[0]
+        """Return ∫ integrand(α) dα over [0, 1]; sums are in float32 at least."""
+        nodes, weights = (jnp.asarray(a, jnp.result_type(float)) for a in (self.nodes, self.weights))
+        return weighted_sum(integrand, nodes, weights, self.batch_size)
 
 
 def baseline_of(baseline: Any, inputs: Any, name: str = "baseline") -> Any:
@@ -85,5 +77,9 @@ def baseline_of(baseline: Any, inputs: Any, name: str = "baseline") -> Any:
 def between(start: Any, end: Any) -> tuple[Callable[[Any], Any], Any]:
     """Return the straight path, α -> start + α·(end − start), and its direction."""
     direction = jax.tree.map(lambda a, b: b - a, start, end)
-    on_way = lambda alpha, a, d: (a + alpha.astype(widened(jnp.real(a).dtype)) * d).astype(a.dtype)
+
+    def on_way(alpha: Any, a: Any, d: Any) -> Any:
+        wide = widened(a.dtype)
+        return (a.astype(wide) + alpha.astype(wide) * d.astype(wide)).astype(a.dtype)
+
     return lambda alpha: jax.tree.map(lambda a, d: on_way(alpha, a, d), start, direction), direction

@@ -9,16 +9,17 @@ import jax
 import jax.numpy as jnp
 
 from ..._errors import ArgumentError, check_count, shown
-from .path import weighted_sum
+from .batches import weighted_sum
 
 
-def check_key(key: Any, samples: Any) -> None:
+def check_key(key: Any, samples: Any, batch_size: Any) -> None:
     if not (hasattr(key, "dtype") and hasattr(key, "shape")):
         raise ArgumentError(f"`key` is {shown(key)}; give one of `jax.random.key`.")
     check_count("samples", samples)
+    check_count("batch_size", batch_size)
 
 
-def mean_over_keys(of: Callable[[Any], Any], key: Any, samples: int) -> Any:
-    """Return the mean of what a function makes of `samples` keys, one after the other, in float32 at least."""
-    sums = weighted_sum(of, jax.random.split(key, samples), jnp.ones(samples))
+def mean_over_keys(of: Callable[[Any], Any], key: Any, samples: int, batch_size: int) -> Any:
+    """Return the mean of what a function makes of `samples` keys, in float32 at least."""
+    sums = weighted_sum(of, jax.random.split(key, samples), jnp.ones(samples), batch_size)
     return jax.tree.map(lambda s: s / samples, sums)

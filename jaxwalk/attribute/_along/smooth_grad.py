@@ -28,6 +28,7 @@ def smooth_grad(
     key: Any,
     samples: int = 50,
     noise: float = 0.15,
+    batch_size: int = 1,
 ) -> Callable[..., Attribution]:
     """Attribute by the mean δ over inputs with Gaussian noise (Smilkov et al., arXiv 1706.03825), at all points in one
     sweep, one walk for each sample. It promises no sum.
@@ -37,13 +38,14 @@ def smooth_grad(
         key: of `jax.random`.
         samples: how many.
         noise: its standard deviation, as a share of the range (largest less smallest) of each array.
+        batch_size: how many samples are run at once, as of `conductance`; at the same key they are the same samples.
 
     Returns:
         A function of the arguments of `fun` that returns an `Attribution`, whose `value` is that without noise.
 
     Raises:
         PointError: (when called) as of `jw.walk`.
-        ArgumentError: `key`, `samples` or `noise` does not fit; (when called) an argument is of integers.
+        ArgumentError: `key`, `samples`, `noise` or `batch_size` does not fit; (when called) an argument is of integers.
 
     >>> import jax, jax.numpy as jnp, jaxwalk as jw
     >>> smooth = jw.attribute.smooth_grad(lambda x: jnp.sum(jw.tag(x**2, "square")), key=jax.random.key(0), samples=400)
@@ -51,7 +53,7 @@ def smooth_grad(
     True
     """
     explaining = Explaining.checked("smooth_grad", fun, at, by, source, argnums)
-    check_key(key, samples)
+    check_key(key, samples, batch_size)
     if not isinstance(noise, (int, float)) or not 0 <= noise < float("inf"):
         raise ArgumentError(f"`noise` is {shown(noise)}; it is a share of the range of the inputs, at least 0.")
 
@@ -63,7 +65,7 @@ def smooth_grad(
             noisy = _noisy(key, explaining.inputs(args), noise)
             return derivatives(explaining.walk(*explaining.with_inputs(args, noisy)))
 
-        scores, inputs = mean_over_keys(around, key, samples)
+        scores, inputs = mean_over_keys(around, key, samples, batch_size)
         return explaining.attribution(whole.value, scores, inputs, whole.points)
 
     return explaining.explained(explain)

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 
 from ..._jax.jaxpr.types import widened
 from ..._walk.result import Walk
-from .._attribution import total_of_all
+from .._attribution import change, total_of_all
 from .._explaining import Explaining, derivatives, times
+from .batches import Batches, summed
 from .path import Quadrature, baseline_of, between
 
 
@@ -37,8 +38,8 @@ class Path(NamedTuple):
         start = baseline_of(baseline, inputs)
         place, direction = between(start, inputs)
         whole = explaining.walk(*args)
-        change = whole.value - explaining.fun(*explaining.with_inputs(args, start))
-        return cls(lambda alpha: explaining.with_inputs(args, place(alpha)), direction, change, whole)
+        apart = change(explaining.fun(*explaining.with_inputs(args, start)), whole.value)
+        return cls(lambda alpha: explaining.with_inputs(args, place(alpha)), direction, apart, whole)
 
 
 def moving(explaining: Explaining, args: Sequence[Any], direction: Any) -> tuple[dict[str, Any], Any]:
@@ -56,13 +57,13 @@ def moving(explaining: Explaining, args: Sequence[Any], direction: Any) -> tuple
 def swept(explaining: Explaining, path: Path, quadrature: Quadrature) -> tuple[dict[str, Any], Any, Any]:
     """Return the integrals of `moving` along a path, and how far those of the inputs are from adding up."""
     if quadrature.rule == "trapezoid":
-        scores, inputs = _by_differences(explaining, path, quadrature.nodes)
+        scores, inputs = _by_differences(explaining, path, quadrature)
     else:
         scores, inputs = quadrature.mean(lambda alpha: moving(explaining, path.arguments(alpha), path.direction))
     return scores, inputs, total_of_all(inputs) - path.change
 
 
-def _by_differences(explaining: Explaining, path: Path, nodes: Any) -> tuple[dict[str, Any], Any]:
+def _by_differences(explaining: Explaining, path: Path, quadrature: Quadrature) -> tuple[dict[str, Any], Any]:
     """Return Σ ½ (δ + δ')·(y' − y) over neighbours on the path, the trapezoid rule for ∫ δ dy: it takes walks alone."""
 
     def at(alpha: Any) -> tuple[Any, Any]:
@@ -71,14 +72,20 @@ def _by_differences(explaining: Explaining, path: Path, nodes: Any) -> tuple[dic
         deltas, grads = derivatives(found)
         return ({name: found.outputs[name] for name in deltas}, explaining.inputs(args)), (deltas, grads)
 
-    def add(carry: Any, alpha: Any) -> tuple[Any, None]:
-        sums, values, deltas = carry
-        now, its = at(alpha)
+    def add(carry: Any, batch: Any) -> tuple[Any, None]:
+        (sums, last), (alphas, is_after) = carry, batch
+        here = batches.run(at, alphas)
+        before = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b[:-1]]), last, here)
+        (values, deltas), (nexts, its) = before, here
         middle = jax.tree.map(lambda a, b: (a + b) / 2, deltas, its)
-        gained = times(middle, jax.tree.map(lambda a, b: b - a, values, now))
-        return (jax.tree.map(lambda s, g: s + g.astype(s.dtype), sums, gained), now, its), None
+        gained = times(middle, jax.tree.map(lambda a, b: b - a, values, nexts))
+        sums = jax.tree.map(lambda s, g: s + summed(g.astype(s.dtype), is_after), sums, gained)
+        return (sums, jax.tree.map(lambda x: x[-1], here)), None
 
-    nodes = jnp.asarray(nodes, jnp.result_type(float))
-    first = at(nodes[0])
-    zeros = jax.tree.map(lambda v: jnp.zeros(v.shape, widened(jnp.real(v).dtype)), first[0])
-    return jax.lax.scan(add, (zeros, *first), nodes[1:])[0][0]
+    batches = Batches.of(len(quadrature.nodes), quadrature.batch_size)
+    nodes = jnp.asarray(quadrature.nodes, jnp.result_type(float))
+    last = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), jax.eval_shape(at, nodes[0]))
+    zeros = jax.tree.map(lambda v: jnp.zeros(v.shape, widened(jnp.real(v).dtype)), last[0])
+    # Before the first node there is none, and after the last only what fills up its batch.
+    is_after = batches.is_there & (batches.rows > 0)
+    return jax.lax.scan(add, (zeros, last), (batches.take(nodes), is_after))[0][0]

@@ -38,6 +38,7 @@ def edges(
     readers: At = None,
     delta_of: str = "this",
     steps: int = 1,
+    batch_size: int = 1,
 ) -> Callable[..., Edges]:
     """Attribute to edges, by edge attribution patching (Syed et al., arXiv 2310.10348): for each writer and each reader
     of a residual stream the change of the result that is predicted, to first order, if that reader alone read what the
@@ -59,6 +60,7 @@ def edges(
             `attn(jw.tag(x, "attn_in"))`, and no other reads that.
         steps: above 1, δ is the mean over so many nodes of the path of the inputs between the runs, by the midpoint
             rule, and `delta_of` says nothing (EAP-IG: Hanna et al., arXiv 2403.17806).
+        batch_size: of these nodes, as of `conductance`.
 
     Returns:
         A function of the arguments of `fun` that returns `Edges`. If all who read the stream are readers, and none is
@@ -85,7 +87,7 @@ def edges(
       first   second  -0.9909
     """
     explaining = Explaining.checked("edges", fun, at, by, source, argnums)
-    quadrature = Quadrature.checked(steps, "midpoint")
+    quadrature = Quadrature.checked(steps, "midpoint", batch_size)
     for given in (writers, readers):
         check_at(given)
     check_delta_of(delta_of)

@@ -25,6 +25,7 @@ def patching(
     other: Any,
     delta_of: str = "this",
     steps: int = 1,
+    batch_size: int = 1,
 ) -> Callable[..., Attribution]:
     """Attribute by attribution patching: at each point the change of the result that is predicted, to first order, if
     the value there were that of another run: (o_other − o_this)·δ (Nanda 2023; Syed et al., arXiv 2310.10348).
@@ -41,14 +42,15 @@ def patching(
         delta_of: at which run δ is taken, "this" or "other".
         steps: above 1, δ is the mean over so many nodes of the path of the inputs between the runs, by the midpoint
             rule, and `delta_of` says nothing (EAP-IG, for nodes: Hanna et al., arXiv 2403.17806).
+        batch_size: of these nodes, as of `conductance`.
 
     Returns:
         A function of the arguments of `fun` that returns an `Attribution`. It promises no sum.
 
     Raises:
         PointError: (when called) as of `jw.walk`.
-        ArgumentError: `delta_of` or `steps` does not fit; (when called) `other` has another structure or shape, or with
-            `steps` is of integers.
+        ArgumentError: `delta_of`, `steps` or `batch_size` does not fit; (when called) `other` has another structure or
+            shape, or with `steps` is of integers.
 
     >>> import jax.numpy as jnp, jaxwalk as jw
     >>> fun = lambda x: jnp.sum(2 * jw.tag(x**2, "square"))
@@ -58,7 +60,7 @@ def patching(
     (Array([ 0., 16.], dtype=float32), Array(16., dtype=float32))
     """
     explaining = Explaining.checked("patching", fun, at, by, source, argnums)
-    quadrature = Quadrature.checked(steps, "midpoint")
+    quadrature = Quadrature.checked(steps, "midpoint", batch_size)
     check_delta_of(delta_of)
 
     def explain(*args: Any) -> Attribution:

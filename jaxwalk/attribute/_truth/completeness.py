@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from ..._callables import transform
 from ..._jax.jaxpr.jaxprs import argument_names
+from ..._jax.jaxpr.types import widened
 from ..._jax.leaves import as_input, is_array, is_value
 from ..._jax.tracing import Staged, stage
 from ..._points.flow import Flow
@@ -17,7 +18,7 @@ from ..._points.ordered_mapping import by_point
 from ..._points.point import Point
 from ..._walk.checks.loss import loss_only
 from .._along.path import baseline_of
-from .._attribution import Attribution, total_of_all
+from .._attribution import Attribution, change, total_of_all
 from .._explaining import Explaining
 from .measure import Measure
 from .scores import by_step, check_attribution, check_change, check_value
@@ -70,18 +71,24 @@ def completeness(
         loss_only(staged, False)
         value = fun(*args)
         check_value(attribution, value)
-        change = value - fun(*explaining.with_inputs(args, start))
-        check_change(attribution, change)
-        of_inputs = None if attribution.inputs is None else total_of_all(attribution.inputs) - change
+        apart = change(fun(*explaining.with_inputs(args, start)), value)
+        check_change(attribution, apart)
+        of_inputs = None if attribution.inputs is None else total_of_all(attribution.inputs) - apart
         names = list(attribution.scores.once())
-        missed = {name: jnp.sum(jnp.real(by_step(attribution, name)), -1) - change for name in names}
+        missed = {name: _totals(by_step(attribution, name)) - apart for name in names}
         ways = _chosen_names(staged, args, explaining)
         through = {name: _all_through(attribution.points.flow, attribution.points[name], ways) for name in names}
         return Measure(
-            "completeness", attribution.method, of_inputs, by_point(missed, attribution.points), change, through
+            "completeness", attribution.method, of_inputs, by_point(missed, attribution.points), apart, through
         )
 
     return explaining.explained(measure)
+
+
+def _totals(scores: jax.Array) -> jax.Array:
+    """Return the sum of the scores of each step, in float32 at least."""
+    scores = jnp.real(scores)
+    return jnp.sum(scores, -1, dtype=widened(scores.dtype))
 
 
 def _chosen_names(staged: Staged, args: Sequence[Any], explaining: Explaining) -> set[str] | None:

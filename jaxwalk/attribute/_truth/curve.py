@@ -15,10 +15,11 @@ from ..._jax.jaxpr.types import widened
 from ..._jax.leaves import flatten
 from ..._show.fit import tabular
 from ..._show.table import Table, is_readable, number
+from .._along.batches import each
 from .._along.path import baseline_of
 from .._attribution import Attribution
 from .._explaining import Explaining
-from .reruns import Reruns, check_result, in_batches
+from .reruns import Reruns, check_result
 from .scores import check_attribution, check_value, names_at, scores_at, scores_of_inputs, sign_of
 
 
@@ -90,7 +91,7 @@ class Ordering(NamedTuple):
             gone = [rank < count if kind == "deletion" else rank >= count for rank in ranks]
             return entries.rerun(gone)
 
-        found = in_batches(result, jnp.asarray(counts), self.batch_size)
+        found = each(result, jnp.asarray(counts), self.batch_size)
         check_value(self.attribution, found[0 if kind == "deletion" else -1])  # where nothing is gone
         found = jnp.where(is_ordered, found.astype(widened(found.dtype)), jnp.nan)
         fractions = jnp.asarray(counts / counts[-1], found.dtype)

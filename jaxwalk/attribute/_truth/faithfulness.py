@@ -15,11 +15,12 @@ from ..._errors import ArgumentError, argument, check_count, counted, near, show
 from ..._show.fit import tabular
 from ..._show.table import Table, is_readable, number
 from ..._source.user_files import Source
+from .._along.batches import each
 from .._along.path import baseline_of
 from .._attribution import Attribution
 from .._explaining import Explaining
 from .correlation import pearson, spearman
-from .reruns import AT_ONCE, Reruns, in_batches
+from .reruns import AT_ONCE, Reruns
 from .scores import by_step, check_attribution, check_value, names_at, scores_at, sign_of
 from .units import Units
 
@@ -146,17 +147,20 @@ def faithfulness(
         names = names_at(attribution, at)
         reruns = Reruns.traced(explaining, args, names)
         units = Units.of([reruns.points[name] for name in names], at is None, axis)
+        if not units.total:
+            raise ArgumentError(f"`{argument('attribution')}` has no entry there; a correlation is of at least 2.")
         scores = jnp.concatenate([_scores(attribution, name, units, whole=at is None) for name in names])
         like = {p.name: jnp.zeros(p.shape, p.dtype) for p in reruns.points.values()}
         values = reruns.outputs()[1] if callable(to) else like
         start = {name: _start(to, name, values[name]) for name in names}
         chosen = units.sample(samples, seed)
 
-        def result(which: jax.Array) -> jax.Array:
-            return reruns.replacing({name: (units.numbers(name) == which, start[name]) for name in names})
+        def result(places: dict[str, jax.Array]) -> jax.Array:
+            return reruns.replacing({name: (units.numbers(name) == places[name], start[name]) for name in names})
 
         # First of all as it is, by the same program: no unit has the number −1.
-        found = in_batches(result, jnp.asarray([-1, *chosen], jnp.int32), batch_size).astype(jnp.result_type(float))
+        places = units.places(np.asarray([-1, *chosen]))
+        found = each(result, places, batch_size).astype(jnp.result_type(float))
         check_value(attribution, found[0])
         both = scores[chosen], sign_of(attribution) * (found[0] - found[1:])
         compared = [jnp.abs(x) if absolute else x for x in both]

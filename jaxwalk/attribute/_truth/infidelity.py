@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from ..._callables import transform
-from ..._errors import ArgumentError, check_count, shown
+from ..._errors import ArgumentError, shown
 from ..._points.name_patterns import At
 from ..._points.ordered_mapping import Named, by_point
 from ..._source.user_files import Source
@@ -77,8 +77,7 @@ def infidelity(
     (0.0, True)
     """
     check_attribution(attribution)
-    check_key(key, samples)
-    check_count("batch_size", batch_size)
+    check_key(key, samples, batch_size)
     if perturb is not None and not callable(perturb):
         raise ArgumentError(f"`perturb` is {shown(perturb)}; it must be a function (key, value) -> move, or None.")
     explaining = Explaining.checked("infidelity", fun, at, by, source, argnums)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from ..._errors import PointError, argument, listed, near
 from ..._jax.tracing import Staged, stage
@@ -74,13 +73,3 @@ _MOVING = Visitor(lambda name, value, move: (value - move, None), recorded=None)
 def check_result(of: Explaining, args: tuple) -> None:
     """Refuse a function whose result is no real scalar."""
     loss_only(stage(of.fun, args, {}), False)
-
-
-def in_batches(of: Callable[[Any], Any], rows: Any, batch_size: int) -> Any:
-    """Return what a function makes of each row, `batch_size` of them vmapped, and these batches one after the other."""
-    count = len(jax.tree.leaves(rows)[0])
-    size = min(batch_size, count)
-    # The last row fills up the last batch: a batch of another size would be compiled by itself.
-    full = np.minimum(np.arange(-(-count // size) * size), count - 1)
-    found = jax.lax.map(of, jax.tree.map(lambda x: x[full], rows), batch_size=size)
-    return jax.tree.map(lambda x: x[:count], found)

@@ -9,13 +9,14 @@ import jax
 import jax.numpy as jnp
 
 from ..._callables import transform
-from ..._errors import ArgumentError, check_count, shown
+from ..._errors import ArgumentError, shown
 from ..._jax.jaxpr.types import widened
+from .._along.batches import each
 from .._along.samples import check_key
 from .._attribution import Attribution
 from .._explaining import Explaining
 from .measure import Measure
-from .reruns import AT_ONCE, in_batches
+from .reruns import AT_ONCE
 
 
 @transform
@@ -61,8 +62,7 @@ def sensitivity(
         raise ArgumentError(
             f"`explain` is {shown(explain)}; give what a method returned: `jw.attribute.conductance(fun)`."
         )
-    check_key(key, samples)
-    check_count("batch_size", batch_size)
+    check_key(key, samples, batch_size)
     if isinstance(radius, bool) or not isinstance(radius, (int, float)) or not 0 < radius < float("inf"):
         raise ArgumentError(f"`radius` is {shown(radius)}; it must be a number above 0.")
     explaining = Explaining.checked("sensitivity", explain, None, None, None, argnums)
@@ -78,7 +78,7 @@ def sensitivity(
             apart = jax.tree.map(lambda a, b: a - b, (near.inputs, near.scores), scores)
             return _sizes(*apart)
 
-        largest = jax.tree.map(lambda x: jnp.max(x, 0), in_batches(change, jax.random.split(key, samples), batch_size))
+        largest = jax.tree.map(lambda x: jnp.max(x, 0), each(change, jax.random.split(key, samples), batch_size))
         of_inputs, of_points = jax.tree.map(lambda a, b: a / b, largest, _sizes(*scores))
         return Measure("sensitivity", here.method, of_inputs, of_points)
 

@@ -12,10 +12,11 @@ import numpy as np
 from ..._errors import ArgumentError, argument
 from ..._jax.jaxpr.types import widened
 from ..._jax.leaves import flatten
+from .._along.batches import each
 from .._along.path import baseline_of
 from .._attribution import Attribution
 from .._explaining import Explaining
-from .reruns import Reruns, in_batches
+from .reruns import Reruns
 from .scores import check_value, scores_at, scores_of_inputs
 
 
@@ -52,23 +53,50 @@ class Trial(NamedTuple):
         baseline = None if self.kind == "value" else self.baseline
         start = jax.tree.leaves(baseline_of(baseline, explaining.inputs(args)))
         scores = scores_of_inputs(self.attribution, [jnp.shape(x) for x in values])
+        arrays = [_Moved(x, x - b, s) for x, b, s in zip(values, start, scores, strict=True)]
 
-        def result(moves: Sequence[jax.Array]) -> jax.Array:
-            moved = tree.unflatten([x - m for x, m in zip(values, moves, strict=True)])
-            return explaining.fun(*explaining.with_inputs(args, moved))
+        def trial(keys: jax.Array) -> tuple[Any, Any, Any]:
+            moves = [self._move(key, moved) for key, moved in zip(keys, arrays, strict=True)]
+            said = [self._said(move, moved) for move, moved in zip(moves, arrays, strict=True)]
+            left = tree.unflatten([x - move for x, move in zip(values, moves, strict=True)])
+            is_any = jnp.stack([jnp.any(move != 0) for move in moves]).any()
+            return sum(said), explaining.fun(*explaining.with_inputs(args, left)), is_any
 
-        ways = [x - b for x, b in zip(values, start, strict=True)]
-        return self._outcomes(_Moved(values, ways, scores), [_ALL], explaining.fun(*args), result)
+        def outcome(key: Any) -> Outcomes:
+            return self._outcome(value, *trial(jax.random.split(key, len(arrays))))
+
+        value = explaining.fun(*args)
+        check_value(self.attribution, value)
+        found = each(outcome, jax.random.split(self.key, self.samples), self.batch_size)
+        return jax.tree.map(lambda x: x[None], found)
 
     def of_points(self, args: tuple, names: Sequence[str]) -> Outcomes:
-        """Return what comes of moves at each of these points."""
+        """Return what comes of moves at each of these points by itself."""
         reruns = Reruns.traced(self.explaining, args, names)
         value, outputs = reruns.outputs()
+        check_value(self.attribution, value)
         start = self._starts(args, outputs)
-        values, ways = [outputs[name] for name in names], [outputs[name] - start[name] for name in names]
-        scores = [scores_at(self.attribution, name, outputs[name].shape) for name in names]
-        result = lambda moves: reruns.moving(dict(zip(names, moves, strict=True)))
-        return self._outcomes(_Moved(values, ways, scores), range(len(names)), value, result)
+        score = lambda name: scores_at(self.attribution, name, outputs[name].shape)
+        groups = _grouped([_Moved(outputs[name], outputs[name] - start[name], score(name)) for name in names])
+
+        def outcome(row: Any) -> Outcomes:
+            number, key, is_moved = row
+            key, moves, said, is_any = jax.random.split(key, len(names))[number], {}, [], []
+            for group in groups:
+                is_here, moved = group.at(number)
+                move = self._move(key, moved)
+                said.append(jnp.where(is_here, self._said(move, moved), 0))
+                is_any.append(is_here & jnp.any(move != 0))
+                moves |= {names[i]: jnp.where(is_moved[i], move, jnp.zeros_like(move)) for i in group.members}
+            return self._outcome(value, sum(said), reruns.moving(moves), jnp.stack(is_any).any())
+
+        shape = len(names), self.samples
+        numbers = np.repeat(np.arange(len(names)), self.samples)
+        # Whether a point is moved is a row's own datum, for each. Were it told from the number, as `number == 3`, the
+        # program at each point would be another than at all others, and compiled by itself.
+        is_moved = tuple(numbers == i for i in range(len(names)))
+        rows = numbers, jax.random.split(self.key, len(numbers)), is_moved
+        return jax.tree.map(lambda x: x.reshape(shape), each(outcome, rows, self.batch_size))
 
     def _starts(self, args: tuple, outputs: dict[str, jax.Array]) -> dict[str, jax.Array]:
         """Return from where the way to each value is that its scores are of."""
@@ -78,75 +106,73 @@ class Trial(NamedTuple):
         _, found = self.explaining.forward(*self.explaining.with_inputs(args, start))
         return {name: found[name] for name in outputs}
 
-    def _outcomes(
-        self, moved: _Moved, which: Sequence[int], value: jax.Array, result: Callable[[Sequence[jax.Array]], jax.Array]
-    ) -> Outcomes:
-        """Return what comes of moves; `which`: of which arrays by themselves, or `_ALL`."""
-        check_value(self.attribution, value)
-        ways, scores = moved.flat(moved.ways), moved.flat(moved.scores)
-        dtype = widened(value.dtype)
-
-        def outcome(row: Any) -> Outcomes:
-            number, key = row
-            mine = (moved.numbers == number) | (number == _ALL)
-            moves = jnp.where(mine, self._moves(moved, ways, key), jnp.zeros_like(ways))
-            said = jnp.real(scores * moves if self.kind == "slope" else scores * jnp.real(moves / ways))
-            said = jnp.where(mine & ((moves != 0) | jnp.isnan(scores)), said, jnp.zeros_like(said))
-            said = jnp.sum(-said if self.kind == "other" else said).astype(dtype)
-            lost = value.astype(dtype) - result(moved.parted(moves)).astype(dtype)
-            return Outcomes(said, lost, jnp.any(moves != 0))
-
-        shape = len(which), self.samples
-        rows = jnp.repeat(jnp.asarray(which), self.samples), jax.random.split(self.key, len(which) * self.samples)
-        return jax.tree.map(lambda x: x.reshape(shape), in_batches(outcome, rows, self.batch_size))
-
-    def _moves(self, moved: _Moved, ways: jax.Array, key: Any) -> jax.Array:
+    def _move(self, key: Any, moved: _Moved) -> jax.Array:
+        """Return a move of each entry of an array; without any way there is none, but of slopes."""
+        way, none = moved.way, jnp.zeros_like(moved.way)
         if self.perturb is None:
-            return jnp.where(jax.random.bernoulli(key, 0.5, ways.shape), ways, jnp.zeros_like(ways))
-        keys = jax.random.split(key, len(moved.values))
-        moves = [_own_move(self.perturb, *each) for each in zip(keys, moved.values, strict=True)]
-        return jnp.where((ways == 0) & (self.kind != "slope"), jnp.zeros_like(ways), moved.flat(moves))
+            return jnp.where(jax.random.bernoulli(key, 0.5, way.shape), way, none)
+        move = _own_move(self.perturb, key, moved.value)
+        return move if self.kind == "slope" else jnp.where(way == 0, none, move)
 
+    def _said(self, move: jax.Array, moved: _Moved) -> jax.Array:
+        """Return by how much the result falls with a move, as the scores say."""
+        wide = widened(np.result_type(*(x.dtype for x in moved)))
+        move, way, scores = (x.astype(wide) for x in (move, moved.way, moved.scores))
+        said = jnp.real(scores * (move if self.kind == "slope" else jnp.real(move / way).astype(wide)))
+        said = jnp.sum(jnp.where((move != 0) | jnp.isnan(scores), said, jnp.zeros_like(said)))
+        return -said if self.kind == "other" else said
 
-_ALL = -1  # in the place of the number of an array: all of them move
+    def _outcome(self, value: jax.Array, said: Any, result: jax.Array, is_any: jax.Array) -> Outcomes:
+        dtype = widened(value.dtype)
+        return Outcomes(jnp.asarray(said, dtype), value.astype(dtype) - result.astype(dtype), is_any)
 
 
 class _Moved(NamedTuple):
-    """Arrays that are moved, the way that each comes, and its scores. What is computed of them all is computed of one
-    vector: with hundreds of points, operations at each would be most of what is compiled."""
+    """An array that is moved, the way that it comes, and its scores."""
 
-    values: Sequence[jax.Array]
-    ways: Sequence[jax.Array]
-    scores: Sequence[jax.Array]
-
-    @property
-    def numbers(self) -> np.ndarray:
-        """Return for each entry of the vector the number of the array."""
-        return np.repeat(np.arange(len(self.values)), [jnp.size(x) for x in self.values])
-
-    def flat(self, arrays: Sequence[jax.Array]) -> jax.Array:
-        """Return the entries of arrays of these shapes as one vector."""
-        kinds = [jnp.result_type(x) for x in (*self.values, *self.scores)]
-        wide = np.result_type(*map(widened, kinds))
-        return jnp.concatenate([jnp.ravel(x).astype(wide) for x in arrays])
-
-    def parted(self, vector: jax.Array) -> list[jax.Array]:
-        """Return the arrays whose entries a vector has."""
-        ends = np.cumsum([0, *(jnp.size(x) for x in self.values)])
-        parts = zip(ends[:-1], ends[1:], self.values, strict=True)
-        return [_as(x, vector[a:b].reshape(jnp.shape(x))) for a, b, x in parts]
+    value: jax.Array
+    way: jax.Array
+    scores: jax.Array
 
 
-def _as(like: jax.Array, x: jax.Array) -> jax.Array:
-    dtype = jnp.result_type(like)
-    return (x if jnp.issubdtype(dtype, jnp.complexfloating) else jnp.real(x)).astype(dtype)
+class _Group(NamedTuple):
+    """Values of one shape and dtype, stacked: what a move of one of them is made of is compiled once.
+
+    Attributes:
+        members: their numbers among all.
+        places: of each of all the place in the stack; −1 for others.
+        stacks: their values, ways and scores.
+    """
+
+    members: list[int]
+    places: np.ndarray
+    stacks: _Moved
+
+    def at(self, number: jax.Array) -> tuple[jax.Array, _Moved]:
+        """Return whether one is here, and what there is of it; of another it is of no matter which."""
+        place = jnp.asarray(self.places)[number]
+        return place >= 0, _Moved(*(stack[place] for stack in self.stacks))
+
+
+def _grouped(arrays: Sequence[_Moved]) -> list[_Group]:
+    alike: dict[Any, list[int]] = {}
+    for number, moved in enumerate(arrays):
+        alike.setdefault((moved.value.shape, moved.value.dtype, moved.scores.dtype), []).append(number)
+    groups = []
+    for members in alike.values():
+        places = np.full(len(arrays), -1)
+        places[members] = np.arange(len(members))
+        groups.append(_Group(members, places, _Moved(*map(jnp.stack, zip(*(arrays[i] for i in members), strict=True)))))
+    return groups
 
 
 def _own_move(perturb: Callable[[Any, Any], Any], key: Any, value: jax.Array) -> jax.Array:
+    """Return a move in the dtype of the value: what is moved is what the scores are asked about."""
     move = jnp.asarray(perturb(key, value))
     if move.shape != jnp.shape(value):
         raise ArgumentError(
             f"`{argument('perturb')}` returned shape {move.shape} for an array of shape {jnp.shape(value)}; return"
             " a move for each entry."
         )
-    return move
+    dtype = jnp.result_type(value)
+    return (move if jnp.issubdtype(dtype, jnp.complexfloating) else jnp.real(move)).astype(dtype)

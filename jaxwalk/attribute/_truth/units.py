@@ -42,10 +42,16 @@ class Units(NamedTuple):
         """Return the axes that one unit has all of."""
         return tuple(i for i in range(len(self.shapes[name])) if i not in self.axes[name])
 
+    def places(self, numbers: np.ndarray) -> dict[str, np.ndarray]:
+        """Return which of its units, at each point, these are; at others a number that none has there.
+
+        So each point has its own, and what is done with it is the same program for all of one shape, compiled once."""
+        return {name: (numbers - start).astype(np.int32) for name, start in self.starts.items()}
+
     def numbers(self, name: str) -> jax.Array:
-        """Return the numbers of the units at a point, with the axes of its value; the others are of length 1."""
+        """Return the numbers of the units at a point from 0, with the axes of its value; the others are of length 1."""
         shape = [n if i in self.axes[name] else 1 for i, n in enumerate(self.shapes[name])]
-        return self.starts[name] + jnp.arange(math.prod(shape), dtype=jnp.int32).reshape(shape)
+        return jnp.arange(math.prod(shape), dtype=jnp.int32).reshape(shape)
 
     def where(self, number: int) -> tuple[str, tuple[int, ...]]:
         """Return the point and the index of a unit."""

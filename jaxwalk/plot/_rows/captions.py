@@ -65,7 +65,8 @@ def _columns(labels: Sequence[str], width: float) -> tuple[int, int]:
 def note(ax: Axes, palette: Palette, lines: Iterable[str], below: float | None = None) -> None:
     """Write notes below the name of the x axis, or so many points below the axes."""
     left = _names(ax)
-    text = "\n".join(wrapped(line, room(ax)[0] + left, TYPE) for line in lines)
+    width = room(ax)[0] + (0 if has_layout(ax) else left)  # a layout takes the names of the rows from that width
+    text = "\n".join(wrapped(line, width, TYPE) for line in lines)
     if text:
         place = ("axes fraction", ax.xaxis.label if below is None else "axes fraction")
         ax.annotate(

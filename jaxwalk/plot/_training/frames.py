@@ -1,4 +1,4 @@
-"""Findings in the picture of a training: frames around the points and steps that each is about."""
+"""Findings in the picture of a training: frames around the points and steps of each, bars of those of no point."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ from ..._health.places import points_of
 from .._rows.findings import TYPE
 from .._rows.rows import Rows, runs
 from .._style import Palette
+from .._words import room
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+LANE, APART = TYPE + 3.0, 4.0  # typographic points of a line of a finding below the loss, and that it is below it
+MOST = 6  # such lines
+LATE = 0.75  # of the steps, after which a name stands at the right end of its line
 
 
 def frame(ax: Axes, findings: Iterable[Finding], rows: Rows, steps: np.ndarray, palette: Palette) -> None:
@@ -29,20 +34,39 @@ def frame(ax: Axes, findings: Iterable[Finding], rows: Rows, steps: np.ndarray, 
                 ax.fill_between(_ends(finding, steps), *ends, label="_found", **style)
 
 
-def shade(ax: Axes, findings: Iterable[Finding], steps: np.ndarray, palette: Palette) -> None:
-    """Shade the steps that findings are about which are of no point, as of the loss, or of weights, with their names.
+def lanes_of(findings: Iterable[Finding], height: float = np.inf) -> int:
+    """Return how many lines the findings take that are about no point, as of the loss, or of weights.
+
+    Arguments:
+        height: of the whole picture, in points, of which they take a fourth at most.
+    """
+    return min(len(_of_no_point(findings)), MOST, int(min(height, 1e4) / 4 / LANE))
+
+
+def write_lanes(ax: Axes, findings: Iterable[Finding], lanes: int, steps: np.ndarray, palette: Palette) -> None:
+    """Write the names of findings that are about no point below the loss, each in a bar over the steps it is about.
 
     Arguments:
         ax: where the loss is drawn.
+        lanes: how many there is room for; notes name them all.
     """
-    for line, finding in enumerate(found for found in findings if not points_of(found)):
+    height = max(room(ax)[1], 1)  # parts of it and not points, which would not shrink with what is around them
+    place = ax.get_xaxis_transform()
+    for line, finding in enumerate(_of_no_point(findings)[:lanes]):
         first, last = _ends(finding, steps)
-        if (first, last) != (steps[0], steps[-1]):  # of all, a shade would tell nothing
-            ax.axvspan(first, last, color=palette.alarm, alpha=0.12, linewidth=0, label="_found")
+        down = -(LANE * (line + 0.5) + APART) / height
+        style = {"linewidth": LANE - 2.5, "solid_capstyle": "butt", "alpha": 0.2, "clip_on": False, "label": "_found"}
+        ax.plot([first, last], [down, down], color=palette.alarm, transform=place, **style)
+        is_late = first > steps[0] + LATE * (steps[-1] - steps[0])
+        x, side, where = (float(steps[-1]), -3, "right") if is_late else (first, 3, "left")
         ax.annotate(
-            finding.name, (first, 1), (2, -2 - (TYPE + 1) * line), ax.get_xaxis_transform(), "offset points", va="top",
-            fontsize=TYPE, color=palette.alarm,
+            finding.name, (x, down), (side, 0), place, "offset points", va="center", ha=where, fontsize=TYPE,
+            color=palette.alarm, annotation_clip=False,
         )  # fmt: skip
+
+
+def _of_no_point(findings: Iterable[Finding]) -> list[Finding]:
+    return [finding for finding in findings if not points_of(finding)]
 
 
 def _ends(finding: Finding, steps: np.ndarray) -> tuple[float, float]:

@@ -20,7 +20,7 @@ from .._rows.rows import Rows, bands, prepare, rows_of
 from .._style import drawing
 from .._words import lay_out, room
 from .cells import cells_of, result_of, without, words_of
-from .frames import frame, shade
+from .frames import APART, LANE, frame, lanes_of, write_lanes
 from .given import history_of
 from .heat_map import draw_below, draw_cells
 from .loss import draw_loss
@@ -37,7 +37,7 @@ THICK = 3  # rows that a point in a loop takes, at most
 
 
 def training(
-    history: History | Learned | Seen,
+    history: History | Learned | Seen | Sequence[Seen],
     at: At = None,
     *,
     of: str = "delta",
@@ -53,11 +53,13 @@ def training(
     for all names, those of the scopes are there instead.
 
     Arguments:
-        history: that of `jw.learn`; or what the steps of `jw.watch` have seen, stacked by `lax.scan`.
+        history: that of `jw.learn`; or what steps of `jw.watch` have seen: one, a list of them, or those that
+            `lax.scan` has stacked.
         at: which points, as of `jw.walk`.
         of: "delta" or "output", for its root mean square (where that was not kept, its ℓ2 norm or its largest
             magnitude); or the name of a result that was kept, one number a point and step, as "output_zeros".
-        health: what `jw.health(history)` returned: the points and steps of its findings are framed, with their names.
+        health: what `jw.health(history)` returned: the points and steps of its findings are framed, with their names;
+            those of no point, as of the loss or of weights, have a bar below the loss.
         ax: matplotlib's axes to draw in; None for those of a new figure. The two pictures are insets of it.
 
     Returns:
@@ -82,9 +84,10 @@ def training(
     cells = cells_of(history, chosen, result)
     rows = rows_with_layers([each.point for each in cells])
     steps = step_edges(history)
-    with drawing(ax, 7.5, height_of(rows)) as (axes, palette):
+    with drawing(ax, 7.5, height_of(rows, lanes_of(health))) as (axes, palette):
         lay_out(axes)
-        loss, heat = _insets(axes)
+        lanes = lanes_of(health, room(axes)[1])
+        loss, heat = _insets(axes, lanes)
         names = prepare(heat, rows, palette, dict.fromkeys(names_by_point(health), palette.alarm))
         slot = axes.get_position()
         fit(axes, slot)
@@ -93,7 +96,7 @@ def training(
         bands(heat, rows, palette)
         write_marks(heat, rows, marks_of(health, rows.points), palette)
         frame(heat, health, rows, steps, palette)
-        shade(loss, health, steps, palette)
+        write_lanes(loss, health, lanes, steps, palette)
         draw_below(axes, heat, scale, words_of(result), palette)
         head(axes, title(history, chosen, of), heat)
         found = told(health, {point.name for point in rows.points})
@@ -107,15 +110,15 @@ def rows_with_layers(points: Sequence[Point]) -> Rows:
     return rows_of(points, [min(max(math.prod(loops(point)), 1), THICK) for point in points])
 
 
-def height_of(rows: Rows) -> float:
-    """Return how many inches a figure of our own takes for these rows."""
-    return 2.9 + INCHES * min(max(float(rows.edges[-1]), LEAST), TALLEST)
+def height_of(rows: Rows, lanes: int = 0) -> float:
+    """Return how many inches a figure of our own takes for these rows, and lines of findings below the loss."""
+    return 2.9 + INCHES * min(max(float(rows.edges[-1]), LEAST), TALLEST) + LANE * lanes / 72
 
 
-def _insets(ax: Axes) -> tuple[Axes, Axes]:
-    """Return axes for the loss, and below it for the points, within these axes."""
+def _insets(ax: Axes, lanes: int) -> tuple[Axes, Axes]:
+    """Return axes for the loss, and below it, and lines of findings, for the points, within these axes."""
     height = max(room(ax)[1], 1)
-    above, gap = min(LOSS / height, 0.35), min(GAP / height, 0.05)
+    above, gap = min(LOSS / height, 0.35), min(GAP / height, 0.05) + (LANE * lanes + APART * (lanes > 0)) / height
     ax.set(xticks=[], yticks=[], facecolor="none")
     ax.spines[:].set_visible(False)
     heat = ax.inset_axes((0, 0, 1, 1 - above - gap))

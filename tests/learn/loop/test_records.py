@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxwalk._learn.loop import records
-from jaxwalk._learn.loop.packing import Packing
+from jaxwalk._learn.step.packing import Packing
 
 pytestmark = pytest.mark.once
 

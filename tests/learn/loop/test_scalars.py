@@ -56,6 +56,35 @@ def test_tensorboard(tmp_path):
     assert read("weights/w/update_l2") == list(enumerate(map(float, history.weights["w"]["update_l2"])))
 
 
+def test_clu(tmp_path):
+    """Where clu is installed, and TensorFlow, without which it cannot be imported."""
+    writers = pytest.importorskip("clu.metric_writers", reason="clu, or its TensorFlow, is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util.tensor_util import make_ndarray
+
+    writer = writers.create_default_writer(str(tmp_path), asynchronous=False)
+    options = {"keep": keep, "log": writer.write_scalars, "evaluate": [X], "progress": False}
+    history = jw.learn(fun, {"w": jnp.zeros(2)}, [X], optax.sgd(0.1), epochs=3, **options).history
+    writer.close()
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    read = [(event.step, make_ndarray(event.tensor_proto).item()) for event in events.Tensors("loss")]
+    np.testing.assert_allclose(read, list(enumerate(history.loss)), rtol=1e-6)
+
+
+def test_weights_and_biases(tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb", reason="wandb is not installed")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    run = wandb.init(mode="offline", dir=str(tmp_path))
+    told = []
+    log = lambda step, numbers: told.append(step) or run.log(numbers, step=step)
+    jw.learn(fun, {"w": jnp.zeros(2)}, [X], optax.sgd(0.1), epochs=3, keep=keep, log=log, progress=False)
+    run.finish()
+    assert told == [0, 1, 2]
+    (written, *_) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    assert b"delta_l2" in written.read_bytes()
+
+
 def test_print(capsys):
     jw.learn(fun, {"w": jnp.zeros(2)}, [X], optax.sgd(0.1), keep=keep, log=print, progress=False)
     assert capsys.readouterr().out.startswith("0 {'loss': 1.0, 'data/s': ")

@@ -166,6 +166,24 @@ def test_findings_are_framed_and_named(small):
     plt.close("all")
 
 
+def test_findings_of_no_point_stand_between_the_loss_and_the_points(small):
+    """Neither over the curve nor over the cells, whatever there is around them, and no more of them than have room."""
+    many = jw.Health(jw.Finding(f"rule{i}", None, 1.0, 0.0, "", "", steps=(i % 3, i % 3 + 1)) for i in range(12))
+    for size in ((7.5, 6.0), (3.0, 2.0)):
+        _, given = plt.subplots(figsize=size, layout="constrained")
+        ax = jw.plot.training(small, health=many, ax=given)
+        ax.figure.canvas.draw()
+        loss, heat, _ = drawn(ax)
+        names = [text.get_text() for text in loss.texts]
+        assert names == [f"rule{i}" for i in range(len(names))]
+        assert 1 <= len(names) <= 6
+        for text in loss.texts:
+            middle = np.mean(text.get_window_extent().intervaly)
+            assert heat.get_window_extent().y1 < middle < loss.get_window_extent().y0
+        plt.close("all")
+    assert "rule11" in words(ax)
+
+
 def test_a_dark_figure_has_dark_colours_and_axes_given_are_returned(small):
     with plt.style.context("dark_background"):
         _, ax = plt.subplots(figsize=(3, 2))

@@ -4,8 +4,10 @@ import dataclasses
 import html
 import re
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from histories import synthetic
 
@@ -33,7 +35,9 @@ def history():
 
 def test_a_training(history):
     page = html_of(record_of(Learned(None, None, history)))
-    assert SECTIONS.findall(page) == ["findings", "training", "flow", "points", "numbers", "about"]
+    assert SECTIONS.findall(page) == [
+        "findings", "training", "flow", "points", "culprits", "numbers", "about"
+    ]  # fmt: skip
     found = jw.health(history)
     assert "nonfinite" in [finding.name for finding in found]
     text = " ".join(text_of(page).split())
@@ -75,7 +79,66 @@ def test_a_walk_and_an_evaluation_have_the_findings_of_health():
         assert all(" ".join(finding.advice.split()) in text for finding in found)
 
 
-def test_a_history_without_steps_is_refused(history):
-    empty = dataclasses.replace(history, steps=np.arange(0), loss=np.ones(0))
-    with pytest.raises(jw.ArgumentError, match="`history` holds no step; train for one at least"):
-        record_of(empty)
+def test_a_history_without_steps_has_its_findings():
+    """As of a run that is refused in its first step."""
+    loss = lambda w, x: jw.tag(jnp.log(w * x), "log")
+    with pytest.raises(jw.NonfiniteError) as caught, jax.numpy_dtype_promotion("standard"):
+        jw.learn(loss, jnp.float32(1), [np.zeros(2, np.float32)], optax.sgd(0.1), progress=False)
+    record = record_of(caught.value.learned)
+    page = html_of(record)
+    assert record.title == "0 steps of training through 1 point"
+    assert SECTIONS.findall(page)[:2] == ["findings", "points"]
+    text = " ".join(text_of(page).split())
+    assert "In step 0 (epoch 0) the loss is -inf, first met as -inf in the output of `log`" in text
+    assert "No step was recorded, so that there is nothing to draw." in text
+
+
+def test_the_points_of_largest_delta_are_listed(history):
+    table = record_of(history).culprits[0]
+    assert table.columns == ("X", "point", "δ rms, step 0", "δ rms, step 19")
+    assert table.notes == ["2 more points, of a smaller δ, are left out."]
+    rms = lambda name, step: np.sqrt(np.mean(np.float64(history.kept[name]["delta_rms"][step]) ** 2))
+    sizes = [rms(row[1], -1) for row in table.rows if row[3] != "nan"]
+    assert sizes == sorted(sizes, reverse=True)
+    for row in table.rows:
+        assert row[2] == f"{rms(row[1], 0):.3g}"
+
+
+def watched(every=1):
+    loss = lambda w, x: jnp.mean((jw.tag(x @ w, "y") - 1) ** 2)
+    return jax.jit(jw.watch(loss, optax.adam(0.1), every=every))
+
+
+def seen_of(step, count=3):
+    w, x, found = jnp.ones(2), jnp.eye(4, 2), []
+    state = optax.adam(0.1).init(w)
+    with jax.numpy_dtype_promotion("standard"):
+        for _ in range(count):
+            w, state, seen = step(w, state, x)
+            found.append(seen)
+    return found
+
+
+def test_what_steps_have_seen():
+    many = seen_of(watched())
+    one = text_of(html_of(record_of(many[0])))
+    assert "1 step of training through 1 point: loss 0.5" in one
+    assert "; smallest" not in one
+    assert "δ rms" in one
+    listed, stacked = html_of(record_of(many)), html_of(record_of(jax.tree.map(lambda *steps: jnp.stack(steps), *many)))
+    for page in (listed, stacked):
+        assert SECTIONS.findall(page)[:3] == ["findings", "training", "flow"]
+        assert "3 steps of training through 1 point" in page
+
+
+def test_steps_that_were_not_looked_at_are_left_out():
+    text = text_of(html_of(record_of(seen_of(watched(every=2)))))
+    assert "In 1 step of 3 nothing was looked at: they are left out, with their loss." in text
+
+
+def test_what_steps_of_different_points_have_seen_is_no_history():
+    other = jw.Seen(jnp.zeros(()), None, jw.Named({}), jw.Named({}), None, jw.Points(()))
+    with pytest.raises(
+        jw.ArgumentError, match="What these 2 steps have seen is not alike, so that it makes no history"
+    ):
+        record_of([*seen_of(watched(), 1), other])

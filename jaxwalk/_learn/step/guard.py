@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from ..._errors import ArgumentError, shown
+from ..._errors import ArgumentError, first_line, shown
 
 WAYS = ("stop", "skip", "ignore")
 
@@ -44,10 +46,13 @@ def guarded(optimizer: optax.GradientTransformation, way: str) -> optax.Gradient
     inner = optax.with_extra_args_support(optimizer)
 
     def init(params: Any) -> Guarded:
-        return Guarded(inner.init(params), jnp.bool_(False), jnp.bool_(False))
+        with _said_of_optimizer():
+            state = inner.init(params)
+        return Guarded(state, jnp.bool_(False), jnp.bool_(False))
 
     def update(grads: Any, state: Guarded, params: Any = None, **extra: Any) -> tuple[Any, Guarded]:
-        updates, after = inner.update(grads, state.inner, params, **extra)
+        with _said_of_optimizer():
+            updates, after = inner.update(grads, state.inner, params, **extra)
         is_bad = ~_are_finite((extra.get("value"), grads))
         is_halted = state.is_halted | (is_bad & (way == "stop"))
         if way != "ignore":
@@ -58,6 +63,20 @@ def guarded(optimizer: optax.GradientTransformation, way: str) -> optax.Gradient
         return updates, Guarded(after, is_bad, is_halted)
 
     return optax.GradientTransformationExtraArgs(init, update)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def _said_of_optimizer() -> Iterator[None]:
+    """Say in a sentence where an optimizer fails, as one whose masks or labels are not of these params."""
+    try:
+        yield
+    except ArgumentError:
+        raise
+    except Exception as error:  # what optimizers raise is of many kinds
+        said = f"{type(error).__name__}: {first_line(error)}"
+        raise ArgumentError(
+            f"`optimizer` fails on these `params`: {said}; give one of optax that fits them, as `optax.adam(1e-3)`."
+        ) from error
 
 
 def _are_finite(tree: Any) -> jax.Array:
