@@ -31,7 +31,8 @@ def health(result: Walk | Evaluation | History | Seen | Sequence[Seen] | Any, **
               slope of log ‖δ‖ of Theil and Sen (of the effect: Glorot and Bengio, 2010). `exploding_trend=1000`,
               `vanishing_trend=1000`: over the steps; for the second, the loss has not halved.
             - `dead_active=0.01`, `dead_share=0.5`: of the data, and of the units (SageMaker Debugger, DeadRelu).
-            - `saturated_share=0.5`: of the entries (SageMaker Debugger, SaturatedActivation).
+            - `saturated_share=0.5`: of the entries, or of the rows of a softmax (SageMaker Debugger,
+              SaturatedActivation); of a causal mask's rows no more than half have one entry.
             - `update_least=1e-8`, `update_most=10`: ‖update‖/‖w‖ (SageMaker Debugger, WeightUpdateRatio).
               `update_once=1`: of most arrays in one step, from which the training does not recover.
               `update_growth=1000`: of it over the steps, where it ends above 0.1.

@@ -14,6 +14,7 @@ from .._jax.jaxpr.jaxprs import Closed, is_literal
 from .entrywise import CALLS, Entrywise, constants_of
 from .paths.exits import readers_of
 from .point import Point, Site
+from .softmax import is_softmax
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr, JaxprEqn, Literal, Var
@@ -79,7 +80,12 @@ class Activations:
         eqn, operands = jaxpr.eqns[point.site.equation], {v: e for e in jaxpr.eqns for v in e.outvars}
         while self._kind_of(eqn) == "name" and eqn.invars[0] in operands:
             eqn = operands[eqn.invars[0]]
-        return self._called(eqn) if self._is_of_entries(eqn) and self._bends(eqn) else ""
+        is_activation = self._is_of_entries(eqn) and self._bends(eqn)
+        return self._called(eqn) if is_activation else self._softmax(jaxpr, eqn)
+
+    def _softmax(self, jaxpr: Jaxpr, eqn: JaxprEqn) -> str:
+        is_one = len(eqn.outvars) == 1 and is_softmax(jaxpr, eqn.outvars[0], self._kind_of, self._name_of)
+        return "softmax" if is_one else ""
 
     def _jaxprs(self, site: Site) -> list[Jaxpr]:
         """Return the jaxprs down to the one that a site is in, the outermost first."""

@@ -246,6 +246,11 @@ health = dataclasses.replace(
     `active_share`: per unit, the share of entries that are not zero; `dead_count`, `dead_share`: how many units, what
     share of them, are zero everywhere. Not of activations that are never zero, as gelu and tanh.
     `saturated_share`: of tanh and the sigmoid (and their hard forms) the share of entries within 0.01 of an end of
-    the range.
+    the range; of a softmax along the last axis, told by what it computes, that of rows in which one entry is above
+    0.99: where a mask leaves a row one entry, it is one of them.
+
+    On CPUs an array is looked at in three passes, and again where something is not finite; elsewhere in one pass, with
+    sums of squares at three scales. There the std is exact to four digits or more, and the mean and the std are inexact
+    of numbers below 1e-30.
     """,
 )

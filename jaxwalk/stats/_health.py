@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -14,6 +13,7 @@ from jax import lax
 from ._counts import dead_of, finish_dead
 from ._looks import closed, first_look, opened, second_look
 from ._moments import finish_moments, merge_all_moments, merge_moments
+from ._one_pass import one_look
 from ._quick import quick_or
 from ._statistic import Of, State, Statistic, Units, Value, numpy_of, union
 from ._subnormal import larger, largest, rescaled, scale_of, scaled
@@ -35,6 +35,7 @@ from ._unit_axes import taken
 Sums: TypeAlias = dict[str, Any]  # a state
 _BEYOND = ("underflow", "overflow")
 _COUNTS = ("zeros", "nan", "inf")
+_HALF = (jnp.float16, jnp.bfloat16)
 
 
 # What both sides have ------------------------------------------------------------------------------------
@@ -106,13 +107,12 @@ def _delta_of(x: jax.Array) -> Sums:
     return state | {"data": is_whole.astype(jnp.int32), "l2": l2, "squares": squares}
 
 
-def _beyond(x: jax.Array) -> Sums:
-    """Count, of a dtype of 16 bits, what is at the lower end and at the upper end of its range."""
-    if x.dtype not in (jnp.float16, jnp.bfloat16):
+def _beyond(x: jax.Array) -> dict[str, jax.Array]:
+    """Return, of a dtype of 16 bits, which entries are at the lower end and at the upper end of its range."""
+    if x.dtype not in _HALF:
         return {}
     info, size = jnp.finfo(x.dtype), jnp.abs(x)
-    small, large = (size > 0) & (size < info.tiny), size >= info.max / 2
-    return {"underflow": counted(small), "overflow": counted(large)}
+    return {"underflow": (size > 0) & (size < info.tiny), "overflow": size >= info.max / 2}
 
 
 def _merge_delta(a: State, b: State) -> Sums:
@@ -233,19 +233,37 @@ def _nothing(output: Any, delta: Any) -> Sums:
     return {}
 
 
+def _look(side: str, of: Callable) -> Callable[[jax.Array], State]:
+    """Return what looks at an array of one side: in one pass, or on CPUs in as many as `first_look` has."""
+    about_mean = side == "output"
+    masks = _beyond if side == "delta" else lambda x: {}
+    counts = lambda x: {name: counted(mask) for name, mask in masks(x).items()}
+
+    def quick(x: jax.Array) -> tuple[State, jax.Array]:
+        vector, is_right = first_look(real(x), about_mean)
+        return {"vector": vector} | counts(x), is_right
+
+    def again(x: jax.Array, found: State) -> State:
+        return {**found, "vector": second_look(real(x), found["vector"], about_mean)}
+
+    def at_once(x: jax.Array) -> State:
+        vector, found = one_look(real(x), about_mean, masks(x))
+        return {"vector": vector} | found
+
+    return quick_or(lambda x: {"vector": closed(of(real(x)))} | counts(x), quick, again, at_once)
+
+
 def _in_vector(name: str, side: str, of: Callable, functions: Sequence[Callable]) -> Statistic:
     """Return the statistic of one side, whose state is a vector of its numbers, and what is of 16 bits alone."""
     merge, finish, merge_all = functions
     beside = lambda state: {key: state[key] for key in _BEYOND if key in state}
     state_of = lambda state: opened(state["vector"]) | beside(state)
     vector_of = lambda state: {"vector": closed(state)} | beside(state)
-    about_mean = side == "output"
-    first = functools.partial(first_look, about_mean=about_mean)
-    look = quick_or(lambda x: closed(of(x)), first, functools.partial(second_look, about_mean=about_mean))
+    look = _look(side, of)
 
-    def of_side(output: Any, delta: Any) -> Sums:
+    def of_side(output: Any, delta: Any) -> State:
         x = jnp.asarray(output if side == "output" else delta)
-        return {"vector": look(real(x))} | (_beyond(x) if side == "delta" else {})
+        return look(x if side == "delta" and x.dtype in _HALF else real(x))
 
     return Statistic(
         name,

@@ -66,7 +66,7 @@ def first_look(x: jax.Array, about_mean: bool) -> tuple[jax.Array, jax.Array]:
     """Return the vector of an array of floats, with squares about the mean, or about zero; and whether it is right, for
     which all must be finite."""
     if not x.size:
-        return _joined({"scale": float(jnp.finfo(x.dtype).tiny)}, x), jnp.bool_(True)
+        return vector_of({"scale": float(jnp.finfo(x.dtype).tiny)}, x), jnp.bool_(True)
     size = jnp.max(jnp.abs(x))
     scale = scale_of(size)
     part = x * (1 / scale)
@@ -75,7 +75,7 @@ def first_look(x: jax.Array, about_mean: bool) -> tuple[jax.Array, jax.Array]:
         found["mean"] = jnp.sum(part * (1 / x.size))
         part = part - found["mean"]
     squares = part * part if about_mean else square_of_part(part)
-    vector = _joined(found | {"square": jnp.sum(squares)}, x)
+    vector = vector_of(found | {"square": jnp.sum(squares)}, x)
     return vector, jnp.isfinite(_of(vector, "square"))
 
 
@@ -88,7 +88,7 @@ def second_look(x: jax.Array, first: jax.Array, about_mean: bool) -> jax.Array:
     mean = total / jnp.maximum(finite, 1).astype(x.dtype) if about_mean else jnp.zeros_like(total)
     square = jnp.maximum(square - mean * total, 0) if about_mean else square
     counts["inf"] = x.size - counts["nan"] - finite
-    vector = _joined(counts | {"mean": mean, "square": square, "size": x.size}, x)
+    vector = vector_of(counts | {"mean": mean, "square": square, "size": x.size}, x)
     return jnp.where(jnp.isfinite(_of(first, "square")), first, vector)
 
 
@@ -120,7 +120,7 @@ def _count(ones: jax.Array, entries: int) -> jax.Array:
     return jnp.sum(ones) if entries <= 1 << _BITS else jnp.sum(ones.astype(jnp.int32), dtype=jnp.int32)
 
 
-def _joined(found: Mapping[str, Any], x: jax.Array) -> jax.Array:
+def vector_of(found: Mapping[str, Any], x: jax.Array) -> jax.Array:
     """Return the vector of some fields of one array; the others are zeros."""
     known: dict[str, Any] = {**dict.fromkeys(FIELDS, 0.0), "data": -1.0, **found}
     low, high = [known[field] for field in FIELDS], [0.0 for _ in _COUNTS]

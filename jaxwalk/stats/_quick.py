@@ -20,7 +20,7 @@ Quick = Callable[[Any], tuple[Any, jax.Array]]
 Again = Callable[[Any, Any], Any]
 
 
-def quick_or(careful: Way, quick: Quick, again: Again | None = None) -> Way:
+def quick_or(careful: Way, quick: Quick, again: Again | None = None, elsewhere: Way | None = None) -> Way:
     """Return `careful`, done the quick way if that is right; under `jax.vmap`, if it is right for every row.
 
     `lax.cond` alone would do both under `jax.vmap`, and choose. Only on CPUs: there every pass over an array is paid
@@ -30,6 +30,7 @@ def quick_or(careful: Way, quick: Quick, again: Again | None = None) -> Way:
         careful: of an array, or of several of one sharding in a pytree.
         quick: array -> (the same result, whether it is right). It may be wrong only where it says so.
         again: (array, the quick result) -> the same, to compile less than `careful`.
+        elsewhere: array -> the same, for other devices, where it takes less time than `careful`.
     """
     second = again or (lambda x, _: careful(x))
 
@@ -38,14 +39,18 @@ def quick_or(careful: Way, quick: Quick, again: Again | None = None) -> Way:
         otherwise = lambda x, found: _alike(second(x, found), x)
         return lax.cond(is_right, lambda x, found: found, otherwise, x, _alike(found, x))
 
-    rows = lambda: quick_or(jax.vmap(careful), _of_all(quick), again and jax.vmap(again))
-    return on_cpus(either, careful, rows)
+    of_each = lambda way: way and jax.vmap(way)
+    rows = lambda: quick_or(jax.vmap(careful), _of_all(quick), of_each(again), of_each(elsewhere))
+    return on_cpus(either, elsewhere or careful, rows, careful)
 
 
-def on_cpus(way: Way, other: Way, of_rows: Callable[[], Way]) -> Way:
-    """Return `way` on a CPU, and elsewhere the other, which gives the same, and whose derivatives both have.
+def on_cpus(way: Way, other: Way, of_rows: Callable[[], Way], derived_as: Way | None = None) -> Way:
+    """Return `way` on a CPU, and elsewhere the other, which gives the same.
 
-    `of_rows` makes what is done under `jax.vmap`: rows -> the same of each.
+    Arguments:
+        way, other: of an array, or of several of one sharding in a pytree.
+        of_rows: makes what is done under `jax.vmap`: rows -> the same of each.
+        derived_as: whose derivatives both have; by default the other.
     """
 
     def otherwise(x: Any) -> Any:
@@ -62,7 +67,8 @@ def on_cpus(way: Way, other: Way, of_rows: Callable[[], Way]) -> Way:
 
     # A function with a batching rule of its own has no transpose, so derivatives are those of the other way.
     derived = jax.custom_jvp(both)
-    derived.defjvp(lambda primals, tangents: jax.jvp(otherwise, primals, tangents))
+    careful = (lambda x: _alike(derived_as(x), x)) if derived_as else otherwise
+    derived.defjvp(lambda primals, tangents: jax.jvp(careful, primals, tangents))
     return derived
 
 

@@ -259,3 +259,18 @@ def test_a_slope_holds_with_a_quarter_of_its_values_anywhere():
     rows[:, random.permutation(200)[:50]] = 1e9
     np.testing.assert_allclose(slope(rows), 0.5, rtol=0.15)
     assert np.isnan(slope(np.zeros((1, 2)))).all()
+
+
+@pytest.mark.parametrize(
+    ("gradient", "said", "advice"),
+    [
+        (3.0, "there is no rate, or rounding takes them away: it is not", "Look at the rate"),
+        (3e3, "or, in float16, the squares of a gradient of norm 3e+03 are beyond", "Try to clip"),
+        (3e20, "a gradient: the squares of a gradient of norm 3e+20 are beyond", "Try to clip"),
+    ],
+)
+def test_no_update_where_the_second_moment_is_infinite(gradient, said, advice):
+    sizes = {"weight_l2": 1.0, "gradient_l2": gradient, "update_l2": 0.0}
+    (finding,) = judge(signals({"a": {"delta_l2": 1.0}}, weights={"w": sizes}), {}).named("update")
+    assert said in finding.meaning
+    assert finding.advice.startswith(advice)

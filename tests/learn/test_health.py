@@ -179,3 +179,44 @@ def test_a_gradient_of_nan_has_no_size(shape):
     (sizes,) = seen.weights.values()
     assert np.isnan(sizes["gradient_l2"])
     assert next(iter(jw.health(seen))).name == "nonfinite"
+
+
+# A softmax that is saturated -----------------------------------------------------------------------------
+
+
+def attention(x, scale, weights=None, is_causal=True):
+    query, key = (x, x) if weights is None else (x @ weights, x)
+    logits = scale * query @ jnp.swapaxes(key, -1, -2)
+    if is_causal:
+        logits = jnp.where(jnp.tril(jnp.ones(logits.shape[-2:], bool)), logits, -jnp.inf)
+    return jw.tag(jw.tag(jax.nn.softmax(logits), "attention") @ x, "mixed")
+
+
+def in_layers(x, scale):
+    return jnp.mean(jax.lax.scan(lambda x, _: (x + attention(x, scale), None), x, None, length=3)[0] ** 2)
+
+
+QUERIES = np.random.default_rng(2).normal(size=(2, 12, 8)).astype(np.float32)
+SOFTMAXES = {
+    "logits that are too large": (lambda x: jnp.mean(attention(x, 40.0, is_causal=False) ** 2), True),
+    "in layers, with a mask": (lambda x: in_layers(x, 40.0), True),
+    "weights that have grown": (lambda x: jnp.mean(attention(x, 0.35, 60 * jnp.eye(8)) ** 2), True),
+    "as it is at first": (lambda x: jnp.mean(attention(x, 0.02, is_causal=False) ** 2), False),
+    "as it is at first, with a mask": (lambda x: in_layers(x, 0.02), False),
+    "a mask, of rows of which half have one entry": (lambda x: jnp.mean(attention(x[:, :2], 0.02) ** 2), False),
+    "a mask, of three": (lambda x: jnp.mean(attention(x[:, :3], 0.0) ** 2), False),
+    "a model that is sure": (
+        lambda x: -jnp.mean(jw.tag(jnp.max(jw.tag(jax.nn.softmax(90 * x), "sure"), -1), "p")),
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("loss", "is_saturated"), SOFTMAXES.values(), ids=SOFTMAXES)
+def test_a_softmax_that_is_saturated(loss, is_saturated):
+    found = jw.health(jax.jit(jw.walk(loss, keep=jw.stats.health))(QUERIES)).named("saturated")
+    assert [finding.point for finding in found] == ["attention"] * is_saturated
+    if is_saturated:
+        assert found[0].threshold == 0.5 < found[0].number <= 1
+        assert "of the entries (of a softmax: the rows) at `attention`" in found[0].meaning
+        assert "queries and keys" in found[0].advice

@@ -155,6 +155,20 @@ def test_each_second_step(optimizer):
             assert not any(np.any(leaf) for leaf in jax.tree.leaves((one.kept, one.weights)))
 
 
+def test_each_second_step_as_other_devices_have_it(monkeypatch):
+    """Elsewhere than on CPUs there is one condition, around the loss and its gradient: the same is seen."""
+    with_aux = lambda *args: (fun(*args), {"n": jnp.int32(8)})
+    step = lambda: jax.jit(jw.watch(with_aux, ADAM, every=2, has_aux=True))
+    params, some = run(step(), ADAM, 3)
+    monkeypatch.setattr(jax.lax, "platform_dependent", lambda *args, default, **_: default(*args))
+    other_params, others = run(step(), ADAM, 3)
+    assert [bool(one.is_seen) for one in others] == [True, False, True]
+    close(params, other_params)
+    for one, other in zip(some, others, strict=True):
+        assert int(other.aux["n"]) == 8
+        close((one.loss, one.kept, one.weights), (other.loss, other.kept, other.weights), 1e-4)
+
+
 def test_stacked_by_a_scan_and_shown(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     step = jw.watch(fun, ADAM, every=2)

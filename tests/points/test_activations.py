@@ -103,3 +103,33 @@ def test_equal_ones_have_equal_programs():
     staged, points = find(fun, (V,), {}, None, None)
     first, second = map(Activations(staged.closed).reading, points.values())
     assert first.program == second.program
+
+
+def masked(x):
+    return jax.nn.softmax(jnp.where(x > 0, x, -jnp.inf))
+
+
+def written_out(x):
+    parts = jnp.exp(x - jnp.max(x, -1, keepdims=True))
+    return parts / jnp.sum(parts, -1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("function", "is_one"),
+    [
+        (jax.nn.softmax, True),
+        (jax.jit(jax.nn.softmax), True),
+        (masked, True),
+        (written_out, True),
+        (lambda x: jax.nn.softmax(x).astype(jnp.bfloat16).astype(jnp.float32), True),
+        (lambda x: jax.nn.softmax(x, axis=0), False),
+        (lambda x: jnp.exp(x) / jnp.sum(x, -1, keepdims=True), False),
+        (lambda x: jnp.exp(x) / jnp.sum(jnp.exp(x)), False),
+        (lambda x: x / jnp.sum(x, -1, keepdims=True), False),
+        (lambda x: 2 * jax.nn.softmax(x), False),
+        (jax.nn.log_softmax, False),
+    ],
+)
+def test_a_softmax_is_told_by_what_it_computes(function, is_one):
+    staged, points = find(lambda x: jnp.sum(jw.tag(function(x), "rows") @ x.T), (V,), {}, None, None)
+    assert (Activations(staged.closed).making(points["rows"]) == "softmax") is is_one

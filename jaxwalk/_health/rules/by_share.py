@@ -96,7 +96,8 @@ ADDS_UP = 1e-3  # how near to 1 the sum of a row is
 
 def _outputs_of_the_model(signals: Signals) -> set[str]:
     """Return the points where being saturated is being sure: those that the loss reads, and what an activation makes
-    these of. They are judged where there is a training that has not halved the loss."""
+    these of; but no softmax that weighs others, as that of attention. They are judged where there is a training that
+    has not halved the loss."""
     flow = signals.points.flow
     if flow is None or (signals.length >= LONG and not has_halved(signals.loss)):
         return set()
@@ -106,10 +107,25 @@ def _outputs_of_the_model(signals: Signals) -> set[str]:
     waiting = back.ends()
     while waiting:
         point = waiting.pop()
+        if _weighs(signals, point):
+            continue
         found.add(point.name)
         others = [p for p in back.sources(point) if p.name not in found]
         waiting += [p for p in others if _is_the_same(shares[p.name], shares[point.name])]
     return found
+
+
+def _weighs(signals: Signals, point: Point) -> bool:
+    """Tell whether a value is a softmax, of which a later point makes more than a number for each row, or each entry:
+    a mean of something else, which it weighs."""
+    flow = signals.points.flow
+    if flow is None or _concentration(signals, point) is None:
+        return False
+    own = point.shape[len(point.axes) :]
+    later = [p for p in signals.having("output_rms") if p.number > point.number]
+    back = FlowBack(flow, signals.points, [])
+    is_of_rows = lambda p: (shape := p.shape[len(p.axes) :]) == own[: len(shape)]
+    return any(not is_of_rows(p) and back.comes_from(p, point) for p in later)
 
 
 LONG = 10  # steps, at least, in which the loss might have halved
@@ -122,9 +138,10 @@ def _is_the_same(one: np.ndarray, other: np.ndarray) -> bool:
 _SATURATED = _Share(
     "saturated",
     _flat,
-    "{share} of the entries at {where} lie where the activation is flat: next to no δ comes through.",
-    "Try smaller weights (the initialisation of Glorot), a smaller rate, normalisation before the activation, or one"
-    " that does not saturate.",
+    "{share} of the entries (of a softmax: the rows) at {where} lie where the activation is flat: next to no δ comes"
+    " through.",
+    "Try smaller weights (the initialisation of Glorot), a smaller rate, normalisation before the activation (in"
+    " attention, of queries and keys, or logits divided by the root of their width), or one that does not saturate.",
     _outputs_of_the_model,
 )
 _UNDERFLOW = _Share(

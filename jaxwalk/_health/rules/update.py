@@ -103,13 +103,36 @@ def _small(ratios: dict[str, np.ndarray], signals: Signals, limit: float) -> Ite
     found = {path: ratio for path, ratio in ratios.items() if np.nanmax(ratio) < limit}
     for worst in sorted(found, key=lambda path: float(np.nanmax(found[path])))[:1]:
         size = float(np.nanmax(found[worst]))
+        gradient = _largest_gradient(signals, worst)
         how = (
             f"at most {brief(size)} of the weights"
             if size
-            else "exactly 0, though there is a gradient: there is no rate, or rounding takes them away"
+            else f"exactly 0, though there is a gradient: {_why_none(gradient)}"
         )
         meaning = f"The updates of `{worst}` are {how}: it is not learned.{_others(found, worst)}"
-        yield _finding(worst, size, limit, meaning, _TRY_LARGER, found, signals, found[worst] < limit)
+        advice = _TRY_LARGER if size or gradient < _NO_SQUARE_IN_FLOAT16 else _TRY_TO_CLIP
+        yield _finding(worst, size, limit, meaning, advice, found, signals, found[worst] < limit)
+
+
+_NO_SQUARE = 1.8e19  # of this and more the square is no number of float32, nor of bfloat16, which both end at 3.4e38
+_NO_SQUARE_IN_FLOAT16 = 256.0  # which ends at 65504
+
+
+def _largest_gradient(signals: Signals, path: str) -> float:
+    norms = np.asarray(signals.weights[path].get("gradient_l2", np.nan), np.float64)
+    return float(np.nanmax(norms)) if np.isfinite(norms).any() else 0.0
+
+
+def _why_none(gradient: float) -> str:
+    """Return why there may be no update, though there is a gradient of that ℓ2 norm."""
+    squares = (
+        f"the squares of a gradient of norm {brief(gradient)} are beyond the range of its dtype, and so, with adam or"
+        " rmsprop, is what the update is divided by"
+    )
+    if gradient >= _NO_SQUARE:
+        return squares
+    others = "there is no rate, or rounding takes them away"
+    return f"{others}, or, in float16, {squares}" if gradient >= _NO_SQUARE_IN_FLOAT16 else others
 
 
 def _median(values: np.ndarray) -> float:
@@ -130,6 +153,11 @@ _TRY_SMALLER = "Try a smaller rate, a warm-up, clipping (`optax.clip_by_global_n
 _TRY_LARGER = (
     "Look at the rate and its schedule, at what masks or freezes these weights, and, in 16 bits, at weights in float32"
     " to learn with; if they are meant to stay as they are, all is well."
+)
+_TRY_TO_CLIP = (
+    "Try to clip the gradients before the optimizer squares them (`optax.clip_by_global_norm`), to scale the loss down,"
+    " or weights in float32 to learn with, whose moments are in float32 too; else look at the rate, and at what masks"
+    " or freezes these weights."
 )
 
 UPDATE = Rule(
