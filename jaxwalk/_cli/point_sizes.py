@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from ..stats import blocked, combine, dead
 from ..stats._measure import Measure, two_sided
 from ..stats._moments import NORMS
+from ..stats._numerics.subnormal import larger, largest
+from ..stats._numerics.sums import all_means, are_finite, are_zero, counted, merge_means, real
 from ..stats._statistic import State, numpy_of
-from ..stats._subnormal import larger, largest
-from ..stats._sums import all_means, are_finite, are_zero, counted, merge_means, real
 
 
 def _of(x: Any) -> State:

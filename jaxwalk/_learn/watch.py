@@ -27,8 +27,8 @@ from .._walk.checks.loss import loss_only
 from .._walk.result import Walk
 from .._walk.walk import walk_together
 from ..stats import health
-from ..stats._norm import brief_norm, distance
-from ..stats._sums import plain_squares, real
+from ..stats._numerics.norm import brief_norm, distance
+from ..stats._numerics.sums import plain_squares, real
 from .gate import gated, or_zeros
 from .seen import Seen
 from .trained import check_optimizer, check_state, count_of, names_of, trained_part, with_trained

@@ -63,8 +63,8 @@ from ._health import HEALTH
 from ._magnitudes import HISTOGRAM, MAGNITUDES
 from ._measure import joined, two_sided
 from ._moments import ENTRY_MOMENTS, NORMS, UNIT_MOMENTS
+from ._numerics.sums import all_sums, sums
 from ._statistic import State, Statistic, Units, Value, combine, numpy_of, of_delta, of_output
-from ._sums import all_sums, sums
 from ._unit_axes import of_units, with_units
 
 __all__ = [

@@ -12,8 +12,8 @@ import numpy as np
 from .._callables import check_keep
 from .._errors import ArgumentError, listed, shown
 from .._jax.leaves import flatten
+from ._numerics.sums import all_means, all_sums, merge_means, real, sums
 from ._statistic import State, Statistic, numpy_of
-from ._sums import all_means, all_sums, merge_means, real, sums
 
 UNNAMED = "kept"
 """The name of a statistic, and of its one result, where the function has none."""

@@ -10,8 +10,19 @@ import jax
 import jax.numpy as jnp
 
 from ._measure import Measure
+from ._numerics.sums import (
+    all_sums,
+    are_finite,
+    are_zero,
+    counted,
+    entry_axes,
+    one_unit,
+    plain_squares,
+    real,
+    share,
+    sums,
+)
 from ._statistic import Of, State, Statistic, Units, Value, numpy_of
-from ._sums import all_sums, are_finite, are_zero, counted, entry_axes, one_unit, plain_squares, real, share, sums
 from ._unit_axes import taken
 
 

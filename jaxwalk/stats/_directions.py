@@ -12,9 +12,9 @@ from jax import lax
 
 from .._jax.jaxpr.types import widened
 from ._measure import Measure
+from ._numerics.subnormal import exponent_of, largest, power_of_two, rescaled, scale_of, scaled
+from ._numerics.sums import all_sums, common_scale, common_scale_of_all, entry_axes, over, real, sums
 from ._statistic import State, numpy_of
-from ._subnormal import exponent_of, largest, power_of_two, rescaled, scale_of, scaled
-from ._sums import all_sums, common_scale, common_scale_of_all, entry_axes, over, real, sums
 
 _NONE = -(2**20)  # the power of two that 0 has: below all others
 

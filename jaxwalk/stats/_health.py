@@ -11,13 +11,12 @@ import numpy as np
 from jax import lax
 
 from ._counts import dead_of, finish_dead
-from ._looks import closed, first_look, opened, second_look
 from ._moments import finish_moments, merge_all_moments, merge_moments
-from ._one_pass import one_look
-from ._quick import quick_or
-from ._statistic import Of, State, Statistic, Units, Value, numpy_of, union
-from ._subnormal import larger, largest, rescaled, scale_of, scaled
-from ._sums import (
+from ._numerics.looks import closed, first_look, opened, second_look
+from ._numerics.one_pass import one_look
+from ._numerics.quick import quick_or
+from ._numerics.subnormal import larger, largest, rescaled, scale_of, scaled
+from ._numerics.sums import (
     all_sums,
     are_zero,
     common_scale,
@@ -30,6 +29,7 @@ from ._sums import (
     share,
     sums,
 )
+from ._statistic import Of, State, Statistic, Units, Value, numpy_of, union
 from ._unit_axes import taken
 
 Sums: TypeAlias = dict[str, Any]  # a state

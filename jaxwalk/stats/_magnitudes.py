@@ -10,9 +10,9 @@ import numpy as np
 from jax import lax
 
 from ._measure import Measure
+from ._numerics.subnormal import bits_of
+from ._numerics.sums import all_sums, real, sums
 from ._statistic import State
-from ._subnormal import bits_of
-from ._sums import all_sums, real, sums
 
 MAGNITUDES = (0.0, *(2.0**exponent for exponent in range(-149, 128)), np.inf)
 """Where each of the 279 bins of `magnitudes` begins."""

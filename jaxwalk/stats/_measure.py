@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ._quick import Quick, quick_or
+from ._numerics.quick import Quick, quick_or
 from ._statistic import State, Statistic, union
 from ._unit_axes import of_units
 

@@ -10,9 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._measure import Measure
-from ._statistic import State, numpy_of
-from ._subnormal import is_zero, larger, largest, quick_largest, rescaled, scale_of, scaled
-from ._sums import (
+from ._numerics.subnormal import is_zero, larger, largest, quick_largest, rescaled, scale_of, scaled
+from ._numerics.sums import (
     all_sums,
     by_unit,
     common_scale,
@@ -24,6 +23,7 @@ from ._sums import (
     plain_squares,
     real,
 )
+from ._statistic import State, numpy_of
 
 
 def _scaled_norms(x: jax.Array) -> State:

@@ -13,7 +13,7 @@ from ..._points.point import Points
 from ..._walk.nonfinite import KINDS
 from ...stats import Statistic
 from ...stats._fold import Partial, either_on_host, finished, on_host
-from ...stats._sums import merge_means
+from ...stats._numerics.sums import merge_means
 from ..batches import COUNTS
 from ..result.datum import Data, Datum, datum_of
 from ..result.evaluation import Evaluation, Gap

@@ -18,8 +18,8 @@ from ..._walk.walk import walk_staged
 from ...stats import Statistic
 from ...stats._batched import of_batch, of_datum, over_data
 from ...stats._fold import Partial
-from ...stats._norm import norm
-from ...stats._quick import divided
+from ...stats._numerics.norm import norm
+from ...stats._numerics.quick import divided
 from ..batches import COUNTS, FAILED
 from ..placement import Placement
 from ..result.ranking import Rows

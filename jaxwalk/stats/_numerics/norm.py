@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from .._jax.jaxpr.types import widened
-from ._one_pass import one_norm
-from ._quick import on_cpus, quick_or
-from ._subnormal import largest, rescaled, scale_of, scaled, square_of_part
-from ._sums import is_safe, plain_squares, real
+from ..._jax.jaxpr.types import widened
+from .one_pass import one_norm
+from .quick import on_cpus, quick_or
+from .subnormal import largest, rescaled, scale_of, scaled, square_of_part
+from .sums import is_safe, plain_squares, real
 
 _LARGE = 1 << 20  # entries of an array of which a pass takes longer than to begin it
 

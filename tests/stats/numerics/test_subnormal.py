@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxwalk import stats
-from jaxwalk.stats._subnormal import largest, modulus, rescaled, scale_of, scaled
+from jaxwalk.stats._numerics.subnormal import largest, modulus, rescaled, scale_of, scaled
 
 X = np.float32([2e-41, -3e-41, 0, 1e-42])
 COMPLEX = np.array([2e-41 + 1e-41j, 2e-41j, -3e-42, 0], np.complex64)

@@ -9,8 +9,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxwalk import stats
 from jaxwalk.stats._counts import NONFINITE, ZEROS
 from jaxwalk.stats._moments import ENTRY_MOMENTS, NORMS
-from jaxwalk.stats._norm import norm
-from jaxwalk.stats._quick import divided, quick_or
+from jaxwalk.stats._numerics.norm import norm
+from jaxwalk.stats._numerics.quick import divided, quick_or
 
 numbers = np.random.default_rng(0).normal(size=(4, 7))
 BATCHES = {

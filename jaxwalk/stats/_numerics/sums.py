@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._jax.jaxpr.types import widened
-from ._statistic import State, numpy_of
-from ._subnormal import bits_of, modulus, scale_of
+from ..._jax.jaxpr.types import widened
+from .._statistic import State, numpy_of
+from .subnormal import bits_of, modulus, scale_of
 
 
 def real(x: Any) -> jax.Array:

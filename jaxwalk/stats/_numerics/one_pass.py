@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ._looks import first_look, vector_of
-from ._subnormal import scale_of
+from .looks import first_look, vector_of
+from .subnormal import scale_of
 
 _ROW = 256  # entries, at least, that a row has: the sums of rows are then added up in a second, small reduction
 

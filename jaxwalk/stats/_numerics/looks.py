@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ._statistic import numpy_of
-from ._subnormal import scale_of, square_of_part
+from .._statistic import numpy_of
+from .subnormal import scale_of, square_of_part
 
 FIELDS = ("square", "max", "nonzero", "scale", "mean", "nan", "inf", "size", "data", "l2")
 """Of x/scale, where x is finite, the mean and the sum of squares about it; of x the largest size, and how many are not

@@ -13,7 +13,7 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 from jax.sharding import NamedSharding
 
-from .._jax.jaxpr import types
+from ..._jax.jaxpr import types
 
 Way = Callable[[Any], Any]
 Quick = Callable[[Any], tuple[Any, jax.Array]]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from jaxwalk.stats._health import _finish_delta, _finish_output
-from jaxwalk.stats._looks import opened
-from jaxwalk.stats._one_pass import one_look, one_norm
+from jaxwalk.stats._numerics.looks import opened
+from jaxwalk.stats._numerics.one_pass import one_look, one_norm
 
 pytestmark = pytest.mark.once
 normal = np.random.default_rng(0).normal(size=(5, 300))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ._statistic import numpy_of
+from .._statistic import numpy_of
 
 
 def bits_of(x: jax.Array) -> jax.Array:
