@@ -37,6 +37,7 @@ class Attribution:
             promises nothing.
         points: the `Points`.
         against: what the inputs were compared with where no baseline was given, in words; "" where that is not said.
+        argnums: which arguments `inputs` is of, as they were given.
     """
 
     method: str
@@ -47,6 +48,7 @@ class Attribution:
     gap: Any
     points: Points
     against: str = ""
+    argnums: tuple[int, ...] = (0,)
 
     def ranked(self, k: int = 5) -> Culprits:
         """Return the `k` entries of largest |score| over all points, largest first; NaN counts as largest.
@@ -147,10 +149,10 @@ jax.tree_util.register_pytree_with_keys(
     Attribution,
     lambda a: (
         [(jax.tree_util.GetAttrKey(name), getattr(a, name)) for name in _LEAVES],
-        (a.method, a.points, a.against),
+        (a.method, a.points, a.against, a.argnums),
     ),
     lambda aux, children: Attribution(
-        method=aux[0], points=aux[1], against=aux[2], **dict(zip(_LEAVES, children, strict=True))
+        method=aux[0], points=aux[1], against=aux[2], argnums=aux[3], **dict(zip(_LEAVES, children, strict=True))
     ),
 )
 

@@ -40,12 +40,17 @@ class Explaining(NamedTuple):
     def checked(
         cls, method: str, fun: Callable, at: At, by: str | None, source: Source, argnums: int | Sequence[int]
     ) -> Explaining:
+        several = argnums if isinstance(argnums, Sequence) else [argnums]
+        if not several or any(not isinstance(i, int) or isinstance(i, bool) for i in several):
+            raise ArgumentError(f"`argnums` is {shown(argnums)}; it must be an integer or several, as of `jax.grad`.")
+        return cls.of_points(method, fun, at, by, source)._replace(argnums=argnums)
+
+    @classmethod
+    def of_points(cls, method: str, fun: Callable, at: At, by: str | None, source: Source) -> Explaining:
+        """Return what explains values at points alone, and no arguments."""
         check_by(by, source)
         check_at(at)
-        several = [argnums] if isinstance(argnums, int) or not isinstance(argnums, Sequence) else argnums
-        if any(not isinstance(i, int) or isinstance(i, bool) for i in several):
-            raise ArgumentError(f"`argnums` is {shown(argnums)}; it must be an integer or several, as of `jax.grad`.")
-        return cls(method, fun, at, by, source, argnums)
+        return cls(method, fun, at, by, source, ())
 
     def walk(self, *args: Any) -> Walk:
         """Walk the function; of arguments that are of integers there are no gradients."""
@@ -101,6 +106,8 @@ class Explaining(NamedTuple):
                 f"`{argument('argnums')}` is {self.argnums}, and what `{self.method}` returns was called with"
                 f" {counted(len(args), 'argument')}; name one of those, from 0."
             )
+        if len({i % len(args) for i in self.positions}) < len(self.positions):
+            raise ArgumentError(f"`{argument('argnums')}` is {self.argnums}, which names one twice; name each once.")
         return args[self.argnums] if isinstance(self.argnums, int) else tuple(args[i] for i in self.positions)
 
     def has_real_inputs(self, args: Sequence[Any]) -> bool:
@@ -111,7 +118,10 @@ class Explaining(NamedTuple):
     ) -> None:
         """Refuse arguments of integers, between which there is no path."""
         if not self.has_real_inputs(args):
-            raise ArgumentError(f"`{argument('args')}[{self.positions[0]}]` holds integers, and {why}; {instead}.")
+            raise ArgumentError(
+                f"`{argument('args')}[{self.positions[0]}]` holds integers, and {why}; {instead}; or if they are sizes,"
+                " as of an image, and no tokens, give them as floats (`.astype(float)`)."
+            )
 
     def check_real_path(self, args: Sequence[Any]) -> None:
         """Refuse a path between integers, and say how to take that between their embeddings."""
@@ -144,7 +154,8 @@ class Explaining(NamedTuple):
         against: str = "",
     ) -> Attribution:
         named = by_point(scores, points, why or None)
-        return Attribution(self.method, value, named, inputs, jax.tree.map(total, named), gap, points, against)
+        totals = jax.tree.map(total, named)
+        return Attribution(self.method, value, named, inputs, totals, gap, points, against, self.positions)
 
     def against(self, baseline: Any, args: Sequence[Any]) -> str:
         """Return what the inputs are compared with where no baseline is given: zeros, or of integers the number 0."""

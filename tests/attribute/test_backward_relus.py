@@ -125,7 +125,7 @@ def test_other_functions_are_left_as_they_are_where_that_is_asked_for():
         (
             lambda x: jnp.sum(jnp.exp(jnp.tanh(jax.nn.relu(x)))),
             {},
-            'too; to leave these their derivative, give `others="plain"`, or use `deep_lift`.',
+            'too; to leave these their derivative, give `others="plain"`; write what is a relu as `jax.nn.relu`; or',
         ),
         (lambda x: jnp.sum(2 * x), {"others": "captum"}, '`others` is \'captum\'; it is "refuse" or "plain".'),
     ],
@@ -134,3 +134,22 @@ def test_refused(method, fun, options, said):
     with pytest.raises(jw.ArgumentError) as caught:
         getattr(attribute, method)(fun, by="lines", **options)(X)
     assert said in str(caught.value)
+
+
+IN_OTHER_WORDS = {
+    "select": lambda x: jnp.select([x > 0], [x], 0.0),
+    "piecewise": lambda x: jnp.piecewise(x, [x > 0], [lambda x: x, 0.0]),
+    "signbit": lambda x: jnp.where(jnp.signbit(x), 0.0, x),
+    "a branch for each": lambda x: lax.map(lambda v: lax.cond(v > 0, lambda v: v, lambda v: 0.0 * v, v), x),
+    "a leaky one": lambda x: jnp.select([x > 0], [x], 0.01 * x),
+    "steeper far out": lambda x: jnp.where(x > 100, 100 + 2 * (x - 100), jnp.maximum(x, 0)),
+    "a gap": lambda x: jnp.where((x > 1000) & (x < 2000), 0, jax.nn.relu(x)),
+    "less, far down": lambda x: jnp.where(x < -3e4, x, jax.nn.relu(x)),
+}
+
+
+@pytest.mark.parametrize("method", RULES)
+@pytest.mark.parametrize("other", IN_OTHER_WORDS.values(), ids=IN_OTHER_WORDS)
+def test_what_is_not_known_as_a_relu_is_refused_beside_one(method, other):
+    with pytest.raises(jw.ArgumentError, match=r"has a rule for relus alone, and `fun` has .*; write what is a relu"):
+        getattr(attribute, method)(lambda x: jnp.sum(other(W1 @ jax.nn.relu(x))))(X)

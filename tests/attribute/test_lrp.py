@@ -301,6 +301,16 @@ tagged = lambda x: jw.tag(x @ MIX, "mix")
             {"rules": {"sum": "gamma"}},
             "`rules` has 'sum', which fits `sum`, the result of no layer and not a scope of one; those of layers are:",
         ),
+        (
+            lambda x: jnp.sum(jnp.sum(MIX * tagged(x), 1)),
+            {"rule": "z_plus"},
+            "`rule` is 'z_plus', a rule of layers, and",
+        ),
+        (
+            lambda x: jnp.sum(jw.tag(2 * x, "twice")),
+            {"rules": {"*": "gamma"}},
+            "not a scope of one; no point is: name some by",
+        ),
         (lambda x: jax.nn.softmax(tagged(x))[0], {}, "`lrp` holds softmax, and the result of `fun` depends on what is"),
         (lambda x: jnp.prod(tagged(x)), {}, "`lrp` has no rule for `reduce_prod` (test_lrp.py:"),
         (lambda x: jnp.sum(jnp.abs(tagged(x)) ** x), {}, "`lrp` has no rule for `pow` (test_lrp.py:"),

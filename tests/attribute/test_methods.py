@@ -177,6 +177,9 @@ OK = {"key": jax.random.key(0)}
         (lambda: attribute.conductance(fun, rule="simpson"), "`rule` is 'simpson'; it is one of 'gauss-legendre',"),
         (lambda: attribute.conductance(fun, steps=1, rule="trapezoid"), "the trapezoid rule takes both ends"),
         (lambda: attribute.conductance(fun, baseline=np.zeros(3))(X), "`baseline` has an array of shape (3,), and the"),
+        (lambda: attribute.conductance(fun, baseline=1j * X)(X), "`baseline` has an array of complex128, and the"),
+        (lambda: attribute.conductance(fun, argnums=()), "`argnums` is (); it must be an integer or several"),
+        (lambda: attribute.conductance(fun, argnums=(0, -1))(X), "`argnums` is (0, -1), which names one twice"),
         (lambda: attribute.conductance(fun, baseline=[X])(X), "`baseline` has the structure PyTreeDef([*])"),
         (
             lambda: attribute.conductance(fun, argnums=1)(X),

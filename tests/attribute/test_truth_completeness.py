@@ -112,3 +112,23 @@ def test_an_attribution_of_something_else_is_refused():
             measure(other)
     with pytest.raises(jw.ArgumentError, match=r"is of a change of the result by 1\.05, .*; give the `baseline`"):
         jw.attribute.completeness(jw.attribute.conductance(fun, baseline=other)(x), fun)(x)
+
+
+@pytest.mark.parametrize("method", [attribute.patching, attribute.relevance_patching])
+def test_patching_adds_up_to_the_way_to_the_other_run(method):
+    linear = lambda x: 3 * jw.tag(x, "y")
+    measure = attribute.completeness(method(linear, other=5.0)(1.0), linear, baseline=5.0)(1.0)
+    assert (measure.inputs, measure.by_point["y"], measure.change) == (0, 0, 12)
+
+
+def test_an_attribution_of_other_arguments_is_refused():
+    two = lambda a, b: jnp.sum(jw.tag(a + b**2, "y"))
+    found = attribute.conductance(two, argnums=1)(X, B)
+    measures = [
+        attribute.deletion(found, two),
+        attribute.infidelity(found, two, key=jax.random.key(0)),
+    ]
+    for measure in measures:
+        with pytest.raises(jw.ArgumentError, match=r"has scores of the arguments [(]1,[)], and `argnums` is 0; give"):
+            measure(X, B)
+    assert attribute.deletion(found, two, argnums=-1)(X, B).values.shape == (5,)

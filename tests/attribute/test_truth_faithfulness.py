@@ -152,3 +152,9 @@ def test_refused(of, said):
     with pytest.raises(jw.JaxwalkError) as caught:
         of()
     assert said in str(caught.value)
+
+
+def test_patching_is_compared_with_the_run_that_it_is_of():
+    found = attribute.patching(fun, other=OTHER)(X)
+    with pytest.raises(jw.ArgumentError, match="is of `patching`, whose scores are of the values of another run; give"):
+        attribute.faithfulness(found, fun)

@@ -170,3 +170,11 @@ def test_what_at_names_moves_alone():
     slopes = found.scores["h"] / h
     np.testing.assert_allclose(at_h.by_point["h"], (slopes @ moves - (last(h) - last(h - moves))) ** 2)
     assert attribute.infidelity(found, fun, key=KEY, samples=2)(X).inputs is not None
+
+
+def test_a_forgotten_baseline_is_told():
+    square = lambda x: jnp.sum(jw.tag(x**2, "square"))
+    x = jnp.array([1.0, 2.0])
+    found = attribute.conductance(square, baseline=x / 2)(x)
+    with pytest.raises(jw.ArgumentError, match=r"is of a change of the result by 3\.75, and here it is 5; give"):
+        attribute.infidelity(found, square, key=jax.random.key(0))(x)

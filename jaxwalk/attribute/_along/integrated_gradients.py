@@ -39,7 +39,8 @@ def integrated_gradients(
 
     Along the path of the inputs: (x − x')·∫ ∂fun/∂x dα, of the inputs alone. Along each point's own path, from its
     value at the baseline to its value at the inputs, with all that does not come through it held at what it is at the
-    inputs: (y − y')·∫ ∂fun/∂y dα. That is one sweep for each point, one after the other, and compiled for each.
+    inputs: (y − y')·∫ ∂fun/∂y dα. That is one sweep for each point, one after the other, and compiled for each. Of a
+    point in a loop all steps move together, so that their scores are not what each has alone.
 
     Arguments:
         fun, at, by, source, argnums, steps, batch_size: as of `conductance`.

@@ -71,6 +71,11 @@ def baseline_of(baseline: Any, inputs: Any, name: str = "baseline") -> Any:
                 f"`{argument(name)}` has an array of {jnp.result_type(b)}, and the argument there one of"
                 f" {jnp.result_type(x)}, to which it would be rounded; give that dtype."
             )
+        if jnp.iscomplexobj(b) and not jnp.iscomplexobj(x):
+            raise ArgumentError(
+                f"`{argument(name)}` has an array of {jnp.result_type(b)}, and the argument there one of"
+                f" {jnp.result_type(x)}; give real numbers."
+            )
     return jax.tree.map(lambda x, b: jnp.asarray(b, jnp.result_type(x)), inputs, found)
 
 

@@ -40,9 +40,11 @@ def rules_by_layer(points: Points, found: Analysed, rules: Mapping[str, LayerRul
             raise PointError(f"`{argument('rules')}` has {pattern!r}, which fits no point. {near(pattern, points)}")
         mine = {site: rule for name in fit for site in by_point.get(name, ())}
         if not mine:
+            names = [name for name, sites in by_point.items() if sites]
+            there = f"those of layers are: {listed(names)}" if names else "no point is: name some by `jw.tag`"
             raise PointError(
                 f"`{argument('rules')}` has {pattern!r}, which fits {listed(fit, 4)}, the result of no layer and not a"
-                f" scope of one; those of layers are: {listed(n for n, sites in by_point.items() if sites)}."
+                f" scope of one; {there}."
             )
         chosen |= mine
     return chosen

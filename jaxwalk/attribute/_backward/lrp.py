@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..._callables import transform
+from ..._errors import ArgumentError, argument, shown
 from ..._points.name_patterns import At
 from ..._source.user_files import Source
 from .._attribution import Attribution, total_of_all
@@ -89,6 +90,7 @@ def lrp(
 
     def explain(*args: Any) -> Attribution:
         relevance = Relevance.of(explaining, args)
+        _check_layers(relevance, rule)
         by_layer = rules_by_layer(relevance.function.found, relevance.found, others)
         found = relevance.walk(lambda layer: by_layer.get(layer.site, default))
         scores = {name: times(delta, found.outputs[name]) for name, delta in found.deltas.items()}
@@ -97,3 +99,12 @@ def lrp(
         return explaining.attribution(found.value, scores, inputs, found.points, gap)
 
     return explaining.explained(explain)
+
+
+def _check_layers(relevance: Relevance, rule: NamedRule) -> None:
+    """Refuse a rule of layers where there is none: it would change nothing."""
+    if rule != "epsilon" and not any(place.kind == "layer" for place in relevance.found.places):
+        raise ArgumentError(
+            f"`rule` is {shown(rule)}, a rule of layers, and `{argument('fun')}` has none, no dot and no convolution"
+            ' with weights, that what is explained reaches; write products so, as `weights @ x`, or leave it "epsilon".'
+        )

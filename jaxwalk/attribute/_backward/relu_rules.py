@@ -26,7 +26,7 @@ def through_relus(explaining: Explaining, others: str, back: Callable[[Any, Any]
     @deep_calls()
     def explain(*args: Any) -> Attribution:
         examined = Examined.of(explaining, args)
-        functions = [place for place in examined.places if place.kind == "function"]
+        functions = [place for place in examined.places if place.kind in ("function", "other")]
         found_relus = [(place, relu) for place in functions if (relu := relu_of(place)) is not None]
         _check(explaining.method, functions, [place for place, _ in found_relus], others)
         found = examined.walk(replaced_by(place, _way_back(relu, back)) for place, relu in found_relus)
@@ -61,7 +61,7 @@ def _check(method: str, functions: Sequence[Place], relus: Sequence[Place], othe
     if rest and others == "refuse":
         raise ArgumentError(
             f"`{method}` has a rule for relus alone, and `{argument('fun')}` has {_listed(rest)} too; to leave these"
-            ' their derivative, give `others="plain"`, or use `deep_lift`.'
+            ' their derivative, give `others="plain"`; write what is a relu as `jax.nn.relu`; or use `deep_lift`.'
         )
 
 

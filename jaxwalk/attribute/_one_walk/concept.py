@@ -62,7 +62,7 @@ def concept(
     if axis is not None and (not isinstance(axis, int) or isinstance(axis, bool)):
         raise ArgumentError(f"`axis` is {shown(axis)}; it must be the number of an axis, or None.")
     at = list(vectors) if named and at is None else at
-    explaining = Explaining.checked("concept", fun, at, by, source, ())
+    explaining = Explaining.of_points("concept", fun, at, by, source)
 
     def explain(*args: Any) -> Attribution:
         found = explaining.walk(*args)

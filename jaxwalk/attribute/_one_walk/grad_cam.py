@@ -54,7 +54,7 @@ def grad_cam(
     Array([[0., 2.],
            [4., 6.]], dtype=float32)
     """
-    explaining = Explaining.checked("grad_cam", fun, at, by, source, ())
+    explaining = Explaining.of_points("grad_cam", fun, at, by, source)
     if not isinstance(channel, int) or isinstance(channel, bool):
         raise ArgumentError(f"`channel` is {shown(channel)}; it must be the number of an axis.")
 

@@ -20,7 +20,7 @@ from .._along.path import baseline_of
 from .._attribution import Attribution, change, total_of_all
 from .._explaining import Explaining
 from .measure import Measure
-from .scores import by_step, check_attribution, check_change, check_value
+from .scores import by_step, check_attribution, check_change, check_value, sign_of
 
 
 @transform
@@ -42,7 +42,8 @@ def completeness(
         attribution: of `fun`, at these arguments, by any method; which promise it, their docstrings say.
         fun: the function that it is of.
         argnums: the arguments that differ between the inputs and the baseline.
-        baseline: as of `conductance`, and of integers too.
+        baseline: as of `conductance`, and of integers too. Of `patching` and `relevance_patching` the inputs of the
+            other run: their scores are of the way there, and add up to fun(other) − fun(inputs).
 
     Returns:
         A function of the arguments of `fun` that returns a `Measure`. In `through` there is None for what is in a loop,
@@ -70,7 +71,7 @@ def completeness(
         explaining.result_only(staged)
         value = fun(*args)
         check_value(attribution, value)
-        apart = change(fun(*explaining.with_inputs(args, start)), value)
+        apart = sign_of(attribution) * change(fun(*explaining.with_inputs(args, start)), value)
         check_change(attribution, apart)
         of_inputs = None if attribution.inputs is None else total_of_all(attribution.inputs) - apart
         names = list(attribution.scores.once())

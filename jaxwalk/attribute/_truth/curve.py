@@ -20,7 +20,7 @@ from .._along.path import baseline_of
 from .._attribution import Attribution
 from .._explaining import Explaining
 from .reruns import Reruns, check_result
-from .scores import check_attribution, check_value, names_at, scores_at, scores_of_inputs, sign_of
+from .scores import check_attribution, check_inputs, check_value, names_at, scores_at, scores_of_inputs, sign_of
 
 
 @tabular
@@ -110,6 +110,7 @@ class _Entries(NamedTuple):
 def _of_inputs(of: Ordering, args: tuple) -> _Entries:
     explaining = of.explaining
     values, tree = flatten(explaining.inputs(args))
+    check_inputs(of.attribution, explaining, args)
     scores = scores_of_inputs(of.attribution, [jnp.shape(x) for x in values])
     scores = [_together(s, _axis("an argument", jnp.shape(x), 0, of.channel)) for s, x in zip(scores, values)]
     start = jax.tree.leaves(baseline_of(of.baseline, explaining.inputs(args)))

@@ -114,9 +114,9 @@ def faithfulness(
             for the entries of its value.
         axis: with `at`, the axis of units, of a value without the axes of loops: each unit is changed at all positions.
         by, source: those of the attribution.
-        to: the baseline: None for zeros (ablation); by point name, values of the shapes there, as those of another run,
-            `jw.outputs(fun)(*others)[1]`, or their mean over data; or a function from the value to that, as
-            `lambda v: jnp.full_like(v, v.mean())`.
+        to: the baseline: None for zeros (ablation), but of patching, whose scores are of another run; by point name,
+            values of the shapes there, as those of another run, `jw.outputs(fun)(*others)[1]`, or their mean over data;
+            or a function from the value to that, as `lambda v: jnp.full_like(v, v.mean())`.
         absolute: whether sizes are compared, of scores and of changes: for `saliency`, whose scores have no sign.
         samples: how many at most; of more, so many are drawn at random, each once, which the table says.
         seed: of that.
@@ -141,7 +141,12 @@ def faithfulness(
     check_count("samples", samples)
     check_count("batch_size", batch_size)
     _check_place(at, axis)
-    explaining = Explaining.checked("faithfulness", fun, at, by, source, ())
+    if to is None and sign_of(attribution) < 0:
+        raise ArgumentError(
+            f"`{argument('attribution')}` is of `{attribution.method}`, whose scores are of the values of another run;"
+            f" give these by `{argument('to')}`, as `jw.outputs(fun)(*others)[1]`, or `jnp.zeros_like` for zeros."
+        )
+    explaining = Explaining.of_points("faithfulness", fun, at, by, source)
 
     def measure(*args: Any) -> Faithfulness:
         names = names_at(attribution, at)

@@ -13,12 +13,13 @@ from ..._errors import ArgumentError, shown
 from ..._points.name_patterns import At
 from ..._points.ordered_mapping import Named, by_point
 from ..._source.user_files import Source
+from .._along.path import baseline_of
 from .._along.samples import check_key
-from .._attribution import Attribution
+from .._attribution import Attribution, change
 from .._explaining import Explaining
 from .measure import Measure
 from .reruns import AT_ONCE, check_result
-from .scores import check_attribution, kind_of, names_at
+from .scores import check_attribution, check_change, check_inputs, check_value, kind_of, names_at
 from .trials import Outcomes, Trial
 
 
@@ -88,6 +89,11 @@ def infidelity(
 
     def measure(*args: Any) -> Measure:
         check_result(explaining, args)
+        check_inputs(attribution, explaining, args)
+        if kind == "baseline":
+            start, value = baseline_of(baseline, explaining.inputs(args)), fun(*args)
+            check_value(attribution, value)
+            check_change(attribution, change(fun(*explaining.with_inputs(args, start)), value))
         is_of_inputs = at is None and attribution.inputs is not None
         inputs = _mean_square(trial.of_inputs(args), scaled)[0] if is_of_inputs else None
         each = Named({}, {"*": attribution.scores.why_empty()})

@@ -27,7 +27,7 @@ class Measure:
         method: that of the attribution.
         inputs: the number of the inputs' scores; None where there are none.
         by_point: by point name in forward order, that of the scores there.
-        change: of `completeness`, fun(inputs) − fun(baseline); else None.
+        change: of `completeness`, fun(inputs) − fun(baseline), or what scores are of patching add up to; else None.
         through: of `completeness`, by point name whether all that the result has of the inputs goes through the value
             there; None where that is not told. Else empty.
     """

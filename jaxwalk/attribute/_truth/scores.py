@@ -14,6 +14,7 @@ from ..._jax.leaves import flatten
 from ..._points.name_patterns import At, choose
 from ..._show.table import is_readable, number
 from .._attribution import Attribution, total_of_all
+from .._explaining import Explaining
 
 # What a score is of. By this, what is lost where an entry moves can be compared with it.
 KINDS = {
@@ -53,6 +54,20 @@ def check_value(attribution: Attribution, value: Any) -> None:
         ArgumentError: it is of other arguments, or of another function.
     """
     _check_alike(attribution.value, value, attribution, "explains a result of", "the function and the arguments")
+
+
+def check_inputs(attribution: Attribution, explaining: Explaining, args: Sequence[Any]) -> None:
+    """Refuse an attribution whose inputs are other arguments than those that `argnums` names.
+
+    Raises:
+        ArgumentError: they are.
+    """
+    mine, its = ([i % len(args) for i in each] for each in (explaining.positions, attribution.argnums))
+    if attribution.inputs is not None and mine != its:
+        raise ArgumentError(
+            f"`{argument('attribution')}` has scores of the arguments {shown(attribution.argnums)}, and"
+            f" `{argument('argnums')}` is {shown(explaining.argnums)}; give those that it is of."
+        )
 
 
 def check_change(attribution: Attribution, change: Any) -> None:

@@ -18,7 +18,6 @@ from .place import Place
 if TYPE_CHECKING:
     from jax.extend.core import JaxprEqn
 
-_NUMBERS = (-100.0, -3.0, -0.5, -1e-3, 0.0, 1e-3, 0.5, 3.0, 100.0)
 _LAYOUT = ("broadcast_in_dim", "reshape", "squeeze")
 
 
@@ -27,6 +26,15 @@ class Relu(NamedTuple):
 
     scale: float
     ceiling: float
+
+
+def _numbers(dtype: Any) -> np.ndarray:
+    """Return numbers of all sizes, four to each power of two, but for those near the least and the largest, where what
+    is written as a sum under- or overflows."""
+    info = jnp.finfo(dtype)
+    powers = np.arange(4 * (info.minexp + info.nmant + 4), 4 * (info.maxexp - 4))
+    sizes = np.asarray(2.0 ** (powers / 4), dtype)
+    return np.concatenate([-sizes[::-1], np.zeros(1, dtype), sizes])
 
 
 def is_relu(place: Place) -> bool:
@@ -43,15 +51,19 @@ def relu_of(place: Place) -> Relu | None:
     if not jnp.issubdtype(dtype, jnp.floating):
         return None
     with jax.ensure_compile_time_eval():
-        of = lambda number: float(_of_number(place.closed, [np.asarray(number, dtype)])[0])
+        of_one = lambda number: _of_number(place.closed, [number])[0]
+        of = lambda number: float(of_one(np.asarray(number, dtype)))
         largest = float(jnp.finfo(dtype).max)
         scale, top = 2 * of(0.5), of(largest)
         if not scale > 0:
             return None
         ceiling = top / scale if top < scale * largest else math.inf
-        numbers = [float(np.asarray(number, dtype)) for number in _NUMBERS]
-        rounding = 4 * float(jnp.finfo(dtype).eps)
-        is_one = all(math.isclose(of(x), scale * min(max(x, 0.0), ceiling), rel_tol=rounding) for x in numbers)
+        if not (1 / 16 < scale < 16 and of(-3.0) == 0):
+            return None
+        numbers = _numbers(dtype)
+        found = np.asarray(jax.vmap(of_one)(jnp.asarray(numbers)), float)
+        expected = scale * np.clip(numbers.astype(float), 0, ceiling)
+        is_one = np.allclose(found, expected, rtol=4 * float(jnp.finfo(dtype).eps), atol=0)
         return Relu(scale, ceiling) if is_one and ceiling > 0 else None
 
 
