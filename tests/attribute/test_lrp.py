@@ -302,7 +302,7 @@ tagged = lambda x: jw.tag(x @ MIX, "mix")
             "`rules` has 'sum', which fits `sum`, the result of no layer and not a scope of one; those of layers are:",
         ),
         (
-            lambda x: jnp.sum(jnp.sum(MIX * tagged(x), 1)),
+            lambda x: jnp.sum(MIX * x),
             {"rule": "z_plus"},
             "`rule` is 'z_plus', a rule of layers, and",
         ),
