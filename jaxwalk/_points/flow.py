@@ -70,11 +70,16 @@ def flow_of(closed: Closed, points: Sequence[Point], used: Sequence[bool]) -> Fl
 
 
 class LateFlow:
-    """The `Flow` of a traced function, found when it is first asked for; shared by all that have points of it."""
+    """The `Flow` of a traced function, found when it is first asked for; shared by all that have points of it.
+
+    Of a function that closes over arrays it is found at once: its program may hold them, and points outlive it.
+    """
 
     def __init__(self, closed: Closed, points: Sequence[Point], used: Sequence[bool]):
-        self._of: tuple | None = closed._replace(consts=()), points, used  # no array is held
+        self._of: tuple | None = closed, points, used
         self._found: Flow | None = None
+        if closed.consts:
+            self()
 
     def __call__(self) -> Flow | None:
         if self._of is not None:
