@@ -92,9 +92,8 @@ def _init(placed: Placement, of_group: Any, init: Callable[[int], GroupState]) -
     """Return `init`. Without a mesh it is not compiled: a group without data is zeros, which the host has too."""
     if placed.mesh is not None:
         return jax.jit(init, static_argnums=0, out_shardings=of_group)
-    shapes = functools.cache(
-        lambda batches: jax.eval_shape(lambda: init(batches))
-    )  # traced once, and not at each group
+    # Traced once, and not at each group.
+    shapes = functools.cache(lambda batches: jax.eval_shape(lambda: init(batches)))
     zeros = lambda shape: np.zeros(shape.shape, shape.dtype)
     return lambda batches: jax.device_put(jax.tree.map(zeros, shapes(batches)))
 

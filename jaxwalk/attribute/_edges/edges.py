@@ -55,8 +55,7 @@ def edges(
             leaves, and reads what comes from outside of it (of several that leave one scope, the first says so). In a
             block that begins with a norm, "**/attn" reads what the norm gives, which is no sum: name the norm
             ("**/norm1"), or a scope that holds both ("**/attn_block"); else `Edges.instead` says which point reads the
-            stream. By
-            tags and lines it is whoever reads the value at the point: tag what a block reads,
+            stream. By tags and lines it is whoever reads the value at the point: tag what a block reads,
             `attn(jw.tag(x, "attn_in"))`, and no other reads that.
         steps: above 1, δ is the mean over so many nodes of the path of the inputs between the runs, by the midpoint
             rule, and `delta_of` says nothing (EAP-IG: Hanna et al., arXiv 2403.17806).

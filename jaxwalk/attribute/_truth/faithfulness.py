@@ -141,11 +141,7 @@ def faithfulness(
     check_count("samples", samples)
     check_count("batch_size", batch_size)
     _check_place(at, axis)
-    if to is None and sign_of(attribution) < 0:
-        raise ArgumentError(
-            f"`{argument('attribution')}` is of `{attribution.method}`, whose scores are of the values of another run;"
-            f" give these by `{argument('to')}`, as `jw.outputs(fun)(*others)[1]`, or `jnp.zeros_like` for zeros."
-        )
+    _check_to(to, attribution)
     explaining = Explaining.of_points("faithfulness", fun, at, by, source)
 
     def measure(*args: Any) -> Faithfulness:
@@ -181,6 +177,14 @@ def _check_place(at: Any, axis: Any) -> None:
         raise ArgumentError(f"`at` is {shown(at)}; it must be the name of one point, or None for all.")
     if axis is not None and (at is None or not isinstance(axis, int) or isinstance(axis, bool)):
         raise ArgumentError(f"`axis` is {shown(axis)}; it must be the number of an axis of the point `at`, or None.")
+
+
+def _check_to(to: Any, attribution: Attribution) -> None:
+    if to is None and sign_of(attribution) < 0:
+        raise ArgumentError(
+            f"`{argument('attribution')}` is of `{attribution.method}`, whose scores are of the values of another run;"
+            f" give these by `{argument('to')}`, as `jw.outputs(fun)(*others)[1]`, or `jnp.zeros_like` for zeros."
+        )
 
 
 def _scores(attribution: Attribution, name: str, units: Units, whole: bool) -> jax.Array:

@@ -19,7 +19,7 @@ from .._attribution import Attribution, change
 from .._explaining import Explaining
 from .measure import Measure
 from .reruns import AT_ONCE, check_result
-from .scores import check_attribution, check_change, check_inputs, check_value, kind_of, names_at
+from .scores import check_attribution, check_change, check_inputs, kind_of, names_at
 from .trials import Outcomes, Trial
 
 
@@ -90,10 +90,6 @@ def infidelity(
     def measure(*args: Any) -> Measure:
         check_result(explaining, args)
         check_inputs(attribution, explaining, args)
-        if kind == "baseline":
-            start, value = baseline_of(baseline, explaining.inputs(args)), fun(*args)
-            check_value(attribution, value)
-            check_change(attribution, change(fun(*explaining.with_inputs(args, start)), value))
         is_of_inputs = at is None and attribution.inputs is not None
         inputs = _mean_square(trial.of_inputs(args), scaled)[0] if is_of_inputs else None
         each = Named({}, {"*": attribution.scores.why_empty()})
@@ -101,6 +97,9 @@ def infidelity(
             names = names_at(attribution, at)
             found = dict(zip(names, _mean_square(trial.of_points(args, names), scaled), strict=True))
             each = by_point(found, attribution.points, "It was not asked for.")
+        if kind == "baseline":  # the result is that of the attribution: the moves have been compared with it
+            start = baseline_of(baseline, explaining.inputs(args))
+            check_change(attribution, change(fun(*explaining.with_inputs(args, start)), attribution.value))
         return Measure("infidelity", attribution.method, inputs, each)
 
     return explaining.explained(measure)
