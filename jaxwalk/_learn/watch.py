@@ -15,6 +15,7 @@ from jax import lax
 
 from .._callables import called_with, check_keep, transform
 from .._errors import check_count
+from .._jax.jaxpr import types
 from .._jax.leaves import renamed_after
 from .._jax.tracing import stage
 from .._points.columns import Columns, Group
@@ -128,10 +129,6 @@ def watch(
     return step
 
 
-def _zeros(like: Any) -> Any:
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
-
-
 def _plain(loss: Callable, has_aux: bool, trained: Any, *batch: Any) -> Walk:
     """Compute the loss and its gradient, and nothing at a point."""
     loss_only(stage(loss, (trained, *batch), {}), has_aux)
@@ -153,7 +150,7 @@ def _where(now: Any, walking: Callable, keep: Callable, loss: Callable, has_aux:
 
         def plain(*args: Any) -> Sloped:
             found = _plain(loss, has_aux, *args)
-            kept, none = _zeros((walk.kept, slopes))
+            kept, none = jax.tree.map(types.zeros, (walk.kept, slopes))
             return dataclasses.replace(walk, value=found.value, aux=found.aux, grads=found.grads, kept=kept), none
 
         return lax.cond(now, watched, plain, *args)
@@ -189,7 +186,8 @@ def _sizes(now: Any, before: Any, after: Any, slopes: list[jax.Array]) -> Named:
     if now is None:
         sizes, moves = measure(old, new)
     else:
-        sizes, moves = lax.cond(now, measure, lambda *both: _zeros(jax.eval_shape(measure, *both)), old, new)
+        nothing = lambda *both: jax.tree.map(types.zeros, jax.eval_shape(measure, *both))
+        sizes, moves = lax.cond(now, measure, nothing, old, new)
     found = sizes, slopes, moves
     names = tuple(names_of(before))
     group = Group(names, tuple((key, 0) for key in SIZES))
