@@ -90,7 +90,7 @@ def outputs_over(
 
 def _at_each_step(statistic: Statistic, axes: int) -> Callable[[Any, Any], Partial]:
     datum = of_datum(statistic)
-    each = lambda output, counts: datum(output, output, counts)
+    each = lambda output, counts: datum(output, output, counts)[0]
     for _ in range(axes):
         each = jax.vmap(each, (0, None))
     return each

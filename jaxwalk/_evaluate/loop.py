@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -16,30 +17,33 @@ from .batch_checksums import Fingerprint, too_many
 from .batches import COUNTS, FAILED
 from .feed import Feed, Sent
 from .placement import Placement
-from .result.ranking import Rows
-from .step.device_totals import GroupState
+from .step.device_totals import Found
 from .step.step import CompiledStep
 
 AHEAD = 2  # batches that may be in flight at once: one is computed while the next is brought
 
 
-class Group(NamedTuple):
+@dataclasses.dataclass
+class Group:
     """Some steps that are in flight.
 
     Attributes:
-        state: what is found.
-        room: how many steps there could be.
+        settle: waits for them.
+        merged: the states that are merged on the device.
+        found: what is found of each that has been waited for, as NumPy's arrays.
         fingerprints: per step, that of this process's batches in it and in those before it.
     """
 
-    state: GroupState
-    room: int
-    fingerprints: list[Fingerprint]
+    settle: Callable[[], None]
+    merged: list[Any]
+    found: list[Found] = dataclasses.field(default_factory=list)
+    fingerprints: list[Fingerprint] = dataclasses.field(default_factory=list)
 
     def fingerprint(self) -> Fingerprint:
         """Return that of this process's batches, without those of the last steps, if a process had failed in them."""
-        failed = (np.asarray(self.state.rows.counts) == FAILED).reshape(self.room, -1).any(1)
-        counted = self.fingerprints[: len(self.fingerprints) - failed.sum()]
+        self.settle()
+        failed = sum((step.rows.counts == FAILED).any() for step in self.found)
+        counted = self.fingerprints[: len(self.fingerprints) - failed]
         return counted[-1] if counted else Fingerprint()
 
 
@@ -67,7 +71,7 @@ class Loop(NamedTuple):
 
         A group is given as soon as its last batch is in flight; to look at its numbers is to wait for them.
         """
-        in_flight, on_devices = _InFlight(self.advance, self.placed.processes > 1), _Counts(self.placed)
+        in_flight, on_devices = _InFlight(self), _Counts(self.placed)
         steps = feed.steps(lambda: in_flight.is_over)
         while (group := self._group(steps, in_flight, on_devices)).fingerprints:
             yield group
@@ -76,19 +80,20 @@ class Loop(NamedTuple):
         in_flight.wait()
 
     def _group(self, sent: Iterator[Sent], in_flight: _InFlight, on_devices: _Counts) -> Group:
-        state, fingerprints = self.step.init(self.size), []
+        group = Group(lambda: in_flight.wait(group), self.step.init())
         fingerprint = Fingerprint()
         for batches, leaves, counts in itertools.islice(sent, self.size):
+            there = self.params, leaves, on_devices(counts)
             with deep_calls():  # the first one traces and compiles
-                state, rows = self.step.update(self.params, state, leaves, on_devices(counts))
-            in_flight.add(rows, counts)
+                found, group.merged = self.step.update(*there, group.merged)
+            in_flight.add(_Step(group, there, counts, found))
             if self.is_read:  # it is on its way to the disk
                 _signals.saving()
             for batch in batches:
                 if self.placed.processes == 1 or (batch.counts == COUNTS).any():
                     fingerprint = fingerprint.update(batch, self.is_read)
-            fingerprints.append(fingerprint)
-        return Group(state, self.size, fingerprints)
+            group.fingerprints.append(fingerprint)
+        return group
 
 
 def check_finished(feed: Feed, done: Sequence[Fingerprint]) -> None:
@@ -110,6 +115,22 @@ class _Counts:
         return self._there
 
 
+class _Step(NamedTuple):
+    """A step that has been sent to the device.
+
+    Attributes:
+        group: whose it is.
+        there: what the compiled step takes beside the states: params, a batch and its counts.
+        counts: those of the batch that this process sent.
+        found: what is found of it.
+    """
+
+    group: Group
+    there: tuple[Any, ...]
+    counts: np.ndarray
+    found: Found
+
+
 class _InFlight:
     """What has been sent to the device and not been waited for.
 
@@ -117,26 +138,30 @@ class _InFlight:
         is_over: whether a step has been done in which a process had failed, or in which there were no data.
     """
 
-    def __init__(self, advance: Callable[[int], None], together: bool):
-        self._steps: collections.deque[tuple[Rows, np.ndarray]] = collections.deque()
-        self._advance, self._together = advance, together
+    def __init__(self, loop: Loop):
+        self._steps: collections.deque[_Step] = collections.deque()
+        self._again, self._advance = loop.step.again, loop.advance
+        self._together = loop.placed.processes > 1
         self.is_over = False
 
-    def add(self, rows: Rows, counts: np.ndarray) -> None:
-        """Add a step; `counts` are those of the batch that this process sent."""
-        self._steps.append((rows, counts))
+    def add(self, step: _Step) -> None:
+        self._steps.append(step)
         while len(self._steps) > AHEAD:
             self._finish_one()
 
-    def wait(self) -> None:
-        while self._steps:
+    def wait(self, group: Group | None = None) -> None:
+        """Wait for all steps, or those of a group and of groups before it."""
+        while any(group is None or step.group is group for step in self._steps):
             self._finish_one()
 
     def _finish_one(self) -> None:
-        rows, counts = self._steps.popleft()
-        jax.block_until_ready(rows)
-        if self._together:
-            counts = np.asarray(rows.counts)
+        group, there, counts, found = self._steps.popleft()
+        if bool(found.is_wrong):  # this waits for it
+            with deep_calls():
+                found, group.merged = self._again(*there, group.merged)
+        found = jax.device_get(found)
+        group.found.append(found)
+        counts = found.rows.counts if self._together else counts
         data = int((counts == COUNTS).sum())
         self.is_over |= data == 0 or bool((counts == FAILED).any())
         self._advance(data)

@@ -218,7 +218,8 @@ class _Added:
             return
         self._is_whole = False
         task, step = self._one.task, self._one.step
-        part, rows = finish(group.state, step, task.top, self.data)
+        group.settle()
+        part, rows = finish(group.found, group.merged, step, task, self.data)
         self.totals = self._one.added(self.totals, part)
         if self._writer.is_open:
             self._writer.write(

@@ -90,6 +90,19 @@ def either_on_host(merge: Merge, a: Partial, b: Partial, by_entry: bool) -> Part
     return Partial(jax.tree.map(chosen, a.state, b.state, both), np.asarray(a.seen + b.seen))
 
 
+def fold_on_host(merge: Merge, partial: Partial) -> Partial:
+    """Merge over the leading axis as `fold` does, NumPy arrays; `merge` works by entry."""
+    while (length := len(partial.seen)) > 1:
+        half, rest = length // 2, length % 2
+        first, second, last = (
+            jax.tree.map(lambda leaf, part=part: leaf[part], partial)
+            for part in (slice(half), slice(half, 2 * half), slice(2 * half, None))
+        )
+        merged = either_on_host(merge, first, second, by_entry=True)
+        partial = jax.tree.map(lambda m, left: np.concatenate([m, left]), merged, last) if rest else merged
+    return jax.tree.map(lambda leaf: leaf[0], partial)
+
+
 def _one(merge: Merge, a: Partial, b: Partial, index: tuple[int, ...]) -> State:
     mine, other = (jax.tree.map(lambda leaf: leaf[index], p.state) for p in (a, b))
     if not (a.seen[index] and b.seen[index]):

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ._numerics.quick import Quick, quick_or
-from ._statistic import State, Statistic, union
+from ._numerics.quick import Quick, TwoWays, quick_or
+from ._statistic import Of, State, Statistic, union
 from ._unit_axes import of_units
 
 
@@ -54,14 +54,21 @@ def two_sided(name: str, measure: Measure, doc: str, by_unit: bool = False) -> S
 
     `by_unit`: whether results are per unit.
     """
-    of = quick_or(measure.of, measure.quick) if measure.quick else measure.of
 
     def on(side: str, chosen: Callable) -> Statistic:
         named = lambda state: {f"{side}_{key}": value for key, value in measure.finish(state).items()}
-        of_side = lambda *sides: of(jnp.asarray(chosen(*sides)))
+        of_side = _of(measure, lambda *sides: jnp.asarray(chosen(*sides)))
         merging = measure.merge, named, side, (), measure.merge_all
         one = Statistic(f"{side}_{name}", of_side, *merging, doc=doc, by_entry=True)
         return of_units(one) if by_unit else one
 
     both = union(name, [on("output", lambda output, delta: output), on("delta", lambda output, delta: delta)])
     return dataclasses.replace(both, doc=doc)
+
+
+def _of(measure: Measure, chosen: Callable[[Any, Any], jax.Array]) -> Of:
+    """Return the `of` of a statistic that measures one array of (output, δ)."""
+    if not (quick := measure.quick):
+        return lambda *sides: measure.of(chosen(*sides))
+    both = quick_or(measure.of, quick)
+    return TwoWays(lambda *sides: both(chosen(*sides)), lambda *sides: quick(chosen(*sides)))

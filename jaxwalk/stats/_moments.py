@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._measure import Measure
-from ._numerics.subnormal import is_zero, larger, largest, quick_largest, rescaled, scale_of, scaled
+from ._numerics.subnormal import larger, largest, quick_scale, rescaled, scale_of, scaled, square_of_part
 from ._numerics.sums import (
     all_sums,
     by_unit,
@@ -18,9 +18,7 @@ from ._numerics.sums import (
     common_scale_of_all,
     counted,
     entry_axes,
-    is_safe,
     over,
-    plain_squares,
     real,
 )
 from ._statistic import State, numpy_of
@@ -47,25 +45,21 @@ def _scaled_norms(x: jax.Array) -> State:
     }
 
 
-def _plain_norms(x: jax.Array) -> tuple[State, jax.Array]:
+def _quick_norms(x: jax.Array) -> tuple[State, jax.Array]:
     x = real(x)
-    sizes, squares = jnp.abs(x), plain_squares(x)
-    size = quick_largest(sizes)
+    size, scale, is_right = quick_scale(x)
+    parts = jnp.abs(x) * (1 / scale)
+    squares = jnp.sum(square_of_part(parts))
     state = {
         "data": jnp.ones((), jnp.int32),
         "count": jnp.full((), x.size, jnp.int32),
-        "scale": _plain_scale(size),
+        "scale": scale,
         "max": size,
-        "l1": jnp.sum(sizes),
+        "l1": jnp.sum(parts),
         "l2": jnp.sqrt(squares),
         "squares": squares,
     }
-    return state, is_safe(squares) | is_zero(size)
-
-
-def _plain_scale(size: jax.Array) -> jax.Array:
-    """Return 1, or for nothing but zeros the smallest scale, so that zeros do not raise a common scale."""
-    return jnp.where(size > 0, 1, scale_of(jnp.zeros_like(size)))
+    return state, is_right
 
 
 def _merge_norms(a: State, b: State) -> State:
@@ -99,7 +93,7 @@ def _finish_norms(state: State) -> dict[str, Any]:
         }
 
 
-NORMS = Measure(_scaled_norms, _merge_norms, _finish_norms, _merge_all_norms, _plain_norms)
+NORMS = Measure(_scaled_norms, _merge_norms, _finish_norms, _merge_all_norms, _quick_norms)
 
 
 # Mean and variance -----------------------------------------------------------------------------------------
@@ -116,18 +110,13 @@ def _scaled_moments(x: jax.Array, axes: Sequence[int] | None) -> State:
     return {key: jnp.squeeze(value, axes) for key, value in state.items()}
 
 
-def _plain_moments(x: jax.Array) -> tuple[State, jax.Array]:
-    """Compute Σ(x - mean)² as Σx² - mean·Σx, right to rounding if the second is at most half of the first."""
+def _quick_moments(x: jax.Array) -> tuple[State, jax.Array]:
     x = real(x)
-    size, squares, total = quick_largest(jnp.abs(x)), plain_squares(x), jnp.sum(x)
-    mean = total / max(x.size, 1)
-    state = {
-        "count": jnp.full((), x.size, jnp.int32),
-        "scale": _plain_scale(size),
-        "mean": mean,
-        "squares": squares - mean * total,
-    }
-    return state, (is_safe(squares) & (mean * total <= squares / 2)) | is_zero(size)
+    _, scale, is_right = quick_scale(x)
+    parts = x * (1 / scale)
+    mean = jnp.sum(parts) / max(x.size, 1)
+    squares = jnp.sum((parts - mean) ** 2)
+    return {"count": jnp.full((), x.size, jnp.int32), "scale": scale, "mean": mean, "squares": squares}, is_right
 
 
 def merge_moments(a: State, b: State) -> State:
@@ -183,6 +172,6 @@ def _unit_moments_of(x: jax.Array) -> State:
 
 
 ENTRY_MOMENTS = Measure(
-    lambda x: _scaled_moments(real(x), None), merge_moments, finish_moments, merge_all_moments, _plain_moments
+    lambda x: _scaled_moments(real(x), None), merge_moments, finish_moments, merge_all_moments, _quick_moments
 )
 UNIT_MOMENTS = Measure(_unit_moments_of, merge_moments, _finish_unit_moments, merge_all_moments)

@@ -18,9 +18,11 @@ from ..._points.point import Point
 from ..._rewrite.sides import sides_of
 
 Kept: TypeAlias = dict[str, Any]
-"""What is kept of a datum at a point: `norm`, of δ; and its state, `apart`, or that of the whole batch, `merged`."""
+"""What is kept of a datum at a point: `norm`, of δ; its state, `apart`, or that of the whole batch, `merged`; and of
+each of these that was taken the quick way whether it is `wrong`."""
 
-AXES = {"norm": 1, "apart": 1, "merged": 0}  # of points, where what is kept of several is one: behind that of the data
+# Of points, where what is kept of several is one: behind that of the data.
+AXES = {"norm": 1, "wrong": 1, "apart": 1, "merged": 0}
 
 FEWEST = 4  # points that a loop is worth: their values are copied, to lie side by side
 ROOM = 2**21  # bytes of these copies on a device
@@ -136,7 +138,7 @@ def forms_of(names: Sequence[Sequence[str]], pieces: Sequence[Kept]) -> list[For
     """Group the states by their form. They are in pieces, as shapes, each of the points of some names."""
     found: dict[Any, list[int]] = {}
     for i, piece in enumerate(pieces):
-        for kind in piece.keys() - {"norm"}:
+        for kind in piece.keys() & {"apart", "merged"}:
             leaves, tree = jax.tree.flatten(piece[kind])
             one = lambda leaf, axis=AXES[kind]: (leaf.shape[:axis] + leaf.shape[axis + 1 :], leaf.dtype)
             found.setdefault((kind, tree, *map(one, leaves)), []).append(i)

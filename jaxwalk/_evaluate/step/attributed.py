@@ -34,8 +34,9 @@ def columns_of(attributed: Any) -> list[str]:
 
 def each_attributed(
     staged: Staged, attributed: Any, statistic: Statistic
-) -> tuple[Callable[..., tuple[Rows, list[Kept]]], list[list[str]]]:
-    """Return (params, leaves, counts) -> the rows of a batch, and what is kept in pieces; and of which points each is.
+) -> tuple[Callable[..., tuple[Rows, list[Kept], list[jax.Array]]], list[list[str]]]:
+    """Return (params, leaves, counts) -> the rows of a batch, what is kept in pieces, and what is wrong, which is
+    nothing; and of which points each piece is.
 
     A piece is of all the points that are in loops of the same lengths.
     """
@@ -56,9 +57,9 @@ def each_attributed(
         return value, numbers, kept
 
     @jax.jit
-    def each(params: Sequence[Any], leaves: Sequence[Any], counts: jax.Array) -> tuple[Rows, list[Kept]]:
+    def each(params: Sequence[Any], leaves: Sequence[Any], counts: jax.Array):
         values, numbers, kept = jax.vmap(datum, in_axes=(None, 0, 0))(params, leaves, counts == COUNTS)
-        return Rows(values, numbers, counts, jax.vmap(kind_of_all)(leaves)), kept
+        return Rows(values, numbers, counts, jax.vmap(kind_of_all)(leaves)), kept, []
 
     return each, list(pieces.values())
 
@@ -66,7 +67,7 @@ def each_attributed(
 def _kept(statistic: Statistic, scores: list[Any], loop: tuple[int, ...], counts: jax.Array) -> Kept:
     """Return the states of some points, of their scores at each step of the loops around them."""
     sizes = [_sizes(one, len(loop)) for one in scores]
-    state = lambda sizes, counts: of_datum(statistic)(sizes, sizes, counts)
+    state = lambda sizes, counts: of_datum(statistic)(sizes, sizes, counts)[0]
     for _ in range(1 + len(loop)):
         state = jax.vmap(state, in_axes=(0, None))
     return {"apart": state(jax.tree.map(lambda *each: jnp.stack(each), *sizes), counts)}

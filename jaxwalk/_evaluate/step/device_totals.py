@@ -1,16 +1,19 @@
-"""A group of batches on the device: a state with `init` and `update`, and the totals that the host makes of it."""
+"""What a batch leaves behind, and the totals that the host makes of many."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from ...stats import Statistic
 from ...stats._fold import Partial, either
+from ...stats._fold import where as chosen
 from ..result.ranking import COUNT, Rows, TopK, no_data
+
+NUMBERS = 32  # for each datum of a batch, at most, in states that wait for the host to merge them
 
 
 class Totals(NamedTuple):
@@ -30,43 +33,39 @@ class Totals(NamedTuple):
     largest: TopK
 
 
-class GroupState(NamedTuple):
-    """A group of batches that is under way.
-
-    Losses and norms are reduced once the group is whole, on the host: after each batch, if it has few data, that would
-    cost as much as the walk, and a program for it takes as long to compile as that of a small walk.
+class Found(NamedTuple):
+    """What is found of a batch.
 
     Attributes:
-        batches: how many there are so far.
-        rows: of each batch, along a leading axis.
-        states: as of `Totals`.
+        rows: of each datum.
+        states: those of the whole batch, as one vector for each dtype; none if they are merged on the device.
+        is_wrong: whether something is, since the numbers do not allow the quick way.
     """
 
-    batches: jax.Array
     rows: Rows
-    states: list[Partial]
+    states: Mapping[str, Any]
+    is_wrong: Any
 
 
-def init(rows: Rows, states: list[Partial], batches: int) -> GroupState:
-    """Return a group without data, with room for so many batches; `rows`, `states`: those of a batch, or shapes."""
-    room = jax.tree.map(lambda leaf: jnp.zeros((batches, *leaf.shape), leaf.dtype), rows)
-    return GroupState(jnp.zeros((), COUNT), room, _zeros(states))
+def are_merged_there(statistic: Statistic | None, states: Sequence[Partial], rows: int) -> bool:
+    """Tell whether states are merged on the device, batch by batch, and not on the host, those of many batches at once.
+
+    That would take more time than the walk where a batch has few data, and about as much to compile as a small walk;
+    but large states are not to be held.
+    """
+    numbers = sum(leaf.size for leaf in jax.tree.leaves(states))
+    return statistic is not None and (not statistic.by_entry or numbers > NUMBERS * rows)
 
 
-def update(statistic: Statistic | None, group: GroupState, rows: Rows, states: list[Partial]) -> GroupState:
-    """Add a batch."""
-    put = lambda room, leaf: lax.dynamic_update_index_in_dim(room, leaf, group.batches, 0)
-    pairs = zip(group.states, states, strict=True)
-    merged = [] if statistic is None else [either(statistic.merge, a, b) for a, b in pairs]
-    return GroupState(group.batches + 1, jax.tree.map(put, group.rows, rows), merged)
+def merged_with(statistic: Statistic, before: list[Partial], states: list[Partial], is_wrong: Any) -> list[Partial]:
+    """Merge the states of a batch with those before it, if nothing is wrong with them."""
+    both = [either(statistic.merge, a, b) for a, b in zip(before, states, strict=True)]
+    return [Partial(*chosen(is_wrong, tuple(a), tuple(b))) for a, b in zip(before, both, strict=True)]
 
 
 def no_totals(rows: Rows, states: list[Partial]) -> Totals:
-    """Return the totals of no data; `rows`, `states` as of `init`."""
+    """Return the totals of no data; `rows`, `states`: those of a batch, or shapes."""
     none = jnp.zeros((), COUNT)
     mean = Partial({"count": none, "mean": jnp.zeros((), rows.loss.dtype)}, none)
-    return Totals(none, none, mean, _zeros(states), no_data(rows))
-
-
-def _zeros(tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), tree)
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), states)
+    return Totals(none, none, mean, zeros, no_data(rows))

@@ -8,39 +8,50 @@ from typing import Any
 import jax
 import numpy as np
 
+from ..._jax.packing import Packing
 from ..._points.ordered_mapping import by_point
 from ..._points.point import Points
 from ..._walk.nonfinite import KINDS
 from ...stats import Statistic
-from ...stats._fold import Partial, either_on_host, finished, on_host
+from ...stats._fold import Partial, either_on_host, finished, fold_on_host, on_host
 from ...stats._numerics.sums import merge_means
 from ..batches import COUNTS
 from ..result.datum import Data, Datum, datum_of
 from ..result.evaluation import Evaluation, Gap
-from ..result.ranking import Rows, TopK, is_bad, merge_top_k, most_to_blame
+from ..result.ranking import TopK, is_bad, merge_top_k, most_to_blame
 from .alike import Form
 from .attributed import GAP
-from .device_totals import GroupState, Totals
+from .device_totals import Found, Totals
 from .step import CompiledStep
 from .task import Task
 
 
-def finish(group: GroupState, step: CompiledStep, top: int, before: int) -> tuple[Totals, Rows]:
-    """Return the totals of a group as NumPy arrays of 64 bits, with `top` culprits at most, and the rows of its data.
+def finish(found: Sequence[Found], merged: list[Partial], step: CompiledStep, task: Task, before: int):
+    """Return the totals of a group of batches as NumPy arrays of 64 bits, and the rows of its data.
 
-    `before`: how many data came before the group. This waits for the device.
+    Arguments:
+        found: of each batch, on the host.
+        merged: the states of all of them that are merged on the device.
+        before: how many data came before the group.
     """
-    group = jax.device_get(group)
-    flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), group.rows)
-    rows: Any = jax.tree.map(lambda leaf: leaf[flat.counts == COUNTS], flat)
+    rows: Any = jax.tree.map(lambda *leaves: np.concatenate(leaves), *(one.rows for one in found))
+    is_counted = rows.counts == COUNTS
+    rows = jax.tree.map(lambda leaf: leaf[is_counted], rows)
     rows = rows._replace(norms=rows.norms[:, step.places])
     ordered = lambda form, state: jax.tree.map(lambda leaf: leaf[form.places], state)
-    states = [ordered(form, state) for form, state in zip(step.forms, group.states, strict=True)]
+    states = merged if step.packing is None else _states(task.statistic, found, step.packing)
+    states = [ordered(form, state) for form, state in zip(step.forms, on_host(states), strict=True)]
     bad = is_bad(rows)
-    largest = most_to_blame(rows, bad, top)
+    largest = most_to_blame(rows, bad, task.top)
     totals = Totals(len(bad), bad.sum(), _mean(rows.loss[np.isfinite(rows.loss)]), states, largest)
     wide: Any = on_host(totals)
     return wide._replace(largest=wide.largest._replace(index=wide.largest.index + before)), rows
+
+
+def _states(statistic: Statistic | None, found: Sequence[Found], packing: Packing) -> list[Partial]:
+    """Return the states of some batches, merged."""
+    rows = {dtype: np.stack([one.states[dtype] for one in found]) for dtype in packing.sizes()}
+    return [fold_on_host(statistic.merge, on_host(state)) for state in packing.unpack(rows)] if statistic else []
 
 
 def _mean(losses: np.ndarray) -> Partial:

@@ -3,51 +3,58 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding
 
 from ..._jax.jaxpr.types import widened
+from ..._jax.packing import Packing
 from ..._points.point import Points
 from ..._walk.nonfinite import kind_of_all
 from ..._walk.walk import walk_staged
 from ...stats import Statistic
-from ...stats._batched import of_batch, of_datum, over_data
+from ...stats._batched import of_batch, of_datum, over_data, quickly
 from ...stats._fold import Partial
-from ...stats._numerics.norm import norm
+from ...stats._numerics.norm import norm, norm_of_norms, quick_norm, quick_norm_of_norms
 from ...stats._numerics.quick import divided
 from ..batches import COUNTS, FAILED
 from ..placement import Placement
 from ..result.ranking import Rows
-from . import device_totals
 from .alike import Form, Kept, alone, divide, forms_of, in_a_loop
 from .attributed import each_attributed
-from .device_totals import GroupState, Totals
+from .device_totals import Found, Totals, are_merged_there, merged_with, no_totals
 from .task import Task
 
 KeepOfDatum: TypeAlias = Callable[[Any, Any, Any], Kept]  # (whether a datum counts, output, δ) -> what is kept
+EachDatum: TypeAlias = Callable[..., tuple[Rows, list[Kept], list[jax.Array]]]
 SMALL = 64  # numbers in a state: fewer are merged after the backward pass, more inside it
 
 
 class CompiledStep(NamedTuple):
-    """A batch through the walk, and a group of batches on the device.
+    """A batch through the walk.
 
     Attributes:
-        init: the number of batches in a group -> a group without data.
-        update: (params, group, leaves, counts) -> (group, rows). It is compiled; the group is donated.
+        init: () -> the states of no data, of those that are merged on the device.
+        update: (params, leaves, counts, states) -> (what is found of a batch, those states with its own merged). It is
+            compiled; the states are donated. Numbers are looked at the quick way.
+        again: the same, right for all numbers, for a batch in which something is wrong; compiled when there is one.
         no_totals: () -> the totals of no data, or shapes of them.
+        packing: how the states of a batch lie in `Found.states`; None if they are merged on the device.
         names: as `Task.columns`.
         places: where the numbers of each are in `Rows.norms`.
         forms: of `Totals.states`, each.
     """
 
-    init: Callable[[int], GroupState]
-    update: Callable[..., tuple[GroupState, Rows]]
+    init: Callable[[], list[Partial]]
+    update: Callable[..., tuple[Found, list[Partial]]]
+    again: Callable[..., tuple[Found, list[Partial]]]
     no_totals: Callable[[], Totals]
+    packing: Packing | None
     names: list[str]
     places: list[int]
     forms: list[Form]
@@ -55,80 +62,90 @@ class CompiledStep(NamedTuple):
 
 def step_of(task: Task) -> CompiledStep:
     """Return the step. Nothing is compiled before it is called."""
-    statistic, (of_group, of_rows) = task.statistic, _shardings(task.placed)
     leaves = [jax.ShapeDtypeStruct((task.rows, *row.shape), row.dtype) for row in task.datum]
-    example = task.params, leaves, jax.ShapeDtypeStruct((task.rows,), jnp.int8)
-    names, (each, pieces) = task.columns, _each_datum(task)
-    forms = forms_of(pieces, jax.eval_shape(each, *example)[1])
-
-    def batch(params: list[Any], leaves: Sequence[Any], counts: jax.Array) -> tuple[Rows, list[Partial]]:
-        if task.placed.processes > 1:  # what one fails in is taken again, by all, when the evaluation is resumed
-            counts = jnp.where(jnp.any(counts == FAILED), jnp.int8(FAILED), counts)
-        rows, kept = each(params, leaves, counts)
-        joined = [form.joined(kept) for form in forms]
-        after = lambda state: over_data(statistic, state, task.placed.groups) if statistic else state
-        return rows, [after(one) if form.kind == "apart" else one for form, one in zip(forms, joined, strict=True)]
-
-    def update(params: list[Any], state: GroupState, leaves: Sequence[Any], counts: jax.Array):
-        rows, states = batch(params, leaves, counts)
-        return device_totals.update(statistic, state, rows, states), rows
-
-    @functools.cache
-    def shapes() -> tuple[Rows, list[Partial]]:
-        return jax.eval_shape(batch, *example)
-
+    # What a function does beside, as printing, is done once for a batch.
+    is_quick = task.attributed is None and not task.staged.closed.jaxpr.effects
+    (each, pieces), counts = _each_datum(task, is_quick), jax.ShapeDtypeStruct((task.rows,), jnp.int8)
+    forms = forms_of(pieces, jax.eval_shape(each, task.params, leaves, counts)[1])
+    batch = functools.partial(_batch, task, forms)
+    rows, states, _ = jax.eval_shape(functools.partial(batch, each), task.params, leaves, counts)
+    stay = are_merged_there(task.statistic, states, task.rows)
+    packing = None if stay else Packing.of(states)
+    program = functools.partial(_program, task, batch, packing)
     there = [name for piece in pieces for name in piece]
     return CompiledStep(
-        _init(task.placed, of_group, lambda batches: device_totals.init(*shapes(), batches)),
-        jax.jit(update, donate_argnums=1, out_shardings=(of_group, of_rows)),
-        lambda: device_totals.no_totals(*shapes()),
-        names,
-        [there.index(name) for name in names],
+        functools.partial(_zeros, states if stay else [], task.placed.whole),
+        program(lambda: each),
+        program(lambda: _each_datum(task, False)[0]),
+        lambda: no_totals(rows, states),
+        packing,
+        task.columns,
+        [there.index(name) for name in task.columns],
         forms,
     )
 
 
-def _init(placed: Placement, of_group: Any, init: Callable[[int], GroupState]) -> Callable[[int], GroupState]:
-    """Return `init`. Without a mesh it is not compiled: a group without data is zeros, which the host has too."""
-    if placed.mesh is not None:
-        return jax.jit(init, static_argnums=0, out_shardings=of_group)
-    # Traced once, and not at each group.
-    shapes = functools.cache(lambda batches: jax.eval_shape(lambda: init(batches)))
-    zeros = lambda shape: np.zeros(shape.shape, shape.dtype)
-    return lambda batches: jax.device_put(jax.tree.map(zeros, shapes(batches)))
+def _batch(
+    task: Task, forms: Sequence[Form], each: EachDatum, params: list[Any], leaves: Sequence[Any], counts: jax.Array
+) -> tuple[Rows, list[Partial], jax.Array]:
+    """Return the rows of a batch, the states of it, and whether something is wrong."""
+    if task.placed.processes > 1:  # what one fails in is taken again, by all, when the evaluation is resumed
+        counts = jnp.where(jnp.any(counts == FAILED), jnp.int8(FAILED), counts)
+    rows, kept, wrong = each(params, leaves, counts)
+    joined = [form.joined(kept) for form in forms]
+    after = lambda state: over_data(task.statistic, state, task.placed.groups) if task.statistic else state
+    states = [after(one) if form.kind == "apart" else one for form, one in zip(forms, joined, strict=True)]
+    return rows, states, functools.reduce(operator.or_, map(jnp.any, wrong), jnp.bool_(False))
 
 
-def _shardings(placed: Placement) -> tuple[Any, Any]:
-    """Return those of a group and of a batch's rows, which stay where their data are; each of several processes reads
-    all rows."""
-    if placed.mesh is None or placed.whole is None:
-        return None, None
-    each: Any = placed.whole
-    if jax.process_count() > 1:
-        return each, each
-    room: Any = NamedSharding(placed.mesh, PartitionSpec(None, placed.mesh.axis_names[0]))
-    return GroupState(each, room, each), placed.divided
+def _program(task: Task, batch: Callable, packing: Packing | None, make: Callable[[], EachDatum]) -> Callable:
+    """Return the compiled step; `make` gives what it does with each datum, when it is traced."""
+
+    def update(params: list[Any], leaves: Sequence[Any], counts: jax.Array, before: list[Partial]):
+        rows, states, is_wrong = batch(make(), params, leaves, counts)
+        if packing is not None:
+            return Found(rows, packing.pack(states), is_wrong), before
+        return Found(rows, {}, is_wrong), merged_with(task.statistic, before, states, is_wrong)
+
+    whole: Any = task.placed.whole
+    return jax.jit(update, donate_argnums=3, out_shardings=(Found(_of_rows(task.placed), whole, whole), whole))
+
+
+def _zeros(shapes: list[Partial], whole: NamedSharding | None) -> list[Partial]:
+    zeros = jax.tree.map(lambda shape: np.zeros(shape.shape, shape.dtype), shapes)
+    return jax.device_put(zeros, whole) if jax.process_count() == 1 or whole is None else _global(zeros, whole)
+
+
+def _global(zeros: list[Partial], whole: NamedSharding) -> list[Partial]:
+    return jax.tree.map(lambda leaf: jax.make_array_from_process_local_data(whole, leaf), zeros)
+
+
+def _of_rows(placed: Placement) -> Any:
+    """Return where a batch's rows are, which stay where their data are; each of several processes reads all."""
+    return placed.whole if jax.process_count() > 1 else placed.divided
 
 
 # One datum -----------------------------------------------------------------------------------------------
 
 
-def _each_datum(task: Task) -> tuple[Callable[..., tuple[Rows, list[Kept]]], list[list[str]]]:
-    """Return (params, leaves, counts) -> the rows of a batch, and what is kept in pieces; and of which points each is.
+def _each_datum(task: Task, is_quick: bool) -> tuple[EachDatum, list[list[str]]]:
+    """Return (params, leaves, counts) -> the rows of a batch, and what is kept in pieces, and what is wrong; and of
+    which points each piece is.
 
     First those that are looked at in a loop, then the others, one by one.
     """
     if task.attributed is not None and task.statistic is not None:
         return each_attributed(task.staged, task.attributed, task.statistic)
-    points, keep = task.with_delta, _keep_of(task)
+    points, keep = task.with_delta, _keep_of(task, is_quick)
     loops = divide(task.staged.closed, points, keep, task.rows // task.placed.groups)
     together = {p.name for many in loops for p in many}
     others = [p.name for p in points if p.name not in together]
     bodies = functools.cache(in_a_loop)
-    one = functools.partial(_datum, task, {name: keep[name] if name in others else None for name in keep})
+    kept = {name: keep[name] if name in others else None for name in keep}
+    one = functools.partial(_datum, task, kept, quick_norm_of_norms if is_quick else norm_of_norms)
 
     @jax.jit
-    def each(params: list[Any], leaves: Sequence[Any], counts: jax.Array) -> tuple[Rows, list[Kept]]:
+    def each(params: list[Any], leaves: Sequence[Any], counts: jax.Array) -> tuple[Rows, list[Kept], list[jax.Array]]:
         over = jax.vmap(one, in_axes=(None, 0, 0), out_axes=(0, 0, None))
         given, counted = jax.vmap(kind_of_all)(leaves), counts == COUNTS
         with divided(task.placed.divided, task.rows):
@@ -141,13 +158,19 @@ def _each_datum(task: Task) -> tuple[Callable[..., tuple[Rows, list[Kept]]], lis
             ]
         pieces += [alone(found[name] | merged[name]) for name in others]
         norms = jnp.concatenate([piece.pop("norm").astype(losses.dtype) for piece in pieces], 1)
-        return Rows(losses, norms, counts, given), pieces
+        wrong = [one for piece in pieces for one in piece.pop("wrong")]
+        return Rows(losses, norms, counts, given), pieces, wrong
 
     return each, [*([p.name for p in many] for many in loops), *([name] for name in others)]
 
 
 def _datum(
-    task: Task, keep: Mapping[str, KeepOfDatum | None], params: list[Any], leaves: Sequence[Any], counts: jax.Array
+    task: Task,
+    keep: Mapping[str, KeepOfDatum | None],
+    over_steps: Callable[[jax.Array], jax.Array],
+    params: list[Any],
+    leaves: Sequence[Any],
+    counts: jax.Array,
 ) -> tuple[jax.Array, dict[str, Kept], dict[str, Kept]]:
     """Return the loss; by point what is kept of this datum; and by point what is kept of the whole batch.
 
@@ -160,11 +183,12 @@ def _datum(
     merged = {name: {key: kept.pop(key) for key in ("merged",) if key in kept} for name, kept in found.items()}
     for kept in found.values():
         if "norm" in kept:
-            kept["norm"] = _over_steps(kept["norm"])
+            kept["norm"] = over_steps(kept["norm"])
+            kept["wrong"] = list(map(jnp.any, kept["wrong"]))  # at any step of the loops around it
     return walked.value.astype(widened(walked.value.dtype)), found, merged
 
 
-def _keep_of(task: Task) -> dict[str, KeepOfDatum]:
+def _keep_of(task: Task, is_quick: bool) -> dict[str, KeepOfDatum]:
     """Return by point what to keep there: (whether a datum counts, output, δ) -> its norm and its state."""
     at = task.kept_at or task.statistic
     of_kind: dict[tuple[int, bool], KeepOfDatum] = {}
@@ -173,35 +197,44 @@ def _keep_of(task: Task) -> dict[str, KeepOfDatum]:
         statistic = at.get(point.name) if isinstance(at, Mapping) else at
         kind = id(statistic), point.conditional
         if kind not in of_kind:
-            of_kind[kind] = _keep_of_one(task.placed.groups, statistic, point.conditional)
+            of_kind[kind] = _keep_of_one(task.placed.groups, statistic, point.conditional, is_quick)
         keep[point.name] = of_kind[kind]
     return keep
 
 
-def _keep_of_one(groups: int, statistic: Statistic | None, conditional: bool) -> KeepOfDatum:
+def _keep_of_one(groups: int, statistic: Statistic | None, conditional: bool, is_quick: bool) -> KeepOfDatum:
     """Return what to keep at points in a branch, or at others.
 
     A point in a branch has its states apart, to be merged afterwards: where each datum goes its own way, `jax.vmap`
     runs both branches, and only the datum itself knows which one counts. In one that is not taken this does not run;
-    what is kept is zeros, which say that no datum was seen. Points whose states are small have them apart too: those of
-    many such points are merged at once.
+    what is kept is zeros, which say that no datum was seen, and that nothing is wrong. Points whose states are small
+    have them apart too: those of many such points are merged at once.
     """
+
+    def norm_of(delta: jax.Array, counts: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
+        if not is_quick:
+            return norm(delta), []
+        size, is_right = quick_norm(delta)
+        return size, [is_right | ~counts]
+
+    def keep_norm(counts: jax.Array, output: jax.Array, delta: jax.Array) -> Kept:
+        size, right = norm_of(delta, counts)
+        return {"norm": size, "wrong": [~one for one in right]}
+
     if statistic is None:
-        return lambda counts, output, delta: {"norm": norm(delta)}
-    apart, merged = of_datum(statistic), of_batch(statistic, groups)
+        return keep_norm
+    apart, merged = of_datum(statistic, is_quick), of_batch(statistic, groups, is_quick)
+    state_of = functools.partial(quickly, statistic)  # of the same form as the careful one, and less to trace
 
     def keep(counts: jax.Array, output: jax.Array, delta: jax.Array) -> Kept:
-        is_apart = conditional or _numbers(jax.eval_shape(statistic.of, output, delta)) <= SMALL
-        state = {"apart": apart} if is_apart else {"merged": merged}
-        return {"norm": norm(delta)} | {kind: of(output, delta, counts) for kind, of in state.items()}
+        state, _ = jax.eval_shape(state_of, output, delta)
+        kind, of = ("apart", apart) if conditional or _numbers(state) <= SMALL else ("merged", merged)
+        found, right = of(output, delta, counts)
+        kept = keep_norm(counts, output, delta)
+        return kept | {kind: found, "wrong": [*kept["wrong"], *(~one for one in right)]}
 
     return keep
 
 
 def _numbers(state: Any) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(state))
-
-
-def _over_steps(norms: jax.Array) -> jax.Array:
-    """Return the norm over all the steps of loops, from that at each."""
-    return norm(norms) if norms.ndim else norms

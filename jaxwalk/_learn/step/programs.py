@@ -14,11 +14,11 @@ import numpy as np
 from ..._evaluate.batches import Batches
 from ..._evaluate.programs import kept_weakly, owner_of
 from ..._jax.jaxpr.jaxprs import Closed, evaluate, trace
+from ..._jax.packing import Packing
 from ..._jax.tracing import trace_context
 from ..._points.point import Points
 from ..._source.captures import CannotTell, Captures
 from .asked import Asked
-from .packing import Packing
 
 KEPT = 4  # runs of one function whose programs are kept: the last ones
 

@@ -11,12 +11,12 @@ import jax.numpy as jnp
 from ..._depth import deep_calls
 from ..._errors import ArgumentError, counted
 from ..._evaluate.placement import Placement
+from ..._jax.packing import Packing
 from ..._points.point import Points
 from ..watch import watch
 from .asked import Asked
 from .guard import guarded
 from .mean_loss import mean_loss
-from .packing import Packing
 from .programs import Kept, Program, built
 
 

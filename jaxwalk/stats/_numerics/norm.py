@@ -12,7 +12,7 @@ from jax import lax
 from ..._jax.jaxpr.types import widened
 from .one_pass import one_norm
 from .quick import on_cpus, quick_or
-from .subnormal import largest, rescaled, scale_of, scaled, square_of_part
+from .subnormal import largest, quick_scale, rescaled, scale_of, scaled, square_of_part
 from .sums import is_safe, plain_squares, real
 
 _LARGE = 1 << 20  # entries of an array of which a pass takes longer than to begin it
@@ -31,6 +31,23 @@ def _plain_norm(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 norm = quick_or(_scaled_norm, _plain_norm)
 """The ℓ2 norm of all entries; NaN or Inf where one is."""
+
+
+def quick_norm(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return the norm, and whether it is right."""
+    x = real(x)
+    _, scale, is_right = quick_scale(x)
+    return jnp.sqrt(jnp.sum(square_of_part(jnp.abs(x) * (1 / scale)))) * scale, is_right
+
+
+def norm_of_norms(norms: jax.Array) -> jax.Array:
+    """Return the norm of an array of which these are the norms of parts; of one, that itself."""
+    return norm(norms) if norms.ndim else norms
+
+
+def quick_norm_of_norms(norms: jax.Array) -> jax.Array:
+    """Return the same, of norms that are right as `quick_norm` says it: none of them is so small as to be lost."""
+    return _in_two_passes(norms) if norms.ndim else norms
 
 
 def _in_two_passes(x: jax.Array) -> jax.Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +19,22 @@ from ..._jax.jaxpr import types
 Way = Callable[[Any], Any]
 Quick = Callable[[Any], tuple[Any, jax.Array]]
 Again = Callable[[Any, Any], Any]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)  # JAX refers to functions weakly
+class TwoWays:
+    """A function, which is right by itself; and the quick way to the same alone, for who can come back to the batch.
+
+    Attributes:
+        of: (output, δ) -> state.
+        quick: (output, δ) -> (state, whether it is right).
+    """
+
+    of: Callable[[Any, Any], Any]
+    quick: Callable[[Any, Any], tuple[Any, jax.Array]]
+
+    def __call__(self, output: Any, delta: Any) -> Any:
+        return self.of(output, delta)
 
 
 def quick_or(careful: Way, quick: Quick, again: Again | None = None, elsewhere: Way | None = None) -> Way:

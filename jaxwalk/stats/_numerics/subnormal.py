@@ -58,6 +58,15 @@ def scale_of(size: jax.Array) -> jax.Array:
     return jnp.clip(lax.bitcast_convert_type(exponent, size.dtype), tiny, 1 / tiny)
 
 
+def quick_scale(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return the largest size of real numbers, their scale, and whether that is right: they are finite, and a product
+    with its inverse loses nothing of them that matters beside the largest, so that none of it is subnormal."""
+    size = quick_largest(jnp.abs(x))
+    info = jnp.finfo(x.dtype)
+    is_right = (size <= float(info.max)) & (is_zero(size) | (size >= float(info.tiny) * 2.0**info.nmant))
+    return size, scale_of(size), is_right
+
+
 def square_of_part(part: jax.Array) -> jax.Array:
     """Return part², where part is x / scale, so no less than −2.
 

@@ -74,7 +74,7 @@ def test_nothing_is_computed_again_for_what_looks_at_the_output_alone():
         return text.as_text().count(" dot(") + text.as_text().count("custom-call(")
 
     plain = products(lambda output, delta: jnp.sum(delta))
-    of_batch_of = lambda statistic: lambda output, delta: of_batch(statistic)(output, delta, jnp.bool_(True))
+    of_batch_of = lambda statistic: lambda output, delta: of_batch(statistic)(output, delta, jnp.bool_(True))[0]
     assert products(of_batch_of(jw.stats.moments)) == plain
     assert products(of_batch_of(jw.stats.delta_output)) == plain + 1
 
@@ -91,7 +91,7 @@ def temporary(small, monkeypatch):
     staged, points = find(scanned, (weights, row), {}, None, None)
     statistic = jw.stats.of_delta(jw.stats.moments)
     step = step_of(Task(staged, [weights], [row], points, statistic, 1, 64, Placement()))
-    lowered = step.update.lower([weights], step.init(1), [jnp.ones((64, 256))], jnp.ones(64, jnp.int8))
+    lowered = step.update.lower([weights], [jnp.ones((64, 256))], jnp.ones(64, jnp.int8), step.init())
     return lowered.compile().memory_analysis().temp_size_in_bytes
 
 

@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxwalk._jax.packing import Packing
 from jaxwalk._learn.loop import records
-from jaxwalk._learn.step.packing import Packing
 
 pytestmark = pytest.mark.once
 

@@ -26,7 +26,7 @@ class Packing(NamedTuple):
     @classmethod
     def of(cls, value: Any) -> Packing:
         leaves, tree = jax.tree.flatten(value)
-        leaves = [*map(jnp.asarray, leaves)]
+        leaves = [leaf if isinstance(leaf, jax.ShapeDtypeStruct) else jnp.asarray(leaf) for leaf in leaves]
         return cls(tree, tuple(leaf.shape for leaf in leaves), tuple(str(leaf.dtype) for leaf in leaves))
 
     def pack(self, value: Any) -> dict[str, jax.Array]:
