@@ -156,10 +156,11 @@ class _InFlight:
 
     def _finish_one(self) -> None:
         group, there, counts, found = self._steps.popleft()
-        if bool(found.is_wrong):  # this waits for it
-            with deep_calls():
-                found, group.merged = self._again(*there, group.merged)
         found = jax.device_get(found)
+        if self._again is not None and found.may_be_wrong:
+            with deep_calls():
+                again, group.merged = self._again(*there, group.merged)
+            found = jax.device_get(again)
         group.found.append(found)
         counts = found.rows.counts if self._together else counts
         data = int((counts == COUNTS).sum())

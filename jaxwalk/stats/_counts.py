@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from ._measure import Measure
+from ._numerics.quick_squares import quick_squares
 from ._numerics.sums import (
     all_sums,
     are_finite,
@@ -17,7 +18,6 @@ from ._numerics.sums import (
     counted,
     entry_axes,
     one_unit,
-    plain_squares,
     real,
     share,
     sums,
@@ -32,7 +32,7 @@ def _zeros_of(x: Any) -> State:
 
 def _quick_zeros_of(x: Any) -> tuple[State, jax.Array]:
     state = {"count": jnp.full((), x.size, jnp.int32), "zeros": counted(are_zero(x))}
-    return state, jnp.isfinite(plain_squares(real(x)))
+    return state, quick_squares(real(x)).is_right
 
 
 def _finish_zeros(state: State) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def _nonfinite_of(x: Any) -> State:
 
 def _no_nonfinite_of(x: Any) -> tuple[State, jax.Array]:
     none = jnp.zeros((), jnp.int32)
-    return {"nan": none, "inf": none, "nonfinite_data": none}, jnp.isfinite(plain_squares(real(x)))
+    return {"nan": none, "inf": none, "nonfinite_data": none}, quick_squares(real(x)).is_right
 
 
 def _finish_nonfinite(state: State) -> dict[str, Any]:

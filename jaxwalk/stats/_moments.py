@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ._measure import Measure
-from ._numerics.subnormal import larger, largest, quick_scale, rescaled, scale_of, scaled, square_of_part
+from ._numerics.quick_squares import quick_squares
+from ._numerics.subnormal import larger, largest, rescaled, scale_of, scaled
 from ._numerics.sums import (
     all_sums,
     by_unit,
@@ -47,19 +48,17 @@ def _scaled_norms(x: jax.Array) -> State:
 
 def _quick_norms(x: jax.Array) -> tuple[State, jax.Array]:
     x = real(x)
-    size, scale, is_right = quick_scale(x)
-    parts = jnp.abs(x) * (1 / scale)
-    squares = jnp.sum(square_of_part(parts))
+    found = quick_squares(x)
     state = {
         "data": jnp.ones((), jnp.int32),
         "count": jnp.full((), x.size, jnp.int32),
-        "scale": scale,
-        "max": size,
-        "l1": jnp.sum(parts),
-        "l2": jnp.sqrt(squares),
-        "squares": squares,
+        "scale": found.scale,
+        "max": found.largest,
+        "l1": jnp.sum(jnp.abs(x)),
+        "l2": jnp.sqrt(found.squares),
+        "squares": found.squares,
     }
-    return state, is_right
+    return state, found.is_right
 
 
 def _merge_norms(a: State, b: State) -> State:
@@ -112,11 +111,9 @@ def _scaled_moments(x: jax.Array, axes: Sequence[int] | None) -> State:
 
 def _quick_moments(x: jax.Array) -> tuple[State, jax.Array]:
     x = real(x)
-    _, scale, is_right = quick_scale(x)
-    parts = x * (1 / scale)
-    mean = jnp.sum(parts) / max(x.size, 1)
-    squares = jnp.sum((parts - mean) ** 2)
-    return {"count": jnp.full((), x.size, jnp.int32), "scale": scale, "mean": mean, "squares": squares}, is_right
+    found, mean = quick_squares(x), jnp.sum(x) / max(x.size, 1)
+    squares, count = jnp.sum((x - mean) ** 2), jnp.full((), x.size, jnp.int32)
+    return {"count": count, "scale": found.scale, "mean": mean, "squares": squares}, found.is_right
 
 
 def merge_moments(a: State, b: State) -> State:

@@ -34,9 +34,8 @@ def columns_of(attributed: Any) -> list[str]:
 
 def each_attributed(
     staged: Staged, attributed: Any, statistic: Statistic
-) -> tuple[Callable[..., tuple[Rows, list[Kept], list[jax.Array]]], list[list[str]]]:
-    """Return (params, leaves, counts) -> the rows of a batch, what is kept in pieces, and what is wrong, which is
-    nothing; and of which points each piece is.
+) -> tuple[Callable[..., tuple[Rows, list[Kept]]], list[list[str]]]:
+    """Return (params, leaves, counts) -> the rows of a batch, and what is kept in pieces; and of which points each is.
 
     A piece is of all the points that are in loops of the same lengths.
     """
@@ -57,9 +56,9 @@ def each_attributed(
         return value, numbers, kept
 
     @jax.jit
-    def each(params: Sequence[Any], leaves: Sequence[Any], counts: jax.Array):
+    def each(params: Sequence[Any], leaves: Sequence[Any], counts: jax.Array) -> tuple[Rows, list[Kept]]:
         values, numbers, kept = jax.vmap(datum, in_axes=(None, 0, 0))(params, leaves, counts == COUNTS)
-        return Rows(values, numbers, counts, jax.vmap(kind_of_all)(leaves)), kept, []
+        return Rows(values, numbers, counts, jax.vmap(kind_of_all)(leaves)), kept
 
     return each, list(pieces.values())
 

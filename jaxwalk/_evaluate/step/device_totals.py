@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ...stats import Statistic
 from ...stats._fold import Partial, either
 from ...stats._fold import where as chosen
+from ..batches import COUNTS
 from ..result.ranking import COUNT, Rows, TopK, no_data
 
 NUMBERS = 32  # for each datum of a batch, at most, in states that wait for the host to merge them
@@ -37,14 +39,17 @@ class Found(NamedTuple):
     """What is found of a batch.
 
     Attributes:
-        rows: of each datum.
+        rows: of each datum. Where something is wrong, since the numbers do not allow the quick way, a norm is NaN.
         states: those of the whole batch, as one vector for each dtype; none if they are merged on the device.
-        is_wrong: whether something is, since the numbers do not allow the quick way.
     """
 
     rows: Rows
     states: Mapping[str, Any]
-    is_wrong: Any
+
+    @property
+    def may_be_wrong(self) -> bool:
+        """Whether a batch is to be taken again: where it is right, the NaN is found once more."""
+        return bool((np.isnan(self.rows.norms).any(1) & (self.rows.counts == COUNTS)).any())
 
 
 def are_merged_there(statistic: Statistic | None, states: Sequence[Partial], rows: int) -> bool:
@@ -57,10 +62,15 @@ def are_merged_there(statistic: Statistic | None, states: Sequence[Partial], row
     return statistic is not None and (not statistic.by_entry or numbers > NUMBERS * rows)
 
 
-def merged_with(statistic: Statistic, before: list[Partial], states: list[Partial], is_wrong: Any) -> list[Partial]:
-    """Merge the states of a batch with those before it, if nothing is wrong with them."""
+def merged_with(
+    statistic: Statistic, before: list[Partial], states: list[Partial], rows: Rows, is_quick: bool
+) -> list[Partial]:
+    """Merge the states of a batch with those before it; what was taken the quick way, if nothing may be wrong."""
     both = [either(statistic.merge, a, b) for a, b in zip(before, states, strict=True)]
-    return [Partial(*chosen(is_wrong, tuple(a), tuple(b))) for a, b in zip(before, both, strict=True)]
+    if not is_quick:
+        return both
+    may_be_wrong = jnp.any(jnp.isnan(rows.norms).any(1) & (rows.counts == COUNTS))
+    return [Partial(*chosen(may_be_wrong, tuple(a), tuple(b))) for a, b in zip(before, both, strict=True)]
 
 
 def no_totals(rows: Rows, states: list[Partial]) -> Totals:

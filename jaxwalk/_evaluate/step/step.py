@@ -15,7 +15,7 @@ from jax.sharding import NamedSharding
 from ..._jax.jaxpr.types import widened
 from ..._jax.packing import Packing
 from ..._points.point import Points
-from ..._walk.nonfinite import kind_of_all
+from ..._walk.nonfinite import kind_of_all, not_finite
 from ..._walk.walk import walk_staged
 from ...stats import Statistic
 from ...stats._batched import of_batch, of_datum, over_data, quickly
@@ -31,7 +31,7 @@ from .device_totals import Found, Totals, are_merged_there, merged_with, no_tota
 from .task import Task
 
 KeepOfDatum: TypeAlias = Callable[[Any, Any, Any], Kept]  # (whether a datum counts, output, δ) -> what is kept
-EachDatum: TypeAlias = Callable[..., tuple[Rows, list[Kept], list[jax.Array]]]
+EachDatum: TypeAlias = Callable[..., tuple[Rows, list[Kept]]]
 SMALL = 64  # numbers in a state: fewer are merged after the backward pass, more inside it
 
 
@@ -42,7 +42,8 @@ class CompiledStep(NamedTuple):
         init: () -> the states of no data, of those that are merged on the device.
         update: (params, leaves, counts, states) -> (what is found of a batch, those states with its own merged). It is
             compiled; the states are donated. Numbers are looked at the quick way.
-        again: the same, right for all numbers, for a batch in which something is wrong; compiled when there is one.
+        again: the same, right for all numbers, for a batch in which something may be wrong; compiled when there is one.
+            None where `update` is that.
         no_totals: () -> the totals of no data, or shapes of them.
         packing: how the states of a batch lie in `Found.states`; None if they are merged on the device.
         names: as `Task.columns`.
@@ -52,7 +53,7 @@ class CompiledStep(NamedTuple):
 
     init: Callable[[], list[Partial]]
     update: Callable[..., tuple[Found, list[Partial]]]
-    again: Callable[..., tuple[Found, list[Partial]]]
+    again: Callable[..., tuple[Found, list[Partial]]] | None
     no_totals: Callable[[], Totals]
     packing: Packing | None
     names: list[str]
@@ -68,15 +69,15 @@ def step_of(task: Task) -> CompiledStep:
     (each, pieces), counts = _each_datum(task, is_quick), jax.ShapeDtypeStruct((task.rows,), jnp.int8)
     forms = forms_of(pieces, jax.eval_shape(each, task.params, leaves, counts)[1])
     batch = functools.partial(_batch, task, forms)
-    rows, states, _ = jax.eval_shape(functools.partial(batch, each), task.params, leaves, counts)
+    rows, states = jax.eval_shape(functools.partial(batch, each), task.params, leaves, counts)
     stay = are_merged_there(task.statistic, states, task.rows)
     packing = None if stay else Packing.of(states)
     program = functools.partial(_program, task, batch, packing)
     there = [name for piece in pieces for name in piece]
     return CompiledStep(
         functools.partial(_zeros, states if stay else [], task.placed.whole),
-        program(lambda: each),
-        program(lambda: _each_datum(task, False)[0]),
+        program(is_quick, lambda: each),
+        program(False, lambda: _each_datum(task, False)[0]) if is_quick else None,
         lambda: no_totals(rows, states),
         packing,
         task.columns,
@@ -87,28 +88,29 @@ def step_of(task: Task) -> CompiledStep:
 
 def _batch(
     task: Task, forms: Sequence[Form], each: EachDatum, params: list[Any], leaves: Sequence[Any], counts: jax.Array
-) -> tuple[Rows, list[Partial], jax.Array]:
-    """Return the rows of a batch, the states of it, and whether something is wrong."""
+) -> tuple[Rows, list[Partial]]:
+    """Return the rows of a batch, and the states of it."""
     if task.placed.processes > 1:  # what one fails in is taken again, by all, when the evaluation is resumed
         counts = jnp.where(jnp.any(counts == FAILED), jnp.int8(FAILED), counts)
-    rows, kept, wrong = each(params, leaves, counts)
+    rows, kept = each(params, leaves, counts)
     joined = [form.joined(kept) for form in forms]
     after = lambda state: over_data(task.statistic, state, task.placed.groups) if task.statistic else state
-    states = [after(one) if form.kind == "apart" else one for form, one in zip(forms, joined, strict=True)]
-    return rows, states, functools.reduce(operator.or_, map(jnp.any, wrong), jnp.bool_(False))
+    return rows, [after(one) if form.kind == "apart" else one for form, one in zip(forms, joined, strict=True)]
 
 
-def _program(task: Task, batch: Callable, packing: Packing | None, make: Callable[[], EachDatum]) -> Callable:
+def _program(
+    task: Task, batch: Callable, packing: Packing | None, is_quick: bool, make: Callable[[], EachDatum]
+) -> Callable:
     """Return the compiled step; `make` gives what it does with each datum, when it is traced."""
 
     def update(params: list[Any], leaves: Sequence[Any], counts: jax.Array, before: list[Partial]):
-        rows, states, is_wrong = batch(make(), params, leaves, counts)
-        if packing is not None:
-            return Found(rows, packing.pack(states), is_wrong), before
-        return Found(rows, {}, is_wrong), merged_with(task.statistic, before, states, is_wrong)
+        rows, states = batch(make(), params, leaves, counts)
+        if packing is not None or task.statistic is None:
+            return Found(rows, packing.pack(states) if packing else {}), before
+        return Found(rows, {}), merged_with(task.statistic, before, states, rows, is_quick)
 
     whole: Any = task.placed.whole
-    return jax.jit(update, donate_argnums=3, out_shardings=(Found(_of_rows(task.placed), whole, whole), whole))
+    return jax.jit(update, donate_argnums=3, out_shardings=(Found(_of_rows(task.placed), whole), whole))
 
 
 def _zeros(shapes: list[Partial], whole: NamedSharding | None) -> list[Partial]:
@@ -129,8 +131,7 @@ def _of_rows(placed: Placement) -> Any:
 
 
 def _each_datum(task: Task, is_quick: bool) -> tuple[EachDatum, list[list[str]]]:
-    """Return (params, leaves, counts) -> the rows of a batch, and what is kept in pieces, and what is wrong; and of
-    which points each piece is.
+    """Return (params, leaves, counts) -> the rows of a batch, and what is kept in pieces; and of which points each is.
 
     First those that are looked at in a loop, then the others, one by one.
     """
@@ -145,9 +146,9 @@ def _each_datum(task: Task, is_quick: bool) -> tuple[EachDatum, list[list[str]]]
     one = functools.partial(_datum, task, kept, quick_norm_of_norms if is_quick else norm_of_norms)
 
     @jax.jit
-    def each(params: list[Any], leaves: Sequence[Any], counts: jax.Array) -> tuple[Rows, list[Kept], list[jax.Array]]:
+    def each(params: list[Any], leaves: Sequence[Any], counts: jax.Array) -> tuple[Rows, list[Kept]]:
         over = jax.vmap(one, in_axes=(None, 0, 0), out_axes=(0, 0, None))
-        given, counted = jax.vmap(kind_of_all)(leaves), counts == COUNTS
+        counted = counts == COUNTS
         with divided(task.placed.divided, task.rows):
             losses, found, merged = over(params, leaves, counted)
             pieces = [
@@ -157,11 +158,23 @@ def _each_datum(task: Task, is_quick: bool) -> tuple[EachDatum, list[list[str]]]
                 for many in loops
             ]
         pieces += [alone(found[name] | merged[name]) for name in others]
-        norms = jnp.concatenate([piece.pop("norm").astype(losses.dtype) for piece in pieces], 1)
-        wrong = [one for piece in pieces for one in piece.pop("wrong")]
-        return Rows(losses, norms, counts, given), pieces, wrong
+        norms = [_marked(piece.pop("norm").astype(losses.dtype), piece.pop("wrong")) for piece in pieces]
+        rows = Rows(losses, jnp.concatenate(norms, 1), counts, jnp.zeros(counts.shape, jnp.int8))
+        return _with_inputs(rows, leaves, is_quick), pieces
 
     return each, [*([p.name for p in many] for many in loops), *([name] for name in others)]
+
+
+def _marked(norms: jax.Array, wrong: list[jax.Array]) -> jax.Array:
+    """Return the norms, NaN where something is wrong."""
+    return jnp.where(functools.reduce(operator.or_, wrong), jnp.nan, norms) if wrong else norms
+
+
+def _with_inputs(rows: Rows, leaves: Sequence[Any], is_quick: bool) -> Rows:
+    """Return the rows, with whether a datum's own numbers are finite; the quick way with NaN for norms where not."""
+    if is_quick:
+        return rows._replace(norms=_marked(rows.norms, [jax.vmap(not_finite)(leaves)[:, None]]))
+    return rows._replace(inputs=jax.vmap(kind_of_all)(leaves))
 
 
 def _datum(

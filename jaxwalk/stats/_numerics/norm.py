@@ -12,7 +12,8 @@ from jax import lax
 from ..._jax.jaxpr.types import widened
 from .one_pass import one_norm
 from .quick import on_cpus, quick_or
-from .subnormal import largest, quick_scale, rescaled, scale_of, scaled, square_of_part
+from .quick_squares import quick_squares
+from .subnormal import largest, rescaled, scale_of, scaled, square_of_part
 from .sums import is_safe, plain_squares, real
 
 _LARGE = 1 << 20  # entries of an array of which a pass takes longer than to begin it
@@ -35,9 +36,8 @@ norm = quick_or(_scaled_norm, _plain_norm)
 
 def quick_norm(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Return the norm, and whether it is right."""
-    x = real(x)
-    _, scale, is_right = quick_scale(x)
-    return jnp.sqrt(jnp.sum(square_of_part(jnp.abs(x) * (1 / scale)))) * scale, is_right
+    found = quick_squares(real(x))
+    return jnp.sqrt(found.squares), found.is_right
 
 
 def norm_of_norms(norms: jax.Array) -> jax.Array:

@@ -28,17 +28,6 @@ def largest(sizes: jax.Array, axis: Any = None, keepdims: bool = False) -> jax.A
     return lax.bitcast_convert_type(bits, sizes.dtype)
 
 
-def quick_largest(sizes: jax.Array) -> jax.Array:
-    """Return `largest`, or for subnormal numbers alone the smallest normal one.
-
-    As floats, for whose maximum a processor has more than for that of integers; none of them is subnormal.
-    """
-    bits = bits_of(sizes)
-    tiny = bits_of(jnp.asarray(jnp.finfo(sizes.dtype).tiny, sizes.dtype))
-    normal = jnp.where(bits == 0, bits, jnp.maximum(bits, tiny))
-    return jnp.max(lax.bitcast_convert_type(normal, sizes.dtype), initial=0)
-
-
 @largest.defjvp
 def _largest_jvp(axis: Any, keepdims: bool, primals: Any, tangents: Any) -> Any:
     plain = lambda sizes: jnp.max(sizes, axis=axis, keepdims=keepdims, initial=0)
@@ -56,15 +45,6 @@ def scale_of(size: jax.Array) -> jax.Array:
     exponent = bits_of(size) & np.array(-1 << info.nmant, np.int64).astype(bits_of(size).dtype)
     tiny = float(info.tiny)
     return jnp.clip(lax.bitcast_convert_type(exponent, size.dtype), tiny, 1 / tiny)
-
-
-def quick_scale(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Return the largest size of real numbers, their scale, and whether that is right: they are finite, and a product
-    with its inverse loses nothing of them that matters beside the largest, so that none of it is subnormal."""
-    size = quick_largest(jnp.abs(x))
-    info = jnp.finfo(x.dtype)
-    is_right = (size <= float(info.max)) & (is_zero(size) | (size >= float(info.tiny) * 2.0**info.nmant))
-    return size, scale_of(size), is_right
 
 
 def square_of_part(part: jax.Array) -> jax.Array:
