@@ -3,11 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jax import lax
 
 import jaxwalk as jw
 from dataset import assert_same, batches, evaluate
 from jaxwalk._evaluate.placement import Placement
+from jaxwalk._evaluate.step import device_totals
 from jaxwalk._evaluate.step.step import step_of
 from jaxwalk._evaluate.step.task import Task
 from jaxwalk._points.find import find
@@ -99,3 +101,92 @@ def test_what_is_merged_inside_is_never_stacked(monkeypatch):
     # The forward pass itself stacks the carry of each step for the backward pass: 16 x 64 x 256 floats.
     after, inside = (temporary(small, monkeypatch) for small in (10**9, 0))
     assert inside < 0.5 * after
+
+
+def through(params, x, c):
+    """The output at the point is x, and δ is c."""
+    return jnp.sum(jw.tag(x, "a") * c)
+
+
+ORDINARY = random.normal(size=(4, 3)).astype(np.float32)
+RARE = {
+    "subnormal": np.float32(2e-41) * np.round(8 * ORDINARY),
+    "tiny": np.float32(1e-25) * ORDINARY,
+    "huge": np.float32(1e25) * ORDINARY,
+    "zero": np.zeros_like(ORDINARY),
+    "NaN": np.where(ORDINARY > 1, np.nan, ORDINARY),
+    "Inf": np.where(ORDINARY > 1, np.inf, ORDINARY),
+}
+
+
+def again_counted(monkeypatch):
+    """How often a batch is looked at again, counted."""
+    found, asked = [], device_totals.Found.may_be_wrong.fget
+    counted = lambda step: found.append(asked(step)) or found[-1]
+    monkeypatch.setattr(device_totals.Found, "may_be_wrong", property(counted))
+    return found
+
+
+@pytest.mark.parametrize("rare", RARE)
+@pytest.mark.parametrize("side", ["output", "delta"])
+@pytest.mark.parametrize("numbers", [32, 0], ids=["merged by the host", "merged there"])
+def test_a_batch_whose_numbers_need_care_is_taken_again(rare, side, numbers, monkeypatch):
+    monkeypatch.setattr("jaxwalk._evaluate.step.device_totals.NUMBERS", numbers)
+    again = again_counted(monkeypatch)
+    unlike = np.stack([ORDINARY, RARE[rare], 2 * ORDINARY])
+    same = np.stack([ORDINARY] * 3)
+    x, c = (unlike, same) if side == "output" else (same, unlike)
+    monkeypatch.setattr("jaxwalk._evaluate.programs.JOINED", 1)
+    found = jw.evaluate(through, None, list(zip(x, c, strict=True)), at="a", progress=False)
+    assert again == [False, rare not in ("zero",), False]
+    kept = found.kept["a"]
+    wide = unlike.reshape(-1, 3).astype(np.float64)
+    finite, whole = wide[np.isfinite(wide)], wide[np.isfinite(wide).all(1)]
+    # A processor may take subnormal numbers for zeros where δ is multiplied by 1.
+    exact = rare != "subnormal" or side == "output"
+    expected = {
+        "l1": np.abs(whole).sum(1).mean(),
+        "l2": np.sqrt((whole**2).sum(1)).mean(),
+        "max": np.abs(finite).max(),
+        "mean": finite.mean(),
+        "std": finite.std(),
+        "zeros": (finite == 0).mean(),
+        "nonfinite_data": 12 - len(whole),
+    }
+    for name, want in expected.items():
+        if exact or name != "zeros":
+            np.testing.assert_allclose(kept[f"{side}_{name}"], want, rtol=2e-6, err_msg=name)
+
+
+def test_a_nan_in_data_that_nothing_reads_is_told():
+    x = np.where(np.arange(12).reshape(4, 3) == 4, np.nan, 1).astype(np.float32)
+    found = jw.evaluate(lambda p, x, y: jnp.sum(jw.tag(y * p, "a")), jnp.ones(3), [(x, ORDINARY)], progress=False)
+    assert [datum.index for datum in found.culprits if datum.inputs] == [1]
+
+
+def test_what_prints_is_run_once(capfd, monkeypatch):
+    def printing(params, x, c):
+        jax.debug.print("run")
+        return through(params, x, c)
+
+    again = again_counted(monkeypatch)
+    jw.evaluate(printing, None, [(RARE["NaN"], ORDINARY)], at="a", progress=False)
+    jax.effects_barrier()
+    assert not again
+    assert capfd.readouterr().out.count("run") == 1
+
+
+def test_interrupted_among_batches_that_need_care(tmp_path, monkeypatch):
+    monkeypatch.setattr("jaxwalk._evaluate.programs.GROUP", 8)
+    monkeypatch.setattr("jaxwalk._evaluate.programs.JOINED", 1)
+    data = [(one, ORDINARY) for one in (ORDINARY, *RARE.values(), ORDINARY)] * 2
+
+    def interrupted():
+        yield from data[:7]
+        raise RuntimeError("no more")
+
+    whole = jw.evaluate(through, None, data, at="a", progress=False)
+    with pytest.raises(RuntimeError):
+        jw.evaluate(through, None, interrupted(), at="a", progress=False, out=tmp_path / "out")
+    resumed = jw.evaluate(through, None, data, at="a", progress=False, out=tmp_path / "out", resume=True)
+    assert_same(resumed, whole)
