@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import functools
 from types import CodeType
 
@@ -14,7 +15,7 @@ COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")  # frame
 UNNAMED = (LAMBDA, *COMPREHENSIONS)  # whose lines are of the statement that they stand in
 
 
-class _Code:
+class Code:
     """One code object, looked at once. It is held, so that no other gets its id."""
 
     def __init__(self, code: CodeType):
@@ -28,6 +29,18 @@ class _Code:
     @functools.cached_property
     def _positions(self) -> list[tuple[int | None, ...]]:
         return list(self.code.co_positions())
+
+    def line(self, offset: int) -> int | None:
+        return self._positions[offset // 2][0]
+
+    @functools.cached_property
+    def _line_starts(self) -> list[int]:
+        """Return the offsets at which the run comes to a line, if it does not jump into the middle of one."""
+        lines = [line for line, *_ in self._positions]
+        return [2 * i for i, line in enumerate(lines) if i == 0 or line != lines[i - 1]]
+
+    def line_start(self, offset: int) -> int:
+        return self._line_starts[bisect.bisect_right(self._line_starts, offset) - 1]
 
     def statement(self, offset: int) -> Statement:
         if offset not in self._statements:
@@ -46,24 +59,24 @@ class UserCode:
 
     def __init__(self, source: Source):
         self._has_file, self.asked_for = is_users(source)
-        self._known: dict[int, _Code] = {}
-        self._users: dict[int, bool] = {}  # by the id of the code, which is held
+        self._known: dict[int, Code] = {}
+        self.users: dict[int, bool] = {}  # of code met, by its id: whether it is the user's; it is held
         self._held: list[CodeType] = []
 
     def is_users(self, code: CodeType) -> bool:
         """Tell whether code is in a file of the user's, and written there."""
-        known = self._users.get(id(code))
+        known = self.users.get(id(code))
         if known is None:
-            known = self._users[id(code)] = self._has_file(code.co_filename) and not _is_generated(code)
+            known = self.users[id(code)] = self._has_file(code.co_filename) and not _is_generated(code)
             self._held.append(code)
         return known
 
     def statement(self, code: CodeType, offset: int) -> Statement:
         """Return the statement to which the instruction at an offset in bytes belongs."""
-        return self._code(code).statement(offset)
+        return self.of(code).statement(offset)
 
     def flow(self, code: CodeType) -> ControlFlow:
-        return self._code(code).flow
+        return self.of(code).flow
 
     def is_one_line(self, code: CodeType, loop: Loop) -> bool:
         """Tell whether a loop of the user's lies within one line: its turns are then no turns of that line."""
@@ -71,9 +84,9 @@ class UserCode:
             return False
         return len({self.statement(code, offset) for offset in self.flow(code).offsets(loop)}) == 1
 
-    def _code(self, code: CodeType) -> _Code:
+    def of(self, code: CodeType) -> Code:
         if id(code) not in self._known:
-            self._known[id(code)] = _Code(code)
+            self._known[id(code)] = Code(code)
         return self._known[id(code)]
 
 

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import CodeType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..._jax import origin
 from ..._jax.jaxpr.jaxprs import Closed
 from ..._jax.origin import Frames
 from ..._source.code_positions import COMPREHENSIONS, LAMBDA, UserCode
 from ..._source.leaves import Leaf, leaves_called
-from ..._source.passes import Pass, Passes
+from ..._source.passes import UNWATCHED, Pass, Passes
 from ..._source.statements import Statement
 from ..._source.user_files import Source
-from ..._source.watch import Observer, seen_at
+from ..._source.watch.observer import Observer, seen_of
 from .paths import Entries, Entry, Path
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr, JaxprEqn
+
+T = TypeVar("T")
 
 
 class LinePaths:
@@ -51,9 +52,9 @@ class LinePaths:
             paths.append(paths[-1] if is_as_before else self._path(stack, row, around, entries))
         return paths, entries
 
-    def watching(self) -> contextlib.AbstractContextManager[None]:
-        """Watch a function while it is traced in here: which equation is made in which pass is then known."""
-        return self._observer.watching()
+    def watch(self, trace: Callable[[], T]) -> T:
+        """Trace a function, watched meanwhile: which equation is made in which pass is then known."""
+        return self._observer.watch(trace)
 
     def join(self, closed: Closed) -> None:
         """Join what was seen to what was traced."""
@@ -63,10 +64,10 @@ class LinePaths:
         """Return the passes of all equations, if all of them were seen when they were made."""
         rows: list[Sequence[Pass]] = []
         for eqn, frames in zip(jaxpr.eqns, stacks, strict=True):
-            row = seen_at(eqn, frames) if self._stack(eqn).is_users else [Pass(0, 0, 0)] * len(frames)
-            if row is None:
+            seen = seen_of(eqn) if self._stack(eqn).is_users else None
+            if seen is None and self._stack(eqn).is_users:
                 return None
-            rows.append(row)
+            rows.append([UNWATCHED] * len(frames) if seen is None else seen.row(len(frames)))
         return rows
 
     def _stack(self, eqn: JaxprEqn) -> _Stack:

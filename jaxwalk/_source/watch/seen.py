@@ -1,0 +1,142 @@
+"""What was seen when tracebacks were taken, found again by the tracebacks of equations: in a time linear in them."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Sequence
+from types import CodeType
+from typing import NamedTuple, TypeAlias
+
+from ..._jax import origin
+from ..passes import UNWATCHED, Pass
+
+_Frames: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]  # the ids of their codes, which are held, and the offsets
+
+
+class Around(NamedTuple):
+    """The frames around one of the user's, the innermost first, and in which passes they are."""
+
+    codes: tuple[CodeType, ...] = ()
+    ids: tuple[int, ...] = ()  # of the codes
+    offsets: tuple[int, ...] = ()
+    passes: tuple[Pass, ...] = ()
+
+    def then(self, more: Around) -> Around:
+        """Return the frames of this one, and those around them."""
+        return Around(
+            self.codes + more.codes, self.ids + more.ids, self.offsets + more.offsets, self.passes + more.passes
+        )
+
+
+NOTHING = Around()
+
+
+class Seen:
+    """What was seen when a traceback was taken: where each frame was, down from the innermost of the user's.
+
+    Arguments:
+        ids: of the code of each frame, the innermost first and the user's last.
+        offsets: of these.
+        turn: the pass in which the user's frame was.
+        around: the frames around that one.
+    """
+
+    __slots__ = ("around", "ids", "is_waiting", "offsets", "turn")
+
+    def __init__(self, ids: tuple[int, ...], offsets: tuple[int, ...], turn: Pass, around: Around):
+        self.ids, self.offsets, self.turn, self.around = ids, offsets, turn, around
+        self.is_waiting = True  # for the equation that was made then
+
+    def row(self, length: int) -> list[Pass]:
+        """Return the passes of as many frames, the outermost first; the innermost is that which takes tracebacks."""
+        inner = (UNWATCHED,) * len(self.ids)
+        return [*reversed((*inner, self.turn, *self.around.passes)[:length])]
+
+    def frames(self, length: int) -> _Frames:
+        """Return the innermost frames, as many if there are."""
+        more = length - len(self.ids)
+        return self.ids + self.around.ids[:more], self.offsets + self.around.offsets[:more]
+
+    def goes_on_in_jax(self, length: int) -> bool:
+        """Tell whether a traceback of so many frames may be of this. JAX cuts one off where a trace begins."""
+        beyond, codes = length - len(self.ids), self.around.codes
+        return len(codes) <= beyond or codes[beyond].co_filename.startswith(origin.LIBRARIES)
+
+
+class SeenByFrames:
+    """Finds what was seen by the frames of a traceback, which is cut off where a trace begins.
+
+    Arguments:
+        is_users: whether code is the user's. What none of the user's code has made is not looked for.
+    """
+
+    def __init__(self, is_users: Callable[[CodeType], bool]):
+        self._is_users = is_users
+        self._groups: dict[tuple[int, int, int], _Group] = {}  # by the innermost of the user's frames
+
+    def add(self, seen: Seen) -> None:
+        place = len(seen.ids), seen.ids[-1], seen.offsets[-1]
+        if place not in self._groups:
+            self._groups[place] = _Group()
+        self._groups[place].all.append(seen)
+
+    def first(self, codes: Sequence[CodeType], offsets: Sequence[int]) -> Seen | None:
+        """Return the first that waits for an equation with these frames, which it waits for no longer."""
+        for place, code in enumerate(codes):
+            if self._is_users(code):
+                group = self._groups.get((place + 1, id(code), offsets[place]))
+                return None if group is None else group.first((tuple(map(id, codes)), tuple(offsets)))
+        return None
+
+
+class _Group:
+    """What was seen from one place in the user's code, in the order in which it was seen."""
+
+    def __init__(self) -> None:
+        self.all: list[Seen] = []
+        self._by_length: dict[int, _Queues] = {}
+
+    def first(self, frames: _Frames) -> Seen | None:
+        length = len(frames[0])
+        if length not in self._by_length:
+            self._by_length[length] = _Queues(length)
+        queues = self._by_length[length]
+        queues.add(self.all)
+        return queues.first(frames)
+
+
+class _Queues:
+    """What tracebacks of one length may be of, by as many frames."""
+
+    def __init__(self, length: int):
+        self._length, self._count = length, 0
+        self._waiting: dict[_Frames, collections.deque[tuple[int, Seen]]] = collections.defaultdict(collections.deque)
+        self._shorter: set[int] = set()  # how many frames were seen, where they are fewer: the rest was not watched
+
+    def add(self, all: Sequence[Seen]) -> None:
+        """Add those that were seen since the last time."""
+        for number in range(self._count, len(all)):
+            seen = all[number]
+            if seen.is_waiting and seen.goes_on_in_jax(self._length):
+                frames = seen.frames(self._length)
+                self._waiting[frames].append((number, seen))
+                if len(frames[0]) < self._length:
+                    self._shorter.add(len(frames[0]))
+        self._count = len(all)
+
+    def first(self, frames: _Frames) -> Seen | None:
+        found = self._next(frames)
+        for length in self._shorter:
+            shorter = self._next((frames[0][:length], frames[1][:length]))
+            if found is None or (shorter is not None and shorter[0] < found[0]):
+                found = shorter
+        if found is None:
+            return None
+        found[1].is_waiting = False
+        return found[1]
+
+    def _next(self, frames: _Frames) -> tuple[int, Seen] | None:
+        queue = self._waiting.get(frames, ())
+        while queue and not queue[0][1].is_waiting:
+            queue.popleft()
+        return queue[0] if queue else None
