@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import functools
+from collections.abc import Iterable
 from types import CodeType
 
 from .control_flow import ControlFlow, Loop
@@ -70,6 +71,14 @@ class UserCode:
             known = self.users[id(code)] = self._has_file(code.co_filename) and not _is_generated(code)
             self._held.append(code)
         return known
+
+    def first_of(self, codes: Iterable[CodeType]) -> int | None:
+        """Return the place of the first that is the user's."""
+        users = self.users
+        for place, code in enumerate(codes):
+            if users.get(id(code)) or (id(code) not in users and self.is_users(code)):
+                return place
+        return None
 
     def statement(self, code: CodeType, offset: int) -> Statement:
         """Return the statement to which the instruction at an offset in bytes belongs."""

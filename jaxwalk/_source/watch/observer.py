@@ -62,7 +62,7 @@ class Observer:
         self._user_code = user_code
         self.is_users = user_code.is_users
         self._calls: dict[int, _Call] = {}  # by the id of the frame
-        self._seen = SeenByFrames(user_code.is_users)
+        self._seen = SeenByFrames(user_code)
         self._bottom: FrameType | None = None  # of what is watched; while it is
         self._below: Around | None = None
         self._teller: Teller | None = None
@@ -108,8 +108,8 @@ class Observer:
         if call is None:  # none of the user's code has made it
             return
         call.has_made_any = True
-        ids = (*map(id, codes), id(call.code.code))
-        self._seen.add(Seen(ids, (*offsets, call.frame.f_lasti), call.turn, call.around or self._around(call)))
+        ids, around = (*map(id, codes), id(call.code.code)), call.around or self._around(call)
+        self._seen.add(Seen(ids, (*offsets, call.frame.f_lasti), call.code, call.turn, around))
 
     def comes_to(self, frame: FrameType, offset: int, number: int) -> None:
         call = self._calls.get(id(frame))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import CodeType
 from typing import NamedTuple, TypeAlias
 
 from ..._jax import origin
+from ..code_positions import Code, UserCode
 from ..passes import UNWATCHED, Pass
+from ..statements import Statement
 
 _Frames: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]  # the ids of their codes, which are held, and the offsets
 
@@ -37,15 +39,21 @@ class Seen:
     Arguments:
         ids: of the code of each frame, the innermost first and the user's last.
         offsets: of these.
-        turn: the pass in which the user's frame was.
+        code: the user's, and
+        turn: the pass in which its frame was.
         around: the frames around that one.
     """
 
-    __slots__ = ("around", "ids", "is_waiting", "offsets", "turn")
+    __slots__ = ("around", "code", "ids", "is_waiting", "offsets", "turn")
 
-    def __init__(self, ids: tuple[int, ...], offsets: tuple[int, ...], turn: Pass, around: Around):
-        self.ids, self.offsets, self.turn, self.around = ids, offsets, turn, around
+    def __init__(self, ids: tuple[int, ...], offsets: tuple[int, ...], code: Code, turn: Pass, around: Around):
+        self.ids, self.offsets, self.code, self.turn, self.around = ids, offsets, code, turn, around
         self.is_waiting = True  # for the equation that was made then
+
+    @property
+    def statement(self) -> Statement:
+        """Return the statement on which the user's frame was."""
+        return self.code.statement(self.offsets[-1])
 
     def row(self, length: int) -> list[Pass]:
         """Return the passes of as many frames, the outermost first; the innermost is that which takes tracebacks."""
@@ -67,11 +75,11 @@ class SeenByFrames:
     """Finds what was seen by the frames of a traceback, which is cut off where a trace begins.
 
     Arguments:
-        is_users: whether code is the user's. What none of the user's code has made is not looked for.
+        user_code: what none of the user's code has made is not looked for.
     """
 
-    def __init__(self, is_users: Callable[[CodeType], bool]):
-        self._is_users = is_users
+    def __init__(self, user_code: UserCode):
+        self._user_code = user_code
         self._groups: dict[tuple[int, int, int], _Group] = {}  # by the innermost of the user's frames
 
     def add(self, seen: Seen) -> None:
@@ -82,11 +90,9 @@ class SeenByFrames:
 
     def first(self, codes: Sequence[CodeType], offsets: Sequence[int]) -> Seen | None:
         """Return the first that waits for an equation with these frames, which it waits for no longer."""
-        for place, code in enumerate(codes):
-            if self._is_users(code):
-                group = self._groups.get((place + 1, id(code), offsets[place]))
-                return None if group is None else group.first((tuple(map(id, codes)), tuple(offsets)))
-        return None
+        place = self._user_code.first_of(codes)
+        group = None if place is None else self._groups.get((place + 1, id(codes[place]), offsets[place]))
+        return None if group is None else group.first((tuple(map(id, codes)), tuple(offsets)))
 
 
 class _Group:
