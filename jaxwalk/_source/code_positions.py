@@ -20,8 +20,9 @@ class Code:
     """One code object, looked at once. It is held, so that no other gets its id."""
 
     def __init__(self, code: CodeType):
-        self.code = code
+        self.code, self.id = code, id(code)
         self._statements: dict[int, Statement] = {}
+        self._one_line: dict[Loop, bool] = {}
 
     @functools.cached_property
     def flow(self) -> ControlFlow:
@@ -50,6 +51,11 @@ class Code:
             self._statements[offset] = found
         return self._statements[offset]
 
+    def is_one_line(self, loop: Loop) -> bool:
+        if loop not in self._one_line:
+            self._one_line[loop] = len({self.statement(offset) for offset in self.flow.offsets(loop)}) == 1
+        return self._one_line[loop]
+
 
 class UserCode:
     """Looks up what is known of code objects.
@@ -61,22 +67,27 @@ class UserCode:
     def __init__(self, source: Source):
         self._has_file, self.asked_for = is_users(source)
         self._known: dict[int, Code] = {}
-        self.users: dict[int, bool] = {}  # of code met, by its id: whether it is the user's; it is held
-        self._held: list[CodeType] = []
+        self.known: dict[int, bool] = {}  # whether code is the user's, by its id, if it was asked before
+        self._held: dict[int, CodeType] = {}
 
     def is_users(self, code: CodeType) -> bool:
         """Tell whether code is in a file of the user's, and written there."""
-        known = self.users.get(id(code))
+        known = self.known.get(id(code))
         if known is None:
-            known = self.users[id(code)] = self._has_file(code.co_filename) and not _is_generated(code)
-            self._held.append(code)
+            self._held[id(code)] = code
+            known = self.known[id(code)] = self._has_file(code.co_filename) and not _is_generated(code)
         return known
+
+    def held(self, id: int) -> CodeType:
+        """Return the code that has this id, of which `is_users` was asked."""
+        return self._held[id]
 
     def first_of(self, codes: Iterable[CodeType]) -> int | None:
         """Return the place of the first that is the user's."""
-        users = self.users
+        known = self.known
         for place, code in enumerate(codes):
-            if users.get(id(code)) or (id(code) not in users and self.is_users(code)):
+            is_users = known.get(id(code))
+            if is_users or (is_users is None and self.is_users(code)):
                 return place
         return None
 
@@ -89,9 +100,7 @@ class UserCode:
 
     def is_one_line(self, code: CodeType, loop: Loop) -> bool:
         """Tell whether a loop of the user's lies within one line: its turns are then no turns of that line."""
-        if not self.is_users(code):
-            return False
-        return len({self.statement(code, offset) for offset in self.flow(code).offsets(loop)}) == 1
+        return self.is_users(code) and self.of(code).is_one_line(loop)
 
     def of(self, code: CodeType) -> Code:
         if id(code) not in self._known:

@@ -10,7 +10,7 @@ import itertools
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from types import CodeType, FrameType, MappingProxyType
+from types import FrameType, MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..._jax.jaxpr import jaxprs
@@ -104,12 +104,14 @@ class Observer:
     # What is told of the run ------------------------------------------------------------------------------
 
     def takes(self, frame: FrameType) -> None:
-        codes, offsets, call = self._up_to_call(frame)
+        ids, offsets, call = self._up_to_call(frame)
         if call is None:  # none of the user's code has made it
             return
         call.has_made_any = True
-        ids, around = (*map(id, codes), id(call.code.code)), call.around or self._around(call)
-        self._seen.add(Seen(ids, (*offsets, call.frame.f_lasti), call.code, call.turn, around))
+        ids.append(call.code.id)
+        offsets.append(call.frame.f_lasti)
+        around = call.around or self._around(call)
+        self._seen.add(Seen(tuple(ids), tuple(offsets), call.code, call.turn, around))
 
     def comes_to(self, frame: FrameType, offset: int, number: int) -> None:
         call = self._calls.get(id(frame))
@@ -133,19 +135,24 @@ class Observer:
 
     # ------------------------------------------------------------------------------------------------------
 
-    def _up_to_call(self, frame: FrameType) -> tuple[list[CodeType], list[int], _Call | None]:
-        """Return the frames between one and the innermost call of the user's around it; and that, if there is one."""
-        codes, offsets, bottom = [], [], self._bottom
-        users, is_users = self._user_code.users, self.is_users
-        outer = frame.f_back
+    def _up_to_call(self, frame: FrameType) -> tuple[list[int], list[int], _Call | None]:
+        """Return the frames between one and the innermost call of the user's around it, the ids of their codes and
+        their offsets; and that call, if there is one."""
+        ids: list[int] = []
+        offsets: list[int] = []
+        bottom, known, outer = self._bottom, self._user_code.known, frame.f_back
         while outer is not None and outer is not bottom:
             code = outer.f_code
-            if users.get(id(code)) or (id(code) not in users and is_users(code)):
-                return codes, offsets, self._calls.get(id(outer)) or self._new_call(outer)
-            codes.append(code)
+            key = id(code)
+            is_users = known.get(key)
+            if is_users is None:
+                is_users = self.is_users(code)
+            if is_users:
+                return ids, offsets, self._calls.get(id(outer)) or self._new_call(outer)
+            ids.append(key)
             offsets.append(outer.f_lasti)
             outer = outer.f_back
-        return codes, offsets, None
+        return ids, offsets, None
 
     def _new_call(self, frame: FrameType) -> _Call:
         """Look at a call from now on: what it did before made no equation."""
@@ -159,8 +166,8 @@ class Observer:
         found = []
         inner: _Call | None = call
         while inner is not None and inner.around is None:
-            codes, offsets, outer = self._up_to_call(inner.frame)
-            found.append((inner, _of(codes, offsets), outer))
+            ids, offsets, outer = self._up_to_call(inner.frame)
+            found.append((inner, _unwatched(ids, offsets), outer))
             inner = outer
         for each, between, outer in reversed(found):
             each.around = between.then(self._from_bottom() if outer is None else self._from_call(outer))
@@ -168,18 +175,19 @@ class Observer:
 
     def _from_call(self, call: _Call) -> Around:
         call.has_made_any = True
-        here = Around((call.code.code,), (id(call.code.code),), (call.frame.f_lasti,), (call.turn,))
+        here = Around((call.code.id,), (call.frame.f_lasti,), (call.turn,))
         return here.then(call.around or NOTHING)
 
     def _from_bottom(self) -> Around:
         """Return the frames from which the run was called: before jax 0.9 tracebacks reach down to them."""
         if self._below is None:
-            codes, offsets, frame = [], [], self._bottom
+            ids, offsets, frame = [], [], self._bottom
             while frame is not None:
-                codes.append(frame.f_code)
+                self.is_users(frame.f_code)  # holds it
+                ids.append(id(frame.f_code))
                 offsets.append(frame.f_lasti)
                 frame = frame.f_back
-            self._below = _of(codes, offsets)
+            self._below = _unwatched(ids, offsets)
         return self._below
 
     def _leave(self, call: _Call, returned: Mapping[str, Any] = MappingProxyType({})) -> None:
@@ -197,15 +205,15 @@ class Observer:
         (before, last), call.at = call.at, (offset, number)
         if number == last or offset <= before:
             loop = next((loop for loop in call.code.flow.loops if loop.holds(offset)), None)
-            begins = not (loop is not None and self._user_code.is_one_line(call.code.code, loop))
+            begins = not (loop is not None and call.code.is_one_line(loop))
         else:
             begins = call.code.statement(before) != call.code.statement(offset)
         if begins:
             call.turn = Pass(call.turn.call, call.turn.turn + 1, 0)
 
 
-def _of(codes: list[CodeType], offsets: list[int]) -> Around:
-    return Around(tuple(codes), tuple(map(id, codes)), tuple(offsets), (UNWATCHED,) * len(codes))
+def _unwatched(ids: list[int], offsets: list[int]) -> Around:
+    return Around(tuple(ids), tuple(offsets), (UNWATCHED,) * len(ids))
 
 
 def seen_of(eqn: JaxprEqn) -> Seen | None:

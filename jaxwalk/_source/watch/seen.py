@@ -18,16 +18,13 @@ _Frames: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]  # the ids of their
 class Around(NamedTuple):
     """The frames around one of the user's, the innermost first, and in which passes they are."""
 
-    codes: tuple[CodeType, ...] = ()
-    ids: tuple[int, ...] = ()  # of the codes
+    ids: tuple[int, ...] = ()  # of their codes, which are held
     offsets: tuple[int, ...] = ()
     passes: tuple[Pass, ...] = ()
 
     def then(self, more: Around) -> Around:
         """Return the frames of this one, and those around them."""
-        return Around(
-            self.codes + more.codes, self.ids + more.ids, self.offsets + more.offsets, self.passes + more.passes
-        )
+        return Around(self.ids + more.ids, self.offsets + more.offsets, self.passes + more.passes)
 
 
 NOTHING = Around()
@@ -65,10 +62,10 @@ class Seen:
         more = length - len(self.ids)
         return self.ids + self.around.ids[:more], self.offsets + self.around.offsets[:more]
 
-    def goes_on_in_jax(self, length: int) -> bool:
-        """Tell whether a traceback of so many frames may be of this. JAX cuts one off where a trace begins."""
-        beyond, codes = length - len(self.ids), self.around.codes
-        return len(codes) <= beyond or codes[beyond].co_filename.startswith(origin.LIBRARIES)
+    def after(self, length: int) -> int | None:
+        """Return the id of the code of the frame around so many, if there is one."""
+        beyond = length - len(self.ids)
+        return self.around.ids[beyond] if beyond < len(self.around.ids) else None
 
 
 class SeenByFrames:
@@ -85,7 +82,7 @@ class SeenByFrames:
     def add(self, seen: Seen) -> None:
         place = len(seen.ids), seen.ids[-1], seen.offsets[-1]
         if place not in self._groups:
-            self._groups[place] = _Group()
+            self._groups[place] = _Group(self._user_code)
         self._groups[place].all.append(seen)
 
     def first(self, codes: Sequence[CodeType], offsets: Sequence[int]) -> Seen | None:
@@ -98,14 +95,15 @@ class SeenByFrames:
 class _Group:
     """What was seen from one place in the user's code, in the order in which it was seen."""
 
-    def __init__(self) -> None:
+    def __init__(self, user_code: UserCode):
+        self._user_code = user_code
         self.all: list[Seen] = []
         self._by_length: dict[int, _Queues] = {}
 
     def first(self, frames: _Frames) -> Seen | None:
         length = len(frames[0])
         if length not in self._by_length:
-            self._by_length[length] = _Queues(length)
+            self._by_length[length] = _Queues(length, self._user_code)
         queues = self._by_length[length]
         queues.add(self.all)
         return queues.first(frames)
@@ -114,8 +112,8 @@ class _Group:
 class _Queues:
     """What tracebacks of one length may be of, by as many frames."""
 
-    def __init__(self, length: int):
-        self._length, self._count = length, 0
+    def __init__(self, length: int, user_code: UserCode):
+        self._length, self._user_code, self._count = length, user_code, 0
         self._waiting: dict[_Frames, collections.deque[tuple[int, Seen]]] = collections.defaultdict(collections.deque)
         self._shorter: set[int] = set()  # how many frames were seen, where they are fewer: the rest was not watched
 
@@ -123,12 +121,17 @@ class _Queues:
         """Add those that were seen since the last time."""
         for number in range(self._count, len(all)):
             seen = all[number]
-            if seen.is_waiting and seen.goes_on_in_jax(self._length):
+            if seen.is_waiting and self._may_be_cut_off(seen):
                 frames = seen.frames(self._length)
                 self._waiting[frames].append((number, seen))
                 if len(frames[0]) < self._length:
                     self._shorter.add(len(frames[0]))
         self._count = len(all)
+
+    def _may_be_cut_off(self, seen: Seen) -> bool:
+        """Tell whether a traceback may have no more frames: JAX cuts one off where a trace begins, in its own code."""
+        after = seen.after(self._length)
+        return after is None or self._user_code.held(after).co_filename.startswith(origin.LIBRARIES)
 
     def first(self, frames: _Frames) -> Seen | None:
         found = self._next(frames)
