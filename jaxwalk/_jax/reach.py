@@ -61,6 +61,8 @@ class Reach:
         ignores.
         """
         match self.kind(eqn):
+            case None:
+                pass
             case "jit" | "checkpoint" | "scan" | "cond" | "shard_map" as kind:
                 bodies = [self.into(closed.jaxpr, inner)[0] for closed, inner in self.inner(eqn, used)]
                 needed = tuple(map(max, zip(*bodies, strict=True)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -115,8 +116,12 @@ def jaxprs_of(eqn: JaxprEqn) -> list[Closed]:
     found: list[Closed] = []
     prim = eqn.params.get("_prim")
     for value in eqn.params.values() if prim is None else _values_of(eqn, prim):
-        _collect(value, found)
+        if type(value) not in _HOLDS_NONE:  # most are
+            _collect(value, found)
     return found
+
+
+_HOLDS_NONE = frozenset({NoneType, bool, int, float, str})
 
 
 def _values_of(eqn: JaxprEqn, prim: Any) -> list[Any]:

@@ -64,7 +64,5 @@ class Paths(Protocol):
 
 def common(one: Path, other: Path) -> int:
     """Count the entries that two paths share from the start."""
-    if one is other:
-        return len(one)
     length = min(len(one), len(other))
     return next((i for i in range(length) if one[i] is not other[i]), length)
