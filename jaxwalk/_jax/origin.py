@@ -64,6 +64,11 @@ def frames_of(eqn: JaxprEqn) -> Frames:
     return list(zip(codes[:boundary], offsets[:boundary], strict=True))[::-1]
 
 
+def stops_at_trace() -> bool:
+    """Tell whether the traceback of an equation has no frames beyond the function that its jaxpr was traced from."""
+    return not _trace_boundaries()
+
+
 @functools.cache
 def takes_tracebacks() -> CodeType:
     """Return the code of the function of JAX that takes an equation's traceback: the innermost in it."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax.numpy as jnp
 
@@ -43,7 +44,7 @@ class Reach:
         reach(jaxpr.outvars, used)
         masks: list[Mask] = []
         for eqn in reversed(jaxpr.eqns):
-            mask = tuple(reached.get(v, 0) for v in eqn.outvars)
+            mask = tuple([reached.get(v, 0) for v in eqn.outvars])
             masks.append(mask)
             if any(mask) or self.is_needed(eqn):
                 reach(eqn.invars, self.operands(eqn, mask))
@@ -60,6 +61,8 @@ class Reach:
         ignores.
         """
         match self.kind(eqn):
+            case None:
+                pass
             case "jit" | "checkpoint" | "scan" | "cond" | "shard_map" as kind:
                 bodies = [self.into(closed.jaxpr, inner)[0] for closed, inner in self.inner(eqn, used)]
                 needed = tuple(map(max, zip(*bodies, strict=True)))
@@ -128,8 +131,8 @@ class Return(Reach):
         return super().is_needed(eqn) or kinds.barrier_of(eqn) == "callback"
 
     def operands(self, eqn: JaxprEqn, used: Mask) -> Sequence[int]:
-        used = tuple(u if _has_delta(v) else 0 for u, v in zip(used, eqn.outvars, strict=True))
-        return [u if _has_delta(v) else 0 for u, v in zip(self._through(eqn, used), eqn.invars, strict=True)]
+        used = tuple([u if u and _has_delta(v) else 0 for u, v in zip(used, eqn.outvars, strict=True)])
+        return [u if u and _has_delta(v) else 0 for u, v in zip(self._through(eqn, used), eqn.invars, strict=True)]
 
     def _through(self, eqn: JaxprEqn, used: Mask) -> Sequence[int]:
         barrier, count, most = kinds.barrier_of(eqn), len(eqn.invars), max(used, default=0)
@@ -160,5 +163,9 @@ class Return(Reach):
 
 
 def _has_delta(v: Var | Literal) -> bool:
-    dtype = getattr(v.aval, "dtype", None)
+    return _is_inexact(getattr(v.aval, "dtype", None))
+
+
+@functools.cache
+def _is_inexact(dtype: Any) -> bool:
     return dtype is None or jnp.issubdtype(dtype, jnp.inexact)

@@ -38,8 +38,7 @@ def find(
         if points or by is not None:
             return staged, hinted(staged.closed.jaxpr, points, by)
     lines = LinePaths(source)
-    with lines.watching():
-        staged = stage(fun, args, kwargs, argnums)
+    staged = lines.watch(lambda: stage(fun, args, kwargs, argnums))
     lines.join(staged.closed)
     points = read(staged.closed, used(staged), "lines", lines)
     if source is not None and not lines.met_source:

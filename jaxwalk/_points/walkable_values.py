@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
+import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -71,7 +71,7 @@ _OPAQUE = {
 }
 
 
-_Found: TypeAlias = tuple[Point, Called]  # a point, yet without a name
+_Found: TypeAlias = tuple[Callable[..., Point], Called]  # what makes a point, given its number and its names
 
 
 class _PointReader:
@@ -97,7 +97,7 @@ class _PointReader:
         found = list(self.read(closed.jaxpr, used, back, _Around()))
         names = unique([called for _, called in found])
         points = [
-            dataclasses.replace(point, number=number, name=called.name, path=called.path, aliases=called.aliases)
+            point(number=number, name=called.name, path=called.path, aliases=called.aliases)
             for number, ((point, _), called) in enumerate(zip(found, names, strict=True), 1)
         ]
         return Points(points, flow=LateFlow(closed, points, used) if points else None)
@@ -122,13 +122,16 @@ class _PointReader:
         paths, entries, leaving = self._paths(jaxpr, around)
         values = collections.Counter(entry for many in leaving for exit in many for entry in exit.entries)
         numbers: collections.Counter[Entry] = collections.Counter()
+        modules: list[Entry] = []
         for index, eqn in enumerate(jaxpr.eqns):
-            modules = [entry for entry in paths[index] if entry.is_rooted]
+            if index == 0 or paths[index] is not paths[index - 1]:
+                modules = [entry for entry in paths[index] if entry.is_rooted]
             for module in modules:
                 self.names.of(module)  # numbers them as they are called, whatever is a point
             if self._is_tag(eqn):
                 yield self._tag(level, index, around, modules[-1] if modules else None)
-            yield from self._inside(level, index, around._replace(path=paths[index], entries=entries))
+            if any(self.has_points(closed.jaxpr) for closed in jaxprs.jaxprs_of(eqn)):
+                yield from self._inside(level, index, around._replace(path=paths[index], entries=entries))
             for order, exit in enumerate(leaving[index]):
                 left = []
                 for entry in exit.entries:
@@ -143,11 +146,9 @@ class _PointReader:
         return paths, entries, exits(jaxpr, paths, around.path, self.paths.goes_on_in)
 
     def _inside(self, level: Level, index: int, around: _Around) -> Iterator[_Found]:
-        """Yield the points in what an equation runs."""
+        """Yield the points in what an equation runs, where there are any."""
         eqn = level.jaxpr.eqns[index]
         kind = self.reach.kind(eqn)
-        if not any(self.has_points(closed.jaxpr) for closed in jaxprs.jaxprs_of(eqn)):
-            return
         if kind not in _ENTERED or (kind == "while" and call_parameters.ends_datum_by_datum(eqn)):
             yield from self._behind(kind, eqn, any(level.used[index]), around)
             return
@@ -188,8 +189,8 @@ class _PointReader:
 
     def _point(
         self, level: Level, index: int, result: int, around: _Around, order: int = 0, entry: Entry | None = None
-    ) -> Point:
-        """Return the point at a result on its way out of `entry`; without one, at what an equation names."""
+    ) -> Callable[..., Point]:
+        """Return what makes the point at a result on its way out of `entry`; without one, at what an equation names."""
         eqn = level.jaxpr.eqns[index]
         follow = entry is not None and around.opaque is None
         at = self.origins.of(level, index, result) if follow else Origin(level, index, result)
@@ -201,9 +202,8 @@ class _PointReader:
             site = Site(at.level.calls, at.equation, at.result)
             clock = (*around.clock, 2 * index + 1, order)
         file, line = (entry and entry.place) or origin.place_of(eqn) or ("", 0)
-        return Point(
-            name="",
-            number=0,
+        return functools.partial(
+            Point,
             kind="tag" if entry is None else self.kind,
             shape=(*(axis.length for axis in axes), *type.shape),
             dtype=type.dtype,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from jax.core import Tracer
@@ -35,6 +36,8 @@ def remember(statement: Statement, turn: Pass, values: Mapping[str, Any]) -> Non
 
     Where it assigns arrays and no trees, their names say nothing that its label does not.
     """
+    if all(isinstance(values.get(name), (Tracer, NoneType)) for _, name in statement.targets):
+        return
     found = [(target, *leaf) for target, name in statement.targets for leaf in _leaves_of(values.get(name))]
     if all(not path for _, path, _ in found):
         return

@@ -23,6 +23,10 @@ class Pass(NamedTuple):
     alike: bool = False  # whether it may be another: positions cannot tell all that loops do
 
 
+UNWATCHED = Pass(0, 0, 0)
+"""Of a frame of JAX, and of one that is not looked at."""
+
+
 class Passes:
     """The passes of consecutive equations of one jaxpr, as `rows`: per equation, one per frame.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import functools
 import linecache
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
@@ -40,11 +39,18 @@ class _Parsed(NamedTuple):
     functions: list[Function]
 
 
+_files: dict[str, tuple[list[str], _Parsed]] = {}  # and the lines: `linecache` has one list until they change
+
+
 def _parsed(file: str) -> _Parsed:
-    return _parse("".join(linecache.getlines(file)))
+    lines = linecache.getlines(file)
+    if not lines:
+        return _Parsed({}, [])
+    if file not in _files or _files[file][0] is not lines:
+        _files[file] = lines, _parse("".join(lines))
+    return _files[file][1]
 
 
-@functools.lru_cache(maxsize=256)
 def _parse(text: str) -> _Parsed:
     """Find the statements and functions of a source text; none if it cannot be read."""
     try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -108,23 +109,34 @@ def stretch(jaxpr: Jaxpr, eqns: Sequence[JaxprEqn], invars: Sequence[Any], outva
     return Closed(jaxpr.replace(constvars=[], invars=list(invars), outvars=list(outvars), eqns=list(eqns)), ())
 
 
-def _jaxprs_in(value: Any) -> Iterator[Closed]:
-    if hasattr(value, "eqns"):
-        yield close(value)
-    elif isinstance(value, (tuple, list)):
-        for item in value:
-            yield from _jaxprs_in(item)
-
-
 def jaxprs_of(eqn: JaxprEqn) -> list[Closed]:
     """Return every jaxpr in an equation's parameters (those of a cond are its branches), in order."""
     if not eqn.params:
         return []
+    found: list[Closed] = []
+    prim = eqn.params.get("_prim")
+    for value in eqn.params.values() if prim is None else _values_of(eqn, prim):
+        if type(value) not in _HOLDS_NONE:  # most are
+            _collect(value, found)
+    return found
+
+
+_HOLDS_NONE = frozenset({NoneType, bool, int, float, str})
+
+
+def _values_of(eqn: JaxprEqn, prim: Any) -> list[Any]:
+    """Return the parameters of an equation of a high-level primitive, and what that consists of."""
     values = list(eqn.params.values())
-    if (prim := eqn.params.get("_prim")) is not None:
-        values += [vars(part) for part in (prim, *vars(prim).values()) if hasattr(part, "__dict__")]
-        values = [item for value in values for item in (value.values() if isinstance(value, dict) else [value])]
-    return [jaxpr for value in values for jaxpr in _jaxprs_in(value)]
+    values += [vars(part) for part in (prim, *vars(prim).values()) if hasattr(part, "__dict__")]
+    return [item for value in values for item in (value.values() if isinstance(value, dict) else [value])]
+
+
+def _collect(value: Any, found: list[Closed]) -> None:
+    if hasattr(value, "eqns"):
+        found.append(close(value))
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            _collect(item, found)
 
 
 def any_equation(jaxpr: Jaxpr, holds: Callable[[JaxprEqn], bool]) -> bool:

@@ -113,7 +113,12 @@ def refuses_forward_mode(error: TypeError) -> bool:
 
 def is_foreign(eqn: JaxprEqn) -> bool:
     """Tell whether an equation's primitive is another library's: one that is not evaluated by JAX's own function."""
-    evaluate = getattr(eqn.primitive, "impl", None)
+    return _is_foreign(eqn.primitive)
+
+
+@functools.cache
+def _is_foreign(primitive: Any) -> bool:
+    evaluate = getattr(primitive, "impl", None)
     module = getattr(getattr(evaluate, "func", evaluate), "__module__", None) or "jax"
     return module.partition(".")[0] not in ("jax", "jaxlib", "functools")
 

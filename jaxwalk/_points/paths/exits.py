@@ -33,6 +33,8 @@ def exits(
     def shared(path: Path, reader: int) -> int:
         if reader == len(paths):
             return len(around)
+        if paths[reader] is path:
+            return len(path)
         depth = common(path, paths[reader])
         while len(paths[reader]) <= depth < len(path) and goes_on_in(jaxpr.eqns[reader], path[depth]):
             depth += 1
@@ -63,6 +65,6 @@ def _exits(
         return
     for result, v in enumerate(eqn.outvars):
         if v in readers and types.is_array_type(v.aval):
-            entries = path[min(shared(path, reader) for reader in readers[v]) :]
-            if entries:
-                yield Exit(result, tuple(reversed(entries)))
+            depth = min([shared(path, reader) for reader in readers[v]])
+            if depth < len(path):
+                yield Exit(result, tuple(reversed(path[depth:])))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import CodeType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..._jax import origin
 from ..._jax.jaxpr.jaxprs import Closed
@@ -16,11 +15,14 @@ from ..._source.leaves import Leaf, leaves_called
 from ..._source.passes import Pass, Passes
 from ..._source.statements import Statement
 from ..._source.user_files import Source
-from ..._source.watch import Observer, seen_at
+from ..._source.watch.observer import Observer, seen_of
+from ..._source.watch.seen import Seen
 from .paths import Entries, Entry, Path
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr, JaxprEqn
+
+T = TypeVar("T")
 
 
 class LinePaths:
@@ -38,54 +40,77 @@ class LinePaths:
         self.met_source = False
         self._passes: dict[Entry, Pass] = {}
         self._stacks: dict[int, _Stack] = {}  # by the ids of their tracebacks
+        self._untold: set[int] = set()  # the ids of codes, which are held, that paths do not name
         self._observer = Observer(self._code)
 
     def __call__(self, jaxpr: Jaxpr, around: Path, outer: Entries) -> tuple[Sequence[Path], Entries]:
-        stacks = [self._stack(eqn) for eqn in jaxpr.eqns]
-        frames = [stack.frames for stack in stacks]
-        passes = self._seen(jaxpr, frames) or Passes(frames, self._code).rows
         entries: dict[Any, Entry] = {}
+        seen = [self._seen(eqn) for eqn in jaxpr.eqns]
+        if any(made is None and self._stack(eqn).users for made, eqn in zip(seen, jaxpr.eqns, strict=True)):
+            return self._as_positions_say(jaxpr, around, entries), entries
+        return self._as_seen(jaxpr, seen, around, entries), entries
+
+    def _as_positions_say(self, jaxpr: Jaxpr, around: Path, entries: dict[Any, Entry]) -> list[Path]:
+        """Return the paths of equations of which not all were seen when they were made."""
+        stacks = [self._stack(eqn) for eqn in jaxpr.eqns]
+        passes = Passes([stack.frames for stack in stacks], self._code).rows
         paths: list[Path] = []
         for index, (stack, row) in enumerate(zip(stacks, passes, strict=True)):
             is_as_before = index > 0 and stack is stacks[index - 1] and row == passes[index - 1]
             paths.append(paths[-1] if is_as_before else self._path(stack, row, around, entries))
-        return paths, entries
+        return paths
 
-    def watching(self) -> contextlib.AbstractContextManager[None]:
-        """Watch a function while it is traced in here: which equation is made in which pass is then known."""
-        return self._observer.watching()
+    def _as_seen(
+        self, jaxpr: Jaxpr, seen: Sequence[Seen | None], around: Path, entries: dict[Any, Entry]
+    ) -> list[Path]:
+        """Return the paths of equations that were seen: one for all of a pass of a line. The others are in no line."""
+        paths: list[Path] = []
+        known: dict[Any, Path] = {}
+        for eqn, made in zip(jaxpr.eqns, seen, strict=True):
+            if made is None:
+                paths.append(around)
+                continue
+            key = made.turn, id(made.around), id(made.statement)
+            if key not in known:
+                stack = self._stack(eqn)
+                known[key] = self._path(stack, made.row(len(stack.frames)), around, entries)
+            paths.append(known[key])
+        return paths
+
+    def watch(self, trace: Callable[[], T]) -> T:
+        """Trace a function, watched meanwhile: which equation is made in which pass is then known."""
+        return self._observer.watch(trace)
 
     def join(self, closed: Closed) -> None:
         """Join what was seen to what was traced."""
         self._observer.join(closed)
 
-    def _seen(self, jaxpr: Jaxpr, stacks: Sequence[Frames]) -> list[Sequence[Pass]] | None:
-        """Return the passes of all equations, if all of them were seen when they were made."""
-        rows: list[Sequence[Pass]] = []
-        for eqn, frames in zip(jaxpr.eqns, stacks, strict=True):
-            row = seen_at(eqn, frames) if self._stack(eqn).is_users else [Pass(0, 0, 0)] * len(frames)
-            if row is None:
-                return None
-            rows.append(row)
-        return rows
-
     def _stack(self, eqn: JaxprEqn) -> _Stack:
         """Return the frames of an equation; those that one call has staged out at once, as `jnp` does, share one."""
         traceback = eqn.source_info.traceback
-        if id(traceback) not in self._stacks:
-            frames = origin.frames_of(eqn)
-            told = [place for place, (code, _) in enumerate(frames) if self._is_told(code)]
-            is_users = any(self._code.is_users(frames[place][0]) for place in told)
-            self._stacks[id(traceback)] = _Stack(traceback, frames, told, is_users)
-        return self._stacks[id(traceback)]
+        stack = self._stacks.get(id(traceback))
+        if stack is None:
+            frames, known = origin.frames_of(eqn), self._untold
+            told = [p for p, (code, _) in enumerate(frames) if id(code) not in known and self._is_told(code)]
+            users = [place for place in told if self._code.is_users(frames[place][0])]
+            stack = self._stacks[id(traceback)] = _Stack(traceback, frames, told, users)
+        return stack
 
     def _is_told(self, code: CodeType) -> bool:
         """Tell whether paths name a function: it is the user's, or it calls a module."""
-        return self._code.is_users(code) or origin.module_of(code) is not None
+        is_told = self._code.is_users(code) or origin.module_of(code) is not None
+        if not is_told:
+            self._untold.add(id(code))
+        return is_told
+
+    def _seen(self, eqn: JaxprEqn) -> Seen | None:
+        """Return what was seen when an equation was made, on a line of the user's in the function of its jaxpr."""
+        seen = seen_of(eqn)
+        return seen if seen is not None and (origin.stops_at_trace() or self._stack(eqn).users) else None
 
     def is_in_any(self, eqn: JaxprEqn) -> bool:
         """Tell whether an equation comes from a line of the user's in the function its jaxpr was traced from."""
-        return self._stack(eqn).is_users
+        return self._seen(eqn) is not None or bool(self._stack(eqn).users)
 
     def goes_on_in(self, eqn: JaxprEqn, entry: Entry) -> bool:
         return False
@@ -136,7 +161,7 @@ class _Stack(NamedTuple):
     traceback: Any  # held, so that no other gets its id
     frames: Frames
     told: list[int]  # which of them are the user's, or call a module
-    is_users: bool  # whether any of them is the user's
+    users: list[int]  # which are the user's
 
 
 class _Call(NamedTuple):

@@ -1,0 +1,1 @@
+"""Watching a function while it is traced: what Python tells of its run, and what is seen of which equation."""
