@@ -190,6 +190,23 @@ OK = {"key": jax.random.key(0)}
             "`conductance`, `fun` must return a real scalar, and it returns an array of shape (6,); give one entry of",
         ),
         (lambda: attribute.conductance(fun, "nowhere")(X), "`at='nowhere'` matches no point."),
+        (
+            lambda: attribute.conductance(fun)("abc"),
+            "`args[0]` is 'abc', no array of numbers to attribute to, and `argnums` is 0: give an array of floats",
+        ),
+        (
+            lambda: attribute.saliency(fun)({"a": X, "b": None, "c": len}),
+            "`args[0]['c']` is <built-in function len>, no",
+        ),
+        (
+            lambda: attribute.lrp(fun)(np.array(["a"])),
+            "`args[0]` is an array of shape (1,), no array of numbers to attribute to",
+        ),
+        (lambda: attribute.edges(fun, other=B)(None), "`args[0]` is None, without arrays to attribute to"),
+        (
+            lambda: attribute.conductance(fun, baseline="zeros")(X[0]),
+            "`baseline` has 'zeros', which is no array, where",
+        ),
         (lambda: attribute.integrated_gradients(fun, along="theirs"), "`along` is 'theirs'; it is"),
         (lambda: attribute.patching(fun, other=B, delta_of="both"), "`delta_of` is 'both'; it is"),
         (lambda: attribute.patching(fun, other=np.zeros(5))(X), "has an array of shape (5,)"),

@@ -129,6 +129,10 @@ TOKENS = lambda t: jnp.sum(jw.tag(jnp.arange(4.0)[t], "embed"))
         ),
         (lambda: attribute.insertion(FOUND(), fun, baseline=X[:2])(X), "`baseline` has an array of shape (2,)"),
         (
+            lambda: attribute.insertion(FOUND(), fun, at="product", baseline=X[:2])(X),
+            "`baseline` has an array of shape (2,), and the value at `product` (4,); give that shape",
+        ),
+        (
             lambda: attribute.deletion(attribute.saliency(TOKENS)(np.array([1, 2])), TOKENS)(np.array([1, 2])),
             "`attribution` has no scores of the inputs, which are of integers, or of which `saliency` has none",
         ),

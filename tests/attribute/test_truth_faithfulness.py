@@ -136,7 +136,7 @@ FOUND = lambda: attribute.saliency(fun)(X)
         (lambda: attribute.faithfulness(FOUND(), fun, to={"h": LAST})(X), "`to` has no value for `layer`; give one"),
         (
             lambda: attribute.faithfulness(FOUND(), fun, at="h", to={"h": LAST[:2]})(X),
-            "`to` has an array of shape (2,), and the argument there (6,)",
+            "`to` has an array of shape (2,), and the value at `h` (6,)",
         ),
         (
             lambda: attribute.faithfulness(jax.vmap(attribute.saliency(fun))(X[None]), fun)(X),

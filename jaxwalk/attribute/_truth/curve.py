@@ -127,7 +127,7 @@ def _of_point(of: Ordering, args: tuple) -> _Entries:
     (name,) = names_at(of.attribution, explaining.at)
     reruns = Reruns.traced(explaining, args, [name])
     value = reruns.outputs()[1][name]
-    start = baseline_of(of.baseline, value)
+    start = baseline_of(of.baseline, value, point=name)
     axis = _axis(f"`{name}`", value.shape, len(reruns.points[name].axes), of.channel)
     without = value.shape if axis is None else (*value.shape[:axis], *value.shape[axis + 1 :])
     scores = scores_at(of.attribution, name, value.shape, without)

@@ -205,4 +205,4 @@ def _start(to: Any, name: str, value: jax.Array) -> jax.Array:
                 f" `{argument('at')}`. {near(name, to)}"
             )
         to = to[name]
-    return baseline_of(to, value, "to")
+    return baseline_of(to, value, "to", name)
