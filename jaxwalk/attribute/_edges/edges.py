@@ -87,8 +87,8 @@ def edges(
     """
     explaining = Explaining.checked("edges", fun, at, by, source, argnums)
     quadrature = Quadrature.checked(steps, "midpoint", batch_size)
-    for given in (writers, readers):
-        check_at(given)
+    check_at(writers, "writers")
+    check_at(readers, "readers")
     check_delta_of(delta_of)
 
     @renamed_after(fun, "edges")
