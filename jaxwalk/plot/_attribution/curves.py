@@ -46,7 +46,7 @@ def draw_curves(ax: Axes, curves: Sequence[Curve], datum: Any, labels: Any, pale
     found = [_numbers(curve, datum) for curve in curves]
     turns = _turns([(fractions, values) for fractions, values, *_ in found])
     words = ["where colours take turns, curves lie on one another"] * any(turns)
-    whole: dict[Any, str] = {}  # how each line is in the legend
+    whole: dict[Any, Any] = {}  # how each line is in the legend
     for place, (name, (fractions, values, area, said)) in enumerate(zip(names, found, strict=True)):
         colour, style = colours[place % len(colours)], STYLES[place // len(colours) % len(STYLES)]
         label = f"{name}{': ' * bool(name)}area {in_words(area)}"
