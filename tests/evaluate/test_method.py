@@ -193,7 +193,10 @@ def test_a_nan_leads_and_is_left_out():
             {"method": jw.attribute.patching},
             r"and `patching` needs `other` too; give `functools.partial\(jw.attribute.patching, other=...\)`.",
         ),
-        ({"fun": lambda p, x, y: jw.tag(x, "a")}, "`fun` must return a real scalar, and it returns an array of shape"),
+        (
+            {"fun": lambda p, x, y: jw.tag(x, "a")},
+            r"The result of one datum must be a real scalar, but it has shape \(3,\); `evaluate` gives `fun`",
+        ),
     ],
 )
 def test_refused(options, text):
