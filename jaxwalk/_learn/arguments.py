@@ -29,7 +29,8 @@ def check(asked: Asked, params: Any, epochs: Any, log: Any) -> None:
         raise ArgumentError(f"`fun` is {shown(asked.fun)}; it must be the loss of one datum, a function.")
     if jax.process_count() > 1:
         raise ArgumentError(
-            f"`learn` runs in one process, and there are {jax.process_count()}; use `jw.watch` in a loop of your own."
+            f"`learn` trains in one process, and JAX runs in {jax.process_count()} (`jax.process_count()`); take the"
+            " steps of `jw.watch`, which run in several, in a loop of your own."
         )
     check_by(asked.by, asked.source)
     check_at(asked.at)

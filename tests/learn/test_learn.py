@@ -202,6 +202,16 @@ def test_a_loss_that_is_not_finite_where_all_points_are():
     assert said in str(caught.value)
 
 
+def test_several_processes_are_refused(monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(jw.ArgumentError) as caught:
+        learn()
+    assert str(caught.value) == (
+        "`learn` trains in one process, and JAX runs in 2 (`jax.process_count()`); take the steps of `jw.watch`, which"
+        " run in several, in a loop of your own."
+    )
+
+
 class Loader:
     """Batches that can be gone through again, and count how often they are."""
 
