@@ -77,6 +77,7 @@ def identity(
 
 def _option(value: Any) -> str:
     """Return a number or a name as it is written; a digest of arrays; of a function, that it is one."""
+    value = value.item() if isinstance(value, np.generic) else value
     if value is None or isinstance(value, (str, int, float)):
         return repr(value)
     leaves, tree = jax.tree.flatten(value)

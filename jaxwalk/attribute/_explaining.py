@@ -103,6 +103,11 @@ class Explaining(NamedTuple):
 
     def inputs(self, args: Sequence[Any]) -> Any:
         """Return the arguments that `argnums` names, as `jax.grad` would return their gradients."""
+        if self.positions and not args:
+            fun = f"`{argument('fun')}`"
+            raise ArgumentError(
+                f"What `{self.method}` returns takes the arguments of {fun}, and was given none; give them."
+            )
         if any(not -len(args) <= i < len(args) for i in self.positions):
             raise ArgumentError(
                 f"`{argument('argnums')}` is {self.argnums}, and what `{self.method}` returns was called with"
@@ -202,6 +207,14 @@ class Explaining(NamedTuple):
         scores = {name: times(delta, other[name] - this[name]) for name, delta in deltas.items()}
         ways = jax.tree.map(lambda a, b: a - b, others, self.inputs(args))
         return self.attribution(value, scores, None if grads is None else times(grads, ways), found.points)
+
+
+def check_other(other: Any) -> None:
+    """Raise an ArgumentError if there are no arguments of another run."""
+    if other is None:
+        raise ArgumentError(
+            "`other` is None; give the arguments of the other run, or a function of these: for zeros `jnp.zeros_like`."
+        )
 
 
 def check_delta_of(delta_of: Any) -> None:

@@ -104,6 +104,7 @@ def test_without_an_order_there_is_no_curve():
 
 
 FOUND = lambda: attribute.saliency(fun)(X)
+two_points = lambda x: jnp.sum(jw.tag(2 * jw.tag(x + 1, "a"), "b"))
 TOKENS = lambda t: jnp.sum(jw.tag(jnp.arange(4.0)[t], "embed"))
 
 
@@ -126,6 +127,10 @@ TOKENS = lambda t: jnp.sum(jw.tag(jnp.arange(4.0)[t], "embed"))
         (
             lambda: attribute.deletion(FOUND(), lambda x: x)(X),
             "For `deletion`, `fun` must return a real scalar, and it returns an array of shape (4,)",
+        ),
+        (
+            lambda: attribute.deletion(attribute.saliency(two_points)(X), two_points, at="*")(X),
+            "`at` is '*', which is `a`, `b`; give the name of one point.",
         ),
         (lambda: attribute.insertion(FOUND(), fun, baseline=X[:2])(X), "`baseline` has an array of shape (2,)"),
         (

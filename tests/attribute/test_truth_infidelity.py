@@ -149,7 +149,7 @@ FOUND = lambda: attribute.saliency(fun)(X)
         ),
         (
             lambda: attribute.infidelity(FOUND(), fun, key=KEY, perturb=lambda key, value: None)(X),
-            "`perturb` returned None, which is no array; return a move for each entry.",
+            "`perturb` returned None, which is no array of numbers; return a move for each entry.",
         ),
         (
             lambda: attribute.infidelity(FOUND(), fun, key=KEY, perturb=lambda value: value),

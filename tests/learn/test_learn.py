@@ -347,6 +347,7 @@ ROWS = [np.ones((2, 3), np.float32)]
         ({"optimizer": 0.1}, "`optimizer` is 0.1; give one of optax, such as `optax.adam(1e-3)`."),
         ({"fun": None}, "`fun` is None; it must be the loss of one datum, a function."),
         ({"params": {"w": np.arange(3)}}, "`params` holds an array of dtype int64 at `params['w']`, which no gradient"),
+        ({"params": {"w": np.ones(3, np.longdouble)}}, "at `params['w']`, which JAX does not have; give one that it"),
         ({"params": {"w": jnp.sin}}, "at `params['w']`, which no gradient moves; give arrays of floats alone"),
         ({"params": {}}, "`params` is {}, which holds no array; there is nothing to learn."),
         ({"batches": []}, "`batches` is empty; give at least one batch."),

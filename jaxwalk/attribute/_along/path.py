@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..._callables import check_takes
 from ..._errors import ArgumentError, argument, check_count, shown
 from ..._jax.jaxpr.types import widened
 from ..._jax.leaves import becomes_array
@@ -61,6 +62,8 @@ def baseline_of(baseline: Any, inputs: Any, name: str = "baseline", point: str =
     """
     if baseline is None:
         return jax.tree.map(jnp.zeros_like, inputs)
+    if callable(baseline):
+        check_takes(baseline, f"`{argument(name)}`", "value" if point else "inputs")
     found = baseline(inputs) if callable(baseline) else baseline
     mine, its = jax.tree.structure(inputs), jax.tree.structure(found)
     named, of = f"`{argument(name)}`", f"the value at `{point}`" if point else "the argument"

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..._errors import ArgumentError, argument, shown
 from ..._jax.jaxpr.types import widened
-from ..._jax.leaves import becomes_array, flatten
+from ..._jax.leaves import flatten
 from .._along.batches import each
 from .._along.path import baseline_of
 from .._attribution import Attribution
@@ -168,10 +168,13 @@ def _grouped(arrays: Sequence[_Moved]) -> list[_Group]:
 
 def _own_move(perturb: Callable[[Any, Any], Any], key: Any, value: jax.Array) -> jax.Array:
     """Return a move in the dtype of the value: what is moved is what the scores are asked about."""
-    move = perturb(key, value)
-    fix = "return a move for each entry"
-    if not becomes_array(move):
-        raise ArgumentError(f"`{argument('perturb')}` returned {shown(move)}, which is no array; {fix}.")
+    given, fix = perturb(key, value), "return a move for each entry"
+    try:
+        move = jnp.asarray([None] if given is None else given)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"`{argument('perturb')}` returned {shown(given)}, which is no array of numbers; {fix}."
+        ) from None
     if jnp.shape(move) != jnp.shape(value):
         raise ArgumentError(
             f"`{argument('perturb')}` returned shape {jnp.shape(move)} for an array of shape {jnp.shape(value)}; {fix}."
