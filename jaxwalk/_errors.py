@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import numbers
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -67,10 +68,10 @@ class MemoryWarning(UserWarning):
     """A walk would hold a large part of the device's memory."""
 
 
-def check_count(name: str, value: object, types: tuple[type, ...] = (int,)) -> None:
-    """Raise an ArgumentError if an argument is no integer of at least 1; `types`: those an integer may have."""
-    if not isinstance(value, types) or isinstance(value, bool) or value < 1:  # type: ignore[operator]
-        raise ArgumentError(f"`{name}` is {shown(value)}; it must be an integer of at least 1.")
+def check_count(name: str, value: object, least: int = 1) -> None:
+    """Raise an ArgumentError if an argument is no integer, Python's or NumPy's, of at least `least`."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+        raise ArgumentError(f"`{name}` is {shown(value)}; it must be an integer of at least {least}.")
 
 
 def argument(name: str) -> str:

@@ -78,6 +78,15 @@ def explained(method: Callable, fun: Callable, **asked: Any) -> Callable:
     return explain
 
 
+def options_of(method: Any) -> dict[str, Any]:
+    """Return the options of a method by name, those that it has by default too, but for those of `evaluate` itself."""
+    takes = None if method is None else _signature(_unwrapped(method))
+    if takes is None:
+        return {}
+    options = {p.name: p.default for p in takes.parameters.values() if p.kind is p.KEYWORD_ONLY} | {**_held(method)}
+    return {name: value for name, value in options.items() if name not in ("at", "by", "source", "argnums")}
+
+
 def check_attribution(found: Any) -> None:
     """Raise an error where what a method found, as shapes, is no attribution, or has no scores at points."""
     if not all(hasattr(found, part) for part in PARTS):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import math
-import types
-import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -20,6 +17,7 @@ from .._jax.leaves import is_array, opened_leaves
 from .._jax.tracing import Staged, trace_context
 from .._points.point import Point, Points
 from .._source.captures import CannotTell, Captures
+from .._source.lifetime import KeptForFunctions, kept_weakly
 from .arguments import Asked
 from .batches import Batches
 from .placement import Placement
@@ -137,35 +135,12 @@ class _Key(NamedTuple):
 
 # Kept from one call of `evaluate` to the next -----------------------------------------------------------
 
-_KEPT: dict[int, tuple[weakref.ref, list[tuple[Any, Program]]]] = {}
+_KEPT = KeptForFunctions()
 
 
 def kept_for(asked: Asked) -> Programs:
-    """Return the programs of a function, which live as long as its code, or as the object that it is a method of."""
-    owner = owner_of(asked.fun)
-    forget = functools.partial(_KEPT.pop, id(owner), None)
-    try:
-        _, kept = _KEPT.setdefault(id(owner), (weakref.ref(owner, lambda _: forget()), []))
-    except TypeError:  # it cannot be referred to weakly
-        return Programs(asked)
-    return Programs(asked, kept=kept)
-
-
-def owner_of(fun: Any) -> Any:
-    """Return the object as long as which a function lives: its code, or the object that it is a method of."""
-    while isinstance(fun, functools.partial):
-        fun = fun.func
-    if isinstance(fun, types.MethodType):
-        return fun.__self__
-    return fun.__code__ if isinstance(fun, types.FunctionType) else fun
-
-
-def kept_weakly(constant: Any, arrays: set[int]) -> Callable[[], Any]:
-    """Return what gives a constant: one that the function holds is kept alive by the function alone."""
-    if id(constant) in arrays:
-        return weakref.ref(constant)
-    mine = np.array(constant) if isinstance(constant, np.ndarray) else constant  # the user may write to it
-    return lambda: mine
+    """Return the programs of a function, which live as long as it."""
+    return Programs(asked, kept=_KEPT.of(asked.fun))
 
 
 # What is asked of points and loss ------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from .. import _signals
@@ -15,6 +15,7 @@ from .batch_checksums import SAME, Fingerprint
 from .batches import Batches, open_batches
 from .feed import Feed
 from .loop import Group, Loop, check_finished, one_behind
+from .method import options_of
 from .placement import Placement, count_processes, placement
 from .processes import Resumed, agreed, broadcast, check_alike, checksums_of, gather, is_first, taken_together
 from .programs import Program, Programs
@@ -73,7 +74,7 @@ def _prepared(
     placed = placement(programs.asked.mesh, data.size, params, data.first)
     stack.enter_context(placed.context())
     program, given = programs.program(params, data, placed)
-    return _Run(program, given, placed.params(given), data, placed, is_stored)
+    return _Run(program, given, placed.params(given), data, placed, is_stored, programs.asked.method)
 
 
 class _Run(NamedTuple):
@@ -83,6 +84,7 @@ class _Run(NamedTuple):
         given: the arrays that the program takes before the data, where they lay before.
         arrays: the same, placed.
         is_stored: whether what is found is written to disk.
+        method: of attribution, or None.
     """
 
     program: Program
@@ -91,6 +93,7 @@ class _Run(NamedTuple):
     data: Batches
     placed: Placement
     is_stored: bool
+    method: Callable | None
 
     @property
     def task(self) -> Task:
@@ -124,7 +127,8 @@ class _Run(NamedTuple):
         others = {"batch_size": data.size, "top": task.top, "processes": self.placed.processes}
         function, walk = task.staged.closed, self.program.walk_of_a_batch(data.size)
         kept = task.statistic, task.kept_at
-        return identity(function, walk, self.given, task.points, *kept, data.first, task.method, **others)
+        method = task.method, options_of(self.method)
+        return identity(function, walk, self.given, task.points, *kept, data.first, *method, **others)
 
     def evaluation(self, totals: Totals) -> Evaluation:
         return evaluation_of(totals, self.task, self.step)

@@ -7,6 +7,7 @@ import itertools
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -15,10 +16,12 @@ import numpy as np
 
 from .._jax.jaxpr import call_parameters, jaxprs
 from .._jax.jaxpr.jaxprs import Closed
+from .._jax.leaves import is_value
 from .._jax.settings import settings
 from .._points.point import Points
 from .._version import __version__
 from ..stats._statistic import Statistic
+from .store.directory import METHOD, OF_METHOD
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr, Literal, Var
@@ -36,6 +39,7 @@ def identity(
     kept_at: Statistic | Mapping[str, Statistic] | None,
     first: Any,
     method: str | None = None,
+    options: Mapping[str, Any] = MappingProxyType({}),
     **others: object,
 ) -> dict[str, str]:
     """Return texts, by what each is about, that differ between evaluations that are not the same.
@@ -55,12 +59,14 @@ def identity(
         kept_at: the same, or by point what it is there.
         first: the first batch.
         method: the name of the method of attribution, or None.
+        options: its options. They are all in the program of it, and here to be told by name.
         others: more that must be the same.
     """
     texts = {
         **_function(program(function), method),
         "walk of a batch": program(walk),
         "params": digest(contents(params)),
+        **{f"{name}{OF_METHOD}": _option(value) for name, value in options.items()},
         "points": ", ".join(points),
         "statistics": _statistic_text(statistic, points, kept_at) if statistic and method is None else "none",
         "first batch": digest(contents(jax.tree.leaves(first))),
@@ -69,8 +75,19 @@ def identity(
     return texts | settings() | {name.replace("_", " "): str(value) for name, value in others.items()}
 
 
+def _option(value: Any) -> str:
+    """Return a number or a name as it is written; a digest of arrays; of a function, that it is one."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if value is None or isinstance(value, (str, int, float)):
+        return repr(value)
+    leaves, tree = jax.tree.flatten(value)
+    if all(is_value(leaf) for leaf in leaves):
+        return digest([str(tree).encode(), *contents(leaves)])
+    return f"a {type(value).__name__}"
+
+
 def _function(digest: str, method: str | None) -> dict[str, str]:
-    return {"function": digest} if method is None else {"function and method": f"{method} ({digest[:12]})"}
+    return {"function": digest} if method is None else {METHOD: f"{method} ({digest[:12]})"}
 
 
 def _statistic_text(statistic: Statistic, points: Points, kept_at: Any = None) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from .._errors import ArgumentError, PointError
@@ -12,7 +11,7 @@ from .._points.find import find
 from .._points.name_patterns import choose
 from .._points.point import Points
 from .._points.units import Keep, keep_at
-from .._walk.checks.loss import loss_only
+from .._walk.checks.loss import loss_only, why_no_loss
 from .arguments import Asked, check_takes
 from .batches import Batches
 from .method import check_attribution, explained
@@ -57,8 +56,11 @@ def traced(asked: Asked, params: Any, inputs: int, data: Batches) -> Traced:
 def _of_method(asked: Asked, method: Callable, args: tuple, data: Batches) -> Traced:
     explain = explained(method, asked.fun, at=asked.at, by=asked.by, source=asked.source)
     check_takes(explain, data)
-    with _said_of_a_datum():
+    try:
         staged = stage(explain, args, {})
+    except ArgumentError:
+        _check_of_datum("result", stage(asked.fun, args, {}).shapes)
+        raise
     check_attribution(staged.shapes)
     return Traced(staged, staged.shapes.points, None, staged.shapes)
 
@@ -72,18 +74,14 @@ def _with_delta(points: Points) -> Points:
 
 
 def _loss_of_datum(staged: Staged) -> list[bool]:
-    with _said_of_a_datum():
-        return loss_only(staged, has_aux=False)
+    _check_of_datum("loss", staged.shapes)
+    return loss_only(staged, has_aux=False)
 
 
-@contextlib.contextmanager
-def _said_of_a_datum() -> Iterator[None]:
-    """Say of a loss that is none that it is the loss of one datum."""
-    try:
-        yield
-    except ArgumentError as error:
-        if " must return a real scalar, and it returns " not in str(error) and not str(error).startswith("The loss"):
-            raise
-        said = str(error).partition(";")[0].replace("The loss", "The loss of one datum", 1)
-        fix = "`evaluate` gives `fun` one datum at a time, without the axis of the batch: return one float for it"
-        raise ArgumentError(f"{said}; {fix}.") from None
+def _check_of_datum(what: str, shapes: Any) -> None:
+    """Refuse what `fun` returns, if it is no real scalar, as that of one datum."""
+    if (said := why_no_loss(shapes)) is not None:
+        raise ArgumentError(
+            f"The {what} of one datum must be a real scalar, but {said[0]}; `evaluate` gives `fun` one datum at a time,"
+            " without the axis of the batch: return one float for it."
+        )

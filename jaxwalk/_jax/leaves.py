@@ -68,6 +68,14 @@ def is_value(leaf: Any) -> bool:
     return is_array(leaf) or isinstance(leaf, (bool, int, float, complex))
 
 
+def becomes_array(leaf: Any) -> bool:
+    """Tell whether a leaf becomes an array of JAX's: it is a value, of a dtype that JAX has."""
+    try:
+        return is_value(leaf) and jnp.result_type(leaf) is not None
+    except TypeError:
+        return False
+
+
 def as_arrays(args: tuple) -> tuple:
     """Return `args` with every leaf an array; refuses, by its place, a leaf that is none."""
     for place, leaf in other_leaves(args):

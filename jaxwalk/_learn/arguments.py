@@ -11,6 +11,7 @@ import numpy as np
 from .._callables import check_takes
 from .._errors import ArgumentError, check_count, shown
 from .._evaluate.arguments import check_untraced
+from .._jax.leaves import becomes_array
 from .._points.find import check_by
 from .._points.name_patterns import check_at
 from .step.asked import Asked
@@ -29,14 +30,15 @@ def check(asked: Asked, params: Any, epochs: Any, log: Any) -> None:
         raise ArgumentError(f"`fun` is {shown(asked.fun)}; it must be the loss of one datum, a function.")
     if jax.process_count() > 1:
         raise ArgumentError(
-            f"`learn` runs in one process, and there are {jax.process_count()}; use `jw.watch` in a loop of your own."
+            f"`learn` trains in one process, and JAX runs in {jax.process_count()} (`jax.process_count()`); take the"
+            " steps of `jw.watch`, which run in several, in a loop of your own."
         )
     check_by(asked.by, asked.source)
     check_at(asked.at)
     _check_params(params)
     _check_optimizer(asked.optimizer)
     for name, value in (("epochs", epochs), ("every", asked.every)):
-        check_count(name, value, (int, np.integer))
+        check_count(name, value)
     if log is not None:
         _check_log(log)
     check_on_nonfinite(asked.on_nonfinite)
@@ -54,6 +56,11 @@ def _check_params(params: Any) -> None:
             raise ArgumentError(
                 f"`params` holds {what} at `params{jax.tree_util.keystr(path)}`, which no gradient moves; give arrays"
                 " of floats alone, and let `fun` close over the rest."
+            )
+        if not becomes_array(leaf):
+            raise ArgumentError(
+                f"`params` holds an array of dtype {leaf.dtype} at `params{jax.tree_util.keystr(path)}`, which JAX does"
+                " not have; give one that it has, as float32."
             )
 
 

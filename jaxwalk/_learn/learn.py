@@ -92,7 +92,8 @@ def learn(
         every: look at the points, and record, in each so many-th step alone; the steps between are a program of
             their own, which keeps nothing.
         evaluate: held-out batches, as `batches` are given; at the end of each epoch `jw.evaluate` goes through them,
-            with `keep` (for `jw.stats.health`, `jw.stats.summary`): `history.evaluations`.
+            with `keep` (for `jw.stats.health`, `jw.stats.summary`): `history.evaluations`. Their first is taken before
+            the first step, to see that it fits, and is the first of the first evaluation.
         out: a directory to write to: params, optimizer's state, history and the place in the data, whole or not at
             all, at least 30 seconds after the last time (and 20 times as long as that took), at the end, and whenever
             something ends the run. Needs orbax-checkpoint, the extra `checkpoint`. The last two are there.
@@ -143,7 +144,7 @@ def learn(
     data = Epochs(batches, epochs)
     with contextlib.ExitStack() as stack:
         run, known = _begun(stack, asked, params, data, evaluate is not None)
-        held_out = None if evaluate is None else HeldOut.of(asked, evaluate, epochs, run.params, data.form)
+        held_out = None if evaluate is None else HeldOut(asked, evaluate, epochs, run.params, data, not resume)
         if output.path is not None:
             run.checkpoints = stack.enter_context(opened(output.path, output.resume, known))
             run.restore()

@@ -98,7 +98,7 @@ def watch(
     check_at(at)
     if keep is not None:
         check_keep(keep)
-    check_count("every", every, (int, np.integer))
+    check_count("every", every)
     transformation = check_optimizer(optimizer)
     walking = functools.partial(walk_together, at=at, by=by, source=source, argnums=0, has_aux=has_aux)
 

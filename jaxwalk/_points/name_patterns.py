@@ -19,11 +19,15 @@ WAYS = (
 )
 
 
-def check_at(at: At) -> None:
-    """Refuse an `at` that is an argument of the function: it is meant for what a transform returns."""
+def check_at(at: At, name: str = "at") -> None:
+    """Refuse an `at` that is an argument of the function: it is meant for what a transform returns.
+
+    Arguments:
+        name: of the argument that it is.
+    """
     if hasattr(at, "shape") or isinstance(at, (Mapping, bool, int, float, complex)):
         raise ArgumentError(
-            f"`{argument('at')}` is {shown(at)}; it must be a name, a glob, a predicate on `Point`, a list, or None."
+            f"`{argument(name)}` is {shown(at)}; it must be a name, a glob, a predicate on `Point`, a list, or None."
             " The arguments of `fun` go to what is returned: `jw.walk(fun)(...)`."
         )
 
@@ -59,15 +63,17 @@ def _matching(points: Points, at: At) -> Points:
     if callable(at):
         chosen = points.where(at)
         if not chosen:
-            raise PointError(f"`at` is a predicate that holds for none of the points {listed(points)}.")
+            raise PointError(f"`{argument('at')}` is a predicate that holds for none of the points {listed(points)}.")
         return chosen
     if isinstance(at, str):
         return _by_name(points, at)
     if not isinstance(at, Iterable) or isinstance(at, bytes):
-        raise ArgumentError(f"`at` is {shown(at)}; it must be a name, a glob, a predicate on `Point`, a list, or None.")
+        raise ArgumentError(
+            f"`{argument('at')}` is {shown(at)}; it must be a name, a glob, a predicate on `Point`, a list, or None."
+        )
     wanted = {name for item in at for name in _matching(points, item)}
     if not wanted:
-        raise PointError("`at` is an empty list; leave it None for all points, or name some.")
+        raise PointError(f"`{argument('at')}` is an empty list; leave it None for all points, or name some.")
     return points.where(lambda point: point.name in wanted)
 
 
@@ -76,10 +82,12 @@ def _by_name(points: Points, name: str) -> Points:
         return of_same_function(points, [point_named(points, name, argument("at"))])
     chosen = fitting(points, name)
     base = name.rpartition("[")[0] if name.endswith("]") else ""
-    if not chosen and (steps := [base] if base in points else fitting(points, base)):
+    in_loops = [step for step in ([base] if base in points else fitting(points, base)) if points[step].axes]
+    if not chosen and in_loops:
         raise PointError(
-            f"`{argument('at')}={name!r}` matches no point; steps of {listed(steps, 4)} are chosen from what a walk"
-            " gives, as `walk.deltas[name][3]`, and by `jw.intervene`."
+            f"`{argument('at')}={name!r}` matches no point: one in a loop, as `{in_loops[0]}`, is there once for"
+            " all steps; name that, and take from what is found the part of the step (`jw.intervene` alone changes one"
+            " by itself)."
         )
     if not chosen:
         raise PointError(f"`{argument('at')}={name!r}` matches no point. {near(name, points)}")

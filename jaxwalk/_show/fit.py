@@ -81,9 +81,10 @@ def _room(width: int) -> int:
 
 
 def _least_width(table: Table, width: int) -> int:
-    """Return how wide a table is if names that are too long go on in further lines."""
+    """Return how wide a table is if names that are too long go on in further lines, and names of columns that fold."""
     long = [name for name in (*table.paths, *table.lead[-1:]) if name not in (*table.right, *table.code)]
-    return table.width() - sum(max(_length(table, name) - _room(width), 0) for name in dict.fromkeys(long))
+    folded = sum(table.widths()) - sum(table.folded_widths())
+    return table.width() - folded - sum(max(_length(table, name) - _room(width), 0) for name in dict.fromkeys(long))
 
 
 def _without_the_same(table: Table) -> Table:

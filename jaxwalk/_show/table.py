@@ -14,7 +14,7 @@ import numpy as np
 from jax.core import Tracer
 
 from .._printable import printable
-from .wrap import wrapped
+from .wrap import parts_of, wrapped
 
 UNBOUNDED = 500  # columns
 PAGE = 100  # columns of what shows itself, where there is no terminal
@@ -36,6 +36,7 @@ class Table(NamedTuple):
         more: where all of it is, in a few words: "`walk.outputs` has each". A table without it has all of its rows.
         alike: whether rows of a long table that differ in numbers alone may be put together.
         below: for each row, sentences that stand below it, in lines of their own.
+        folds: columns of numbers called after points, whose names go on in further lines rather than divide the table.
     """
 
     title: str
@@ -50,10 +51,21 @@ class Table(NamedTuple):
     more: str = ""
     alike: bool = False
     below: Sequence[Sequence[str]] = ()
+    folds: Sequence[str] = ()
 
     def widths(self) -> list[int]:
         """Return the length of the longest cell of each column."""
         return [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
+
+    def cell_widths(self) -> list[int]:
+        """Return the length of the longest cell of each column, its name apart."""
+        return self._replace(columns=[""] * len(self.columns)).widths()
+
+    def folded_widths(self) -> list[int]:
+        """Return the widths of the columns where the names that fold do."""
+        each = zip(self.columns, self.cell_widths(), self.widths(), strict=True)
+        part = lambda name: max(map(len, parts_of(name)), default=0)
+        return [max(cells, part(name)) if name in self.folds else whole for name, cells, whole in each]
 
     def width(self, gap: int = GAP) -> int:
         """Return how wide the rows are as text, with `gap` spaces between columns; 0 if there are none."""
@@ -64,7 +76,8 @@ class Table(NamedTuple):
         """Return the same less the columns in which no row says anything, control characters in it escaped."""
         table = self.only([name for i, name in enumerate(self.columns) if any(row[i] for row in self.rows)])
         row = lambda cells: [*map(printable, cells)]
-        named = {name: row(getattr(table, name)) for name in ("right", "notes", "code", "lead", "paths", "words")}
+        lists = ("right", "notes", "code", "lead", "paths", "words", "folds")
+        named = {name: row(getattr(table, name)) for name in lists}
         rows, below = [*map(row, table.rows)], [*map(row, table.below)]
         return table._replace(title=printable(table.title), columns=row(table.columns), rows=rows, below=below, **named)
 
@@ -117,8 +130,8 @@ def text(table: Table, width: int = UNBOUNDED) -> str:
 def _within(table: Table, width: int) -> list[int]:
     """Return how wide each column is, so that all have room, if that can be: numbers are not folded, but text is."""
     widths = table.widths()
-    cells = Table.widths(table._replace(columns=[""] * len(table.columns)))
-    least = [cells[i] if name in table.right else NARROWEST for i, name in enumerate(table.columns)]
+    numbers = table.folded_widths() if table.folds else table.cell_widths()
+    least = [numbers[i] if name in table.right else NARROWEST for i, name in enumerate(table.columns)]
     while (excess := len(INDENT) + sum(widths) + GAP * (len(widths) - 1) - width) > 0:
         spare = [max(w - l, 0) for w, l in zip(widths, least, strict=True)]
         order = sorted(range(len(widths)), key=lambda i: (spare[i] > 0, table.columns[i] in table.words, spare[i]))

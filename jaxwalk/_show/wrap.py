@@ -33,6 +33,11 @@ def wrapped(text: str, width: int) -> list[str]:
     return [start + lines[0], *(" " * len(start) + line for line in lines[1:])]
 
 
+def parts_of(name: str) -> list[str]:
+    """Return what of a name stays in one line where it goes on in further ones."""
+    return [piece for word in name.split() for piece in re.split("(?<=/)", word)]
+
+
 def _pieces(word: str, width: int) -> list[str]:
     """Cut a word that is longer than `width` after its slashes, and what is still too long anywhere."""
     pieces = [word] if len(word) <= width else re.split("(?<=/)", word)

@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.core import Tracer
 
 from .._errors import ArgumentError, PointError, check_count, listed, shown
@@ -129,7 +128,7 @@ class Walk:
             ArgumentError: `k` is not a positive integer, or the walk is being traced (under `jit`).
             PointError: the walk holds no deltas, as with `keep`.
         """
-        check_count("k", k, (int, np.integer))
+        check_count("k", k)
         if not self.deltas:
             raise PointError(f"The walk holds no deltas. {self.deltas.why_empty()}")
         return most_of(self.deltas, self.outputs, int(k))

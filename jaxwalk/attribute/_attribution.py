@@ -64,7 +64,7 @@ class Attribution:
         >>> jw.attribute.gradient_times_output(fun)(jnp.array([1.0, 3.0])).ranked(1)[0].index
         (1,)
         """
-        check_count("k", k, (int, np.integer))
+        check_count("k", k)
         if not self.scores:
             raise PointError(f"There are no scores at points. {self.scores.why_empty()}")
         return Culprits([dataclasses.replace(c, delta=None) for c in most_of(self.scores, self.scores, int(k))])

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from .._callables import called_with
 from .._errors import ArgumentError, argument, counted, listed, shown
-from .._jax.leaves import renamed_after
+from .._jax.leaves import becomes_array, renamed_after
 from .._jax.tracing import Staged
 from .._points.find import check_by, find
 from .._points.name_patterns import At, check_at
@@ -79,7 +79,8 @@ class Explaining(NamedTuple):
         return explain
 
     def by_position(self, of: Callable[..., T]) -> Callable[..., T]:
-        """Return the same, which refuses arguments by name in a sentence: `argnums` counts positions."""
+        """Return the same, which refuses in a sentence arguments by name, as `argnums` counts positions, and what is no
+        array where one is attributed to."""
 
         @functools.wraps(of)  # so that it has the signature of `of`
         def explain(*args: Any, **named: Any) -> T:
@@ -89,6 +90,7 @@ class Explaining(NamedTuple):
                     f" given {listed(named)} by name; give it in its place, or fix it by `functools.partial` of"
                     f" `{argument('fun')}`."
                 )
+            self._check_arrays(args)
             return of(*args)
 
         return explain
@@ -101,6 +103,11 @@ class Explaining(NamedTuple):
 
     def inputs(self, args: Sequence[Any]) -> Any:
         """Return the arguments that `argnums` names, as `jax.grad` would return their gradients."""
+        if self.positions and not args:
+            fun = f"`{argument('fun')}`"
+            raise ArgumentError(
+                f"What `{self.method}` returns takes the arguments of {fun}, and was given none; give them."
+            )
         if any(not -len(args) <= i < len(args) for i in self.positions):
             raise ArgumentError(
                 f"`{argument('argnums')}` is {self.argnums}, and what `{self.method}` returns was called with"
@@ -109,6 +116,18 @@ class Explaining(NamedTuple):
         if len({i % len(args) for i in self.positions}) < len(self.positions):
             raise ArgumentError(f"`{argument('argnums')}` is {self.argnums}, which names one twice; name each once.")
         return args[self.argnums] if isinstance(self.argnums, int) else tuple(args[i] for i in self.positions)
+
+    def _check_arrays(self, args: Sequence[Any]) -> None:
+        """Refuse an argument that is attributed to where it holds no array, or something else than arrays."""
+        named = f"`{argument('argnums')}` is {shown(self.argnums)}: give an array of floats, or name another argument"
+        for place in (place % len(args) for place in self.positions if -len(args) <= place < len(args)):
+            at, leaves = f"{argument('args')}[{place}]", jax.tree_util.tree_leaves_with_path(args[place])
+            if not leaves:
+                raise ArgumentError(f"`{at}` is {shown(args[place])}, without arrays to attribute to, and {named}.")
+            for path, leaf in leaves:
+                if not becomes_array(leaf):
+                    at += jax.tree_util.keystr(path)
+                    raise ArgumentError(f"`{at}` is {shown(leaf)}, no array of numbers to attribute to, and {named}.")
 
     def has_real_inputs(self, args: Sequence[Any]) -> bool:
         return all(jnp.issubdtype(jnp.result_type(x), jnp.inexact) for x in jax.tree.leaves(self.inputs(args)))
@@ -188,6 +207,14 @@ class Explaining(NamedTuple):
         scores = {name: times(delta, other[name] - this[name]) for name, delta in deltas.items()}
         ways = jax.tree.map(lambda a, b: a - b, others, self.inputs(args))
         return self.attribution(value, scores, None if grads is None else times(grads, ways), found.points)
+
+
+def check_other(other: Any) -> None:
+    """Raise an ArgumentError if there are no arguments of another run."""
+    if other is None:
+        raise ArgumentError(
+            "`other` is None; give the arguments of the other run, or a function of these: for zeros `jnp.zeros_like`."
+        )
 
 
 def check_delta_of(delta_of: Any) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from .._errors import check_count, counted
 from .._evaluate.result.evaluation import Evaluation
 from .._walk.result import Walk
@@ -64,7 +62,7 @@ def culprits(
     ['square[1] = 9', 'square[0] = 1']
     """
     check_result(result)
-    check_count("k", k, (int, np.integer))
+    check_count("k", k)
     items, words = items_of(result, data, k, captions)
     is_one = isinstance(result, Walk) and not result.value.ndim
     size = gallery_size(items) if items and not is_one else (7.6, max(0.28 * k + 1.4, 3.0 if items else 0))

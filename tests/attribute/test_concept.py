@@ -128,6 +128,14 @@ FIVE = np.ones((5, 6))
             lambda: attribute.concept(fun, "layer", vectors=V[:3])(X[0]),
             "the shape (6,), or with the steps of its loops (3, 6)",
         ),
+        (
+            lambda: attribute.concept(fun, vectors={"h": "a"})(X[0]),
+            "`vectors` has for `h` 'a', which is no array of numbers; give one, as `concept_vector` finds it.",
+        ),
+        (
+            lambda: attribute.concept_vector(np.array(["a"]), np.array(["b"])),
+            "`positive` has an array of shape (1,), which is no array of numbers; give values in examples.",
+        ),
         (lambda: attribute.concept(fun, "h", vectors=V * 1j)(X[0]), "is complex for `h`, which is real"),
         (
             lambda: attribute.concept(fun, "layer", vectors={"h": V})(X[0]),

@@ -356,7 +356,12 @@ def with_a_reference(x):
     [
         (lambda: attribute.edges(small(jnp.exp), other=O, delta_of="both"), "`delta_of` is 'both'; it is"),
         (lambda: attribute.edges(small(jnp.exp), other=O, steps=0), "`steps` is 0; it must be an integer of at"),
-        (lambda: attribute.edges(small(jnp.exp), other=O, writers=3), "`at` is 3; it must be a name"),
+        (lambda: attribute.edges(small(jnp.exp), other=O, writers=3), "`writers` is 3; it must be a name"),
+        (lambda: attribute.edges(small(jnp.exp), other=O, readers=[])(X), "`readers` is an empty list; leave it None"),
+        (
+            lambda: attribute.edges(scanned, other=OTHER, writers=["attn[0]"])(TOKENS),
+            "`writers='attn[0]'` matches no point: one in a loop, as `attn`, is there once for all steps; name",
+        ),
         (lambda: attribute.edges(unrolled, other=np.zeros(2, int))(TOKENS), "`other` has an array of shape (2,)"),
         (lambda: attribute.edges(unrolled, other=OTHER, writers="no")(TOKENS), "`writers='no'` matches no point."),
         (

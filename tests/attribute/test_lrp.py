@@ -1,5 +1,7 @@
 """Layer-wise relevance propagation against relevances by hand in NumPy, and what it conserves, through everything."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 import jaxwalk as jw
 from jaxwalk import attribute
+from jaxwalk.attribute._backward.named_rules import _TAKES
 from relevance import STABILISER, correlated, dense, matrix_of
 
 RANDOM = np.random.default_rng(1)
@@ -190,11 +193,12 @@ def unrolled(x):
 
 @pytest.mark.parametrize("rule", ["epsilon", "gamma"])
 def test_without_a_bias_all_adds_up_in_a_scan_and_a_branch(rule):
-    of = jax.jit(attribute.lrp(scanned, rule=rule, epsilon=0.0))
+    number = {"epsilon": 0.0} if rule == "epsilon" else {}
+    of = jax.jit(attribute.lrp(scanned, rule=rule, **number))
     found = of(TOKENS)
     np.testing.assert_allclose(found.gap, 0, atol=1e-12)
     np.testing.assert_allclose(np.sum(found.scores["out"], (1, 2)), [scanned(TOKENS)] * 2, rtol=1e-10)
-    flat = jax.jit(attribute.lrp(unrolled, rule=rule, epsilon=0.0))(TOKENS)
+    flat = jax.jit(attribute.lrp(unrolled, rule=rule, **number))(TOKENS)
     np.testing.assert_allclose(flat.inputs, found.inputs, rtol=1e-9, atol=1e-12)
     if rule == "epsilon":
         both = jax.vmap(of)(jnp.stack([-2 * TOKENS, TOKENS]))
@@ -293,6 +297,21 @@ tagged = lambda x: jw.tag(x @ MIX, "mix")
         (net, {"rule": ("gamma", -1)}, "The number of `rule` is -1; it must be a finite number of at least 0."),
         (net, {"alpha": 0.5}, "`alpha` is 0.5; it must be a finite number of at least 1."),
         (net, {"epsilon": True}, "`epsilon` is True; it must be a finite number of at least 0."),
+        (
+            net,
+            {"gamma": 5},
+            "`gamma` is 5, which no layer takes: `rule` is 'epsilon', and no rule is \"gamma\" without",
+        ),
+        (
+            net,
+            {"rule": ("gamma", 0.1), "gamma": 5},
+            "`gamma` is 5, which no layer takes: `rule` is ('gamma', 0.1), and",
+        ),
+        (
+            net,
+            {"rule": "z_plus", "rules": {"first": "gamma"}, "epsilon": 0.1},
+            "`epsilon` is 0.1, which no layer takes",
+        ),
         (net, {"rules": ["first"]}, "`rules` is ['first']; it is a mapping from point names to rules."),
         (net, {"rules": {"first": ("z_plus", 1)}}, "`rules['first']` is ('z_plus', 1); it is"),
         (net, {"rules": {"fist": "gamma"}}, "`rules` has 'fist', which fits no point. Near it: `first`."),
@@ -330,3 +349,13 @@ def test_refused(fun, options, said):
     with pytest.raises(jw.JaxwalkError) as caught:
         attribute.lrp(fun, **options)(X if fun is net else SHOWN)
     assert said in str(caught.value)
+
+
+def test_a_number_of_a_rule_is_taken_where_the_rule_is():
+    found = attribute.lrp(net, rules={"first": "gamma"}, gamma=5.0)(X)
+    given = attribute.lrp(net, rules={"first": ("gamma", 5.0)})(X)
+    np.testing.assert_array_equal(found.inputs, given.inputs)
+    takes = inspect.signature(attribute.lrp).parameters
+    assert {t.called: t.default for t in _TAKES.values()} == {
+        name: takes[name].default for name in ("epsilon", "gamma", "alpha")
+    }

@@ -190,6 +190,40 @@ OK = {"key": jax.random.key(0)}
             "`conductance`, `fun` must return a real scalar, and it returns an array of shape (6,); give one entry of",
         ),
         (lambda: attribute.conductance(fun, "nowhere")(X), "`at='nowhere'` matches no point."),
+        (
+            lambda: attribute.conductance(fun)("abc"),
+            "`args[0]` is 'abc', no array of numbers to attribute to, and `argnums` is 0: give an array of floats",
+        ),
+        (
+            lambda: attribute.saliency(fun)({"a": X, "b": None, "c": len}),
+            "`args[0]['c']` is <built-in function len>, no",
+        ),
+        (
+            lambda: attribute.lrp(fun)(np.array(["a"])),
+            "`args[0]` is an array of shape (1,), no array of numbers to attribute to",
+        ),
+        (lambda: attribute.edges(fun, other=B)(None), "`args[0]` is None, without arrays to attribute to"),
+        (
+            lambda: attribute.conductance(fun, baseline="zeros")(X[0]),
+            "`baseline` has 'zeros', which is no array, where",
+        ),
+        (lambda: attribute.saliency(fun)(), "What `saliency` returns takes the arguments of `fun`, and was given none"),
+        (lambda: attribute.conductance(fun, baseline=lambda a, b: a)(X), "`baseline` must take (inputs), and what it"),
+        (lambda: attribute.patching(fun, other=None), "`other` is None; give the arguments of the other run, or a"),
+        (lambda: attribute.edges(fun, other=None), "`other` is None; give the arguments of the other run, or a"),
+        (
+            lambda: attribute.smooth_grad(fun, key=jax.random.split(jax.random.key(0), 3)),
+            "`key` is an array of shape (3,) of key<fry>, which is no single key; give one of",
+        ),
+        (
+            lambda: attribute.smooth_grad(fun, key=np.zeros(2, int)),
+            "`key` is an array of shape (2,) of int64, which is",
+        ),
+        (
+            lambda: attribute.expected_gradients(fun, **OK, baselines=1j * np.ones((3, 4)))(X),
+            "`baselines` is complex where the argument is real; give real numbers.",
+        ),
+        (lambda: attribute.expected_gradients(fun, **OK, baselines="a")(X), "`baselines` has 'a', which is no array"),
         (lambda: attribute.integrated_gradients(fun, along="theirs"), "`along` is 'theirs'; it is"),
         (lambda: attribute.patching(fun, other=B, delta_of="both"), "`delta_of` is 'both'; it is"),
         (lambda: attribute.patching(fun, other=np.zeros(5))(X), "has an array of shape (5,)"),
@@ -230,3 +264,8 @@ def test_a_path_between_tokens_is_that_of_their_embeddings():
     delta = np.mean([jax.grad(lambda h: last(second(h)))(first(e.sum(0))) for e in nodes], 0)
     np.testing.assert_allclose(found.scores["h1"], delta * (first(end.sum(0)) - first(start.sum(0))), **CLOSE)
     assert "embed" in found.scores
+
+
+def test_numbers_of_numpy_count_too():
+    found = attribute.conductance(fun, steps=np.int64(5), batch_size=np.int32(2))(X)
+    np.testing.assert_array_equal(found.inputs, attribute.conductance(fun, steps=5, batch_size=2)(X).inputs)

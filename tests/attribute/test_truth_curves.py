@@ -104,6 +104,7 @@ def test_without_an_order_there_is_no_curve():
 
 
 FOUND = lambda: attribute.saliency(fun)(X)
+two_points = lambda x: jnp.sum(jw.tag(2 * jw.tag(x + 1, "a"), "b"))
 TOKENS = lambda t: jnp.sum(jw.tag(jnp.arange(4.0)[t], "embed"))
 
 
@@ -127,7 +128,15 @@ TOKENS = lambda t: jnp.sum(jw.tag(jnp.arange(4.0)[t], "embed"))
             lambda: attribute.deletion(FOUND(), lambda x: x)(X),
             "For `deletion`, `fun` must return a real scalar, and it returns an array of shape (4,)",
         ),
+        (
+            lambda: attribute.deletion(attribute.saliency(two_points)(X), two_points, at="*")(X),
+            "`at` is '*', which is `a`, `b`; give the name of one point.",
+        ),
         (lambda: attribute.insertion(FOUND(), fun, baseline=X[:2])(X), "`baseline` has an array of shape (2,)"),
+        (
+            lambda: attribute.insertion(FOUND(), fun, at="product", baseline=X[:2])(X),
+            "`baseline` has an array of shape (2,), and the value at `product` (4,); give that shape",
+        ),
         (
             lambda: attribute.deletion(attribute.saliency(TOKENS)(np.array([1, 2])), TOKENS)(np.array([1, 2])),
             "`attribution` has no scores of the inputs, which are of integers, or of which `saliency` has none",

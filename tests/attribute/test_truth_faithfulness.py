@@ -133,10 +133,19 @@ FOUND = lambda: attribute.saliency(fun)(X)
         (lambda: attribute.faithfulness(FOUND(), fun, at=["h"]), "`at` is ['h']; it must be the name of one point"),
         (lambda: attribute.faithfulness(FOUND(), fun, axis=0), "`axis` is 0; it must be the number of an axis of the"),
         (lambda: attribute.faithfulness(FOUND(), fun, at="h", axis=1)(X), "`axis` is 1, and `h` has the shape (6,)"),
+        (lambda: attribute.faithfulness(FOUND(), fun, seed=-1), "`seed` is -1; it must be an integer of at least 0."),
+        (
+            lambda: attribute.faithfulness(FOUND(), fun, at="*")(X),
+            "`at` is '*', which is `h`, `layer`, `out`; give the name of one point.",
+        ),
+        (
+            lambda: attribute.faithfulness(FOUND(), fun, at="h", to="mean")(X),
+            "`to` has 'mean', which is no array, where the value at `h` is one; give one of its shape.",
+        ),
         (lambda: attribute.faithfulness(FOUND(), fun, to={"h": LAST})(X), "`to` has no value for `layer`; give one"),
         (
             lambda: attribute.faithfulness(FOUND(), fun, at="h", to={"h": LAST[:2]})(X),
-            "`to` has an array of shape (2,), and the argument there (6,)",
+            "`to` has an array of shape (2,), and the value at `h` (6,)",
         ),
         (
             lambda: attribute.faithfulness(jax.vmap(attribute.saliency(fun))(X[None]), fun)(X),

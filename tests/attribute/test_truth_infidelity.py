@@ -144,6 +144,18 @@ FOUND = lambda: attribute.saliency(fun)(X)
             "`perturb` returned shape (1,) for an array of shape (4,)",
         ),
         (
+            lambda: attribute.infidelity(FOUND(), fun, key=KEY, perturb=lambda key, value: 1j * value)(X),
+            "`perturb` returned complex128 for an array of float64, which moves along the real line alone; return real",
+        ),
+        (
+            lambda: attribute.infidelity(FOUND(), fun, key=KEY, perturb=lambda key, value: None)(X),
+            "`perturb` returned None, which is no array of numbers; return a move for each entry.",
+        ),
+        (
+            lambda: attribute.infidelity(FOUND(), fun, key=KEY, perturb=lambda value: value),
+            "`perturb` must take (key, value), and what it takes is (value)",
+        ),
+        (
             lambda: attribute.infidelity(FOUND(), lambda x: last(jw.tag(first(x), "hidden")), key=KEY)(X),
             "`attribution` has scores at `h`, and `fun` has no such point; give the function that it is of",
         ),

@@ -77,9 +77,13 @@ def test_what_was_stopped_goes_on_and_another_method_does_not(tmp_path, monkeypa
     with pytest.raises(ValueError, match="gone"):
         evaluate(failing(), method=CONDUCTANCE, out=tmp_path / "out")
     refused = r"`function and method` was conductance \(\w+\) and is {} \(\w+\); give what it began with"
-    others = {"conductance": functools.partial(jw.attribute.conductance, steps=5), "gradient_times_output": PRODUCT}
-    for name, other in others.items():
-        with pytest.raises(jw.StoreError, match=refused.format(name)):
+    with pytest.raises(jw.StoreError, match=refused.format("gradient_times_output")):
+        evaluate(method=PRODUCT, out=tmp_path / "out", resume=True)
+    others = {"steps": 5, "rule": "midpoint", "baseline": X[0], "batch_size": 2}
+    told = ["was 4 and is 5", "was 'trapezoid' and is 'midpoint'", "has changed", "was 1 and is 2"]
+    for (name, value), said in zip(others.items(), told, strict=True):
+        other = functools.partial(jw.attribute.conductance, **{"steps": 4, name: value})
+        with pytest.raises(jw.StoreError, match=f"be resumed, since `{name} of the method` {said}; give what it"):
             evaluate(method=other, out=tmp_path / "out", resume=True)
     with pytest.raises(jw.StoreError, match=r"`function and method` was conductance \(\w+\) and is not there"):
         jw.evaluate(fun, PARAMS, batches(), out=tmp_path / "out", resume=True, progress=False)
@@ -189,7 +193,10 @@ def test_a_nan_leads_and_is_left_out():
             {"method": jw.attribute.patching},
             r"and `patching` needs `other` too; give `functools.partial\(jw.attribute.patching, other=...\)`.",
         ),
-        ({"fun": lambda p, x, y: jw.tag(x, "a")}, "`fun` must return a real scalar, and it returns an array of shape"),
+        (
+            {"fun": lambda p, x, y: jw.tag(x, "a")},
+            r"The result of one datum must be a real scalar, but it has shape \(3,\); `evaluate` gives `fun`",
+        ),
     ],
 )
 def test_refused(options, text):

@@ -12,6 +12,7 @@ import pytest
 import jaxwalk as jw
 from jaxwalk import _depth
 from jaxwalk._evaluate import programs
+from jaxwalk._source.lifetime import KeptForFunctions
 
 scale = 2.0
 X = np.arange(6, dtype=np.float32).reshape(3, 2)
@@ -36,7 +37,7 @@ class Model:
 @pytest.fixture
 def built(monkeypatch):
     """Counts the programs that are built; those of before are forgotten."""
-    monkeypatch.setattr(programs, "_KEPT", {})
+    monkeypatch.setattr(programs, "_KEPT", KeptForFunctions())
     count, step_of = [], programs.step_of
     monkeypatch.setattr(programs, "step_of", lambda task: count.append(task) or step_of(task))
     return count
@@ -100,7 +101,7 @@ def test_a_method_and_its_object(built):
     assert len(programs._KEPT) == 1
     del model, built[:]
     gc.collect()
-    assert not programs._KEPT
+    assert len(programs._KEPT) == 0
 
 
 def test_a_function_among_the_params(built):

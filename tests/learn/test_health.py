@@ -220,3 +220,20 @@ def test_a_softmax_that_is_saturated(loss, is_saturated):
         assert found[0].threshold == 0.5 < found[0].number <= 1
         assert "of the entries (of a softmax: the rows) at `attention`" in found[0].meaning
         assert "queries and keys" in found[0].advice
+
+
+def masked(x):
+    logits = jw.tag(40.0 * x @ jnp.swapaxes(x, -1, -2), "logits")
+    weights = jax.nn.softmax(logits) * jnp.ones((1, 12, 12))  # a mask that lets all through
+    return jnp.mean(jw.tag(jw.tag(weights, "attention") @ x, "mixed") ** 2)
+
+
+def test_a_finding_says_by_what_a_softmax_is_judged():
+    walk = jax.jit(jw.walk(masked, keep=jw.stats.health))(QUERIES)
+    assert "saturated_share" not in walk.kept["attention"]
+    (found,) = jw.health(walk).named("saturated")
+    logits = 40.0 * np.float64(QUERIES) @ np.float64(QUERIES).swapaxes(-1, -2)
+    weights = np.exp(logits - logits.max(-1, keepdims=True))
+    weights /= weights.sum(-1, keepdims=True)
+    np.testing.assert_allclose(found.number, np.mean((weights**2).sum(-1)), rtol=1e-5)
+    assert f"Σp² is {found.number:.3g} in the mean of the rows, by which alone it is judged (1 where" in found.meaning

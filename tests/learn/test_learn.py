@@ -202,11 +202,46 @@ def test_a_loss_that_is_not_finite_where_all_points_are():
     assert said in str(caught.value)
 
 
-def test_wrong_held_out_data_are_refused_before_anything_is_learned():
+def test_several_processes_are_refused(monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(jw.ArgumentError) as caught:
+        learn()
+    assert str(caught.value) == (
+        "`learn` trains in one process, and JAX runs in 2 (`jax.process_count()`); take the steps of `jw.watch`, which"
+        " run in several, in a loop of your own."
+    )
+
+
+class Loader:
+    """Batches that can be gone through again, and count how often they are."""
+
+    def __init__(self, batches):
+        self.batches, self.times = batches, 0
+
+    def __iter__(self):
+        self.times += 1
+        return iter(self.batches)
+
+
+@pytest.mark.parametrize("form", [list, iter, Loader, lambda given: lambda epoch: iter(given)])
+def test_wrong_held_out_data_are_refused_before_anything_is_learned(form):
     told = []
-    with pytest.raises(jw.ArgumentError):
-        learn(evaluate=[(X[:, :2], Y)], log=lambda *both: told.append(both))
+    with pytest.raises(jw.ArgumentError, match="; for `evaluate`, `learn` gave `fun`"):
+        learn(evaluate=form([(X[:, :2], Y)]), log=lambda *both: told.append(both))
     assert not told
+
+
+def test_held_out_data_that_are_looked_at_first_are_not_lost():
+    asked, loader = [], Loader(BATCHES)
+    by_epoch = lambda epoch: asked.append(epoch) or iter(BATCHES[epoch:])
+    losses = lambda given, **options: [e.loss for e in learn(evaluate=given, keep=None, **options).history.evaluations]
+    assert losses(iter(BATCHES)) == losses(BATCHES)
+    assert losses(loader, epochs=2) == losses(BATCHES, epochs=2)
+    assert loader.times == 2
+    assert losses(by_epoch, epochs=2) == [losses(BATCHES)[0], losses(BATCHES[1:], epochs=2)[1]]
+    assert asked == [0, 1]
+    same = Loader(BATCHES)  # the very data that are learned from are not gone through beside that
+    assert losses(same, batches=same) == losses(BATCHES)
 
 
 def only_backward(weights, x):
@@ -312,6 +347,7 @@ ROWS = [np.ones((2, 3), np.float32)]
         ({"optimizer": 0.1}, "`optimizer` is 0.1; give one of optax, such as `optax.adam(1e-3)`."),
         ({"fun": None}, "`fun` is None; it must be the loss of one datum, a function."),
         ({"params": {"w": np.arange(3)}}, "`params` holds an array of dtype int64 at `params['w']`, which no gradient"),
+        ({"params": {"w": np.ones(3, np.longdouble)}}, "at `params['w']`, which JAX does not have; give one that it"),
         ({"params": {"w": jnp.sin}}, "at `params['w']`, which no gradient moves; give arrays of floats alone"),
         ({"params": {}}, "`params` is {}, which holds no array; there is nothing to learn."),
         ({"batches": []}, "`batches` is empty; give at least one batch."),

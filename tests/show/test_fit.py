@@ -124,3 +124,25 @@ def test_names_in_notes_are_cut_where_there_is_no_room(monkeypatch):
     assert "is `…/key_projection/weights` too" in " ".join(text.split())
     monkeypatch.setenv("COLUMNS", "500")
     assert f"is `{DEEP}/1/key_projection/weights` too" in repr(jw.walk(twice)(X))
+
+
+def test_columns_called_after_points_fold_before_a_table_is_divided(monkeypatch):
+    names = [f"‖δ‖ encoder/layers/{i}/{part}/output" for i in range(2) for part in ("attention", "mlp")]
+    table = Table("A title", ("datum", *names), [("3", "1.234", "2.345", "3.456", "4.567")], ("datum", *names))
+    table = table._replace(lead=("datum",), folds=names)
+    monkeypatch.setenv("COLUMNS", "60")
+    title, *head, row = as_text(table).splitlines()
+    assert (title, len(head), row.split()) == ("A title", 5, ["3", "1.234", "2.345", "3.456", "4.567"])
+    assert max(map(len, head)) <= 60
+    assert ("".join(head).count("‖δ‖"), "".join(head).count("encoder/")) == (4, 4)
+    monkeypatch.setenv("COLUMNS", "30")
+    assert as_text(table).count("datum") == 2
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_the_data_of_points_with_long_names_are_one_table(width, monkeypatch):
+    fun = lambda w, x: jnp.sum(jw.tag(jnp.tanh(jw.tag(w * x, f"{DEEP}/0/value")), f"{DEEP}/1/value"))
+    data = jw.evaluate(fun, 1.0, [np.stack([X] * 3)], keep=None, progress=False).culprits
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = repr(data).splitlines()
+    assert ("".join(lines).count("datum "), max(map(len, lines)) <= width) == (1, True)

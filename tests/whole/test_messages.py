@@ -166,10 +166,11 @@ CASES = {
     "at array": (lambda: jw.walk(fun, X), "`at` is an array of shape (3,); it must be a name, a glob, a predicate on"),
     "at params": (lambda: jw.walk(fun, {"w": X}), "The arguments of `fun` go to what is returned: `jw.walk(fun)(...)`"),
     "at steps": (
-        lambda: jw.walk(fun, "hid*[3]")(X),
-        "`at='hid*[3]'` matches no point; steps of `hidden` are chosen from what a walk gives, as"
-        " `walk.deltas[name][3]`, and by `jw.intervene`",
+        lambda: jw.walk(lambda x: jax.lax.scan(lambda c, y: (jw.tag(c * y, "hidden"), None), x[0], x)[0], "hid*[3]")(X),
+        "`at='hid*[3]'` matches no point: one in a loop, as `hidden`, is there once for all steps; name that, and take"
+        " from what is found the part of the step (`jw.intervene` alone changes one by itself).",
     ),
+    "at entries": (lambda: jw.walk(fun, "hidden[3]")(X), "`at='hidden[3]'` matches no point. Near it: `hidden`."),
     # tags
     "tag text": (lambda: jw.tag("text", "name"), "`tag(x, 'name')`: `name` is a str, not an array"),
     "tag leaf": (lambda: jw.tag({"a": X, "b": len}, "n"), "`n/b` is a builtin_function_or_method, not an array"),

@@ -90,11 +90,12 @@ class Data(tuple[Datum, ...]):
             columns = [f"largest {what}"]
             rows = [(*_first(d), largest_norms(d), _came(d)) for d in self]
         lead, words, more = ("datum", value), (f"largest {what}", "note"), "`to_pandas()` has all"
-        right = (*lead, *(columns if len(names) <= NORMS else ()))
+        numbers = columns if len(names) <= NORMS else ()
         notes = same_norms((row[2] for row in rows), "shown totals" if is_attributed else "norms of δ")
         notes += [_of_all_steps(self[0].summed)] if is_attributed and self[0].summed else []
         columns = (*lead, *columns, "note")
-        return Table(_culprits(len(self), value), columns, rows, right, notes, lead=lead, words=words, more=more)
+        title, right = _culprits(len(self), value), (*lead, *numbers)
+        return Table(title, columns, rows, right, notes, lead=lead, words=words, more=more, folds=numbers)
 
 
 def _first(datum: Datum) -> tuple[str, str]:

@@ -24,11 +24,14 @@ CHECKSUM = "checksum"
 
 PLACES = ("rows", "state")
 
+METHOD, OF_METHOD = "function and method", " of the method"
+"""What an identity calls a method of attribution; and behind their names, its options."""
+
 BECAUSE = {
-    "walk of a batch": ("function", "function and method", "points", "batch size"),
-    "statistics": ("function", "function and method", "points"),
-    "function": ("function and method",),
-    "params": ("function and method",),  # what a method closes over is among them
+    "walk of a batch": ("function", METHOD, "points", "batch size"),
+    "statistics": ("function", METHOD, "points"),
+    "function": (METHOD,),
+    "params": (METHOD,),  # what a method closes over is among them
     "first batch": ("batch size",),
 }
 """What an error does not name as changed where one of these others has changed too."""
@@ -212,9 +215,17 @@ def check_identity(directory: Path, known: Mapping[str, str], given: Mapping[str
 
 def _is_explained(name: str, changed: Sequence[str], known: Mapping[str, str], given: Mapping[str, str]) -> bool:
     """Say whether another change is why this differs, so that it need not be said: not where its title differs too."""
-    title = lambda identity: identity.get(name, "").partition(" (")[0] if name == "statistics" else ""
-    others = BECAUSE.get(name, VERSIONS if name not in known and name not in VERSIONS else ())
-    return title(known) == title(given) and any(other in changed for other in others)
+    title = lambda identity: identity.get(name, "").partition(" (")[0] if name in ("statistics", METHOD) else ""
+    return title(known) == title(given) and any(other in changed for other in _reasons(name, changed, known, given))
+
+
+def _reasons(name: str, changed: Sequence[str], known: Mapping[str, str], given: Mapping[str, str]) -> Sequence[str]:
+    """Return what else may be why this differs."""
+    if name == METHOD:
+        return [other for other in changed if other.endswith(OF_METHOD) and other in known and other in given]
+    if name.endswith(OF_METHOD) and not (name in known and name in given):
+        return METHOD, *VERSIONS
+    return BECAUSE.get(name, VERSIONS if name not in known and name not in VERSIONS else ())
 
 
 def _change(name: str, known: Mapping[str, str], given: Mapping[str, str]) -> str:

@@ -14,7 +14,7 @@ from ..flow_back import FlowBack
 from ..rule import Limits, Rule, Threshold, about_activations, needs
 from ..signals import Signals
 from ..trend import has_halved
-from ..words import also, in_forward_order, percent
+from ..words import also, brief, in_forward_order, percent
 
 Shares = Iterator[tuple[Point, np.ndarray]]
 
@@ -24,12 +24,13 @@ class _Share(NamedTuple):
 
     Attributes:
         shares: signals -> points, and the share at each: (n, steps of its loops).
+        meaning: (signals, point) -> the sentence of what is found there, to be filled in.
         left_out: signals -> points that are not judged.
     """
 
     name: str
     shares: Callable[[Signals], Shares]
-    meaning: str
+    meaning: Callable[[Signals, Point], str]
     advice: str
     left_out: Callable[[Signals], set[str]] = lambda signals: set()
 
@@ -57,7 +58,8 @@ def _find(rule: _Share, signals: Signals, limits: Limits) -> Iterator[Finding]:
     share, point, _ = found[0]
     names = in_forward_order(p for _, p, _ in found)
     layer = " in one of its layers" if point.axes else ""
-    said = rule.meaning.format(share=percent(share), where=f"`{point.name}`{layer}")
+    told = {"share": percent(share), "number": brief(share), "where": f"`{point.name}`{layer}"}
+    said = rule.meaning(signals, point).format(**told)
     meaning = f"{said}{also([name for name in names if name != point.name])}"
     steps = signals.span(np.any([each for *_, each in found], axis=0))
     yield Finding(rule.name, point.name, share, limit, meaning, rule.advice, names, steps=steps,
@@ -135,11 +137,28 @@ def _is_the_same(one: np.ndarray, other: np.ndarray) -> bool:
     return one.shape == other.shape and bool(np.allclose(one, other))
 
 
+def _flat_where(signals: Signals, point: Point) -> str:
+    """Return what is flat: entries, or rows, that were counted; or if none were, what it is judged by."""
+    if "saturated_share" in signals.kept[point.name]:
+        return (
+            "{share} of the entries (of a softmax: the rows) at {where} lie where the activation is flat: next to no δ"
+            " comes through."
+        )
+    return (
+        "At {where}, which has the numbers of a softmax, Σp² is {number} in the mean of the rows, by which alone it is"
+        " judged (1 where one entry has all; rows are counted of a softmax that is seen in the program, as it leaves"
+        " its division): next to no δ comes through."
+    )
+
+
+def _always(meaning: str) -> Callable[[Signals, Point], str]:
+    return lambda signals, point: meaning
+
+
 _SATURATED = _Share(
     "saturated",
     _flat,
-    "{share} of the entries (of a softmax: the rows) at {where} lie where the activation is flat: next to no δ comes"
-    " through.",
+    _flat_where,
     "Try smaller weights (the initialisation of Glorot), a smaller rate, normalisation before the activation (in"
     " attention, of queries and keys, or logits divided by the root of their width), or one that does not saturate.",
     _outputs_of_the_model,
@@ -147,13 +166,15 @@ _SATURATED = _Share(
 _UNDERFLOW = _Share(
     "underflow",
     _kept_as("delta_underflow"),
-    "{share} of δ at {where} is below the smallest normal number of its dtype: digits are lost, and at last all.",
+    _always(
+        "{share} of δ at {where} is below the smallest normal number of its dtype: digits are lost, and at last all."
+    ),
     "Try to scale the loss up, and the gradients down again, or bfloat16, whose range is that of float32.",
 )
 _OVERFLOW = _Share(
     "overflow",
     _kept_as("delta_overflow"),
-    "{share} of δ at {where} is at the upper end of the range of its dtype, or beyond.",
+    _always("{share} of δ at {where} is at the upper end of the range of its dtype, or beyond."),
     "Try to scale the loss down, a smaller rate, or bfloat16, whose range is that of float32.",
 )
 
@@ -175,7 +196,9 @@ def _is_half(point: Point) -> bool:
 SATURATED = Rule(
     "saturated",
     functools.partial(_find, _SATURATED),
-    _threshold(_SATURATED, 0.5, "share of the entries of tanh and sigmoid, or of the rows of a softmax"),
+    _threshold(
+        _SATURATED, 0.5, "share of the entries of tanh and sigmoid, or of the rows of a softmax; or its mean Σp²"
+    ),
     about_activations,
 )
 UNDERFLOW = Rule(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._evaluate.batches import Batches
-from ..._evaluate.programs import kept_weakly, owner_of
 from ..._jax.jaxpr.jaxprs import Closed, evaluate, trace
 from ..._jax.packing import Packing
 from ..._jax.tracing import trace_context
 from ..._points.point import Points
 from ..._source.captures import CannotTell, Captures
+from ..._source.lifetime import KeptForFunctions, kept_weakly
 from .asked import Asked
 
 KEPT = 4  # runs of one function whose programs are kept: the last ones
@@ -90,7 +88,7 @@ def _form(array: Any) -> tuple[Any, ...]:
 
 # Kept from one run to the next ---------------------------------------------------------------------------
 
-_KEPT: dict[int, tuple[weakref.ref, list[tuple[_Key, dict[tuple[int, bool], Program]]]]] = {}
+_KEPT = KeptForFunctions()
 
 
 class _Key(NamedTuple):
@@ -105,14 +103,13 @@ class _Key(NamedTuple):
 
 
 def kept_for(asked: Asked, params: Any, data: Batches) -> Kept:
-    """Return what earlier runs of this function have left for such params and batches, which live as long as its code,
-    or as the object that it is a method of; where it cannot be told whether something has changed, nothing."""
-    owner = owner_of(asked.fun)
-    forget = functools.partial(_KEPT.pop, id(owner), None)
+    """Return what earlier runs of this function have left for such params and batches, which lives as long as it; where
+    it cannot be told whether something has changed, nothing."""
     try:
-        key = _key(asked, params, data)
-        _, known = _KEPT.setdefault(id(owner), (weakref.ref(owner, lambda _: forget()), []))
-    except (CannotTell, TypeError):  # TypeError: the owner cannot be referred to weakly
+        key, known = _key(asked, params, data), _KEPT.of(asked.fun)
+    except CannotTell:
+        return Kept()
+    if known is None:
         return Kept()
     programs = next((programs for other, programs in known if other == key), {})
     known[:] = [*(one for one in known if one[1] is not programs), (key, programs)][-KEPT:]

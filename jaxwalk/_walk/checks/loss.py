@@ -20,17 +20,24 @@ def loss_only(staged: Staged, has_aux: bool) -> list[bool]:
 def _check_loss(shapes: Any, has_aux: bool) -> None:
     if has_aux and not (isinstance(shapes, tuple) and len(shapes) == 2):
         raise ArgumentError(f"With `has_aux=True`, `fun` must return a pair (loss, aux); it returns {_kind(shapes)}.")
-    loss = shapes[0] if has_aux else shapes
+    if (said := why_no_loss(shapes[0] if has_aux else shapes)) is not None:
+        what, fix = said
+        raise ArgumentError(f"The loss must be a real scalar, but {what}; {fix}.")
+
+
+def why_no_loss(loss: Any) -> tuple[str, str] | None:
+    """Return what a result, in shapes, is that is no real scalar, and what to do about it in a walk; None of one."""
     if not isinstance(loss, jax.ShapeDtypeStruct):
         fix = "return the loss alone, or (loss, aux) with `has_aux=True`; for other results use `jw.vjp`"
-        raise ArgumentError(f"The loss must be a real scalar, but `fun` returns {_kind(loss)}; {fix}.")
+        return f"`fun` returns {_kind(loss)}", fix
     if loss.shape != ():
         fix = "sum or mean it, or `jax.vmap` the walk for one walk per datum, or use `jw.vjp`"
-        raise ArgumentError(f"The loss must be a real scalar, but it has shape {loss.shape}; {fix}.")
+        return f"it has shape {loss.shape}", fix
     if not jnp.issubdtype(loss.dtype, jnp.floating):
         is_complex = jnp.issubdtype(loss.dtype, jnp.complexfloating)
         fix = "take its real part or its modulus" if is_complex else "make it a float"
-        raise ArgumentError(f"The loss must be a real scalar, but its dtype is {loss.dtype}; {fix}, or use `jw.vjp`.")
+        return f"its dtype is {loss.dtype}", f"{fix}, or use `jw.vjp`"
+    return None
 
 
 def _kind(shapes: Any) -> str:

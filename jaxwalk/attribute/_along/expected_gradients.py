@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from ..._callables import transform
 from ..._errors import ArgumentError, argument, shown
+from ..._jax.leaves import becomes_array
 from ..._points.name_patterns import At
 from ..._source.user_files import Source
 from .._attribution import Attribution, change, total_of_all
@@ -93,9 +94,13 @@ def _count(baselines: Any, inputs: Any) -> int:
     fix = "give what the argument is, with an axis of data in front"
     if jax.tree.structure(baselines) != jax.tree.structure(inputs):
         raise ArgumentError(f"`{argument('baselines')}` is {shown(baselines)}, of another structure; {fix}.")
+    if wrong := [b for b in jax.tree.leaves(baselines) if not becomes_array(b)]:
+        raise ArgumentError(f"`{argument('baselines')}` has {shown(wrong[0])}, which is no array of numbers; {fix}.")
     pairs = list(zip(jax.tree.leaves(baselines), jax.tree.leaves(inputs), strict=True))
     counts = {jnp.shape(b)[0] for b, x in pairs if jnp.shape(b)[1:] == jnp.shape(x) and jnp.ndim(b) == jnp.ndim(x) + 1}
     if len(counts) != 1 or any(jnp.shape(b)[1:] != jnp.shape(x) for b, x in pairs) or 0 in counts:
         given, its = ([jnp.shape(pair[i]) for pair in pairs] for i in (0, 1))
         raise ArgumentError(f"`{argument('baselines')}` has the shapes {given}, and the argument {its}; {fix}.")
+    if any(jnp.iscomplexobj(b) and not jnp.iscomplexobj(x) for b, x in pairs):
+        raise ArgumentError(f"`{argument('baselines')}` is complex where the argument is real; give real numbers.")
     return counts.pop()

@@ -9,8 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..._callables import check_takes
 from ..._errors import ArgumentError, argument, check_count, shown
 from ..._jax.jaxpr.types import widened
+from ..._jax.leaves import becomes_array
 from .batches import weighted_sum
 
 RULES = ("gauss-legendre", "trapezoid", "left", "right", "midpoint")
@@ -48,35 +50,44 @@ class Quadrature(NamedTuple):
         return weighted_sum(integrand, nodes, weights, self.batch_size)
 
 
-def baseline_of(baseline: Any, inputs: Any, name: str = "baseline") -> Any:
+def baseline_of(baseline: Any, inputs: Any, name: str = "baseline", point: str = "") -> Any:
     """Return the baseline of the inputs: zeros for None; what a function makes of the inputs; or what was given.
+
+    Arguments:
+        name: the argument that `baseline` is.
+        point: that whose value the inputs are; "" of an argument.
 
     Raises:
         ArgumentError: its structure or a shape is not that of the inputs.
     """
     if baseline is None:
         return jax.tree.map(jnp.zeros_like, inputs)
+    if callable(baseline):
+        check_takes(baseline, f"`{argument(name)}`", "value" if point else "inputs")
     found = baseline(inputs) if callable(baseline) else baseline
     mine, its = jax.tree.structure(inputs), jax.tree.structure(found)
+    named, of = f"`{argument(name)}`", f"the value at `{point}`" if point else "the argument"
     if mine != its:
-        raise ArgumentError(f"`{argument(name)}` has the structure {its}, and the argument {mine}; give that.")
+        raise ArgumentError(f"{named} has the structure {its}, and {of} {mine}; give that.")
     for x, b in zip(jax.tree.leaves(inputs), jax.tree.leaves(found), strict=True):
-        if jnp.shape(x) != jnp.shape(b):
-            raise ArgumentError(
-                f"`{argument(name)}` has an array of shape {jnp.shape(b)}, and the argument there {jnp.shape(x)};"
-                " give that shape (`jnp.broadcast_to` says so aloud)."
-            )
-        if not jnp.issubdtype(jnp.result_type(x), jnp.inexact) and jnp.issubdtype(jnp.result_type(b), jnp.inexact):
-            raise ArgumentError(
-                f"`{argument(name)}` has an array of {jnp.result_type(b)}, and the argument there one of"
-                f" {jnp.result_type(x)}, to which it would be rounded; give that dtype."
-            )
-        if jnp.iscomplexobj(b) and not jnp.iscomplexobj(x):
-            raise ArgumentError(
-                f"`{argument(name)}` has an array of {jnp.result_type(b)}, and the argument there one of"
-                f" {jnp.result_type(x)}; give real numbers."
-            )
+        _check_like(x, b, named, of if point else f"{of} there")
     return jax.tree.map(lambda x, b: jnp.asarray(b, jnp.result_type(x)), inputs, found)
+
+
+def _check_like(x: Any, b: Any, named: str, of: str) -> None:
+    """Refuse an array of a baseline that is none like that of the inputs."""
+    if not becomes_array(b):
+        raise ArgumentError(f"{named} has {shown(b)}, which is no array, where {of} is one; give one of its shape.")
+    if jnp.shape(x) != jnp.shape(b):
+        raise ArgumentError(
+            f"{named} has an array of shape {jnp.shape(b)}, and {of} {jnp.shape(x)}; give that shape"
+            " (`jnp.broadcast_to` says so aloud)."
+        )
+    types = f"{named} has an array of {jnp.result_type(b)}, and {of} one of {jnp.result_type(x)}"
+    if not jnp.issubdtype(jnp.result_type(x), jnp.inexact) and jnp.issubdtype(jnp.result_type(b), jnp.inexact):
+        raise ArgumentError(f"{types}, to which it would be rounded; give that dtype.")
+    if jnp.iscomplexobj(b) and not jnp.iscomplexobj(x):
+        raise ArgumentError(f"{types}; give real numbers.")
 
 
 def between(start: Any, end: Any) -> tuple[Callable[[Any], Any], Any]:

@@ -15,6 +15,13 @@ from .batches import weighted_sum
 def check_key(key: Any, samples: Any, batch_size: Any) -> None:
     if not (hasattr(key, "dtype") and hasattr(key, "shape")):
         raise ArgumentError(f"`key` is {shown(key)}; give one of `jax.random.key`.")
+    try:
+        jax.eval_shape(jax.random.split, key)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"`key` is {shown(key)} of {key.dtype}, which is no single key; give one of `jax.random.key`, and for a"
+            " batch of them `jax.vmap`."
+        ) from None
     check_count("samples", samples)
     check_count("batch_size", batch_size)
 

@@ -62,7 +62,8 @@ def lrp(
         at, by, source, argnums: as of `jw.walk`. A point between a product and its bias divides them: that bias is then
             no part of the layer.
         rule: of all layers: a name; or a pair of it and its number, ("gamma", 0.1).
-        epsilon, gamma, alpha: the number of each rule where none is given with it.
+        epsilon, gamma, alpha: the number of each rule where none is given with it; of a rule that is nowhere given so,
+            another number than the default is refused.
         rules: by point name or glob, as in `at` (of all points of `fun`), another rule for some layers: for those whose
             result the point is, or comes of by functions, maxima and movements of it alone; and for those in its scope.
             Of several patterns for a layer the last holds.
@@ -72,9 +73,10 @@ def lrp(
 
     Raises:
         PointError: (when called) as of `jw.walk`; a pattern of `rules` fits no point, or chooses no layer.
-        ArgumentError: a rule is none of these, or its number does not fit; (when called) an equation has no rule, such
-            as a `pow` or a `while_loop` of values that depend on the inputs: it says which, and where; a layer is of
-            complex numbers, and its rule asks for their sign; the result comes out of softmaxes alone.
+        ArgumentError: a rule is none of these, or its number does not fit, or a number is of no rule; (when called) an
+            equation has no rule, such as a `pow` or a `while_loop` of values that depend on the inputs: it says which,
+            and where; a layer is of complex numbers, and its rule asks for their sign; the result comes out of
+            softmaxes alone.
 
     >>> import jax, jax.numpy as jnp, jaxwalk as jw
     >>> def score(x):
@@ -86,7 +88,8 @@ def lrp(
     """
     explaining = Explaining.checked("lrp", fun, at, by, source, argnums)
     names = RuleNames.checked(epsilon=epsilon, gamma=gamma, alpha=alpha)
-    default, others = names.rule_of("rule", rule), names.rules_of(rules or {})
+    default, others = names.rule_of("rule", rule), names.rules_of({} if rules is None else rules)
+    names.check_used(rule, rules or {})
 
     def explain(*args: Any) -> Attribution:
         relevance = Relevance.of(explaining, args)

@@ -12,12 +12,21 @@ from .layer_rules import LayerRule, alpha_beta_rule, epsilon_rule, gamma_rule, z
 
 NamedRule: TypeAlias = str | tuple[str, float]
 
-_TAKES: Mapping[str, tuple[str, float, Callable[[float], LayerRule]]] = {
-    "epsilon": ("epsilon", 0, epsilon_rule),
-    "gamma": ("gamma", 0, gamma_rule),
-    "alpha_beta": ("alpha", 1, alpha_beta_rule),
+
+class _Takes(NamedTuple):
+    """What a rule is made of: what its number is called, that where none is given, the least, and what makes it."""
+
+    called: str
+    default: float
+    least: float
+    make: Callable[[float], LayerRule]
+
+
+_TAKES = {
+    "epsilon": _Takes("epsilon", 1e-6, 0, epsilon_rule),
+    "gamma": _Takes("gamma", 0.25, 0, gamma_rule),
+    "alpha_beta": _Takes("alpha", 2.0, 1, alpha_beta_rule),
 }
-"""By rule, what its number is called, how large it is at least, and what makes the rule of it."""
 
 _CHOICES = '"epsilon", "gamma", "z_plus" or "alpha_beta", or a pair of a name and its number, as ("gamma", 0.1)'
 
@@ -29,10 +38,20 @@ class RuleNames(NamedTuple):
 
     @classmethod
     def checked(cls, **given: Any) -> RuleNames:
-        least = {called: smallest for called, smallest, _ in _TAKES.values()}
-        for called, number in given.items():
-            _check_number(f"`{called}`", number, least[called])
+        for takes in _TAKES.values():
+            _check_number(f"`{takes.called}`", given[takes.called], takes.least)
         return cls(given)
+
+    def check_used(self, rule: Any, rules: Mapping[str, Any]) -> None:
+        """Refuse a number of a rule that is nowhere without one; the default may stand, which nobody has given."""
+        for name, takes in _TAKES.items():
+            number = self.numbers[takes.called]
+            if number != takes.default and name not in (rule, *rules.values()):
+                raise ArgumentError(
+                    f"`{argument(takes.called)}` is {shown(number)}, which no layer takes: `{argument('rule')}` is"
+                    f' {shown(rule)}, and no rule is "{name}" without a number of its own; give'
+                    f' `{argument("rule")}="{name}"`, or that in `{argument("rules")}`, or leave the number out.'
+                )
 
     def rule_of(self, said: str, rule: Any) -> LayerRule:
         """Return the rule of this name, or pair; `said`: which argument it is."""
@@ -41,10 +60,10 @@ class RuleNames(NamedTuple):
         name, *number = rule if isinstance(rule, tuple) else (rule,)
         if not isinstance(name, str) or name not in _TAKES or len(number) > 1:
             raise ArgumentError(f"`{said}` is {shown(rule)}; it is {_CHOICES}.")
-        called, least, make = _TAKES[name]
+        takes = _TAKES[name]
         for given in number:
-            _check_number(f"The number of `{said}`", given, least)
-        return make(*map(float, number or [self.numbers[called]]))
+            _check_number(f"The number of `{said}`", given, takes.least)
+        return takes.make(*map(float, number or [self.numbers[takes.called]]))
 
     def rules_of(self, rules: Any) -> dict[str, LayerRule]:
         """Return the rules by point pattern."""

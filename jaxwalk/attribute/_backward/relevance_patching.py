@@ -10,7 +10,7 @@ from ..._points.name_patterns import At
 from ..._source.user_files import Source
 from .._along.path import baseline_of
 from .._attribution import Attribution
-from .._explaining import Explaining, check_delta_of, derivatives
+from .._explaining import Explaining, check_delta_of, check_other, derivatives
 from .relevance import Relevance
 
 
@@ -55,6 +55,7 @@ def relevance_patching(
     (Array([0.     , 3.523188], dtype=float32), Array(3.523188, dtype=float32, weak_type=True))
     """
     explaining = Explaining.checked("relevance_patching", fun, at, by, source, argnums)
+    check_other(other)
     check_delta_of(delta_of)
 
     def explain(*args: Any) -> Attribution:

@@ -15,7 +15,7 @@ from ..._points.find import find
 from ..._points.name_patterns import At, check_at
 from ..._source.user_files import Source
 from .._along.path import Quadrature, baseline_of, between
-from .._explaining import Explaining, check_delta_of
+from .._explaining import Explaining, check_delta_of, check_other
 from .found import Found, edges_of
 from .result import Edges
 from .runs import Run, Runs
@@ -87,8 +87,9 @@ def edges(
     """
     explaining = Explaining.checked("edges", fun, at, by, source, argnums)
     quadrature = Quadrature.checked(steps, "midpoint", batch_size)
-    for given in (writers, readers):
-        check_at(given)
+    check_at(writers, "writers")
+    check_at(readers, "readers")
+    check_other(other)
     check_delta_of(delta_of)
 
     @renamed_after(fun, "edges")

@@ -96,8 +96,8 @@ def _chosen(points: Points, at: At, given: At, name: str, by: str | None) -> lis
     """Return the points that an argument names, in forward order, those that have a δ."""
     try:
         chosen = choose(points, at if given is None else given, by)
-    except PointError as error:
-        raise PointError(with_options(error, {"at": "at" if given is None else name})) from None
+    except (ArgumentError, PointError) as error:
+        raise type(error)(with_options(error, {"at": "at" if given is None else name})) from None
     felt = [point for point in chosen.values() if point.has_delta]
     if not felt:
         first = next(iter(chosen.values()))

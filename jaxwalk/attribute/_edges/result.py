@@ -89,7 +89,7 @@ class Edges:
         Raises:
             ArgumentError: `k` is not a positive integer; the edges are being traced (under `jit`), or are of a batch.
         """
-        check_count("k", k, (int, np.integer))
+        check_count("k", k)
         found = concrete(self._scores, "ranked")
         if found.ndim > 2:
             raise ArgumentError(

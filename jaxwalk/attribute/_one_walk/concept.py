@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from ..._callables import transform
 from ..._errors import ArgumentError, argument, near, shown
+from ..._jax.leaves import becomes_array
 from ..._points.name_patterns import At
 from ..._points.point import Point
 from ..._source.user_files import Source
@@ -90,6 +91,11 @@ def _along(vector: Any, point: Point, axis: int | None) -> jax.Array:
     """Return the vector in the dtype of a point, with axes by which it fits the value there."""
     lead, shape = point.shape[: len(point.axes)], point.shape[len(point.axes) :]
     units = shape if axis is None else (point.shape[axis_of(point, axis)],)
+    if not becomes_array(vector):
+        raise ArgumentError(
+            f"`{argument('vectors')}` has for `{point.name}` {shown(vector)}, which is no array of numbers; give one,"
+            " as `concept_vector` finds it."
+        )
     vector = jnp.asarray(vector)
     if vector.shape not in (units, (*lead, *units)):
         both = f"{units}" + (f", or with the steps of its loops {(*lead, *units)}" if lead else "")

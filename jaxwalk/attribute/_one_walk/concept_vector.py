@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from ..._errors import ArgumentError, argument, shown
 from ..._jax.jaxpr.types import widened
+from ..._jax.leaves import becomes_array
 
 STEPS = 50  # of Newton's method, which ends in about 10
 
@@ -68,6 +69,8 @@ def check_alike(one: Any, other: Any, names: tuple[str, str], sets: int = 0) -> 
 
 
 def _check_examples(name: str, values: Any, axes: int) -> None:
+    if not becomes_array(values):
+        raise ArgumentError(f"{name} has {shown(values)}, which is no array of numbers; give values in examples.")
     shape = jnp.shape(values)
     if len(shape) < axes or 0 in shape:
         first = "axes of sets and of examples" if axes > 1 else "the axis of examples"

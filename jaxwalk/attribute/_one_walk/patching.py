@@ -10,7 +10,7 @@ from ..._points.name_patterns import At
 from ..._source.user_files import Source
 from .._along.path import Quadrature, baseline_of, between
 from .._attribution import Attribution
-from .._explaining import Explaining, check_delta_of, derivatives
+from .._explaining import Explaining, check_delta_of, check_other, derivatives
 
 
 @transform
@@ -67,6 +67,7 @@ def patching(
     """
     explaining = Explaining.checked("patching", fun, at, by, source, argnums)
     quadrature = Quadrature.checked(steps, "midpoint", batch_size)
+    check_other(other)
     check_delta_of(delta_of)
 
     def explain(*args: Any) -> Attribution:

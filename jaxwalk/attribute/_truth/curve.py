@@ -20,7 +20,7 @@ from .._along.path import baseline_of
 from .._attribution import Attribution
 from .._explaining import Explaining
 from .reruns import Reruns, check_result
-from .scores import check_attribution, check_inputs, check_value, names_at, scores_at, scores_of_inputs, sign_of
+from .scores import check_attribution, check_inputs, check_value, name_at, scores_at, scores_of_inputs, sign_of
 
 
 @tabular
@@ -95,8 +95,9 @@ class Ordering(NamedTuple):
         check_value(self.attribution, found[0 if kind == "deletion" else -1])  # where nothing is gone
         found = jnp.where(is_ordered, found.astype(widened(found.dtype)), jnp.nan)
         fractions = jnp.asarray(counts / counts[-1], found.dtype)
-        of = self.explaining.at or "inputs"
-        return Curve(kind, self.attribution.method, str(of), fractions, found, jnp.trapezoid(found, fractions))
+        at = self.explaining.at
+        of = "inputs" if at is None else name_at(self.attribution, at)
+        return Curve(kind, self.attribution.method, of, fractions, found, jnp.trapezoid(found, fractions))
 
 
 class _Entries(NamedTuple):
@@ -124,10 +125,10 @@ def _of_inputs(of: Ordering, args: tuple) -> _Entries:
 
 def _of_point(of: Ordering, args: tuple) -> _Entries:
     explaining = of.explaining
-    (name,) = names_at(of.attribution, explaining.at)
+    name = name_at(of.attribution, explaining.at)
     reruns = Reruns.traced(explaining, args, [name])
     value = reruns.outputs()[1][name]
-    start = baseline_of(of.baseline, value)
+    start = baseline_of(of.baseline, value, point=name)
     axis = _axis(f"`{name}`", value.shape, len(reruns.points[name].axes), of.channel)
     without = value.shape if axis is None else (*value.shape[:axis], *value.shape[axis + 1 :])
     scores = scores_at(of.attribution, name, value.shape, without)

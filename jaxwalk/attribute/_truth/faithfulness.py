@@ -21,7 +21,7 @@ from .._attribution import Attribution
 from .._explaining import Explaining
 from .correlation import pearson, spearman
 from .reruns import AT_ONCE, Reruns
-from .scores import by_step, check_attribution, check_value, names_at, scores_at, sign_of
+from .scores import by_step, check_attribution, check_value, name_at, names_at, scores_at, sign_of
 from .units import Units
 
 
@@ -140,12 +140,13 @@ def faithfulness(
     check_attribution(attribution)
     check_count("samples", samples)
     check_count("batch_size", batch_size)
+    check_count("seed", seed, 0)
     _check_place(at, axis)
     _check_to(to, attribution)
     explaining = Explaining.of_points("faithfulness", fun, at, by, source)
 
     def measure(*args: Any) -> Faithfulness:
-        names = names_at(attribution, at)
+        names = names_at(attribution, at) if at is None else [name_at(attribution, at)]
         reruns = Reruns.traced(explaining, args, names)
         units = Units.of([reruns.points[name] for name in names], at is None, axis)
         if not units.total:
@@ -167,7 +168,9 @@ def faithfulness(
         compared = [jnp.abs(x) if absolute else x for x in both]
         where = tuple(map(units.where, chosen))
         alike = pearson(*compared), spearman(*compared)
-        return Faithfulness(attribution.method, at or "points", *both, *alike, where=where, among=units.total)
+        return Faithfulness(
+            attribution.method, names[0] if at else "points", *both, *alike, where=where, among=units.total
+        )
 
     return explaining.explained(measure)
 
@@ -205,4 +208,4 @@ def _start(to: Any, name: str, value: jax.Array) -> jax.Array:
                 f" `{argument('at')}`. {near(name, to)}"
             )
         to = to[name]
-    return baseline_of(to, value, "to")
+    return baseline_of(to, value, "to", name)

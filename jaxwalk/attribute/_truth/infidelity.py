@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..._callables import transform
-from ..._errors import ArgumentError, shown
+from ..._callables import check_takes, transform
+from ..._errors import ArgumentError, argument, shown
 from ..._points.name_patterns import At
 from ..._points.ordered_mapping import Named, by_point
 from ..._source.user_files import Source
@@ -56,9 +56,9 @@ def infidelity(
         baseline: that of the attribution, as of `conductance`; of `patching` the other run.
         key: of `jax.random`.
         samples: how many moves, of the inputs and at each point: one run each.
-        perturb: (key, value) -> I, of each array that moves, of its shape; None for I that puts each entry to its
-            baseline or leaves it, by one half (the paper's "subset of difference to baseline"; at points, slopes move
-            to zero).
+        perturb: (key, value) -> I, of each array that moves, of its shape, and real where it is; None for I that puts
+            each entry to its baseline or leaves it, by one half (the paper's "subset of difference to baseline"; at
+            points, slopes move to zero).
         scaled: whether Φ is first scaled by the one number by which it fits best.
         scores: what the scores are of: "slope", by unit; "value", of the way from zero; "baseline", of that from the
             value in the run at the baseline; "other", of that to the value there. None: as of the method.
@@ -83,6 +83,8 @@ def infidelity(
     check_key(key, samples, batch_size)
     if perturb is not None and not callable(perturb):
         raise ArgumentError(f"`perturb` is {shown(perturb)}; it must be a function (key, value) -> move, or None.")
+    if perturb is not None:
+        check_takes(perturb, f"`{argument('perturb')}`", "key", "value")
     explaining = Explaining.checked("infidelity", fun, at, by, source, argnums)
     kind = kind_of(attribution, scores)
     trial = Trial(attribution, explaining, kind, baseline, perturb, key, samples, batch_size)

@@ -126,6 +126,21 @@ def names_at(attribution: Attribution, at: At) -> list[str]:
     return names
 
 
+def name_at(attribution: Attribution, at: At) -> str:
+    """Return which point with scores `at` names, the only one.
+
+    Raises:
+        PointError: there is none.
+        ArgumentError: there are several.
+    """
+    names = names_at(attribution, at)
+    if len(names) > 1:
+        raise ArgumentError(
+            f"`{argument('at')}` is {shown(at)}, which is {listed(names, 4)}; give the name of one point."
+        )
+    return names[0]
+
+
 def scores_of_inputs(attribution: Attribution, shapes: Sequence[tuple[int, ...]]) -> list[jax.Array]:
     """Return the scores of the inputs, as an array for each of these.
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..._errors import ArgumentError, argument
+from ..._errors import ArgumentError, argument, shown
 from ..._jax.jaxpr.types import widened
 from ..._jax.leaves import flatten
 from .._along.batches import each
@@ -168,11 +168,20 @@ def _grouped(arrays: Sequence[_Moved]) -> list[_Group]:
 
 def _own_move(perturb: Callable[[Any, Any], Any], key: Any, value: jax.Array) -> jax.Array:
     """Return a move in the dtype of the value: what is moved is what the scores are asked about."""
-    move = jnp.asarray(perturb(key, value))
-    if move.shape != jnp.shape(value):
+    given, fix = perturb(key, value), "return a move for each entry"
+    try:
+        move = jnp.asarray([None] if given is None else given)
+    except (TypeError, ValueError):
         raise ArgumentError(
-            f"`{argument('perturb')}` returned shape {move.shape} for an array of shape {jnp.shape(value)}; return"
-            " a move for each entry."
+            f"`{argument('perturb')}` returned {shown(given)}, which is no array of numbers; {fix}."
+        ) from None
+    if jnp.shape(move) != jnp.shape(value):
+        raise ArgumentError(
+            f"`{argument('perturb')}` returned shape {jnp.shape(move)} for an array of shape {jnp.shape(value)}; {fix}."
         )
-    dtype = jnp.result_type(value)
-    return (move if jnp.issubdtype(dtype, jnp.complexfloating) else jnp.real(move)).astype(dtype)
+    if jnp.iscomplexobj(move) and not jnp.iscomplexobj(value):
+        raise ArgumentError(
+            f"`{argument('perturb')}` returned {jnp.result_type(move)} for an array of {jnp.result_type(value)}, which"
+            " moves along the real line alone; return real numbers."
+        )
+    return jnp.asarray(move, jnp.result_type(value))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LINE = 15.0  # points of a line of the legend
 STYLES = ("-", "--", ":", "-.")
+DASH = 2.5  # widths of a line, of a dash that others take turns with
+WIDTH = 0.01  # of a line, as a part of the height of the picture, about
 
 
 def curves_of(given: Any) -> list[Curve] | None:
@@ -41,12 +43,15 @@ def draw_curves(ax: Axes, curves: Sequence[Curve], datum: Any, labels: Any, pale
     ax.xaxis.set_major_locator(matplotlib("ticker").MaxNLocator(5))
     ax.yaxis.set_major_locator(matplotlib("ticker").MaxNLocator(5))
     colours = (palette.output, palette.delta, palette.kink, palette.ends)
-    words = []
-    for place, (curve, name) in enumerate(zip(curves, names, strict=True)):
-        fractions, values, area, said = _numbers(curve, datum)
+    found = [_numbers(curve, datum) for curve in curves]
+    turns = _turns([(fractions, values) for fractions, values, *_ in found])
+    words = ["where colours take turns, curves lie on one another"] * any(turns)
+    whole: dict[Any, Any] = {}  # how each line is in the legend
+    for place, (name, (fractions, values, area, said)) in enumerate(zip(names, found, strict=True)):
         colour, style = colours[place % len(colours)], STYLES[place // len(colours) % len(STYLES)]
         label = f"{name}{': ' * bool(name)}area {in_words(area)}"
-        ax.plot(fractions, values, style, color=colour, label=label)
+        (line,) = ax.plot(fractions, values, linestyle=turns[place] or style, color=colour, label=label)
+        whole[line] = style
         if len(curves) == 1:
             ax.fill_between(fractions, 0, values, color=colour, alpha=0.15, linewidth=0)
         words += [said, f"{name or 'the curve'} has a NaN or Inf" if not np.isfinite(values).all() else ""]
@@ -59,7 +64,30 @@ def draw_curves(ax: Axes, curves: Sequence[Curve], datum: Any, labels: Any, pale
     low, high = ax.get_ylim()
     share = min(0.6, (LINE * len(curves) + 6) / max(room(ax)[1], 1))  # of the height, which the legend has for itself
     ax.set_ylim(low, high + (high - low) * share / (1 - share))
-    ax.legend(loc="upper left")
+    legend = ax.legend(loc="upper left")
+    for line, shown_there in zip(ax.get_legend_handles_labels()[0], legend.get_lines(), strict=True):
+        shown_there.set_linestyle(whole.get(line, "none"))
+
+
+def _turns(lines: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[Any]:
+    """Return for lines that lie on one another dashes that they have in turn, so that each is seen; for others None."""
+    known = np.concatenate([values[np.isfinite(values)] for _, values in lines])
+    height = np.ptp(known) if known.size else 0.0
+    groups: list[list[int]] = []
+    for place, line in enumerate(lines):
+        mine = next((group for group in groups if _coincide(lines[group[0]], line, height)), None)
+        groups.append([place]) if mine is None else mine.append(place)
+    found: list[Any] = [None] * len(lines)
+    for group in (group for group in groups if len(group) > 1):
+        for turn, place in enumerate(group):
+            found[place] = (-DASH * turn, (DASH, DASH * (len(group) - 1)))
+    return found
+
+
+def _coincide(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray], height: float) -> bool:
+    """Tell whether one line hides another, along most of its way."""
+    apart = np.abs(np.interp(a[0], *b) - a[1])
+    return bool(np.mean(apart <= WIDTH * height) > 0.5)
 
 
 def _names(curves: Sequence[Curve], labels: Any) -> list[str]:

@@ -16,7 +16,7 @@ from ..._points.point import Point
 from ..._rewrite.tap import loops
 from .._rows.captions import fit, head, note
 from .._rows.findings import given, marks_of, write_marks
-from .._rows.rows import Rows, bands, prepare, rows_of
+from .._rows.rows import LABEL, Rows, bands, prepare, rows_of
 from .._style import drawing
 from .._words import lay_out, room
 from .cells import cells_of, result_of, without, words_of
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 INCHES, LEAST, TALLEST = 0.17, 5, 45  # of a row of a figure of our own; and the rows that it grows with
-LOSS, GAP = 62.0, 7.0  # typographic points that the loss takes, and that are below it
+LOSS, GAP = 62.0, 7.0  # typographic points that the loss takes, and that are below it: more where rows are thin
 BELOW = 62.0  # and those that the names of the steps and the scale of the colours take
 THICK = 3  # rows that a point in a loop takes, at most
 
@@ -87,7 +87,7 @@ def training(
     with drawing(ax, 7.5, height_of(rows, lanes_of(health))) as (axes, palette):
         lay_out(axes)
         lanes = lanes_of(health, room(axes)[1])
-        loss, heat = _insets(axes, lanes)
+        loss, heat = _insets(axes, lanes, rows)
         names = prepare(heat, rows, palette, dict.fromkeys(names_by_point(health), palette.alarm))
         slot = axes.get_position()
         fit(axes, slot)
@@ -115,10 +115,12 @@ def height_of(rows: Rows, lanes: int = 0) -> float:
     return 2.9 + INCHES * min(max(float(rows.edges[-1]), LEAST), TALLEST) + LANE * lanes / 72
 
 
-def _insets(ax: Axes, lanes: int) -> tuple[Axes, Axes]:
+def _insets(ax: Axes, lanes: int, rows: Rows) -> tuple[Axes, Axes]:
     """Return axes for the loss, and below it, and lines of findings, for the points, within these axes."""
     height = max(room(ax)[1], 1)
-    above, gap = min(LOSS / height, 0.35), min(GAP / height, 0.05) + (LANE * lanes + APART * (lanes > 0)) / height
+    first = height * float(rows.edges[1] / rows.edges[-1])  # the first row, whose name stands in its middle
+    apart = min(max(GAP, LABEL - first / 2), 0.05 * height) + LANE * lanes + APART * (lanes > 0)
+    above, gap = min(LOSS / height, 0.35), apart / height
     ax.set(xticks=[], yticks=[], facecolor="none")
     ax.spines[:].set_visible(False)
     heat = ax.inset_axes((0, 0, 1, 1 - above - gap))

@@ -12,6 +12,7 @@ import pytest
 
 import jaxwalk as jw
 from jaxwalk._learn.step import programs
+from jaxwalk._source.lifetime import KeptForFunctions
 
 scale = 2.0
 X = np.arange(6, dtype=np.float32).reshape(3, 2)
@@ -28,7 +29,7 @@ def sizes(output, delta):
 @pytest.fixture
 def traced(monkeypatch):
     """Counts the steps that are traced; those of before are forgotten."""
-    monkeypatch.setattr(programs, "_KEPT", {})
+    monkeypatch.setattr(programs, "_KEPT", KeptForFunctions())
     count, trace = [], programs.trace
     monkeypatch.setattr(programs, "trace", lambda step, *args: count.append(len(args[2])) or trace(step, *args))
     return count
@@ -190,7 +191,7 @@ def test_a_state_whose_dtype_changes_is_compiled_as_it_comes(traced):
 def test_held_out_data_have_programs_that_are_reused(monkeypatch):
     from jaxwalk._evaluate import programs as of_evaluate
 
-    monkeypatch.setattr(of_evaluate, "_KEPT", {})
+    monkeypatch.setattr(of_evaluate, "_KEPT", KeptForFunctions())
     count, step_of = [], of_evaluate.step_of
     monkeypatch.setattr(of_evaluate, "step_of", lambda task: count.append(task) or step_of(task))
     found = [learn(evaluate=[X], epochs=2, keep=None).history.evaluations[1].loss for _ in range(2)]

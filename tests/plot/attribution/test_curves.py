@@ -1,7 +1,10 @@
 """Curves of deletion and insertion as a picture: what is drawn, what the legend says, and what is refused."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
+import matplotlib.colors
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -44,6 +47,22 @@ def test_several_in_one_picture_are_told_apart(curves):
     assert told(both)[2] == "insertion by gradient_times_output: area 7.333"
     assert "gone (deletion) or back (insertion)" in both.get_xlabel()
     assert told(jw.plot.attribution(curves[:2], labels=["one", "two"]))[1] == "two: area 6.667"
+
+
+def test_those_that_lie_on_one_another_are_all_seen(curves):
+    ax = jw.plot.attribution([curves[0], curves[1], curves[0], curves[0]], labels=[*"abcd"])
+    in_turns = [line for line in ax.lines if line.is_dashed()]
+    assert [line.get_color() for line in in_turns] == [ax.lines[i].get_color() for i in (0, 2, 3)]
+    ax.figure.canvas.draw()
+    shown = np.asarray(ax.figure.canvas.buffer_rgba())[..., :3]
+    inside = shown[int(len(shown) * 0.4) :]  # below the legend
+    for line in ax.lines:
+        colour = np.round(255 * np.array(matplotlib.colors.to_rgb(line.get_color())))
+        assert (np.abs(inside - colour).max(-1) < 8).sum() > 20
+    assert ax.get_xlabel().splitlines()[-1] == "where colours take turns, curves lie on one another"
+    assert not any(line.is_dashed() for line in ax.get_legend().get_lines())
+    broken = [curves[0], dataclasses.replace(curves[0], values=jnp.full(4, jnp.nan))]
+    assert "take turns" not in jw.plot.attribution(broken).get_xlabel()
 
 
 def test_of_many_data_the_mean_or_one():

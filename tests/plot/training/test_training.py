@@ -127,6 +127,20 @@ def test_thinned_steps_stand_where_they_were():
     plt.close("all")
 
 
+@pytest.mark.parametrize("count", [2, 100, 300])
+def test_the_first_name_does_not_touch_the_scale_of_the_loss(count):
+    names = [f"p{i}" for i in range(count)]
+    points = jw.Points([jw.Point(name, i + 1, "tag", (2,), jnp.dtype("float32")) for i, name in enumerate(names)])
+    kept = jw.Named({name: {"delta_rms": np.ones(4)} for name in names})
+    loss = np.geomspace(1.0, 1e-5, 4)  # whose scale has a number near its lower end
+    ax = jw.plot.training(jw.History(np.arange(4), loss, kept, jw.Named({}), points, 4))
+    ax.figure.canvas.draw()
+    losses, heat, _ = drawn(ax)
+    boxes = lambda axes: [t.get_window_extent() for t in axes.get_yticklabels() if t.get_text()]
+    apart = min(box.y0 for box in boxes(losses)) - max(box.y1 for box in boxes(heat))
+    assert apart * 72 / ax.figure.dpi > 2.8  # typographic points; as names are from one another
+
+
 def test_one_step_and_several_runs_are_drawn():
     one = history_of({"a": {"output_rms": np.ones(1)}})
     assert jw.plot.training(one, of="output").get_title(loc="left") == "Training: 1 step, loss 2; output at 2 points"
