@@ -39,7 +39,12 @@ def evaluate(
     One program is compiled, for batches of the size of the first; shorter ones are filled up with what does not count.
     Small batches that lie on the host are joined, up to 64 rows, if `fun` is small and has no side effects. While one
     is computed, the next is brought to the device. Statistics of a batch are merged on the device, inside the backward
-    pass where they are large; those of every few thousand data are added up on the host, in 64 bits.
+    pass where they are large; those of batches, and of every few thousand data, are added up on the host, in 64 bits.
+
+    The program computes norms and means as it is quickest for numbers of common size. A batch in which a norm is NaN or
+    Inf, or the largest entry of an output or of a δ is not zero and below 2**-40 or above 2**40, is taken again by a
+    second program, right for all numbers, which is compiled for the first such batch. A function with side effects, as
+    `jax.debug.print`, has that program alone, and runs once for each datum.
 
     Arguments:
         fun: the loss of one datum, a real scalar: `fun(params, *datum)`.
