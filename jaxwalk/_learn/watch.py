@@ -28,16 +28,14 @@ from .._walk.checks.loss import loss_only
 from .._walk.result import Walk
 from .._walk.walk import walk_together
 from ..stats import health
-from ..stats._numerics.norm import brief_norm, distance
-from ..stats._numerics.sums import plain_squares, real
+from ..stats._numerics.norm import brief_norms, distances, plain_norms
 from .gate import gated, or_zeros
 from .seen import Seen
 from .trained import check_optimizer, check_state, count_of, names_of, trained_part, with_trained
 
-Sloped = tuple[Walk, list[jax.Array]]
+Sloped = tuple[Walk, jax.Array]
 Step = Callable[..., tuple[Any, Any, Seen]]
 SIZES = ("weight_l2", "gradient_l2", "update_l2")
-_SMALLEST_SQUARES = 1e-30  # below, the squares of single entries are lost, as float32 ends at 1e-38
 _NOTHING = Named({}, {"*": "Nothing was kept: `keep` is None."})
 
 
@@ -110,7 +108,7 @@ def watch(
         now = None if keep is None or every == 1 else count_of(opt_state) % every == 0
         with called_with(fun, (params, *batch), {}):
             if keep is None:
-                found, slopes = _plain(loss, has_aux, trained, *batch), []
+                found, slopes = _plain(loss, has_aux, trained, *batch), None
             elif now is None:
                 found, slopes = _with_slopes(walking(loss, keep=keep)(trained, *batch))
             else:
@@ -160,29 +158,22 @@ def _where(now: Any, walking: Callable, keep: Callable, loss: Callable, has_aux:
 
 
 def _with_slopes(found: Walk) -> Sloped:
-    """Return the walk, and the norm of the gradient of each array.
+    """Return the walk, and the norms of the gradients of all arrays.
 
-    Norms come before whatever the optimizer does with the gradients, else XLA would hold these longer.
+    Norms come before whatever the optimizer does with the gradients, else XLA would hold these longer. They have no
+    second look, for which it would copy them: see `Seen.weights`.
     """
-    grads, slopes = lax.optimization_barrier((found.grads, list(map(_norm_of_gradient, jax.tree.leaves(found.grads)))))
+    grads, slopes = lax.optimization_barrier((found.grads, plain_norms(jax.tree.leaves(found.grads))))
     return dataclasses.replace(found, grads=grads), slopes
 
 
-def _norm_of_gradient(x: jax.Array) -> jax.Array:
-    """Return the ℓ2 norm, without a second look, for which XLA would copy the gradients: see `Seen.weights`."""
-    x = real(x)
-    squares, largest = plain_squares(x), jnp.max(jnp.abs(x), initial=0)
-    size = jnp.where((squares > _SMALLEST_SQUARES) & (squares < np.inf), jnp.sqrt(squares), largest)
-    return jnp.where(jnp.isnan(squares), squares, size)  # of a NaN, XLA's largest on a CPU may be any number
-
-
-def _sizes(now: Any, before: Any, after: Any, slopes: list[jax.Array]) -> Named:
+def _sizes(now: Any, before: Any, after: Any, slopes: Any) -> Named:
     """Return the norms of each array, of its gradient, and of what it was moved by, as it came to be in its own dtype.
 
     The updates themselves would have to be kept for that, where XLA adds them to the params as it computes them.
     """
     old, new = jax.tree.leaves(before), jax.tree.leaves(after)
-    measure = lambda old, new: (list(map(brief_norm, old)), list(map(distance, zip(new, old, strict=True))))
+    measure = lambda old, new: (brief_norms(old), distances([*zip(new, old, strict=True)]))
     if now is None:
         sizes, moves = measure(old, new)
     else:
@@ -191,5 +182,5 @@ def _sizes(now: Any, before: Any, after: Any, slopes: list[jax.Array]) -> Named:
     found = sizes, slopes, moves
     names = tuple(names_of(before))
     group = Group(names, tuple((key, 0) for key in SIZES))
-    arrays: dict[str, Any] = dict(zip(SIZES, map(jnp.stack, found), strict=True))
+    arrays: dict[str, Any] = dict(zip(SIZES, found, strict=True))
     return Columns(Named(dict.fromkeys(names)), [group], [arrays])

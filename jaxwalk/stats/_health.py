@@ -8,13 +8,12 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
-from ._counts import dead_of, finish_dead
+from ._activations import active_at, finish_active, finish_saturated, saturated_at
 from ._moments import finish_moments, merge_all_moments, merge_moments
-from ._numerics.looks import closed, first_look, opened, second_look
+from ._numerics.looks import ENOUGH, careful_look, closed, first_look, opened, second_look
 from ._numerics.one_pass import one_look
-from ._numerics.quick import quick_or
+from ._numerics.quick import on_cpus, quick_or
 from ._numerics.subnormal import larger, largest, rescaled, scale_of, scaled
 from ._numerics.sums import (
     all_sums,
@@ -22,15 +21,12 @@ from ._numerics.sums import (
     common_scale,
     common_scale_of_all,
     counted,
-    entry_axes,
-    one_unit,
     over,
     real,
     share,
     sums,
 )
-from ._statistic import Of, State, Statistic, Units, Value, numpy_of, union
-from ._unit_axes import taken
+from ._statistic import State, Statistic, numpy_of, union
 
 Sums: TypeAlias = dict[str, Any]  # a state
 _BEYOND = ("underflow", "overflow")
@@ -139,93 +135,6 @@ def _finish_delta(state: State) -> dict[str, Any]:
     return {f"delta_{name}": value for name, value in found.items()}
 
 
-# Units that are active, and those that are saturated: of what an activation makes ------------------------
-
-_NEVER_ZERO = frozenset(
-    ("tanh", "sigmoid", "logistic", "softmax", "gelu", "silu", "swish", "softplus", "soft_sign", "log_sigmoid", "mish")
-    + ("erf", "erfc", "exp", "exp2", "elu", "selu", "celu", "leaky_relu", "log_softmax", "logaddexp")
-)
-"""Activations that are zero at no more than a point: no unit of theirs is ever off."""
-
-
-def _active_of(output: jax.Array, delta: jax.Array) -> Sums:
-    found = dead_of(output, delta)
-    return {"count": found["count"], "active": found["active"]}
-
-
-def _quick_active_of(x: jax.Array) -> tuple[Sums, jax.Array]:
-    x = one_unit(real(x))
-    total = jnp.sum(jnp.abs(jnp.sign(x)) + 0 * x, axis=entry_axes(x))  # a NaN, where something is not finite
-    count = jnp.full(x.shape[-1:], x.size // max(x.shape[-1], 1), jnp.int32)
-    return {"count": count, "active": total.astype(jnp.int32)}, jnp.isfinite(jnp.sum(total))
-
-
-def _active_again(x: jax.Array, _: Sums) -> Sums:
-    """Count as `_active_of` does, in one reduction."""
-    x = one_unit(real(x))
-    finite = jnp.abs(x) <= float(jnp.finfo(x.dtype).max)
-    ones = [mask.astype(jnp.int32) for mask in (finite, finite & (x != 0))]
-    found = lax.reduce(ones, [jnp.int32(0)] * 2, lambda a, b: (a[0] + b[0], a[1] + b[1]), entry_axes(x))
-    return dict(zip(("count", "active"), found, strict=True))
-
-
-def _finish_active(state: State) -> dict[str, Any]:
-    found = finish_dead(state) if state else {}
-    return {key: value for key, value in found.items() if key != "dead"}
-
-
-def _active_at(value: Value) -> tuple[Of, Units] | None:
-    name, result = _activation(value)
-    if result is None or name in _NEVER_ZERO:
-        return None
-    of = quick_or(lambda x: _active_of(x, x), _quick_active_of, _active_again)
-    last, units = taken(lambda output, delta: of(output), value, f"{'output of' if value.made_by else 'after'} {name}")
-    return (lambda output, delta: last(*[result(output)] * 2)), units
-
-
-def _activation(value: Value) -> tuple[str, Callable[[Any], Any] | None]:
-    """Return the activation that makes or reads a value, and how its result comes from the value."""
-    if value.made_by:
-        return value.made_by, lambda output: output
-    activated = value.activated
-    return value.activation, (None if activated is None else lambda output: activated(output)[0])
-
-
-_SHARE = 0.99
-"""How near to the end of its range a function is saturated: the slope of tanh there is 2 % of its largest, that of the
-sigmoid 4 %, and that of the largest entry of a softmax too."""
-
-
-def _ends(x: jax.Array) -> jax.Array:
-    return jnp.abs(x) > _SHARE
-
-
-_SATURATED: dict[str, Callable[[jax.Array], jax.Array]] = {
-    "tanh": _ends,
-    "hard_tanh": _ends,
-    "sigmoid": lambda x: _ends(2 * x - 1),
-    "logistic": lambda x: _ends(2 * x - 1),
-    "hard_sigmoid": lambda x: _ends(2 * x - 1),
-    "softmax": lambda x: jnp.max(x, axis=-1, initial=0) > _SHARE,
-}
-
-
-def _saturated_at(value: Value) -> tuple[Of, None] | None:
-    name, result = _activation(value)
-    if result is None or name not in _SATURATED or not value.shape:
-        return None
-
-    def of(output: Any, delta: Any) -> Sums:
-        mask = _SATURATED[name](real(result(output)))
-        return {"count": jnp.full((), mask.size, jnp.int32), "saturated": counted(mask)}
-
-    return of, None
-
-
-def _finish_saturated(state: State) -> dict[str, Any]:
-    return {"saturated_share": share(state["saturated"], state["count"])} if state else {}
-
-
 # The statistic -------------------------------------------------------------------------------------------
 
 
@@ -250,7 +159,13 @@ def _look(side: str, of: Callable) -> Callable[[jax.Array], State]:
         vector, found = one_look(real(x), about_mean, masks(x))
         return {"vector": vector} | found
 
-    return quick_or(lambda x: {"vector": closed(of(real(x)))} | counts(x), quick, again, at_once)
+    def brief(x: jax.Array) -> State:
+        return {"vector": careful_look(real(x), about_mean)} | counts(x)
+
+    careful = lambda x: {"vector": closed(of(real(x)))} | counts(x)
+    many = quick_or(careful, quick, again, at_once)
+    few = on_cpus(brief, at_once, lambda: jax.vmap(many), careful)
+    return lambda x: (few if x.size < ENOUGH else many)(x)
 
 
 def _in_vector(name: str, side: str, of: Callable, functions: Sequence[Callable]) -> Statistic:
@@ -283,8 +198,8 @@ def _parts() -> list[Statistic]:
     return [
         _in_vector("output_health", "output", _output_of, of_output),
         _in_vector("delta_health", "delta", _delta_of, of_delta),
-        Statistic("active", _nothing, finish=_finish_active, at=_active_at, **counts),
-        Statistic("saturated", _nothing, finish=_finish_saturated, at=_saturated_at, **counts),
+        Statistic("active", _nothing, finish=finish_active, at=active_at, **counts),
+        Statistic("saturated", _nothing, finish=finish_saturated, at=saturated_at, **counts),
     ]
 
 

@@ -25,6 +25,7 @@ FIELDS = ("square", "max", "nonzero", "scale", "mean", "nan", "inf", "size", "da
 zero, NaN, infinite, any. `l2` and `data` are of many arrays; of one, `data` is -1, and `opened` computes them."""
 _COUNTS = ("nonzero", "nan", "inf", "size", "data")
 _BITS = 24  # so many float32 holds exactly: what is above them, of a count, is a number of its own, behind the others
+ENOUGH = 1 << 12  # entries of which XLA calls a library on CPUs; for fewer it compiles loops
 
 
 # A vector and a state --------------------------------------------------------------------------------------
@@ -69,46 +70,65 @@ def first_look(x: jax.Array, about_mean: bool) -> tuple[jax.Array, jax.Array]:
         return vector_of({"scale": float(jnp.finfo(x.dtype).tiny)}, x), jnp.bool_(True)
     size = jnp.max(jnp.abs(x))
     scale = scale_of(size)
-    part = x * (1 / scale)
+    inverse = 1 / scale
     found = {"max": size, "scale": scale, "nonzero": _count(jnp.abs(jnp.sign(x)), x.size), "size": x.size}
     if about_mean:
-        found["mean"] = jnp.sum(part * (1 / x.size))
-        part = part - found["mean"]
-    squares = part * part if about_mean else square_of_part(part)
+        # By twice the inverse, as of one product that is read twice XLA would make an array; and by the half of a share
+        # that is no scalar, which it would compile anew for each size.
+        share = np.array([0.5 / x.size, 0], x.dtype)
+        found["mean"] = jnp.sum(jnp.sum(x * (2 * inverse)) * share)
+        squares = jnp.square(x * inverse - found["mean"])
+    else:
+        squares = square_of_part(x, inverse)
     vector = vector_of(found | {"square": jnp.sum(squares)}, x)
     return vector, jnp.isfinite(_of(vector, "square"))
 
 
 def second_look(x: jax.Array, first: jax.Array, about_mean: bool) -> jax.Array:
     """Return the vector of what is finite of an array; the first where that is all."""
+    return jnp.where(jnp.isfinite(_of(first, "square")), first, careful_look(x, about_mean)) if x.size else first
+
+
+def careful_look(x: jax.Array, about_mean: bool) -> jax.Array:
+    """Return the vector of what is finite of an array.
+
+    What is compiled for its shape is what makes arrays of it; the rest, of these, is as in `first_look`.
+    """
     if not x.size:
-        return first
-    counts, total, square = _finite_sums(x)
-    finite = counts.pop("finite")
-    mean = total / jnp.maximum(finite, 1).astype(x.dtype) if about_mean else jnp.zeros_like(total)
-    square = jnp.maximum(square - mean * total, 0) if about_mean else square
-    counts["inf"] = x.size - counts["nan"] - finite
-    vector = vector_of(counts | {"mean": mean, "square": square, "size": x.size}, x)
-    return jnp.where(jnp.isfinite(_of(first, "square")), first, vector)
+        return first_look(x, about_mean)[0]
+    finite, zero = jnp.abs(x) <= float(jnp.finfo(x.dtype).max), np.zeros((), x.dtype)
+    kept = _enough(jnp.where(finite, x, zero))
+    found: dict[str, Any] = {"max": jnp.max(jnp.abs(kept)), "nonzero": _count(jnp.abs(jnp.sign(kept)), x.size)}
+    found["scale"] = scale = scale_of(found["max"])
+    inverse = 1 / scale
+    count, found["nan"], found["inf"] = _kinds(x, finite)
+    if about_mean:
+        total = jnp.sum(kept * (2 * inverse))
+        found["mean"] = 0.5 * total / jnp.maximum(count, 1).astype(x.dtype)
+        squares = jnp.square(_enough(jnp.where(finite, x * inverse - found["mean"], zero)))
+    else:
+        squares = square_of_part(kept, inverse)
+    return vector_of(found | {"square": jnp.sum(squares), "size": x.size}, x)
 
 
-def _finite_sums(x: jax.Array) -> tuple[dict[str, Any], jax.Array, jax.Array]:
-    """Return counts, the largest and its scale; Σ and Σ of squares in units of it."""
+def _kinds(x: jax.Array, finite: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Count what is finite, NaN and infinite: from an array of 1, -1 and 2, as what has the size of `x` in it would be
+    compiled for each size anew."""
+    value = lambda number: np.full((), number, x.dtype)
+    kinds = _enough(jnp.where(finite, value(1), jnp.where(jnp.isnan(x), value(-1), value(2))))
+    total, size, each = (_count(of, 2 * x.size) for of in (kinds, jnp.abs(kinds), jnp.abs(jnp.sign(kinds))))
+    infinite, twice = size - each, size - total
+    nan = twice >> 1 if jnp.issubdtype(twice.dtype, jnp.integer) else 0.5 * twice
+    return each - infinite - nan, nan, infinite
+
+
+def _enough(x: jax.Array) -> jax.Array:
+    """Return an array with zeros behind, where XLA would not call the library for so few entries."""
     x = x.reshape(1) if x.ndim == 0 else x
-    zero, axis = np.zeros((), x.dtype), (x.ndim - 1,)
-    of = lambda mask: jnp.where(mask, np.ones((), x.dtype), zero)
-    size = jnp.abs(x)
-    finite = size <= float(jnp.finfo(x.dtype).max)
-    each = jnp.where(finite, size, zero), of(jnp.isnan(x)), of(finite), of(finite & (size > 0))
-    merge = lambda a, b: (lax.max(a[0], b[0]), *(i + j for i, j in zip(a[1:], b[1:], strict=True)))
-    largest, *rows = lax.reduce(each, (zero,) * len(each), merge, axis)
-    counts: dict[str, Any] = {"max": jnp.max(largest)}
-    counts |= {name: _count(row, x.size) for name, row in zip(("nan", "finite", "nonzero"), rows, strict=True)}
-    counts["scale"] = scale_of(counts["max"])
-    part = jnp.where(finite, x * (1 / counts["scale"]), zero)
-    add = lambda a, b: (a[0] + b[0], a[1] + b[1])
-    total, square = map(jnp.sum, lax.reduce((part, square_of_part(part)), (zero, zero), add, axis))
-    return counts, total, square
+    missing = -(-ENOUGH * x.shape[-1] // x.size) - x.shape[-1]
+    if missing <= 0 or not jax.typeof(x).sharding.mesh.empty:
+        return x
+    return lax.pad(x, np.zeros((), x.dtype), [*[(0, 0, 0)] * (x.ndim - 1), (0, missing, 0)])
 
 
 def _of(vector: jax.Array, field: str) -> jax.Array:

@@ -1,21 +1,21 @@
-"""The ℓ2 norm of all entries of an array, and of the difference of two."""
+"""The ℓ2 norm of all entries of an array, and of the difference of two; of many arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from ..._jax.jaxpr.types import widened
+from .joined import of_each
 from .one_pass import one_norm
-from .quick import on_cpus, quick_or
+from .quick import quick_or
 from .quick_squares import quick_squares
 from .subnormal import largest, rescaled, scale_of, scaled, square_of_part
 from .sums import is_safe, plain_squares, real
 
+_SMALLEST_SQUARES = 1e-30  # below, the squares of single entries are lost, as float32 ends at 1e-38
 _LARGE = 1 << 20  # entries of an array of which a pass takes longer than to begin it
 
 
@@ -52,10 +52,12 @@ def quick_norm_of_norms(norms: jax.Array) -> jax.Array:
 
 def _in_two_passes(x: jax.Array) -> jax.Array:
     """Compute the norm by the largest: whoever looks twice only where it is needed has both ways to compile."""
-    if not x.size:
-        return jnp.zeros((), x.dtype)
-    scale = scale_of(jnp.max(jnp.abs(x)))
-    return jnp.sqrt(jnp.sum(square_of_part(x * (1 / scale)))) * scale
+    return _by_size(x, jnp.max(jnp.abs(x))) if x.size else jnp.zeros((), x.dtype)
+
+
+def _by_size(x: jax.Array, size: jax.Array) -> jax.Array:
+    scale = scale_of(size)
+    return jnp.sqrt(jnp.sum(square_of_part(x, 1 / scale))) * scale
 
 
 def _difference(pair: tuple[jax.Array, jax.Array]) -> jax.Array:
@@ -69,9 +71,11 @@ def _rounded(x: jax.Array) -> jax.Array:
     return wide if info.bits > 16 else lax.reduce_precision(wide, info.nexp, info.nmant)
 
 
-def _on_both(on_cpu: Callable[[Any], jax.Array], elsewhere: Callable[[Any], jax.Array]) -> Callable[[Any], jax.Array]:
-    rows = lambda: _on_both(jax.vmap(on_cpu), jax.vmap(elsewhere))
-    return on_cpus(on_cpu, elsewhere, rows, on_cpu)
+def _moved_in_two_passes(pair: tuple[jax.Array, jax.Array]) -> jax.Array:
+    """Compute the norm of a difference, which is taken the other way round for its largest entry: of one that is read
+    twice XLA would make an array."""
+    after, before = map(_rounded, pair)
+    return _by_size(after - before, jnp.max(jnp.abs(before - after))) if after.size else jnp.zeros((), after.dtype)
 
 
 def _brief(x: jax.Array) -> jax.Array:
@@ -80,8 +84,19 @@ def _brief(x: jax.Array) -> jax.Array:
     return one_norm(x) if x.size >= _LARGE else _in_two_passes(x)
 
 
-brief_norm = _on_both(lambda x: _in_two_passes(real(x)), _brief)
-"""The ℓ2 norm, as `norm`, with less to compile. Numbers below the smallest normal one may count as 0."""
+def _plain(x: jax.Array) -> jax.Array:
+    x = real(x)
+    squares, largest = plain_squares(x), jnp.max(jnp.abs(x), initial=0)
+    size = jnp.where((squares > _SMALLEST_SQUARES) & (squares < np.inf), jnp.sqrt(squares), largest)
+    return jnp.where(jnp.isnan(squares), squares, size)  # of a NaN, XLA's largest on a CPU may be any number
 
-distance = _on_both(lambda pair: _in_two_passes(_difference(pair)), lambda pair: _brief(_difference(pair)))
-"""The ℓ2 norm of the difference of a pair of arrays, which is not kept in between; as of `brief_norm`."""
+
+brief_norms = of_each(lambda x: _in_two_passes(real(x)), _brief)
+"""The ℓ2 norm of each of some arrays, as `norm`, with less to compile. Numbers below the smallest normal one may count
+as 0."""
+
+distances = of_each(_moved_in_two_passes, lambda pair: _brief(_difference(pair)))
+"""The ℓ2 norm of the difference of each of some pairs, which is not kept in between; as of `brief_norms`."""
+
+plain_norms = of_each(_plain, _plain)
+"""The ℓ2 norm of each of some arrays in one look; the largest |x| where the squares are no float32."""

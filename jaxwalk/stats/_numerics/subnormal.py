@@ -47,12 +47,14 @@ def scale_of(size: jax.Array) -> jax.Array:
     return jnp.clip(lax.bitcast_convert_type(exponent, size.dtype), tiny, 1 / tiny)
 
 
-def square_of_part(part: jax.Array) -> jax.Array:
-    """Return part², where part is x / scale, so no less than −2.
+def square_of_part(x: jax.Array, inverse: jax.Array) -> jax.Array:
+    """Return (x · inverse)², for the inverse of a scale as of `scale_of`.
 
-    Of a constant x, XLA would else make (x · x) / (scale · scale) of it, in which both may overflow.
+    Less a zero, which XLA does not know to be one. Of a constant x it would else make (x · x) · (inverse · inverse), in
+    which both may overflow.
     """
-    return lax.max(part, jnp.full_like(part, -2)) * part
+    part = x * inverse - 0 * inverse
+    return part * part
 
 
 def exponent_of(scale: jax.Array) -> jax.Array:
