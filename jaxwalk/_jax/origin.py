@@ -75,6 +75,11 @@ def takes_tracebacks() -> CodeType:
     return codes_of(_eqns(lambda f: f)[0])[0]
 
 
+def traceback_in(returned: Any) -> Any:
+    """Return the traceback in what that function returns: the one that the equation then carries, or None."""
+    return getattr(returned, "traceback", None)
+
+
 @functools.cache
 def _trace_boundaries() -> Mapping[int, CodeType]:
     """Return the code objects that start a trace, by their ids, where tracebacks reach beyond it.

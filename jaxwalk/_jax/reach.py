@@ -126,13 +126,23 @@ class Return(Reach):
         super().__init__()
         self.behind = [""]
         self._refusals: dict[int, list[bool]] = {}
+        self._plain: dict[Any, bool] = {}  # by primitive
 
     def is_needed(self, eqn: JaxprEqn) -> bool:
         return super().is_needed(eqn) or kinds.barrier_of(eqn) == "callback"
 
     def operands(self, eqn: JaxprEqn, used: Mask) -> Sequence[int]:
         used = tuple([u if u and _has_delta(v) else 0 for u, v in zip(used, eqn.outvars, strict=True)])
+        if (most := max(used, default=0)) and self._is_plain(eqn):
+            return [most if _has_delta(v) else 0 for v in eqn.invars]
         return [u if u and _has_delta(v) else 0 for u, v in zip(self._through(eqn, used), eqn.invars, strict=True)]
+
+    def _is_plain(self, eqn: JaxprEqn) -> bool:
+        """Tell whether δ comes back to every operand alike: most primitives of JAX are so, looked at once."""
+        if eqn.primitive not in self._plain:
+            is_other = self.kind(eqn) or kinds.barrier_of(eqn) or kinds.is_foreign(eqn) or "_prim" in eqn.params
+            self._plain[eqn.primitive] = not is_other
+        return self._plain[eqn.primitive]
 
     def _through(self, eqn: JaxprEqn, used: Mask) -> Sequence[int]:
         barrier, count, most = kinds.barrier_of(eqn), len(eqn.invars), max(used, default=0)

@@ -39,7 +39,6 @@ def find(
             return staged, hinted(staged.closed.jaxpr, points, by)
     lines = LinePaths(source)
     staged = lines.watch(lambda: stage(fun, args, kwargs, argnums))
-    lines.join(staged.closed)
     points = read(staged.closed, used(staged), "lines", lines)
     if source is not None and not lines.met_source:
         raise ArgumentError(

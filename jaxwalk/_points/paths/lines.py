@@ -5,24 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from types import CodeType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..._jax import origin
-from ..._jax.jaxpr.jaxprs import Closed
 from ..._jax.origin import Frames
+from ..._jax.tracing import Staged
 from ..._source.code_positions import COMPREHENSIONS, LAMBDA, UserCode
 from ..._source.leaves import Leaf, leaves_called
 from ..._source.passes import Pass, Passes
 from ..._source.statements import Statement
 from ..._source.user_files import Source
-from ..._source.watch.observer import Observer, seen_of
-from ..._source.watch.seen import Seen
+from ..._source.watch.observer import Observer, Seen, join, seen_of
 from .paths import Entries, Entry, Path
 
 if TYPE_CHECKING:
     from jax.extend.core import Jaxpr, JaxprEqn
-
-T = TypeVar("T")
 
 
 class LinePaths:
@@ -41,7 +38,6 @@ class LinePaths:
         self._passes: dict[Entry, Pass] = {}
         self._stacks: dict[int, _Stack] = {}  # by the ids of their tracebacks
         self._untold: set[int] = set()  # the ids of codes, which are held, that paths do not name
-        self._observer = Observer(self._code)
 
     def __call__(self, jaxpr: Jaxpr, around: Path, outer: Entries) -> tuple[Sequence[Path], Entries]:
         entries: dict[Any, Entry] = {}
@@ -77,13 +73,11 @@ class LinePaths:
             paths.append(known[key])
         return paths
 
-    def watch(self, trace: Callable[[], T]) -> T:
+    def watch(self, trace: Callable[[], Staged]) -> Staged:
         """Trace a function, watched meanwhile: which equation is made in which pass is then known."""
-        return self._observer.watch(trace)
-
-    def join(self, closed: Closed) -> None:
-        """Join what was seen to what was traced."""
-        self._observer.join(closed)
+        staged = Observer(self._code).watch(trace)
+        join(staged.closed)
+        return staged
 
     def _stack(self, eqn: JaxprEqn) -> _Stack:
         """Return the frames of an equation; those that one call has staged out at once, as `jnp` does, share one."""

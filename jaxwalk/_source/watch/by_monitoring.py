@@ -34,7 +34,7 @@ class ByMonitoring:
             if not _has_tool():
                 return False
             _told[self._thread] = self._told
-            _tell(takes_tracebacks, _monitoring.events.PY_START)
+            _tell(takes_tracebacks, _monitoring.events.PY_RETURN)
         return True
 
     def tell_lines(self, code: CodeType) -> None:
@@ -92,17 +92,11 @@ def _give_back() -> None:
 def _handlers() -> dict[int, Any]:
     events = _monitoring.events
     return {
-        events.PY_START: _on_start,
         events.LINE: _on_line,
         events.JUMP: _on_jump,
         events.PY_RETURN: _on_return,
         events.PY_YIELD: _on_yield,
     }
-
-
-def _on_start(code: CodeType, offset: int) -> None:
-    if (told := _told.get(threading.get_ident())) is not None:
-        told.takes(sys._getframe(1))
 
 
 def _on_line(code: CodeType, number: int) -> None:
@@ -120,7 +114,11 @@ def _on_jump(code: CodeType, offset: int, target: int) -> Any:
 
 
 def _on_return(code: CodeType, offset: int, value: Any) -> None:
-    if (told := _told.get(threading.get_ident())) is not None:
+    if (told := _told.get(threading.get_ident())) is None:
+        return
+    if code is origin.takes_tracebacks():
+        told.takes(sys._getframe(1), origin.traceback_in(value))
+    else:
         told.gives(sys._getframe(1), value, goes_on=False)
 
 

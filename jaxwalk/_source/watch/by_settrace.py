@@ -57,8 +57,11 @@ class BySettrace:
         self._handlers[id(code)] = handler
         return None if handler is None else handler(frame, event, arg)
 
-    def _on_taking(self, frame: FrameType, event: str, arg: Any) -> None:
-        self._told.takes(frame)
+    def _on_taking(self, frame: FrameType, event: str, arg: Any) -> Callable:
+        if event == "return":
+            self._told.takes(frame, origin.traceback_in(arg))
+        frame.f_trace_lines = False
+        return self._on_taking
 
     def _on_line(self, frame: FrameType, event: str, arg: Any) -> Callable:
         if event == "line":

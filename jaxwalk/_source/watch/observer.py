@@ -1,7 +1,7 @@
 """What is seen of a function while it is traced: in which call of a frame, which pass of a line, an equation is made.
 
 A traceback says from where an equation was made, and not when: the second turn of a loop looks like the first. So the
-run is watched, and what is seen is joined to the equations afterwards, by their tracebacks.
+run is watched: when JAX takes a traceback, what is seen is remembered for the equations that carry it.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType, MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..._jax.jaxpr import jaxprs
 from ..._jax.jaxpr.jaxprs import Closed
 from ..code_positions import UNNAMED, Code, UserCode
 from ..leaves import join_leaves, remember
 from ..passes import UNWATCHED, Pass
+from ..statements import Statement
 from . import by_monitoring
 from .by_monitoring import ByMonitoring
 from .by_settrace import BySettrace
-from .seen import NOTHING, Around, Seen, SeenByFrames
 from .told import Teller
 
 if TYPE_CHECKING:
@@ -33,7 +33,22 @@ _LIMIT = 50_000  # tracebacks remembered: traces are cached, and what is traced 
 _numbers = itertools.count(1)  # what is remembered of two runs may come together in one program
 
 _observers: dict[int, Observer] = {}  # by the thread that each observes
-_known: dict[int, tuple[Any, Seen]] = {}  # by the traceback's id, and the traceback with it
+_known: dict[int, Seen] = {}  # by the id of the traceback
+
+
+class Seen(NamedTuple):
+    """What was seen when a traceback was taken."""
+
+    traceback: Any  # held, so that no other gets its id
+    depth: int  # how many frames were inside of the innermost of the user's
+    statement: Statement  # on which that was
+    turn: Pass  # in which it was
+    around: tuple[Pass, ...]  # those of the frames around it, the innermost first
+
+    def row(self, length: int) -> list[Pass]:
+        """Return the passes of as many frames of the traceback, the outermost first."""
+        row = ((UNWATCHED,) * self.depth + (self.turn, *self.around))[:length]
+        return [*[UNWATCHED] * (length - len(row)), *reversed(row)]
 
 
 class _Call:
@@ -47,7 +62,7 @@ class _Call:
         self.turn = Pass(next(_numbers), 0, 0)
         self.at = code.line_start(frame.f_lasti), frame.f_lineno  # of the line it is on, the offset and the number
         self.has_made_any = False  # equations, on this line
-        self.around: Around | None = None  # found once: it stands still as long as the call runs
+        self.around: tuple[Pass, ...] | None = None  # found once: it stands still as long as the call runs
 
 
 def can_watch() -> bool:
@@ -62,9 +77,7 @@ class Observer:
         self._user_code = user_code
         self.is_users = user_code.is_users
         self._calls: dict[int, _Call] = {}  # by the id of the frame
-        self._seen = SeenByFrames(user_code)
-        self._bottom: FrameType | None = None  # of what is watched; while it is
-        self._below: Around | None = None
+        self._bottom: FrameType | None = None  # of what is watched, while it is
         self._teller: Teller | None = None
 
     def watch(self, run: Callable[[], T]) -> T:
@@ -73,6 +86,8 @@ class Observer:
         thread = threading.get_ident()
         if thread in _observers:
             return run()
+        if len(_known) > _LIMIT:
+            _known.clear()
         tellers = [ByMonitoring(self), BySettrace(self)]
         self._bottom = sys._getframe()
         try:
@@ -84,34 +99,21 @@ class Observer:
                 teller.end()
             _observers.pop(thread, None)
             self._calls.clear()
-            self._bottom = self._below = None
-
-    def join(self, closed: Closed) -> None:
-        """Find what was seen of the equations of a jaxpr, which was traced while this watched."""
-        observer = _observers.get(threading.get_ident(), self)
-        if observer is self and len(_known) > _LIMIT:
-            _known.clear()
-        for eqn in _in_order(closed.jaxpr, set()):
-            traceback = eqn.source_info.traceback
-            if traceback is not None:
-                join_leaves(eqn)
-            if traceback is not None and id(traceback) not in _known:
-                codes, offsets = traceback.raw_frames()
-                seen = observer._seen.first(codes[1:], offsets[1:])  # the first takes it, wherever it is in that
-                if seen is not None:
-                    _known[id(traceback)] = traceback, seen
+            self._bottom = None
 
     # What is told of the run ------------------------------------------------------------------------------
 
-    def takes(self, frame: FrameType) -> None:
-        ids, offsets, call = self._up_to_call(frame)
-        if call is None:  # none of the user's code has made it
+    def takes(self, frame: FrameType, traceback: Any) -> None:
+        depth, call = self._of_traceback(frame, traceback)
+        if call is None:  # JAX goes on with that of an equation that it makes again, or its own code alone has made it
+            _, call = self._caller(frame)
+        if call is None:
             return
         call.has_made_any = True
-        ids.append(call.code.id)
-        offsets.append(call.frame.f_lasti)
-        around = call.around or self._around(call)
-        self._seen.add(Seen(tuple(ids), tuple(offsets), call.code, call.turn, around))
+        around = self._around(call) if call.around is None else call.around
+        if depth is not None:
+            statement = call.code.statement(call.frame.f_lasti)
+            _known[id(traceback)] = Seen(traceback, depth, statement, call.turn, around)
 
     def comes_to(self, frame: FrameType, offset: int, number: int) -> None:
         call = self._calls.get(id(frame))
@@ -135,24 +137,17 @@ class Observer:
 
     # ------------------------------------------------------------------------------------------------------
 
-    def _up_to_call(self, frame: FrameType) -> tuple[list[int], list[int], _Call | None]:
-        """Return the frames between one and the innermost call of the user's around it, the ids of their codes and
-        their offsets; and that call, if there is one."""
-        ids: list[int] = []
-        offsets: list[int] = []
-        bottom, known, outer = self._bottom, self._user_code.known, frame.f_back
-        while outer is not None and outer is not bottom:
-            code = outer.f_code
-            key = id(code)
-            is_users = known.get(key)
-            if is_users is None:
-                is_users = self.is_users(code)
-            if is_users:
-                return ids, offsets, self._calls.get(id(outer)) or self._new_call(outer)
-            ids.append(key)
-            offsets.append(outer.f_lasti)
-            outer = outer.f_back
-        return ids, offsets, None
+    def _of_traceback(self, frame: FrameType, traceback: Any) -> tuple[int | None, _Call | None]:
+        """Return how many frames are inside of the innermost of the user's in a traceback that a frame has just taken,
+        and the call that this is."""
+        if traceback is None or id(traceback) in _known:
+            return None, None
+        codes, offsets = traceback.raw_frames()
+        depth = self._user_code.first_of(codes)
+        outer = None if depth is None else _frame_around(frame, depth)
+        if outer is None or outer.f_code is not codes[depth] or outer.f_lasti != offsets[depth]:
+            return None, None
+        return depth, self._calls.get(id(outer)) or self._new_call(outer)
 
     def _new_call(self, frame: FrameType) -> _Call:
         """Look at a call from now on: what it did before made no equation."""
@@ -161,34 +156,29 @@ class Observer:
             self._teller.tell_lines(frame.f_code)
         return call
 
-    def _around(self, call: _Call) -> Around:
-        """Find the frames around a call. Those of the user's stay on their lines until it ends: there it was called."""
-        found = []
-        inner: _Call | None = call
-        while inner is not None and inner.around is None:
-            ids, offsets, outer = self._up_to_call(inner.frame)
-            found.append((inner, _unwatched(ids, offsets), outer))
+    def _around(self, call: _Call) -> tuple[Pass, ...]:
+        """Find the passes around a call. The user's frames there stay on their lines until it ends: they called it."""
+        inner, found = call, []
+        while inner.around is None:
+            depth, outer = self._caller(inner.frame)
+            found.append((inner, depth, outer))
+            if outer is None:
+                break
+            outer.has_made_any = True
             inner = outer
-        for each, between, outer in reversed(found):
-            each.around = between.then(self._from_bottom() if outer is None else self._from_call(outer))
-        return call.around or NOTHING
+        for each, depth, outer in reversed(found):
+            beyond = () if outer is None else (outer.turn, *(outer.around or ()))
+            each.around = (UNWATCHED,) * depth + beyond
+        return call.around or ()
 
-    def _from_call(self, call: _Call) -> Around:
-        call.has_made_any = True
-        here = Around((call.code.id,), (call.frame.f_lasti,), (call.turn,))
-        return here.then(call.around or NOTHING)
-
-    def _from_bottom(self) -> Around:
-        """Return the frames from which the run was called: before jax 0.9 tracebacks reach down to them."""
-        if self._below is None:
-            ids, offsets, frame = [], [], self._bottom
-            while frame is not None:
-                self.is_users(frame.f_code)  # holds it
-                ids.append(id(frame.f_code))
-                offsets.append(frame.f_lasti)
-                frame = frame.f_back
-            self._below = _unwatched(ids, offsets)
-        return self._below
+    def _caller(self, frame: FrameType) -> tuple[int, _Call | None]:
+        """Return the innermost call of the user's around a frame, if there is one; and how many frames are between."""
+        depth, outer = 0, frame.f_back
+        while outer is not None and outer is not self._bottom:
+            if self.is_users(outer.f_code):
+                return depth, self._calls.get(id(outer)) or self._new_call(outer)
+            depth, outer = depth + 1, outer.f_back
+        return depth, None
 
     def _leave(self, call: _Call, returned: Mapping[str, Any] = MappingProxyType({})) -> None:
         """Remember what the line on which a call is has assigned, or returned."""
@@ -212,14 +202,24 @@ class Observer:
             call.turn = Pass(call.turn.call, call.turn.turn + 1, 0)
 
 
-def _unwatched(ids: list[int], offsets: list[int]) -> Around:
-    return Around(tuple(ids), tuple(offsets), (UNWATCHED,) * len(ids))
+def _frame_around(frame: FrameType, depth: int) -> FrameType | None:
+    outer: FrameType | None = frame
+    for _ in range(depth):
+        outer = outer and outer.f_back
+    return outer
 
 
 def seen_of(eqn: JaxprEqn) -> Seen | None:
     """Return what was seen when an equation was made; None if it was not seen."""
-    held, seen = _known.get(id(eqn.source_info.traceback), (None, None))
-    return seen if held is eqn.source_info.traceback else None
+    seen = _known.get(id(eqn.source_info.traceback))
+    return seen if seen is not None and seen.traceback is eqn.source_info.traceback else None
+
+
+def join(closed: Closed) -> None:
+    """Join what was seen of the leaves of what lines assign to the equations of a jaxpr."""
+    for eqn in _in_order(closed.jaxpr, set()):
+        if eqn.source_info.traceback is not None:
+            join_leaves(eqn)
 
 
 def _in_order(jaxpr: Jaxpr, met: set[int]) -> Iterator[JaxprEqn]:

@@ -13,8 +13,8 @@ class Told(Protocol):
         """Tell whether a function is the user's."""
         ...
 
-    def takes(self, frame: FrameType) -> None:
-        """Hear that this frame of JAX takes a traceback."""
+    def takes(self, frame: FrameType, traceback: Any) -> None:
+        """Hear that this frame of JAX has taken a traceback, which it returns."""
         ...
 
     def comes_to(self, frame: FrameType, offset: int, number: int) -> None:
