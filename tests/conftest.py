@@ -11,6 +11,7 @@ every case.
 """
 
 import collections
+import gc
 import importlib.metadata
 import os
 import signal
@@ -37,6 +38,9 @@ pytest.register_assert_rewrite("oracle")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 4)
+
+# Tracing makes many objects, few of them in cycles: looking for these took 7 % of the time.
+gc.set_threshold(100_000, 50, 1000)
 
 
 def pytest_configure(config):
