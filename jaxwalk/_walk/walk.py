@@ -93,7 +93,8 @@ def walk(
             A scope entered again, a line that runs again is `name#2`; of several values that leave one, each is
             `name:0`, `name:1`, in the order in which they were computed; a leaf of the tree that a line assigns or
             returns is `name.leaf`. What nothing reads does not leave, unless nothing else does. For lines the function
-            is watched while it is traced, by `sys.settrace`, unless a debugger is at work.
+            is watched while it is traced: by `sys.monitoring` from Python 3.12 on; by `sys.settrace` before, or where
+            no tool id is free, and then not while a debugger is at work.
         source: with lines: more files that count as your source, which those of installed packages else do not: a glob
             ("*/optax/*"), a module, or a list of these.
         argnums: as of `jax.grad`: the arguments whose gradients to give as `Walk.grads`. None for none.
