@@ -20,6 +20,7 @@ from .._show.json_text import as_json
 from .._show.table import terminal_width
 from .._show.terminal import check_rich, show
 from .._signals import check
+from .._source.watch.observer import can_watch
 from .data.dataset import DataBatches, Dataset
 from .data.open import open_data
 from .model_file import Model, describe, place, read_model
@@ -64,10 +65,8 @@ def _where_rows_are(options: argparse.Namespace) -> list[str]:
 def _traced() -> list[str]:
     if sys.gettrace() is None:
         return []
-    return [
-        "`sys.settrace` is in use, by a debugger or the file itself: all is slower, and of lines in loops the passes"
-        " are a guess."
-    ]
+    guess = "" if can_watch() else ", and of lines in loops the passes are a guess"
+    return [f"`sys.settrace` is in use, by a debugger or the file itself: all is slower{guess}."]
 
 
 def _surveyed(options: argparse.Namespace, data: Dataset) -> Survey:
