@@ -109,6 +109,16 @@ def test_the_numbers_at_a_point_and_the_sizes_of_weights():
         np.testing.assert_allclose(seen.weights[name]["update_l2"], moved, rtol=1e-5)
 
 
+def test_complex_weights_have_sizes():
+    weights, rate = jnp.array([3 + 4j, -1 + 2j], jnp.complex64), optax.sgd(0.1)
+    loss = lambda w, x: jnp.sum(jnp.abs(jw.tag(w * x, "product")) ** 2)
+    moved, _, seen = jax.jit(jw.watch(loss, rate))(weights, rate.init(weights), jnp.float32(2.0))
+    sizes = seen.weights["params"]
+    np.testing.assert_allclose(sizes["weight_l2"], np.linalg.norm(weights), rtol=1e-6)
+    np.testing.assert_allclose(sizes["gradient_l2"], np.linalg.norm(8 * weights), rtol=1e-6)  # |dL/dw| of 4|w|²
+    np.testing.assert_allclose(sizes["update_l2"], np.linalg.norm(moved - weights), rtol=1e-5)
+
+
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
 def test_sizes_beyond_the_squares_of_float32(scale):
     """The norms of weights and moves are right; of a gradient there is the largest entry."""

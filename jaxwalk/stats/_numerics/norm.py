@@ -75,7 +75,8 @@ def _moved_in_two_passes(pair: tuple[jax.Array, jax.Array]) -> jax.Array:
     """Compute the norm of a difference, which is taken the other way round for its largest entry: of one that is read
     twice XLA would make an array."""
     after, before = map(_rounded, pair)
-    return _by_size(after - before, jnp.max(jnp.abs(before - after))) if after.size else jnp.zeros((), after.dtype)
+    moved = real(after - before)
+    return _by_size(moved, jnp.max(jnp.abs(before - after))) if moved.size else jnp.zeros((), moved.dtype)
 
 
 def _brief(x: jax.Array) -> jax.Array:
