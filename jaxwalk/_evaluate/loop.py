@@ -17,8 +17,8 @@ from .batch_checksums import Fingerprint, too_many
 from .batches import COUNTS, FAILED
 from .feed import Feed, Sent
 from .placement import Placement
-from .step.device_totals import Found
 from .step.step import CompiledStep
+from .step.totals import Found, may_be_wrong
 
 AHEAD = 2  # batches that may be in flight at once: one is computed while the next is brought
 
@@ -157,7 +157,7 @@ class _InFlight:
     def _finish_one(self) -> None:
         group, there, counts, found = self._steps.popleft()
         found = jax.device_get(found)
-        if self._again is not None and found.may_be_wrong:
+        if self._again is not None and may_be_wrong(found.rows):
             with deep_calls():
                 again, group.merged = self._again(*there, group.merged)
             found = jax.device_get(again)

@@ -16,8 +16,8 @@ from jax.experimental import multihost_utils
 from .._errors import ArgumentError, DataError, JaxwalkError, PointError, ProcessError, StoreError, counted, first_line
 from .._jax.leaves import is_array
 from .batch_checksums import Fingerprint, checksum_of
-from .step.device_totals import Totals
 from .step.host_totals import from_arrays, to_arrays
+from .step.totals import Totals
 from .store import npz
 
 TEXT = 1200  # bytes, at most, of what a process says

@@ -21,10 +21,10 @@ from .processes import Resumed, agreed, broadcast, check_alike, checksums_of, ga
 from .programs import Program, Programs
 from .result.evaluation import Evaluation
 from .run_identity import identity
-from .step.device_totals import Totals
 from .step.host_totals import columns, evaluation_of, finish, from_arrays, merge_totals, to_arrays
 from .step.step import CompiledStep
 from .step.task import Task
+from .step.totals import Totals
 from .store.store import Store
 from .store.writer import PartWriter
 

@@ -18,15 +18,17 @@ from ...stats._numerics.sums import merge_means
 from ..batches import COUNTS
 from ..result.datum import Data, Datum, datum_of
 from ..result.evaluation import Evaluation, Gap
-from ..result.ranking import TopK, is_bad, merge_top_k, most_to_blame
+from ..result.ranking import Rows, TopK, is_bad, merge_top_k, most_to_blame
 from .alike import Form
 from .attributed import GAP
-from .device_totals import Found, Totals
 from .step import CompiledStep
 from .task import Task
+from .totals import Found, Totals
 
 
-def finish(found: Sequence[Found], merged: list[Partial], step: CompiledStep, task: Task, before: int):
+def finish(
+    found: Sequence[Found], merged: list[Partial], step: CompiledStep, task: Task, before: int
+) -> tuple[Totals, Rows]:
     """Return the totals of a group of batches as NumPy arrays of 64 bits, and the rows of its data.
 
     Arguments:

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding
 
 from ..._jax.jaxpr.types import widened
 from ..._jax.packing import Packing
@@ -27,8 +26,8 @@ from ..placement import Placement
 from ..result.ranking import Rows
 from .alike import Form, Kept, alone, divide, forms_of, in_a_loop
 from .attributed import each_attributed
-from .device_totals import Found, Totals, are_merged_there, merged_with, no_totals
 from .task import Task
+from .totals import Found, Totals, are_merged_there, merged_with, no_totals
 
 KeepOfDatum: TypeAlias = Callable[[Any, Any, Any], Kept]  # (whether a datum counts, output, δ) -> what is kept
 EachDatum: TypeAlias = Callable[..., tuple[Rows, list[Kept]]]
@@ -75,7 +74,7 @@ def step_of(task: Task) -> CompiledStep:
     program = functools.partial(_program, task, batch, packing)
     there = [name for piece in pieces for name in piece]
     return CompiledStep(
-        functools.partial(_zeros, states if stay else [], task.placed.whole),
+        functools.partial(_zeros, states if stay else [], task.placed),
         program(is_quick, lambda: each),
         program(False, lambda: _each_datum(task, False)[0]) if is_quick else None,
         lambda: no_totals(rows, states),
@@ -113,13 +112,9 @@ def _program(
     return jax.jit(update, donate_argnums=3, out_shardings=(Found(_of_rows(task.placed), whole), whole))
 
 
-def _zeros(shapes: list[Partial], whole: NamedSharding | None) -> list[Partial]:
-    zeros = jax.tree.map(lambda shape: np.zeros(shape.shape, shape.dtype), shapes)
-    return jax.device_put(zeros, whole) if jax.process_count() == 1 or whole is None else _global(zeros, whole)
-
-
-def _global(zeros: list[Partial], whole: NamedSharding) -> list[Partial]:
-    return jax.tree.map(lambda leaf: jax.make_array_from_process_local_data(whole, leaf), zeros)
+def _zeros(shapes: list[Partial], placed: Placement) -> list[Partial]:
+    leaves, tree = jax.tree.flatten(shapes)
+    return jax.tree.unflatten(tree, placed.params([np.zeros(leaf.shape, leaf.dtype) for leaf in leaves]))
 
 
 def _of_rows(placed: Placement) -> Any:

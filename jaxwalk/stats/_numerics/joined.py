@@ -11,14 +11,13 @@ import numpy as np
 from jax import lax
 
 from .looks import ENOUGH
-from .quick import on_cpus
+from .quick import Way, on_cpus
 
 Item: TypeAlias = Any
 """An array, or several of one shape and dtype in a pytree."""
-Measure: TypeAlias = Callable[[Item], jax.Array]
 
 
-def of_each(on_cpu: Measure, elsewhere: Measure) -> Callable[[Sequence[Item]], jax.Array]:
+def of_each(on_cpu: Way, elsewhere: Way) -> Callable[[Sequence[Item]], jax.Array]:
     """Return (items) -> the number of each. On CPUs those of small arrays, which are not divided, are found together.
 
     Arguments:
@@ -49,7 +48,7 @@ def _in_order(found: jax.Array, places: list[int]) -> jax.Array:
     return found if places == sorted(places) else found[np.argsort(places)]
 
 
-def _on_both(on_cpu: Callable[[Any], Any], elsewhere: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _on_both(on_cpu: Way, elsewhere: Way) -> Way:
     if on_cpu is elsewhere:
         return on_cpu
     return on_cpus(on_cpu, elsewhere, lambda: _on_both(jax.vmap(on_cpu), jax.vmap(elsewhere)), on_cpu)

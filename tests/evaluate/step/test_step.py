@@ -8,8 +8,8 @@ from jax import lax
 
 import jaxwalk as jw
 from dataset import assert_same, batches, evaluate
+from jaxwalk._evaluate import loop
 from jaxwalk._evaluate.placement import Placement
-from jaxwalk._evaluate.step import device_totals
 from jaxwalk._evaluate.step.step import step_of
 from jaxwalk._evaluate.step.task import Task
 from jaxwalk._points.find import find
@@ -121,9 +121,8 @@ RARE = {
 
 def again_counted(monkeypatch):
     """How often a batch is looked at again, counted."""
-    found, asked = [], device_totals.Found.may_be_wrong.fget
-    counted = lambda step: found.append(asked(step)) or found[-1]
-    monkeypatch.setattr(device_totals.Found, "may_be_wrong", property(counted))
+    found, asked = [], loop.may_be_wrong
+    monkeypatch.setattr(loop, "may_be_wrong", lambda rows: found.append(bool(asked(rows))) or found[-1])
     return found
 
 
@@ -131,7 +130,7 @@ def again_counted(monkeypatch):
 @pytest.mark.parametrize("side", ["output", "delta"])
 @pytest.mark.parametrize("numbers", [32, 0], ids=["merged by the host", "merged there"])
 def test_a_batch_whose_numbers_need_care_is_taken_again(rare, side, numbers, monkeypatch):
-    monkeypatch.setattr("jaxwalk._evaluate.step.device_totals.NUMBERS", numbers)
+    monkeypatch.setattr("jaxwalk._evaluate.step.totals.NUMBERS", numbers)
     again = again_counted(monkeypatch)
     unlike = np.stack([ORDINARY, RARE[rare], 2 * ORDINARY])
     same = np.stack([ORDINARY] * 3)

@@ -7,11 +7,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from ...stats import Statistic
-from ...stats._fold import Partial, either
-from ...stats._fold import where as chosen
+from ...stats import Statistic, numpy_of
+from ...stats._fold import Partial, either, where
 from ..batches import COUNTS
 from ..result.ranking import COUNT, Rows, TopK, no_data
 
@@ -46,10 +44,10 @@ class Found(NamedTuple):
     rows: Rows
     states: Mapping[str, Any]
 
-    @property
-    def may_be_wrong(self) -> bool:
-        """Whether a batch is to be taken again: where it is right, the NaN is found once more."""
-        return bool((np.isnan(self.rows.norms).any(1) & (self.rows.counts == COUNTS)).any())
+
+def may_be_wrong(rows: Rows) -> Any:
+    """Tell whether a batch is to be taken again: where it is right, the NaN is found once more."""
+    return (numpy_of(rows).isnan(rows.norms).any(1) & (rows.counts == COUNTS)).any()
 
 
 def are_merged_there(statistic: Statistic | None, states: Sequence[Partial], rows: int) -> bool:
@@ -67,10 +65,7 @@ def merged_with(
 ) -> list[Partial]:
     """Merge the states of a batch with those before it; what was taken the quick way, if nothing may be wrong."""
     both = [either(statistic.merge, a, b) for a, b in zip(before, states, strict=True)]
-    if not is_quick:
-        return both
-    may_be_wrong = jnp.any(jnp.isnan(rows.norms).any(1) & (rows.counts == COUNTS))
-    return [Partial(*chosen(may_be_wrong, tuple(a), tuple(b))) for a, b in zip(before, both, strict=True)]
+    return where(may_be_wrong(rows), before, both) if is_quick else both
 
 
 def no_totals(rows: Rows, states: list[Partial]) -> Totals:
